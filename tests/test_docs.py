@@ -1,0 +1,130 @@
+"""README and docs: their Python runs, and their commands exist with the options they show."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OWN_MODULES = ("benchmarks", "data_tools", "keras_cmg", "recipes")
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, text, and the line of its first row."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """Fenced blocks of a page in any of the given languages."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(match[1], match[2], text.count("\n", 0, match.start(2)) + 1)
+        for match in FENCE.finditer(text)
+        if match[1] in languages
+    ]
+
+
+def commands(text: str) -> list[list[str]]:
+    """Words of each command of a shell block, without comments and leading `NAME=value`."""
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words.pop(0)
+        if words:
+            found.append(words)
+    return found
+
+
+def make_targets() -> set[str]:
+    """Targets that the Makefile offers by name."""
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    return {
+        name
+        for names in re.findall(r"^([a-z][a-z -]*):(?!=)", makefile, re.MULTILINE)
+        for name in names.split()
+    }
+
+
+def shown_commands() -> dict[str, list[str]]:
+    """All commands of all pages, by where they stand."""
+    return {
+        f"{page.name}: {shlex.join(words)}": words
+        for page in PAGES
+        for block in blocks(page, "bash", "sh", "console")
+        for words in commands(block.text)
+    }
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
+)
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__page__"}
+    for block in blocks(page, "python"):
+        # The blank lines make a traceback point at the line of the page.
+        padded = "\n" * (block.line - 1) + block.text
+        exec(compile(padded, str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("shown", sorted(shown_commands()))
+def test_command_exists(shown: str) -> None:
+    words = shown_commands()[shown]
+    if words[0] == "make":
+        goals = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+        assert set(goals) <= make_targets()
+    elif words[0].startswith("python") and words[1:2] == ["-m"]:
+        check_module_command(words[2], words[3:])
+
+
+def check_module_command(module: str, arguments: list[str]) -> None:
+    """Ask one of our modules for help on a command, and look for the options in the answer."""
+    package = module.partition(".")[0]
+    if package not in OWN_MODULES:
+        assert importlib.util.find_spec(package), f"{package} is not installed"
+        return
+    subcommand = arguments[:1] if arguments and not arguments[0].startswith("-") else []
+    done = subprocess.run(
+        [sys.executable, "-m", module, *subcommand, "--help"],
+        cwd=REPOSITORY,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    options = {word.partition("=")[0] for word in arguments if word.startswith("--")}
+    assert options <= set(re.findall(r"--[\w-]+", done.stdout))
+
+
+def test_pages_show_the_two_set_up_commands() -> None:
+    shown = [
+        words
+        for page in PAGES
+        if page.name == "README.md"
+        for words in (command for block in blocks(page, "bash") for command in commands(block.text))
+    ]
+    assert ["make", "demo"] in shown
+    assert ["make", "test"] in shown
+
+
+def test_shell_blocks_are_read_as_a_shell_reads_them() -> None:
+    text = (
+        "# a comment\nKERAS_BACKEND=jax make demo  # trains\n$ python -m recipes \\\n  quickstart\n"
+    )
+    assert commands(text) == [["make", "demo"], ["python", "-m", "recipes", "quickstart"]]

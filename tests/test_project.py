@@ -1,0 +1,156 @@
+"""The project as a whole: which engines it imports, its version, its wheel, its paths."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ENGINES = {"jax", "tensorflow", "torch"}
+# Optional dependencies that the core library must do without.
+OPTIONAL = {
+    "PIL",
+    "keras_tuner",
+    "matplotlib",
+    "sklearn",
+    "soundfile",
+    "tensorflow_io",
+    "tqdm",
+}
+SOURCES = (".ci", "benchmarks", "data_tools", "docs", "keras_cmg", "recipes", "tests")
+
+BLOCK_THEN_IMPORT = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ImportError(name + " is blocked")
+
+sys.meta_path.insert(0, Blocker())
+import keras_cmg
+import keras
+assert keras.backend.backend() == {engine!r}, keras.backend.backend()
+print(keras_cmg.__version__)
+"""
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Top-level packages that a file imports, at any depth of its code."""
+    packages = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            packages.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            packages.add(node.module.partition(".")[0])
+    return packages
+
+
+def test_only_training_and_export_import_an_engine(repository: Path) -> None:
+    library = repository / "keras_cmg"
+    found = {
+        path.relative_to(library).as_posix(): sorted(imported_packages(path) & ENGINES)
+        for path in library.rglob("*.py")
+        if imported_packages(path) & ENGINES
+    }
+    strays = {
+        name: engines
+        for name, engines in found.items()
+        if not name.startswith("training/") and name != "export.py"
+    }
+    assert not strays
+
+
+@pytest.mark.parametrize("engine", ["jax", "torch"])
+def test_import_needs_keras_numpy_and_one_engine(repository: Path, engine: str) -> None:
+    pytest.importorskip(engine)
+    script = BLOCK_THEN_IMPORT.format(blocked=(ENGINES - {engine}) | OPTIONAL, engine=engine)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=repository,
+        env={**os.environ, "KERAS_BACKEND": engine},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.every_engine
+def test_import_keeps_the_chosen_engine() -> None:
+    import keras
+
+    import keras_cmg
+
+    assert keras_cmg.__version__
+    assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
+
+
+def test_one_version_everywhere(repository: Path) -> None:
+    import keras_cmg
+
+    changelog = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = (repository / "CITATION.cff").read_text(encoding="utf-8")
+    released = re.search(r"^## \[(\d[^\]]*)\]", changelog, re.MULTILINE)
+    cited = re.search(r"^version: (.+)$", citation, re.MULTILINE)
+    assert released is not None and released[1] == keras_cmg.__version__
+    assert cited is not None and cited[1] == keras_cmg.__version__
+
+
+def test_required_dependencies_are_keras_and_numpy(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.match(r"[\w-]+", entry)[0] for entry in project["dependencies"]}
+    assert names == {"keras", "numpy"}
+
+
+def test_wheel_holds_the_library_alone(repository: Path, tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    import keras_cmg
+
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name == f"keras_cmg-{keras_cmg.__version__}-py3-none-any.whl"
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    written = {
+        path.relative_to(repository).as_posix()
+        for path in (repository / "keras_cmg").rglob("*")
+        if path.suffix == ".py" or path.name == "py.typed"
+    }
+    metadata = f"keras_cmg-{keras_cmg.__version__}.dist-info/"
+    assert {name for name in packed if not name.startswith(metadata)} == written
+    assert metadata + "licenses/LICENSE" in packed
+
+
+def test_no_file_names_a_path_of_one_machine(repository: Path) -> None:
+    machine_path = re.compile(
+        r"(?<![\w.~/-])/(?:home|mnt|opt|root|tmp|Users|work)/\w|[A-Z]:\\Users"
+    )
+    files = [path for path in repository.iterdir() if path.is_file()]
+    for folder in SOURCES:
+        files += [path for path in (repository / folder).rglob("*") if path.is_file()]
+    found = []
+    for path in files:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue
+        found += [
+            f"{path.relative_to(repository)}:{number}: {line.strip()}"
+            for number, line in enumerate(lines, start=1)
+            if machine_path.search(line)
+        ]
+    assert not found
