@@ -1,0 +1,156 @@
+"""Raw files of the digits data set: where they come from, and reading them.
+
+Spoken: Free Spoken Digit Dataset, Z. Jackson and contributors (CC BY-SA 4.0).
+Handwritten: MNIST, Y. LeCun, C. Cortes, C. Burges (CC BY-SA 3.0).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from data_tools import download
+from data_tools.waveforms import read_wav
+
+SAMPLE_RATE = 8000
+FSDD_COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
+FSDD = "fsdd.zip"
+FSDD_URLS = (
+    f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FSDD_COMMIT}.zip",
+    f"https://codeload.github.com/Jakobovski/free-spoken-digit-dataset/zip/{FSDD_COMMIT}",
+)
+FSDD_NUM_RECORDINGS = 3000
+FSDD_SHA256 = "a2e8a660492f28d9eed6270b290d26cbc5c81d6077ce87d3c0ad5adf4d4ee696"
+"""Over the sorted recordings: each name, a zero byte, the digest of the content. The archive
+itself has no stable checksum, as it is packed anew by whoever serves it."""
+
+MNIST_URLS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+)
+MNIST_SHA256 = {
+    "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+"""Of the unpacked files: the gzip headers of public copies differ."""
+
+_RECORDING = re.compile(r"(?:.*/)?recordings/((\d)_([a-z]+)_(\d+))\.wav")
+
+
+def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """Recordings of an FSDD archive.
+
+    Args:
+        path: the zip archive, with `recordings/{digit}_{speaker}_{index}.wav` in any folder.
+
+    Returns:
+        Waveforms (samples,) float32 by name `{digit}_{speaker}_{index}`, and the checksum of the
+        sorted contents.
+
+    Raises:
+        ValueError: the archive or a recording in it is damaged, or there is none.
+    """
+    waveforms, digest = {}, hashlib.sha256()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {
+                match[1]: name for name in archive.namelist() if (match := _RECORDING.fullmatch(name))
+            }
+            for name in sorted(members, key=lambda name: f"{name}.wav"):
+                content = archive.read(members[name])
+                digest.update(f"{name}.wav".encode() + b"\0" + hashlib.sha256(content).digest())
+                waveforms[name] = read_wav(content, f"{path.name}/{members[name]}", SAMPLE_RATE)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path} must be a whole zip archive; reading it gave: {error}") from error
+    if not waveforms:
+        raise ValueError(f"{path} must hold `recordings/*.wav`; received an archive without any")
+    return waveforms, digest.hexdigest()
+
+
+def read_idx(path: Path) -> tuple[np.ndarray, str]:
+    """Array of a gzipped IDX file of unsigned bytes.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The array, uint8, and the checksum of the unpacked file.
+
+    Raises:
+        ValueError: the file is damaged or cut short, or is not an IDX file of bytes.
+    """
+    try:
+        with gzip.open(path) as stream:
+            content = stream.read()
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path} must be a whole gzip file; reading it gave: {error}") from error
+    if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] not in (1, 3):
+        raise ValueError(
+            f"{path} must begin with the IDX magic number 2049 (labels) or 2051 (images); "
+            f"received: {int.from_bytes(content[:4], 'big')}"
+        )
+    rank = content[3]
+    shape = tuple(int(size) for size in np.frombuffer(content[4 : 4 + 4 * rank], ">u4"))
+    values = np.frombuffer(content, np.uint8, offset=min(4 + 4 * rank, len(content)))
+    if len(shape) != rank or len(values) != np.prod(shape):
+        raise ValueError(
+            f"{path} must hold as many bytes as its header announces, {shape}; "
+            f"received: {len(values)}"
+        )
+    return values.reshape(shape), hashlib.sha256(content).hexdigest()
+
+
+def check_recordings(path: Path) -> None:
+    """Raises a ValueError unless an archive holds exactly the known recordings."""
+    waveforms, digest = read_recordings(path)
+    if (len(waveforms), digest) != (FSDD_NUM_RECORDINGS, FSDD_SHA256):
+        raise ValueError(
+            f"{path} must hold the {FSDD_NUM_RECORDINGS} known recordings (contents {FSDD_SHA256}); "
+            f"received: {len(waveforms)} (contents {digest})"
+        )
+
+
+def check_idx(path: Path, name: str) -> None:
+    """Raises a ValueError unless an unpacked IDX file is the known one of that name."""
+    digest = read_idx(path)[1]
+    if digest != MNIST_SHA256[name]:
+        raise ValueError(
+            f"{path} must unpack to content with sha256 {MNIST_SHA256[name]}; received: {digest}"
+        )
+
+
+def find(root: str | Path | None) -> Path:
+    """Folder with the five raw files; downloads what is missing if no folder was named.
+
+    Args:
+        root: folder that holds them; the download cache if None.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: a named folder lacks a file, or a download failed.
+    """
+    names = [FSDD, *MNIST_SHA256]
+    if root is not None:
+        missing = [name for name in names if not Path(root, name).is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"`root` must be a folder with {names}; {root} lacks {missing}. "
+                "Leave `root` out to download them."
+            )
+        return Path(root)
+    folder = download.cache_folder() / "digits"
+    download.fetch(FSDD_URLS, folder / FSDD, check_recordings)
+    for name in MNIST_SHA256:
+        urls = [address + name for address in MNIST_URLS]
+        download.fetch(urls, folder / name, lambda path, name=name: check_idx(path, name))
+    return folder

@@ -1,0 +1,185 @@
+"""128-d summary of each second of sound: 32 log-mel bands in 4 stretches of equal energy."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.010
+NUM_BANDS, NUM_STRETCHES = 32, 4
+MIN_HERTZ = 60.0
+MIN_POWER = 1e-4
+"""Floor of the mel power: -40 dB, about the level of background noise."""
+NOISE_QUANTILE, NOISE_FACTOR = 0.2, 2.0
+"""A frame counts as sound by what it has above twice the energy of the quietest fifth."""
+
+
+def spectrogram_sizes(sample_rate: int) -> tuple[int, int]:
+    """Window and hop of the spectrogram.
+
+    Args:
+        sample_rate: in hertz.
+
+    Returns:
+        Window and hop, in samples.
+
+    Example:
+        >>> spectrogram_sizes(8000)
+        (256, 80)
+    """
+    return round(WINDOW_SECONDS * sample_rate), round(HOP_SECONDS * sample_rate)
+
+
+@functools.lru_cache
+def mel_weights(num_bins: int, sample_rate: int) -> np.ndarray:
+    """Triangular filters on the HTK mel scale.
+
+    Args:
+        num_bins: frequency bins of the spectrogram, from 0 to half the sample rate.
+        sample_rate: in hertz.
+
+    Returns:
+        (num_bins, 32) float32.
+
+    Example:
+        >>> mel_weights(129, 8000).shape
+        (129, 32)
+    """
+
+    def mel(hertz: np.ndarray) -> np.ndarray:
+        return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+
+    edges = np.linspace(mel(MIN_HERTZ), mel(sample_rate / 2), NUM_BANDS + 2)
+    bins = mel(np.linspace(0.0, sample_rate / 2, num_bins))[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    weights = np.maximum(0.0, np.minimum(rising, falling))
+    weights[0] = 0.0
+    return weights.astype(np.float32)
+
+
+def mel_spectrogram(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Mel bands of the short-time amplitude spectrum (Hann window, end padded with silence).
+
+    Args:
+        waveform: (..., samples) float.
+        sample_rate: in hertz.
+
+    Returns:
+        (..., ceil(samples / hop), 32) float32.
+
+    Example:
+        >>> mel_spectrogram(np.zeros((10, 8000)), 8000).shape
+        (10, 100, 32)
+    """
+    window, hop = spectrogram_sizes(sample_rate)
+    num_frames = -(-waveform.shape[-1] // hop)
+    padding = window + hop * (num_frames - 1) - waveform.shape[-1]
+    padded = np.pad(
+        np.asarray(waveform, np.float32), [(0, 0)] * (waveform.ndim - 1) + [(0, max(padding, 0))]
+    )
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window, -1)[..., ::hop, :]
+    taper = np.hanning(window + 1)[:-1].astype(np.float32)
+    amplitude = np.abs(np.fft.rfft(frames[..., :num_frames, :] * taper)).astype(np.float32)
+    return amplitude @ mel_weights(window // 2 + 1, sample_rate)
+
+
+def decibels(mel: np.ndarray) -> np.ndarray:
+    """Power of mel amplitudes in decibels, floored at `MIN_POWER`.
+
+    Args:
+        mel: amplitudes, any shape.
+
+    Returns:
+        The same shape, in dB.
+
+    Example:
+        >>> decibels(np.array([0.0, 1.0, 10.0]))
+        array([-40.,   0.,  20.])
+    """
+    return 10.0 * np.log10(np.maximum(np.square(mel), MIN_POWER))
+
+
+def summarise(mel: np.ndarray) -> np.ndarray:
+    """Mean log-mel spectrum of each quarter of the sound's energy, wherever in the second it is.
+
+    Args:
+        mel: (..., frames, bands) mel amplitudes of one second each.
+
+    Returns:
+        (..., 4 * bands) float32, in dB.
+
+    Example:
+        >>> summarise(np.ones((10, 100, 32))).shape
+        (10, 128)
+    """
+    energy = np.sum(np.square(mel, dtype=np.float64), axis=-1)
+    noise = np.sort(energy, axis=-1)[..., int(NOISE_QUANTILE * energy.shape[-1]), None]
+    # The small constant spreads the stretches evenly over a second that has no sound.
+    sound = np.maximum(energy - NOISE_FACTOR * noise, 0.0) + 1e-6
+    ends = np.cumsum(sound, axis=-1) / np.sum(sound, axis=-1, keepdims=True)
+    starts = ends - sound / np.sum(sound, axis=-1, keepdims=True)
+    edges = np.arange(NUM_STRETCHES + 1) / NUM_STRETCHES
+    overlap = np.minimum(ends[..., None], edges[1:]) - np.maximum(starts[..., None], edges[:-1])
+    share = np.maximum(overlap, 0.0) / (ends - starts)[..., None]
+    share /= np.sum(share, axis=-2, keepdims=True)
+    summary = np.swapaxes(share, -1, -2) @ decibels(mel).astype(np.float64)
+    return summary.reshape(*summary.shape[:-2], -1).astype(np.float32)
+
+
+class AudioFeatures:
+    """Standardised summaries of one-second segments; the statistics are those of training clips.
+
+    Args:
+        sample_rate: of the waveforms, in hertz.
+        road: "numpy", or "tensorflow-io" for the same numbers through TensorFlow.
+
+    Raises:
+        ValueError: the road is unknown.
+
+    Example:
+        >>> clips = np.random.default_rng(0).normal(size=(2, 80000))
+        >>> features = AudioFeatures(8000).fit(clips)
+        >>> features(clips).shape
+        (2, 10, 128)
+    """
+
+    dim = NUM_BANDS * NUM_STRETCHES
+
+    def __init__(self, sample_rate: int, road: str = "numpy") -> None:
+        if road not in ("numpy", "tensorflow-io"):
+            raise ValueError(f"`road` must be 'numpy' or 'tensorflow-io'; received: {road!r}")
+        self.sample_rate = sample_rate
+        self.road = road
+        self.mean = np.zeros(self.dim, np.float32)
+        self.std = np.ones(self.dim, np.float32)
+
+    def summaries(self, waveforms: np.ndarray) -> np.ndarray:
+        """Summaries in dB: (clips, seconds * sample_rate) to (clips, seconds, 128)."""
+        segments = np.reshape(waveforms, (len(waveforms), -1, self.sample_rate))
+        if self.road == "tensorflow-io":
+            from data_tools import tfio
+
+            return np.asarray(tfio.summarise(tfio.mel_spectrogram(segments, self.sample_rate)))
+        return summarise(mel_spectrogram(segments, self.sample_rate))
+
+    def fit(self, waveforms: np.ndarray) -> AudioFeatures:
+        """Takes mean and standard deviation of each feature from training clips."""
+        values = self.summaries(waveforms).reshape(-1, self.dim).astype(np.float64)
+        self.mean = values.mean(0).astype(np.float32)
+        self.std = np.maximum(values.std(0), 1e-3).astype(np.float32)
+        return self
+
+    def __call__(self, waveforms: np.ndarray) -> np.ndarray:
+        """Features: (clips, seconds * sample_rate) to (clips, seconds, 128) float32."""
+        return (self.summaries(waveforms) - self.mean) / self.std
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Fitted arrays by name."""
+        return {"mean": self.mean, "std": self.std}
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restores what `state` returned."""
+        self.mean, self.std = state["mean"], state["std"]
