@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 import pytest
 
@@ -14,16 +15,26 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 @pytest.fixture(autouse=True)
 def fixed_seed() -> None:
-    """Start each test from the same draws, so that a failure can be seen twice."""
-    import keras
+    """Start each test from the same draws, so that a failure can be seen twice.
 
-    keras.utils.set_random_seed(0)
+    Keras takes default seeds from `random`; its own `set_random_seed` would import TensorFlow.
+    """
+    random.seed(0)
 
 
 @pytest.fixture(autouse=True)
-def examples_write_elsewhere(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+def example_setting(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    doctest_namespace: dict[str, object],
 ) -> None:
-    """Run docstring examples in an empty folder: some of them save files."""
+    """Give docstring examples the usual imports, and an empty folder, since some save files."""
     if isinstance(request.node, pytest.DoctestItem):
+        import keras
+        import numpy as np
+
+        import keras_cmg
+
+        doctest_namespace.update(keras=keras, ops=keras.ops, np=np, keras_cmg=keras_cmg)
+        doctest_namespace.update({name: getattr(keras_cmg, name) for name in keras_cmg.__all__})
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))
