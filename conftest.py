@@ -23,18 +23,16 @@ def fixed_seed() -> None:
 
 
 @pytest.fixture(autouse=True)
-def example_setting(
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    doctest_namespace: dict[str, object],
-) -> None:
-    """Give docstring examples the usual imports, and an empty folder, since some save files."""
+def example_setting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give docstring examples the usual names, and an empty folder, since some save files."""
     if isinstance(request.node, pytest.DoctestItem):
         import keras
         import numpy as np
 
         import keras_cmg
 
-        doctest_namespace.update(keras=keras, ops=keras.ops, np=np, keras_cmg=keras_cmg)
-        doctest_namespace.update({name: getattr(keras_cmg, name) for name in keras_cmg.__all__})
+        usual = {"keras": keras, "keras_cmg": keras_cmg, "np": np, "ops": keras.ops}
+        public = {name: value for name, value in vars(keras_cmg).items() if name[0] != "_"}
+        for name, value in (public | usual).items():
+            request.node.dtest.globs.setdefault(name, value)
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))
