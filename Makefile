@@ -17,7 +17,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.5
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-jax test-tensorflow test-torch test-slow lint types format wheel clean
+.PHONY: help demo test test-jax test-tensorflow test-torch test-slow lint format wheel clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,11 +39,9 @@ test-torch: $(VENV)/.test  ## All tests and docstring examples, on PyTorch.
 test-slow: $(VENV)/.test  ## The slow tests, on PyTorch.
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -m slow
 
-lint: types  ## Style, formatting and types.
+lint: $(VENV)/.test  ## Style, formatting and types.
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-
-types: $(VENV)/.test  ## Types alone.
 	$(BIN)/python -m mypy $(PACKAGES)
 
 format: $(VENV)/.test  ## Format the code and mend what ruff can mend.
