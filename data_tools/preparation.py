@@ -20,7 +20,7 @@ from data_tools.files import atomic_folder, sha256_file
 
 FORMAT = "keras-cmg features 1"
 """Changes whenever the same arguments would give other numbers."""
-FIT_CLIPS = 400
+FIT_CLIPS = 250
 """Training clips on which the features are fitted."""
 CHUNK = 32
 VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "h5py")
@@ -214,10 +214,10 @@ def _write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) ->
 
 def _distinct(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Different frames of a clip and, for each segment, which of them it shows."""
-    _, first, which = np.unique(
-        frames.reshape(len(frames), -1), axis=0, return_index=True, return_inverse=True
-    )
-    return frames[first], which.reshape(-1)
+    numbers: dict[bytes, int] = {}
+    which = [numbers.setdefault(frame.tobytes(), len(numbers)) for frame in frames]
+    first = [which.index(number) for number in range(len(numbers))]
+    return frames[first], np.array(which)
 
 
 def _encode(video: VideoFeatures, frames: np.ndarray) -> np.ndarray:

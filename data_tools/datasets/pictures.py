@@ -55,7 +55,7 @@ def render_background(rng: np.random.Generator) -> Image.Image:
         >>> render_background(np.random.default_rng(0)).size
         (56, 56)
     """
-    coarse = Image.fromarray(rng.integers(10, 80, (5, 5, 3), dtype=np.uint8))
+    coarse = Image.fromarray(rng.integers(5, 60, (5, 5, 3), dtype=np.uint8))
     return coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 

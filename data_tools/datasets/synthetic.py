@@ -87,7 +87,7 @@ class Synthetic(RawDataset):
         background = pictures.render_background(rng)
         shape = OBJECTS[self.categories[clip.category]]
         tint = np.array(pictures.COLOURS[clip.attributes["colour"]])
-        radius, turn = rng.uniform(9, 15), rng.uniform(-0.4, 0.4)
+        radius, turn = rng.uniform(12, 18), rng.uniform(-0.25, 0.25)
         path = _path(clip.attributes["motion"], radius, rng)
         result = np.repeat(np.asarray(background)[None], NUM_SEGMENTS, axis=0)
         for segment in range(clip.start, clip.end):
@@ -98,9 +98,9 @@ class Synthetic(RawDataset):
                 background, shape, (red, green, blue), (x, y), radius, angle
             )
             result[segment] = np.asarray(picture)
-        noise = rng.normal(0, 6, result[clip.start : clip.end].shape)
-        noisy = np.clip(result[clip.start : clip.end] + noise, 0, 255)
-        result[clip.start : clip.end] = noisy.astype(np.uint8)
+        shown = result[clip.start : clip.end]
+        noise = 6 * rng.standard_normal(shown.shape, dtype=np.float32)
+        shown[:] = np.clip(shown + noise, 0, 255)
         return result
 
 

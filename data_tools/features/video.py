@@ -24,14 +24,14 @@ def extract_patches(frames: np.ndarray, patch_size: int = PATCH_SIZE) -> np.ndar
         patch_size: side of a patch in pixels of the 28-pixel picture, odd.
 
     Returns:
-        (n * 196, patch_size**2 * colours) float32, mean 0 and about unit variance each.
+        (n * 196, patch_size**2) float32, mean 0 and about unit variance each.
 
     Raises:
         ValueError: the frames are not square pictures of bytes with such a side.
 
     Example:
         >>> extract_patches(np.zeros((2, 56, 56, 3), np.uint8)).shape
-        (392, 675)
+        (392, 225)
     """
     side = 2 * POSITIONS
     if (
@@ -45,10 +45,11 @@ def extract_patches(frames: np.ndarray, patch_size: int = PATCH_SIZE) -> np.ndar
             f"received: {frames.dtype} of shape {frames.shape}"
         )
     factor = frames.shape[1] // side
-    pixels = frames.reshape(len(frames), side, factor, side, factor, -1).astype(np.float32)
-    pixels = pixels.mean((2, 4)) / 255
+    # Brightness alone: colours would take up most of the dictionary and say little about shapes.
+    pixels = frames.reshape(len(frames), side, factor, side, factor, -1).max(-1)
     margin = patch_size // 2
-    pixels = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    padding = ((0, 0), (margin, margin), (margin, margin))
+    pixels = np.pad(pixels.mean((2, 4), dtype=np.float32) / 255, padding)
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (patch_size, patch_size), (1, 2))
     patches = windows[:, :side:2, :side:2].reshape(len(frames) * POSITIONS**2, -1)
     patches -= patches.mean(1, keepdims=True)
