@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from data_tools.files import atomic_file
+
 
 def cache_folder() -> Path:
     """Folder of downloaded files: `$KERAS_CMG_CACHE`, else `~/.cache/keras_cmg`.
@@ -17,7 +19,9 @@ def cache_folder() -> Path:
         >>> cache_folder().is_absolute()
         True
     """
-    return Path(os.environ.get("KERAS_CMG_CACHE") or Path.home() / ".cache" / "keras_cmg").absolute()
+    return Path(
+        os.environ.get("KERAS_CMG_CACHE") or Path.home() / ".cache" / "keras_cmg"
+    ).absolute()
 
 
 def fetch(
@@ -48,8 +52,6 @@ def fetch(
         ...     fetch([source.as_uri()], Path(folder, "b.txt"), lambda path: None).read_text()
         'content'
     """
-    from data_tools.files import atomic_file
-
     path = Path(path)
     if path.is_file():
         return path
@@ -58,9 +60,11 @@ def fetch(
     for url in urls:
         try:
             with atomic_file(path) as temporary:
-                with urllib.request.urlopen(url, timeout=timeout) as answer:
-                    with open(temporary, "wb") as stream:
-                        shutil.copyfileobj(answer, stream)
+                with (
+                    urllib.request.urlopen(url, timeout=timeout) as answer,
+                    open(temporary, "wb") as stream,
+                ):
+                    shutil.copyfileobj(answer, stream)
                 check(temporary)
             return path
         except (OSError, ValueError) as error:

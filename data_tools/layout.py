@@ -178,7 +178,9 @@ class FeatureFolder:
         for position, row in enumerate(rows):
             array.read_direct(result, np.s_[row], np.s_[position])
         if not np.isfinite(result).all():
-            bad = [row for row, value in zip(rows, result, strict=True) if not np.isfinite(value).all()]
+            bad = [
+                row for row, value in zip(rows, result, strict=True) if not np.isfinite(value).all()
+            ]
             raise ValueError(
                 f"{array.file.filename} must hold finite numbers; received NaN or infinity "
                 f"in row {bad[0]}"

@@ -156,9 +156,7 @@ def load(
         return arrays
     shuffle = split == "train" if shuffle is None else shuffle
     drop_remainder = shuffle if drop_remainder is None else drop_remainder
-    reader = BatchReader(
-        root, split, modalities, batch_size, seed, shuffle, drop_remainder, labels
-    )
+    reader = BatchReader(root, split, modalities, batch_size, seed, shuffle, drop_remainder, labels)
     if format == "pydataset":
         from data_tools.pydataset import FeatureDataset
 

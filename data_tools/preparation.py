@@ -179,13 +179,15 @@ def _write_features(
             part = clips[start : start + CHUNK]
             rows = np.s_[start : start + len(part)]
             arrays["audio"][rows] = audio(np.stack([dataset.waveform(clip) for clip in part]))
-            arrays["video"][rows] = np.stack([_encode(video, dataset.frames(clip)) for clip in part])
+            arrays["video"][rows] = np.stack(
+                [_encode(video, dataset.frames(clip)) for clip in part]
+            )
             arrays["text"][rows] = text([clip.caption for clip in part])
             arrays["labels"][rows] = np.stack([_labels(clip, num_columns) for clip in part])
     finally:
         for file in files.values():
             file.close()
-    state = {
+    state: dict[str, Any] = {
         f"{kind}_{key}": value
         for kind, extractor in (("audio", audio), ("video", video))
         for key, value in extractor.state().items()

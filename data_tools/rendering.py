@@ -44,9 +44,7 @@ def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDat
     return datasets.create(manifest["dataset"], root, **manifest["options"])
 
 
-def render(
-    root: str | os.PathLike[str], index: int, raw: str | None = None
-) -> dict[str, Any]:
+def render(root: str | os.PathLike[str], index: int, raw: str | None = None) -> dict[str, Any]:
     """Sound, pictures and caption of one clip of a prepared folder.
 
     Args:

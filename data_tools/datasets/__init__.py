@@ -10,7 +10,16 @@ from data_tools.datasets.synthetic import Synthetic
 
 DATASETS: dict[str, type[RawDataset]] = {cls.name: cls for cls in (Digits, Synthetic)}
 
-__all__ = ["DATASETS", "NUM_SEGMENTS", "SPLITS", "Clip", "Digits", "RawDataset", "Synthetic", "create"]
+__all__ = [
+    "DATASETS",
+    "NUM_SEGMENTS",
+    "SPLITS",
+    "Clip",
+    "Digits",
+    "RawDataset",
+    "Synthetic",
+    "create",
+]
 
 
 def create(name: str, root: str | None = None, **options: Any) -> RawDataset:

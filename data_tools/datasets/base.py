@@ -122,7 +122,8 @@ def plan_events(
         num_clips: clips per split.
         num_categories: number of classes.
         seed: of the whole plan; the splits draw independently of each other's size.
-        details: `(split, category, length, rng) -> fields` gives a clip's caption, sources, attributes.
+        details: `(split, category, length, rng) -> fields` gives the caption of a clip, and its
+            sources or attributes if it has any.
 
     Returns:
         The clips, split after split.

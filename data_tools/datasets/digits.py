@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,6 @@ class Digits(RawDataset):
         test_speaker: of the split by speaker. The default's accuracy, when left out, is nearest
             to the mean of the six.
         val_speaker: of the split by speaker.
-        checked: compare the raw files with their known checksums.
 
     Raises:
         FileNotFoundError: a raw file is missing.
@@ -86,7 +86,6 @@ class Digits(RawDataset):
         split: str | None = None,
         test_speaker: str = "nicolas",
         val_speaker: str = "lucas",
-        checked: bool = True,
     ) -> None:
         super().__init__(root, split)
         if test_speaker == val_speaker:
@@ -96,7 +95,6 @@ class Digits(RawDataset):
             )
         self.test_speaker = test_speaker
         self.val_speaker = val_speaker
-        self.checked = checked
 
     def options(self) -> dict[str, Any]:
         options = {"split": self.split}
@@ -105,39 +103,35 @@ class Digits(RawDataset):
         return options
 
     @functools.cached_property
-    def _folder(self):
-        folder = raw.find(self.root)
-        if self.checked:
-            raw.check_recordings(folder / raw.FSDD)
-            for name in raw.MNIST_SHA256:
-                raw.check_idx(folder / name, name)
-        return folder
+    def _folder(self) -> Path:
+        return raw.find(self.root)
 
     @functools.cached_property
-    def _recordings(self) -> tuple[dict[str, np.ndarray], str]:
-        return raw.read_recordings(self._folder / raw.FSDD)
+    def _recordings(self) -> dict[str, np.ndarray]:
+        path = self._folder / raw.FSDD
+        waveforms, digest = raw.read_recordings(path)
+        raw.require(path, digest)
+        return waveforms
 
     @functools.cached_property
-    def _images(self) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
-        result = {}
-        for part in ("train", "t10k"):
-            images, images_sum = raw.read_idx(self._folder / f"{part}-images-idx3-ubyte.gz")
-            labels, labels_sum = raw.read_idx(self._folder / f"{part}-labels-idx1-ubyte.gz")
-            if images.ndim != 3 or labels.shape != images.shape[:1]:
-                raise ValueError(
-                    f"{part} images and labels of {self._folder} must be as many; "
-                    f"received shapes: {images.shape} and {labels.shape}"
-                )
-            result[part] = images, labels, f"{images_sum} {labels_sum}"
-        return result
+    def _images(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return {
+            part: (
+                self._read_idx(f"{part}-images-idx3-ubyte.gz"),
+                self._read_idx(f"{part}-labels-idx1-ubyte.gz"),
+            )
+            for part in ("train", "t10k")
+        }
+
+    def _read_idx(self, name: str) -> np.ndarray:
+        values, digest = raw.read_idx(self._folder / name)
+        raw.require(self._folder / name, digest)
+        return values
 
     def sources(self) -> dict[str, str]:
-        sums = {f"{raw.FSDD} (recordings)": self._recordings[1]}
-        for part, (_, _, digests) in self._images.items():
-            images_sum, labels_sum = digests.split()
-            sums[f"{part}-images-idx3-ubyte"] = images_sum
-            sums[f"{part}-labels-idx1-ubyte"] = labels_sum
-        return sums
+        # Reading compares each file with its known checksum.
+        _ = self._recordings, self._images
+        return dict(raw.SHA256)
 
     def _split_of(self, recording: str) -> str:
         _, speaker, index = recording.split("_")
@@ -148,7 +142,7 @@ class Digits(RawDataset):
 
     def _pools(self) -> dict[tuple[str, int], dict[str, list[str]]]:
         """Names of the recordings and images of each split and class."""
-        speakers = {name.split("_")[1] for name in self._recordings[0]}
+        speakers = {name.split("_")[1] for name in self._recordings}
         for argument in ("test_speaker", "val_speaker"):
             if self.split == "speaker" and getattr(self, argument) not in speakers:
                 raise ValueError(
@@ -160,9 +154,9 @@ class Digits(RawDataset):
             for split in SPLITS
             for digit in range(10)
         }
-        for name in sorted(self._recordings[0]):
+        for name in sorted(self._recordings):
             pools[self._split_of(name), int(name[0])]["recordings"].append(name)
-        for part, (images, labels, _) in self._images.items():
+        for part, (images, labels) in self._images.items():
             first_val = max(len(images) - VAL_IMAGES, len(images) // 2)
             for row, digit in enumerate(labels):
                 split = "test" if part == "t10k" else "val" if row >= first_val else "train"
@@ -191,8 +185,10 @@ class Digits(RawDataset):
         level, tilt = rng.uniform(0.002, 0.008), rng.uniform(0, 0.9)
         result = coloured_noise(NUM_SEGMENTS * self.sample_rate, level, tilt, rng)
         segments = result.reshape(NUM_SEGMENTS, self.sample_rate)
-        for segment, name in zip(range(clip.start, clip.end), clip.sources["recordings"], strict=True):
-            speech = normalize_loudness(self._recordings[0][name])
+        for segment, name in zip(
+            range(clip.start, clip.end), clip.sources["recordings"], strict=True
+        ):
+            speech = normalize_loudness(self._recordings[name])
             segments[segment] += fit_length(speech, self.sample_rate, rng)
         return np.clip(result, -1, 1)
 

@@ -25,22 +25,27 @@ FSDD_URLS = (
     f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FSDD_COMMIT}.zip",
     f"https://codeload.github.com/Jakobovski/free-spoken-digit-dataset/zip/{FSDD_COMMIT}",
 )
-FSDD_NUM_RECORDINGS = 3000
-FSDD_SHA256 = "a2e8a660492f28d9eed6270b290d26cbc5c81d6077ce87d3c0ad5adf4d4ee696"
-"""Over the sorted recordings: each name, a zero byte, the digest of the content. The archive
-itself has no stable checksum, as it is packed anew by whoever serves it."""
-
 MNIST_URLS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
 )
-MNIST_SHA256 = {
-    "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+SHA256 = {
+    "fsdd.zip": "a2e8a660492f28d9eed6270b290d26cbc5c81d6077ce87d3c0ad5adf4d4ee696",
+    "train-images-idx3-ubyte.gz": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+    ),
 }
-"""Of the unpacked files: the gzip headers of public copies differ."""
+"""Of the contents, as whoever serves the archives packs them anew. MNIST: of the unpacked file.
+FSDD: over the 3,000 recordings in order, each as name, zero byte, digest of the file."""
 
 _RECORDING = re.compile(r"(?:.*/)?recordings/((\d)_([a-z]+)_(\d+))\.wav")
 
@@ -62,7 +67,9 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {
-                match[1]: name for name in archive.namelist() if (match := _RECORDING.fullmatch(name))
+                match[1]: name
+                for name in archive.namelist()
+                if (match := _RECORDING.fullmatch(name))
             }
             for name in sorted(members, key=lambda name: f"{name}.wav"):
                 content = archive.read(members[name])
@@ -108,22 +115,22 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
     return values.reshape(shape), hashlib.sha256(content).hexdigest()
 
 
-def check_recordings(path: Path) -> None:
-    """Raises a ValueError unless an archive holds exactly the known recordings."""
-    waveforms, digest = read_recordings(path)
-    if (len(waveforms), digest) != (FSDD_NUM_RECORDINGS, FSDD_SHA256):
-        raise ValueError(
-            f"{path} must hold the {FSDD_NUM_RECORDINGS} known recordings (contents {FSDD_SHA256}); "
-            f"received: {len(waveforms)} (contents {digest})"
-        )
+def require(path: Path, digest: str) -> None:
+    """Raises a ValueError unless a raw file has the known contents of its name.
 
+    Args:
+        path: the file.
+        digest: checksum of its contents, as `read_recordings` and `read_idx` give it.
 
-def check_idx(path: Path, name: str) -> None:
-    """Raises a ValueError unless an unpacked IDX file is the known one of that name."""
-    digest = read_idx(path)[1]
-    if digest != MNIST_SHA256[name]:
+    Raises:
+        ValueError: the contents are others.
+
+    Example:
+        >>> require(Path("fsdd.zip"), SHA256["fsdd.zip"])
+    """
+    if digest != SHA256[path.name]:
         raise ValueError(
-            f"{path} must unpack to content with sha256 {MNIST_SHA256[name]}; received: {digest}"
+            f"{path} must have the known contents (sha256 {SHA256[path.name]}); received: {digest}"
         )
 
 
@@ -139,18 +146,21 @@ def find(root: str | Path | None) -> Path:
     Raises:
         FileNotFoundError: a named folder lacks a file, or a download failed.
     """
-    names = [FSDD, *MNIST_SHA256]
     if root is not None:
-        missing = [name for name in names if not Path(root, name).is_file()]
+        missing = [name for name in SHA256 if not Path(root, name).is_file()]
         if missing:
             raise FileNotFoundError(
-                f"`root` must be a folder with {names}; {root} lacks {missing}. "
+                f"`root` must be a folder with {list(SHA256)}; {root} lacks {missing}. "
                 "Leave `root` out to download them."
             )
         return Path(root)
     folder = download.cache_folder() / "digits"
-    download.fetch(FSDD_URLS, folder / FSDD, check_recordings)
-    for name in MNIST_SHA256:
-        urls = [address + name for address in MNIST_URLS]
-        download.fetch(urls, folder / name, lambda path, name=name: check_idx(path, name))
+    for name in SHA256:
+        read = read_recordings if name == FSDD else read_idx
+        urls = FSDD_URLS if name == FSDD else [address + name for address in MNIST_URLS]
+
+        def check(path: Path, read=read, name=name) -> None:
+            require(path.with_name(name), read(path)[1])
+
+        download.fetch(urls, folder / name, check)
     return folder

@@ -31,7 +31,9 @@ _OUTLINES: dict[str, np.ndarray] = {
     "star": _polygon([1.2, 0.45] * 5),
     "cross": np.array(_CROSS + [(-x, -y) for x, y in _CROSS]) / 3.0,
     "diamond": _polygon([1.2, 0.6] * 2),
-    "arrow": np.array([(0, -1.1), (0.9, 0), (0.35, 0), (0.35, 1), (-0.35, 1), (-0.35, 0), (-0.9, 0)]),
+    "arrow": np.array(
+        [(0, -1.1), (0.9, 0), (0.35, 0), (0.35, 1), (-0.35, 1), (-0.35, 0), (-0.9, 0)]
+    ),
     "circle": _polygon([1.0] * 32),
     "ring": np.concatenate([_polygon([1.0] * 33, 0), _polygon([0.55] * 33, 0)[::-1]]),
     "crescent": np.concatenate(

@@ -12,7 +12,10 @@ def _tones(pitch: np.ndarray | float, partials: tuple[tuple[float, float], ...])
     """Sum of partials, given as (multiple of the pitch, amplitude); the pitch may vary in time."""
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(np.float32(pitch), _TIME.shape)) / SAMPLE_RATE
     phase = np.mod(phase, 2 * np.pi * 100).astype(np.float32)
-    return sum(amplitude * np.sin(phase * multiple) for multiple, amplitude in partials)
+    total = np.zeros_like(phase)
+    for multiple, amplitude in partials:
+        total += amplitude * np.sin(phase * multiple)
+    return total
 
 
 def _decay(period: float, rate: float) -> np.ndarray:

@@ -119,5 +119,7 @@ def _path(motion: str, radius: float, rng: np.random.Generator) -> np.ndarray:
         path = middle + reach * np.concatenate([np.cos(angle), np.sin(angle)], 1)
     else:
         height = np.abs(np.cos(2 * np.pi * (time + rng.uniform())))
-        path = np.concatenate([start[0] + time * (end[0] - start[0]), high - (high - low) * height], 1)
+        path = np.concatenate(
+            [start[0] + time * (end[0] - start[0]), high - (high - low) * height], 1
+        )
     return path

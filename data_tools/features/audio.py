@@ -16,6 +16,9 @@ MIN_POWER = 1e-4
 NOISE_QUANTILE, NOISE_FACTOR = 0.2, 2.0
 """A frame counts as sound by what it has above twice the energy of the quietest fifth."""
 
+MIN_SOUND = 1e-6
+"""Energy added to every frame; it spreads the stretches evenly over a second without sound."""
+
 
 def spectrogram_sizes(sample_rate: int) -> tuple[int, int]:
     """Window and hop of the spectrogram.
@@ -50,9 +53,10 @@ def mel_weights(num_bins: int, sample_rate: int) -> np.ndarray:
     """
 
     def mel(hertz: np.ndarray) -> np.ndarray:
-        return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+        return 1127.0 * np.log1p(hertz / 700.0)
 
-    edges = np.linspace(mel(MIN_HERTZ), mel(sample_rate / 2), NUM_BANDS + 2)
+    low, high = mel(np.array([MIN_HERTZ, sample_rate / 2]))
+    edges = np.linspace(low, high, NUM_BANDS + 2)
     bins = mel(np.linspace(0.0, sample_rate / 2, num_bins))[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
@@ -118,13 +122,13 @@ def summarise(mel: np.ndarray) -> np.ndarray:
     """
     energy = np.sum(np.square(mel, dtype=np.float64), axis=-1)
     noise = np.sort(energy, axis=-1)[..., int(NOISE_QUANTILE * energy.shape[-1]), None]
-    # The small constant spreads the stretches evenly over a second that has no sound.
-    sound = np.maximum(energy - NOISE_FACTOR * noise, 0.0) + 1e-6
-    ends = np.cumsum(sound, axis=-1) / np.sum(sound, axis=-1, keepdims=True)
-    starts = ends - sound / np.sum(sound, axis=-1, keepdims=True)
+    sound = np.maximum(energy - NOISE_FACTOR * noise, 0.0) + MIN_SOUND
+    sound /= np.sum(sound, axis=-1, keepdims=True)
+    ends = np.cumsum(sound, axis=-1)[..., None]
+    starts = ends - sound[..., None]
     edges = np.arange(NUM_STRETCHES + 1) / NUM_STRETCHES
-    overlap = np.minimum(ends[..., None], edges[1:]) - np.maximum(starts[..., None], edges[:-1])
-    share = np.maximum(overlap, 0.0) / (ends - starts)[..., None]
+    overlap = np.minimum(ends, edges[1:]) - np.maximum(starts, edges[:-1])
+    share = np.maximum(overlap, 0.0) / sound[..., None]
     share /= np.sum(share, axis=-2, keepdims=True)
     summary = np.swapaxes(share, -1, -2) @ decibels(mel).astype(np.float64)
     return summary.reshape(*summary.shape[:-2], -1).astype(np.float32)

@@ -70,6 +70,9 @@ class TextFeatures:
         dim: size of a word vector.
         num_tokens: words kept.
 
+    Raises:
+        ValueError: an argument is less than 1.
+
     Example:
         >>> features = TextFeatures(dim=16, num_tokens=4)(["a small dog", "a"])
         >>> features.shape

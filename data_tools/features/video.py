@@ -12,7 +12,8 @@ POSITIONS = 14
 PATCH_SIZE = 15
 NUM_WHITENED = 40
 CONTRAST_EPSILON = 0.1
-FIT_PATCHES = 60_000
+PATCHES_PER_FRAME = 30
+"""Patches drawn from each training frame to learn the dictionary."""
 
 
 def extract_patches(frames: np.ndarray, patch_size: int = PATCH_SIZE) -> np.ndarray:
@@ -64,6 +65,9 @@ class VideoFeatures:
         channels: number of centroids.
         seed: of the patch sample and of k-means.
 
+    Raises:
+        ValueError: `channels` is less than 1.
+
     Example:
         >>> frames = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
         >>> VideoFeatures(channels=8).fit(frames)(frames).shape
@@ -75,25 +79,39 @@ class VideoFeatures:
     """
 
     def __init__(self, channels: int = 64, seed: int = 0) -> None:
+        if channels < 1:
+            raise ValueError(f"`channels` must be at least 1; received: {channels}")
         self.channels = channels
         self.seed = seed
         self.mean = self.whitening = self.centroids = np.zeros(0, np.float32)
         self.scale = np.float32(1)
 
     def fit(self, frames: np.ndarray) -> VideoFeatures:
-        """Learns whitening and dictionary from training frames."""
+        """Learns whitening and dictionary from training frames.
+
+        Raises:
+            ValueError: there are too few frames for that many channels.
+        """
         from sklearn.cluster import MiniBatchKMeans
 
+        if PATCHES_PER_FRAME * len(frames) < self.channels:
+            raise ValueError(
+                f"`frames` must give at least {self.channels} patches, one per channel, "
+                f"{PATCHES_PER_FRAME} each; received: {len(frames)} frames"
+            )
         rng = np.random.default_rng(self.seed)
         patches = np.concatenate(
             [
-                rng.choice(extract_patches(part), FIT_PATCHES * len(part) // len(frames))
+                rng.choice(extract_patches(part), PATCHES_PER_FRAME * len(part))
                 for part in np.array_split(frames, max(1, len(frames) // 256))
             ]
         )
         self.mean = patches.mean(0)
         variances, directions = np.linalg.eigh(np.cov(patches - self.mean, rowvar=False))
-        variances, directions = variances[::-1][:NUM_WHITENED], directions[:, ::-1][:, :NUM_WHITENED]
+        variances, directions = (
+            variances[::-1][:NUM_WHITENED],
+            directions[:, ::-1][:, :NUM_WHITENED],
+        )
         damped = np.sqrt(np.maximum(variances, 0) + 0.1 * variances.mean() + 1e-8)
         self.whitening = (directions / damped).astype(np.float32)
         kmeans = MiniBatchKMeans(

@@ -1,0 +1,104 @@
+"""The audio summary as TensorFlow operations, for `tf.data`; the one door to tensorflow-io.
+
+The same parameters and the same numbers as `data_tools.features.audio`. tensorflow-io has wheels
+for Python up to 3.12 on Linux and macOS; only its pure Python functions are used, which do not
+need its native library.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+from data_tools.features import audio
+
+_NO_LIMIT = 1000.0
+"""Dynamic range, in dB, wide enough for the fixed floor alone to count."""
+
+
+@functools.cache
+def library() -> Any:
+    """The tensorflow-io package, imported without its complaints about the native library.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: tensorflow-io or TensorFlow is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore",
+            message=r"(?s)(unable to load libtensorflow_io|file system plugins are not loaded)",
+            category=UserWarning,
+        )
+        try:
+            import tensorflow_io
+        except ImportError as error:
+            raise ImportError(
+                "the road 'tensorflow-io' needs the packages tensorflow and tensorflow-io (Python "
+                f"3.12 or older, Linux or macOS); importing them gave: {error}. The road 'numpy' "
+                "gives the same numbers without them."
+            ) from error
+    return tensorflow_io
+
+
+def mel_spectrogram(waveform: Any, sample_rate: int) -> Any:
+    """Mel bands of the short-time amplitude spectrum.
+
+    Args:
+        waveform: (..., samples) float, array or tensor.
+        sample_rate: in hertz.
+
+    Returns:
+        Tensor (..., frames, 32).
+
+    Raises:
+        ImportError: tensorflow-io is not installed.
+    """
+    functions = library().audio
+    import tensorflow as tf
+
+    window, hop = audio.spectrogram_sizes(sample_rate)
+    waveform = tf.cast(waveform, tf.float32)
+    spectrogram = functions.spectrogram(waveform, nfft=window, window=window, stride=hop)
+    return functions.melscale(
+        spectrogram,
+        rate=sample_rate,
+        mels=audio.NUM_BANDS,
+        fmin=audio.MIN_HERTZ,
+        fmax=sample_rate / 2,
+    )
+
+
+def summarise(mel: Any) -> Any:
+    """Mean log-mel spectrum of each quarter of the sound's energy.
+
+    Args:
+        mel: tensor (..., frames, 32) of mel amplitudes, one second each.
+
+    Returns:
+        Tensor (..., 128) float32, in dB.
+
+    Raises:
+        ImportError: tensorflow-io is not installed.
+    """
+    functions = library().audio
+    import tensorflow as tf
+
+    decibels = functions.dbscale(mel, top_db=_NO_LIMIT, amin=audio.MIN_POWER)
+    energy = tf.reduce_sum(tf.square(tf.cast(mel, tf.float64)), -1)
+    quiet = tf.cast(audio.NOISE_QUANTILE * tf.cast(tf.shape(energy)[-1], tf.float64), tf.int32)
+    noise = tf.gather(tf.sort(energy, -1), quiet, axis=-1)[..., None]
+    sound = tf.maximum(energy - audio.NOISE_FACTOR * noise, 0) + audio.MIN_SOUND
+    sound /= tf.reduce_sum(sound, -1, keepdims=True)
+    ends = tf.cumsum(sound, -1)[..., None]
+    starts = ends - sound[..., None]
+    edges = tf.range(audio.NUM_STRETCHES + 1, dtype=tf.float64) / audio.NUM_STRETCHES
+    overlap = tf.minimum(ends, edges[1:]) - tf.maximum(starts, edges[:-1])
+    share = tf.maximum(overlap, 0) / sound[..., None]
+    share /= tf.reduce_sum(share, -2, keepdims=True)
+    summary = tf.matmul(share, tf.cast(decibels, tf.float64), transpose_a=True)
+    shape = tf.concat([tf.shape(summary)[:-2], [audio.NUM_STRETCHES * audio.NUM_BANDS]], 0)
+    return tf.cast(tf.reshape(summary, shape), tf.float32)
