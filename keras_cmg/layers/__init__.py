@@ -1,0 +1,33 @@
+"""State: the building blocks, each a Keras layer."""
+
+from keras_cmg.layers.club_estimator import CLUBEstimator
+from keras_cmg.layers.coarse_projector import CoarseProjector
+from keras_cmg.layers.codebook import Codebook
+from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
+from keras_cmg.layers.encoders import (
+    MapAttention,
+    MapPooling,
+    MapSpecificEncoder,
+    ResidualUnit,
+    SequenceSpecificEncoder,
+)
+from keras_cmg.layers.temporal_attention import TemporalAttention, TransformerBlock
+from keras_cmg.layers.toc_channel_mask import TOCChannelMask
+
+__all__ = [
+    "CLUBEstimator",
+    "CPCPredictor",
+    "CoarseProjector",
+    "Codebook",
+    "MapAttention",
+    "MapDecoder",
+    "MapPooling",
+    "MapSpecificEncoder",
+    "ResidualUnit",
+    "SequenceDecoder",
+    "SequenceSpecificEncoder",
+    "TOCChannelMask",
+    "TemporalAttention",
+    "TransformerBlock",
+]

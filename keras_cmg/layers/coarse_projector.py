@@ -1,0 +1,74 @@
+"""Coarse level: a clip's features become one vector."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class CoarseProjector(keras.layers.Layer):
+    """Mean over time and a dense layer; or the dense layer on each segment alone.
+
+    Args:
+        units: width of the output.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, frames, dim)`.
+        frame_mask: optional `(batch, frames)`, nonzero where a frame counts.
+        pool: average over time first.
+
+    Returns:
+        Float tensor `(batch, units)`, with `pool=False` `(batch, frames, units)`.
+
+    Example:
+
+    >>> layer = CoarseProjector(4)
+    >>> tuple(layer(np.zeros((2, 10, 6), "float32")).shape)
+    (2, 4)
+
+    References:
+        Huang et al. (2025), section 3.1, the projectors P^va and P^t.
+    """
+
+    def __init__(self, units: int = 256, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = keras.layers.Dense(units, dtype=self.dtype_policy, name="dense")
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+        self.built = True
+
+    def call(self, inputs, frame_mask=None, pool=True):
+        return self.dense(mean_over_time(inputs, frame_mask) if pool else inputs)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def mean_over_time(x, frame_mask=None):
+    """Mean over axis 1 of the frames that count.
+
+    Args:
+        x: float tensor `(batch, frames, dim)`.
+        frame_mask: optional `(batch, frames)`, nonzero where a frame counts.
+
+    Returns:
+        Float tensor `(batch, dim)`; zeros where no frame counts.
+
+    Example:
+
+    >>> x, mask = np.array([[[1.0], [5.0]]]), np.array([[1, 0]])
+    >>> float(mean_over_time(x, mask)[0, 0])
+    1.0
+    """
+    x = ops.convert_to_tensor(x)
+    if frame_mask is None:
+        return ops.mean(x, axis=1)
+    mask = ops.cast(frame_mask, x.dtype)[..., None]
+    return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1)

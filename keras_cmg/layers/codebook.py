@@ -1,0 +1,357 @@
+"""The discrete code space shared by all modalities: vector quantisation with (multimodal) EMA."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_cmg.layers.precision import full_precision
+from keras_cmg.ops import counter_random, quantization
+from keras_cmg.training import engine
+from keras_cmg.types import Tensor
+
+REVIVALS = ("input", "code")
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class Codebook(keras.layers.Layer):
+    """Replaces vectors by their nearest code; codes follow the vectors by moving averages.
+
+    Training: looks up codes, then moves the codebook (statistics of the global batch under
+    data-parallel training) and revives codes that nothing chooses. Inference and
+    `trainable=False`: looks up codes and leaves every state as it is. State and computation are
+    float32 (or the float64 of `dtype`) under every mixed-precision policy.
+
+    Given a dict of modalities, each updates the codebook in turn with mixtures of its own and its
+    partners' features (MM-EMA, see `keras_cmg.ops.mix_modalities`).
+
+    Args:
+        num_embeddings: number of codes, the paper's H.
+        embedding_dim: length of a code, the paper's D.
+        decay: share of the past in the moving averages, per modality and step.
+        epsilon: Laplace smoothing of the counts.
+        revive_after: training steps without use after which a code is replaced; `None` never.
+        revival: what replaces a dead code: `"input"`, a vector of the current batch; `"code"`, a
+            code in use.
+        revival_noise: half-width of the uniform noise added to the replacement.
+        reset_revived_state: gives a revived code fresh EMA statistics, so that the revival lasts.
+            The authors' code does not, and the code falls back in the next step.
+        revive_in_evaluation: also counts and revives when not training, as the authors' code does.
+        revival_offset: constant added to the replacement; the authors' code has -1/1024 here
+            in place of noise.
+        cold_start: starts the counts at zero as the authors' code does, which throws unused codes
+            far away in the first steps; otherwise counts start at one, and an unused code stays.
+        initial_scale: codes start uniform within plus and minus this; default `1/num_embeddings`.
+        seed: of the initial codes.
+        dtype: a policy; state and computation take the dtype of its variables.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, [frames,] dim)`, or a dict of modality to such tensors.
+        weights: optional, like `inputs` but without the last axis: weight of each vector in the
+            statistics; 0 leaves it out (a missing caption, say).
+        training: whether to move the codebook.
+
+    Returns:
+        For one tensor, a dict; for a dict of modalities, a dict of dicts:
+        `"quantized"` `(batch, [frames,] dim)` with straight-through gradient, `"codes"` of the same
+        shape without gradient, from before the update, and `"indices"` `(batch, [frames])`.
+
+    Raises:
+        ValueError: for sizes below 1, a decay outside [0, 1), an unknown `revival`, or inputs
+            whose last axis is not `embedding_dim`.
+
+    Example:
+
+    >>> codebook = Codebook(num_embeddings=8, embedding_dim=4)
+    >>> out = codebook({"audio": np.ones((2, 4)), "video": np.ones((2, 4))}, training=True)
+    >>> tuple(out["audio"]["quantized"].shape), tuple(out["video"]["indices"].shape)
+    ((2, 4), (2,))
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, appendix A.1;
+        Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
+        Representation, Eqs. 7-9 (MM-EMA).
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int = 400,
+        embedding_dim: int = 256,
+        decay: float = 0.99,
+        epsilon: float = 1e-5,
+        revive_after: int | None = 300,
+        revival: str = "input",
+        revival_noise: float = 1 / 1024,
+        reset_revived_state: bool = True,
+        revive_in_evaluation: bool = False,
+        revival_offset: float = 0.0,
+        cold_start: bool = False,
+        initial_scale: float | None = None,
+        seed: int = 0,
+        dtype: Any = None,
+        **kwargs,
+    ):
+        super().__init__(dtype=full_precision(dtype), **kwargs)
+        for name, value in (("num_embeddings", num_embeddings), ("embedding_dim", embedding_dim)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+        if not 0 <= decay < 1:
+            raise ValueError(f"`decay` must lie in [0, 1). Received: {decay}")
+        if revival not in REVIVALS:
+            raise ValueError(f"`revival` must be one of {REVIVALS}. Received: {revival!r}")
+        if revive_after is not None and revive_after < 1:
+            raise ValueError(f"`revive_after` must be at least 1 or None. Received: {revive_after}")
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.decay = decay
+        self.epsilon = epsilon
+        self.revive_after = revive_after
+        self.revival = revival
+        self.revival_noise = revival_noise
+        self.reset_revived_state = reset_revived_state
+        self.revive_in_evaluation = revive_in_evaluation
+        self.revival_offset = revival_offset
+        self.cold_start = cold_start
+        self.initial_scale = initial_scale
+        self.seed = seed
+
+    def build(self, input_shape: Any = None) -> None:
+        shape = (self.num_embeddings, self.embedding_dim)
+        scale = self.initial_scale or 1 / self.num_embeddings
+        start = np.random.default_rng(self.seed).uniform(-scale, scale, shape)
+
+        def initial_codes(shape, dtype=None):
+            return ops.convert_to_tensor(start, dtype=dtype)
+
+        def state(name, shape, initializer, dtype=None):
+            return self.add_weight(
+                name=name,
+                shape=shape,
+                initializer=initializer,
+                dtype=dtype,
+                trainable=False,
+                aggregation="mean",
+            )
+
+        self.codebook = state("codebook", shape, initial_codes)
+        self.ema_sums = state("ema_sums", shape, initial_codes)
+        self.ema_counts = state("ema_counts", shape[:1], "zeros" if self.cold_start else "ones")
+        self.steps_since_used = state("steps_since_used", shape[:1], "zeros")
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            initializer="zeros",
+            dtype="int32",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self.built = True
+
+    def call(self, inputs, weights=None, training=False):
+        single = not isinstance(inputs, Mapping)
+        inputs = {"": inputs} if single else inputs
+        weights = {"": weights} if single and weights is not None else (weights or {})
+        inputs = {name: ops.cast(x, self.compute_dtype) for name, x in inputs.items()}
+        for name, x in inputs.items():
+            if len(x.shape) not in (2, 3) or x.shape[-1] != self.embedding_dim:
+                raise ValueError(
+                    f"Codebook inputs{f' of {name!r}' if name else ''} must have shape "
+                    f"(batch, [frames,] {self.embedding_dim}). Received shape {tuple(x.shape)}."
+                )
+        codebook = ops.convert_to_tensor(self.codebook)
+        outputs = {}
+        for name, x in inputs.items():
+            indices = quantization.nearest_codes(ops.stop_gradient(x), codebook)
+            codes = ops.stop_gradient(ops.take(codebook, indices, axis=0))
+            outputs[name] = {
+                "quantized": quantization.straight_through(x, codes),
+                "codes": codes,
+                "indices": indices,
+            }
+        indices = {name: out["indices"] for name, out in outputs.items()}
+        learning = training and self.trainable
+        if learning:
+            self._update(inputs, indices, weights)
+        if self.revive_after is not None and (learning or self.revive_in_evaluation):
+            self._revive(inputs, indices, weights)
+        if learning:
+            self.step.assign(self.step + 1)
+        return outputs[""] if single else outputs
+
+    def _update(self, inputs, indices, weights):
+        mixed = quantization.mix_modalities(inputs)
+        counts, sums = ops.convert_to_tensor(self.ema_counts), ops.convert_to_tensor(self.ema_sums)
+        for name, mixture in mixed.items():
+            new_counts, new_sums = quantization.code_statistics(
+                indices[name],
+                ops.stop_gradient(mixture),
+                self.num_embeddings,
+                _frame_weights(weights.get(name), indices[name]),
+            )
+            counts, sums = quantization.ema_update(
+                counts,
+                sums,
+                engine.global_sum(new_counts),
+                engine.global_sum(new_sums),
+                self.decay,
+                self.epsilon,
+            )
+        self.ema_counts.assign(counts)
+        self.ema_sums.assign(sums)
+        self.codebook.assign(sums / counts[:, None])
+
+    def _revive(self, inputs, indices, weights):
+        used = ops.zeros((self.num_embeddings,), dtype=self.compute_dtype)
+        for name, index in indices.items():
+            ones = ops.ones((*ops.shape(index), 1), dtype=self.compute_dtype)
+            weight = _frame_weights(weights.get(name), index)
+            counts, _ = quantization.code_statistics(index, ones, self.num_embeddings, weight)
+            used = used + counts
+        used = engine.global_sum(used)
+        steps = ops.where(used > 0, 0.0, self.steps_since_used + 1.0)
+        dead = steps > self.revive_after
+        steps = ops.where(dead, 0.0, steps)
+        codebook = ops.convert_to_tensor(self.codebook)
+        donors = self.draw_donors(codebook, steps, dead, inputs)
+        noise = counter_random.random_uniform(
+            self.step, (self.num_embeddings, self.embedding_dim), salt=2
+        )
+        noise = ops.cast(2 * noise - 1, self.compute_dtype) * self.revival_noise
+        revived = donors + noise + self.revival_offset
+        dead = dead[:, None]
+        codebook = ops.where(dead, revived, codebook)
+        self.codebook.assign(codebook)
+        self.steps_since_used.assign(steps)
+        if self.reset_revived_state:
+            self.ema_counts.assign(ops.where(dead[:, 0], 1.0, self.ema_counts))
+            self.ema_sums.assign(ops.where(dead, codebook, self.ema_sums))
+
+    def draw_donors(self, codebook: Tensor, steps: Tensor, dead: Tensor, inputs: dict) -> Tensor:
+        """Vectors that would replace each code if it were dead.
+
+        Args:
+            codebook: `(num_embeddings, dim)`.
+            steps: `(num_embeddings,)` training steps since each code was used.
+            dead: `(num_embeddings,)` bool.
+            inputs: modality to `(batch, [frames,] dim)`, this step's features.
+
+        Returns:
+            Float tensor `(num_embeddings, dim)`, the same on every replica.
+        """
+        bits = counter_random.random_bits(self.step, self.num_embeddings, salt=1)
+        if self.revival == "code":
+            # Recently used codes first, in index order; a drawn rank among them is a donor.
+            live = ops.logical_and(steps < self.revive_after / 3, ops.logical_not(dead))
+            order = ops.argsort(ops.where(live, 0, 1) * self.num_embeddings + ops.arange(
+                self.num_embeddings
+            ))
+            count = ops.maximum(ops.sum(ops.cast(live, "int32")), 1)
+            return ops.take(codebook, ops.take(order, ops.mod(bits, count)), axis=0)
+        rows = ops.concatenate(
+            [ops.reshape(ops.stop_gradient(x), (-1, self.embedding_dim)) for x in inputs.values()]
+        )
+        rows = ops.take(rows, ops.mod(bits, ops.shape(rows)[0]), axis=0)
+        return engine.from_first_replica(rows)
+
+    def adapt(self, features: Any, num_iterations: int = 10) -> None:
+        """Places the codes by k-means on features (k-means start), and resets all EMA state.
+
+        Args:
+            features: float array or tensor `(..., dim)`, such as the encoders' output on the
+                first batches. With fewer vectors than codes, codes double up with small noise.
+            num_iterations: of Lloyd's algorithm.
+
+        Raises:
+            ValueError: if the features are empty, not finite, or of another dimension.
+
+        Example:
+
+        >>> codebook = Codebook(num_embeddings=2, embedding_dim=1)
+        >>> codebook.adapt(np.array([[0.0], [0.1], [5.0], [5.1]]))
+        >>> sorted(round(float(c), 2) for c in codebook.codebook.numpy()[:, 0])
+        [0.05, 5.05]
+        """
+        if not self.built:
+            self.build()
+        points = np.asarray(ops.convert_to_numpy(features), "float32")
+        if points.size == 0 or points.shape[-1] != self.embedding_dim:
+            raise ValueError(
+                f"`features` must have shape (..., {self.embedding_dim}) and hold at least one "
+                f"vector. Received shape {points.shape}."
+            )
+        if not np.isfinite(points).all():
+            raise ValueError("`features` must be finite. Received NaN or infinity.")
+        codes = _k_means(
+            points.reshape(-1, self.embedding_dim), self.num_embeddings, num_iterations, self.seed
+        )
+        self.codebook.assign(codes)
+        self.ema_sums.assign(codes)
+        self.ema_counts.assign(np.ones(self.num_embeddings))
+        self.steps_since_used.assign(np.zeros(self.num_embeddings))
+
+    def compute_output_spec(self, inputs, weights=None, training=False):
+        def spec(x):
+            frames = tuple(x.shape[:-1])
+            vectors = keras.KerasTensor((*frames, self.embedding_dim), dtype=self.compute_dtype)
+            return {
+                "quantized": vectors,
+                "codes": vectors,
+                "indices": keras.KerasTensor(frames, dtype="int32"),
+            }
+
+        if not isinstance(inputs, Mapping):
+            return spec(inputs)
+        return {name: spec(x) for name, x in inputs.items()}
+
+    def get_config(self):
+        names = (
+            "num_embeddings embedding_dim decay epsilon revive_after revival revival_noise "
+            "reset_revived_state revive_in_evaluation revival_offset cold_start initial_scale seed"
+        ).split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _frame_weights(weight, indices):
+    """Per-clip weights `(batch,)` or `(batch, 1)` brought to the shape of the indices."""
+    if weight is None:
+        return None
+    if len(weight.shape) < len(indices.shape):
+        weight = weight[:, None]
+    return ops.broadcast_to(weight, ops.shape(indices))
+
+
+def _k_means(points: np.ndarray, count: int, iterations: int, seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    if len(points) < count:
+        repeats = -(-count // len(points))
+        doubled = np.tile(points, (repeats, 1))[:count]
+        scale = 1e-3 * max(float(points.std()), 1e-6)
+        return (doubled + scale * random.standard_normal(doubled.shape)).astype("float32")
+    codes = _spread_start(points, count, random)
+    for _ in range(iterations):
+        nearest = ops.convert_to_numpy(quantization.nearest_codes(points, codes))
+        counts = np.bincount(nearest, minlength=count)
+        sums = np.zeros_like(codes)
+        np.add.at(sums, nearest, points)
+        codes = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], codes)
+    return codes.astype("float32")
+
+
+def _spread_start(points: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Starting codes far from one another (k-means++; Arthur and Vassilvitskii, 2007)."""
+    chosen = [points[random.integers(len(points))]]
+    distances = np.full(len(points), np.inf)
+    for _ in range(count - 1):
+        distances = np.minimum(distances, np.square(points - chosen[-1]).sum(axis=1))
+        total = distances.sum()
+        if total > 0:
+            pick = random.choice(len(points), p=distances / total)
+        else:
+            pick = random.integers(len(points))
+        chosen.append(points[pick])
+    return np.stack(chosen)

@@ -1,0 +1,130 @@
+"""Decoders: a general and a specific feature together must explain the input."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from keras_cmg.layers.encoders import ResidualUnit
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class SequenceDecoder(keras.layers.Layer):
+    """Rebuilds vectors: `W [U general, specific]`, where U maps to the specific feature's width.
+
+    Args:
+        units: width of the reconstruction.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        general: float tensor `(batch, [frames,] dim)`, codes or general features.
+        specific: float tensor `(batch, [frames,] specific_dim)`.
+
+    Returns:
+        Float tensor `(batch, [frames,] units)`.
+
+    Example:
+
+    >>> decoder = SequenceDecoder(5)
+    >>> tuple(decoder(np.zeros((2, 10, 8), "float32"), np.zeros((2, 10, 3), "float32")).shape)
+    (2, 10, 5)
+    """
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, general_shape, specific_shape):
+        width, dtype = specific_shape[-1], self.dtype_policy
+        self.inner = keras.layers.Dense(width, dtype=dtype, name="inner")
+        self.output_layer = keras.layers.Dense(self.units, dtype=dtype, name="output")
+        self.inner.build(general_shape)
+        self.output_layer.build((*specific_shape[:-1], 2 * width))
+        self.built = True
+
+    def call(self, general, specific):
+        return self.output_layer(ops.concatenate([self.inner(general), specific], axis=-1))
+
+    def compute_output_shape(self, general_shape, specific_shape):
+        return (*general_shape[:-1], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class MapDecoder(keras.layers.Layer):
+    """Rebuilds feature maps from a general vector, spread over all positions, and a specific map.
+
+    Transposed 3x3 convolution, residual unit, transposed 3x3 convolution with ReLU, 1x1
+    convolution: 3 x 3 becomes 7 x 7 again.
+
+    Args:
+        units: channels of the reconstruction.
+        hidden_channels: width of the inner convolutions.
+        activated_skip: see `keras_cmg.layers.ResidualUnit`.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        general: float tensor `(batch, frames, dim)`.
+        specific: float tensor `(batch, frames, height, width, channels)`.
+
+    Returns:
+        Float tensor `(batch, frames, height + 4, width + 4, units)`.
+
+    Example:
+
+    >>> decoder = MapDecoder(units=6, hidden_channels=4)
+    >>> out = decoder(np.zeros((2, 10, 5), "float32"), np.zeros((2, 10, 3, 3, 8), "float32"))
+    >>> tuple(out.shape)
+    (2, 10, 7, 7, 6)
+    """
+
+    def __init__(
+        self, units: int, hidden_channels: int = 1024, activated_skip: bool = False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.units = units
+        self.hidden_channels = hidden_channels
+        self.activated_skip = activated_skip
+
+    def build(self, general_shape, specific_shape):
+        dim, dtype = general_shape[-1], self.dtype_policy
+        self.spread = keras.layers.Dense(dim, dtype=dtype, name="spread")
+        self.spread.build(general_shape)
+
+        def transposed(filters, size, activation, name):
+            return keras.layers.Conv2DTranspose(
+                filters, size, activation=activation, dtype=dtype, name=name
+            )
+
+        self.stack = [
+            transposed(self.hidden_channels, 3, None, "conv_0"),
+            ResidualUnit(self.hidden_channels, self.activated_skip, dtype=dtype, name="residual"),
+            transposed(self.units, 3, "relu", "conv_1"),
+            transposed(self.units, 1, None, "conv_2"),
+        ]
+        shape = (None, *specific_shape[2:4], dim + specific_shape[-1])
+        for layer in self.stack:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        self.built = True
+
+    def call(self, general, specific):
+        batch, frames = ops.shape(specific)[:2]
+        height, width = specific.shape[2:4]
+        spread = self.spread(general)[:, :, None, None]
+        spread = ops.broadcast_to(spread, (batch, frames, height, width, general.shape[-1]))
+        x = ops.concatenate([spread, specific], axis=-1)
+        x = ops.reshape(x, (-1, *x.shape[2:]))
+        for layer in self.stack:
+            x = layer(x)
+        return ops.reshape(x, (batch, frames, *x.shape[1:]))
+
+    def compute_output_shape(self, general_shape, specific_shape):
+        batch, frames, height, width, _ = specific_shape
+        return (batch, frames, height + 4, width + 4, self.units)
+
+    def get_config(self):
+        names = "units hidden_channels activated_skip".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

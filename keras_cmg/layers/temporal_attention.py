@@ -1,0 +1,167 @@
+"""General encoder over time: a projection and transformer blocks."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class TemporalAttention(keras.layers.Layer):
+    """Dense to `units`, then post-norm transformer blocks over the frames of a clip.
+
+    Dropout acts in training only. No positional encoding: a clip is a set of segments, as in the
+    authors' code.
+
+    Args:
+        units: width of the output, the paper's D.
+        num_layers: number of transformer blocks.
+        num_heads: attention heads; must divide `units`.
+        feedforward_units: width inside a block.
+        dropout: rate after attention and inside and after the feed-forward part.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, frames, dim)`.
+        frame_mask: optional `(batch, frames)`, nonzero where a frame counts and is attended to.
+        training: whether dropout acts.
+
+    Returns:
+        Float tensor `(batch, frames, units)`.
+
+    Raises:
+        ValueError: if `num_heads` does not divide `units`, or inputs are not rank 3.
+
+    Example:
+
+    >>> layer = TemporalAttention(units=8, num_heads=2, feedforward_units=16)
+    >>> tuple(layer(np.zeros((2, 10, 5), "float32")).shape)
+    (2, 10, 8)
+
+    References:
+        Vaswani et al. (2017), Attention Is All You Need; Huang et al. (2025), section 3.1.
+    """
+
+    def __init__(
+        self,
+        units: int = 256,
+        num_layers: int = 1,
+        num_heads: int = 4,
+        feedforward_units: int = 1024,
+        dropout: float = 0.1,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if units % num_heads:
+            raise ValueError(
+                f"`num_heads` must divide `units`. Received num_heads={num_heads}, units={units}"
+            )
+        self.units = units
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.feedforward_units = feedforward_units
+        self.dropout = dropout
+        self.projection = keras.layers.Dense(units, dtype=self.dtype_policy, name="projection")
+        self.blocks = [
+            TransformerBlock(
+                num_heads, feedforward_units, dropout, dtype=self.dtype_policy, name=f"block_{i}"
+            )
+            for i in range(num_layers)
+        ]
+
+    def build(self, input_shape):
+        if len(input_shape) != 3:
+            raise ValueError(
+                f"{self.name}: features must have shape (batch, frames, dim). "
+                f"Received shape {tuple(input_shape)}."
+            )
+        self.projection.build(input_shape)
+        for block in self.blocks:
+            block.build((*input_shape[:-1], self.units))
+        self.built = True
+
+    def call(self, inputs, frame_mask=None, training=False):
+        x = self.projection(inputs)
+        for block in self.blocks:
+            x = block(x, frame_mask=frame_mask, training=training)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        names = "units num_layers num_heads feedforward_units dropout".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class TransformerBlock(keras.layers.Layer):
+    """Post-norm block: `x <- LN(x + attention(x))`, `x <- LN(x + W2 relu(W1 x))`.
+
+    Args:
+        num_heads: attention heads.
+        feedforward_units: width of W1.
+        dropout: rate, in training only.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, frames, dim)`.
+        frame_mask: optional `(batch, frames)`, nonzero where a frame counts.
+        training: whether dropout acts.
+
+    Returns:
+        Float tensor of the shape of `inputs`.
+
+    Example:
+
+    >>> block = TransformerBlock(num_heads=2, feedforward_units=8)
+    >>> tuple(block(np.zeros((1, 3, 4), "float32")).shape)
+    (1, 3, 4)
+    """
+
+    def __init__(
+        self, num_heads: int = 4, feedforward_units: int = 1024, dropout: float = 0.1, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.feedforward_units = feedforward_units
+        self.dropout = dropout
+
+    def build(self, input_shape):
+        dim, dtype = input_shape[-1], self.dtype_policy
+        self.attention = keras.layers.MultiHeadAttention(
+            self.num_heads, dim // self.num_heads, dropout=self.dropout, dtype=dtype,
+            name="attention",
+        )  # fmt: skip
+        self.expand = keras.layers.Dense(
+            self.feedforward_units, "relu", dtype=dtype, name="expand"
+        )
+        self.contract = keras.layers.Dense(dim, dtype=dtype, name="contract")
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, dtype=dtype, name="attention_norm"
+        )
+        self.output_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, dtype=dtype, name="output_norm"
+        )
+        self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
+        self.attention.build(input_shape, input_shape)
+        self.attention_norm.build(input_shape)
+        self.expand.build(input_shape)
+        self.contract.build((*input_shape[:-1], self.feedforward_units))
+        self.output_norm.build(input_shape)
+        self.built = True
+
+    def call(self, inputs, frame_mask=None, training=False):
+        attendable = None if frame_mask is None else ops.cast(frame_mask, "bool")[:, None, :]
+        attended = self.attention(inputs, inputs, attention_mask=attendable, training=training)
+        x = self.attention_norm(inputs + self.drop(attended, training=training))
+        y = self.drop(self.expand(x), training=training)
+        y = self.drop(self.contract(y), training=training)
+        return self.output_norm(x + y)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        names = "num_heads feedforward_units dropout".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,137 @@
+"""Named settings of FCID: what the paper writes, what its authors' code runs, what fits a laptop.
+
+A preset is plain data. `backbone` goes to `FCIDBackbone.from_preset`, `objective` to `FCID`; every
+entry can be overridden by keyword.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+SEQUENCE = {"units": 256, "num_layers": 1, "num_heads": 4}
+
+PAPER: dict[str, Any] = {
+    "backbone": {
+        "num_embeddings": 400,
+        "embedding_dim": 256,
+        "quantize_level": "clip",
+        "general": {"feedforward_units": 1024, "dropout": 0.1},
+        "map_general": {"pooling": "attention", "reduction": 8},
+        "specific": {"units": 256},
+        "map_specific": {"hidden_channels": 1024, "channels": 2048, "activated_skip": False},
+        "codebook": {"decay": 0.99, "epsilon": 1e-5, "revive_after": 300},
+    },
+    "objective": {
+        "loss_weights": {"code_matching": 0.0},
+        "commitment_cost": 0.25,
+        "cross_modal_commitment": False,
+        "infonce_temperature": 1.0,
+        "infonce_symmetric": False,
+        "infonce_pairs": "coarse",
+        "code_matching_form": "symmetric",
+        "club": {"hidden_units": 256, "negatives": "all"},
+        "cpc": {"units": 256, "num_layers": 1, "num_prediction_steps": 1},
+        "cpc_self_weight": 0.0,
+        "cpc_candidates": "targets",
+        "cpc_first_frame": 0,
+        "decoder_channels": 1024,
+        "activated_skip": False,
+        "detach_coarse_targets": False,
+        "estimator_steps": 5,
+    },
+}
+"""The equations of the paper at its published widths."""
+
+REFERENCE: dict[str, Any] = copy.deepcopy(PAPER)
+REFERENCE["backbone"]["map_general"]["pooling"] = "sum"
+REFERENCE["backbone"]["map_specific"]["activated_skip"] = True
+REFERENCE["backbone"]["codebook"] = {
+    "decay": 0.99,
+    "epsilon": 1e-5,
+    "revive_after": 300,
+    "revival": "code",
+    "revival_noise": 0.0,
+    "revival_offset": -1 / 1024,
+    "reset_revived_state": False,
+    "revive_in_evaluation": True,
+    "cold_start": True,
+}
+REFERENCE["objective"].update(
+    loss_weights={"code_matching": 1.0},
+    cross_modal_commitment=True,
+    infonce_temperature=0.1,
+    code_matching_form="reference",
+    club={"hidden_units": 256, "negatives": "pooled_permutation"},
+    cpc={"units": 256, "num_layers": 2, "num_prediction_steps": 1, "split_biases": True},
+    cpc_self_weight=0.1,
+    cpc_candidates="predictions",
+    cpc_first_frame=1,
+    activated_skip=True,
+)
+REFERENCE["backbone"]["use_masks"] = False
+"""As the authors' code runs, quirks included; see docs/porting_notes.md."""
+
+SMALL: dict[str, Any] = copy.deepcopy(PAPER)
+SMALL["backbone"].update(
+    general={"feedforward_units": 256, "dropout": 0.1},
+    map_specific={"hidden_channels": 32, "channels": 64, "activated_skip": False},
+    specific={"units": 64},
+)
+SMALL["backbone"]["codebook"]["revive_after"] = 50
+SMALL["objective"].update(
+    club={"hidden_units": 128, "negatives": "all"},
+    cpc={"units": 128, "num_layers": 1, "num_prediction_steps": 1},
+    cpc_self_weight=0.1,
+    decoder_channels=32,
+    infonce_temperature=0.1,
+    infonce_symmetric=True,
+    cross_modal_commitment=True,
+)
+"""Trains on a CPU in minutes."""
+
+PRESETS = {"paper": PAPER, "reference": REFERENCE, "small": SMALL}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """A copy of the named preset.
+
+    Args:
+        name: `"paper"`, `"reference"` or `"small"`.
+
+    Returns:
+        Dict with `"backbone"` and `"objective"`.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Example:
+
+    >>> preset("paper")["backbone"]["num_embeddings"]
+    400
+    """
+    if name not in PRESETS:
+        raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {name!r}")
+    return copy.deepcopy(PRESETS[name])
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`; nested dicts are merged, other values replaced.
+
+    Args:
+        base: dict of settings.
+        changes: dict of settings.
+
+    Returns:
+        A new dict.
+
+    Example:
+
+    >>> merged({"cpc": {"units": 1, "num_layers": 1}}, {"cpc": {"units": 2}})
+    {'cpc': {'units': 2, 'num_layers': 1}}
+    """
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result

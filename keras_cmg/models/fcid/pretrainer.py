@@ -1,0 +1,485 @@
+"""FCID's training: what is reconstructed, aligned, disentangled, and with which weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_cmg.layers.club_estimator import CLUBEstimator
+from keras_cmg.layers.coarse_projector import mean_over_time
+from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
+from keras_cmg.models.base import Pretrainer
+from keras_cmg.models.fcid import presets
+from keras_cmg.models.fcid.backbone import FCIDBackbone
+from keras_cmg.ops import code_matching, contrastive, counter_random, quantization
+from keras_cmg.types import Tensor
+
+INFONCE_PAIRS = ("coarse", "all")
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class FCID(Pretrainer):
+    """Fine and Coarse cross-modal Information Disentangling, with its custom train step.
+
+    The loss is the weighted sum of the terms in `loss_names` (the paper's Eq. 19):
+    `fine_reconstruction`, `coarse_reconstruction`, `commitment`, `cpc` and `infonce` align;
+    `club_<modality>` and `club_<group>` disentangle, with estimators trained in
+    `estimator_steps` steps of their own per step; `code_matching` is the authors' addition. With
+    two modalities the half that applies is used; with one it is a VQVAE over segments.
+
+    Args:
+        backbone: an `FCIDBackbone`, or a tuple of modalities for the preset `"small"`.
+        loss_weights: term to weight; 1 where none is given, 0 leaves a term out of the program.
+        commitment_cost: the paper's beta.
+        cross_modal_commitment: see `keras_cmg.ops.commitment_loss`.
+        infonce_temperature: the paper's tau.
+        infonce_symmetric: both directions.
+        infonce_pairs: `"coarse"`, each fine modality with each coarse one; `"all"`, every pair.
+        code_matching_form: see `keras_cmg.ops.code_matching_loss`.
+        club: arguments of `CLUBEstimator`.
+        cpc: arguments of `CPCPredictor`.
+        cpc_self_weight: weight of self-predictions; cross-modal ones weigh 1.
+        cpc_candidates: see `keras_cmg.ops.cpc_loss`.
+        cpc_first_frame: earliest frame that may be the last observed one.
+        decoder_channels: inner width of map decoders.
+        activated_skip: see `keras_cmg.layers.ResidualUnit`, for map decoders.
+        detach_coarse_targets: no gradient into the targets of the coarse reconstruction.
+        decoders: modality to Keras layer in the place of the fine decoder: takes
+            `(general, specific)`, returns the modality's features.
+        estimator_steps: steps of the estimators per step, the K of the training loop.
+        **kwargs: the arguments of every Keras model.
+
+    Call arguments:
+        inputs: a batch, see `FCIDBackbone`; an optional entry `"draws"` replaces what would be
+            drawn: `"cpc_time"`, an int scalar, and `"club_<name>"`, permutations.
+        training: whether dropout acts and the codebook moves.
+
+    Returns:
+        The features of `FCIDBackbone`.
+
+    Raises:
+        ValueError: for unknown terms in `loss_weights` or unknown switches.
+
+    Example:
+
+    >>> model = FCID.from_preset("small", modalities=("audio", "text"))
+    >>> model.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(1e-3))
+    >>> batch = {"audio": np.zeros((4, 10, 128)), "text": np.zeros((4, 7, 64))}
+    >>> history = model.fit(batch, epochs=1, verbose=0)
+    >>> sorted(model.loss_names)[:2]
+    ['club_audio', 'club_coarse_audio']
+
+    References:
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, Eqs. 5-19.
+    """
+
+    def __init__(
+        self,
+        backbone: FCIDBackbone | tuple[str, ...],
+        loss_weights: Mapping[str, float] | None = None,
+        commitment_cost: float = 0.25,
+        cross_modal_commitment: bool = False,
+        infonce_temperature: float = 1.0,
+        infonce_symmetric: bool = False,
+        infonce_pairs: str = "coarse",
+        code_matching_form: str = "symmetric",
+        club: Mapping[str, Any] | None = None,
+        cpc: Mapping[str, Any] | None = None,
+        cpc_self_weight: float = 0.0,
+        cpc_candidates: str = "targets",
+        cpc_first_frame: int = 0,
+        decoder_channels: int = 1024,
+        activated_skip: bool = False,
+        detach_coarse_targets: bool = False,
+        decoders: Mapping[str, keras.Layer] | None = None,
+        estimator_steps: int = 5,
+        **kwargs,
+    ):
+        if not isinstance(backbone, FCIDBackbone):
+            backbone = FCIDBackbone.from_preset("small", modalities=backbone)
+        super().__init__(backbone, **kwargs)
+        if infonce_pairs not in INFONCE_PAIRS:
+            raise ValueError(
+                f"`infonce_pairs` must be one of {INFONCE_PAIRS}. Received: {infonce_pairs!r}"
+            )
+        if estimator_steps < 1:
+            raise ValueError(f"`estimator_steps` must be at least 1. Received: {estimator_steps}")
+        self.given_weights = dict(loss_weights or {})
+        self.commitment_cost = commitment_cost
+        self.cross_modal_commitment = cross_modal_commitment
+        self.infonce_temperature = infonce_temperature
+        self.infonce_symmetric = infonce_symmetric
+        self.infonce_pairs = infonce_pairs
+        self.code_matching_form = code_matching_form
+        self.settings = {"club": dict(club or {}), "cpc": dict(cpc or {})}
+        self.cpc_self_weight = cpc_self_weight
+        self.cpc_candidates = cpc_candidates
+        self.cpc_first_frame = cpc_first_frame
+        self.decoder_channels = decoder_channels
+        self.activated_skip = activated_skip
+        self.detach_coarse_targets = detach_coarse_targets
+        self.given_decoders = dict(decoders or {})
+        self._estimator_steps = estimator_steps
+        unknown = set(self.given_weights) - set(self._all_terms())
+        if unknown:
+            raise ValueError(
+                f"`loss_weights` must name terms of {self._all_terms()}. "
+                f"Received: {sorted(unknown)}"
+            )
+        self.weights_of = {
+            term: float(self.given_weights.get(term, 0.0 if term == "code_matching" else 1.0))
+            for term in self._all_terms()
+        }
+        self.cpc = CPCPredictor(dtype=self.dtype_policy, name="cpc", **self.settings["cpc"])
+        self.estimators = {
+            name: CLUBEstimator(dtype=self.dtype_policy, name=name, **self.settings["club"])
+            for name in self._club_terms()
+            if self.weights_of[name]
+        }
+        self.create_trackers()
+
+    @classmethod
+    def from_preset(
+        cls,
+        name: str = "small",
+        modalities: tuple[str, ...] = ("audio", "video", "text"),
+        seed: int = 0,
+        backbone: Mapping[str, Any] | None = None,
+        **overrides,
+    ) -> FCID:
+        """A pretrainer with a backbone of named settings.
+
+        Args:
+            name: `"paper"`, `"reference"` or `"small"`.
+            modalities: names.
+            seed: of the initial codes. Other weights follow `keras.utils.set_random_seed`.
+            backbone: changes to the backbone's settings.
+            **overrides: arguments of the class; dicts are merged into the preset's.
+
+        Returns:
+            The model, not compiled.
+
+        Raises:
+            ValueError: for an unknown preset, or unknown switches.
+
+        Example:
+
+        >>> model = FCID.from_preset("paper", loss_weights={"club_text": 0.0})
+        >>> model.weights_of["club_text"], model.weights_of["cpc"]
+        (0.0, 1.0)
+        """
+        settings = presets.preset(name)
+        shared = {key: overrides[key] for key in ("dtype",) if key in overrides}
+        changes = {"modalities": modalities, "seed": seed, **shared, **(backbone or {})}
+        body = FCIDBackbone(**presets.merged(settings["backbone"], changes))
+        return cls(body, **presets.merged(settings["objective"], overrides))
+
+    # What the loss is made of.
+
+    def _club_terms(self) -> tuple[str, ...]:
+        if len(self.backbone.modalities) == 1:
+            return (f"club_{self.backbone.modalities[0]}",) if self.backbone.fine else ()
+        return tuple(f"club_{name}" for name in (*self.backbone.fine, *self.backbone.groups))
+
+    def _all_terms(self) -> tuple[str, ...]:
+        terms = ["coarse_reconstruction", "commitment"]
+        if self.backbone.fine:
+            terms.insert(0, "fine_reconstruction")
+        if len(self.backbone.fine) > 1:
+            terms.append("cpc")
+        if self._infonce_pairs():
+            terms.append("infonce")
+        if len(self.backbone.modalities) > 1:
+            terms.append("code_matching")
+        return (*terms, *self._club_terms())
+
+    def _infonce_pairs(self) -> list[tuple[str, str]]:
+        pairs = []
+        for a, b in combinations(self.backbone.modalities, 2):
+            if a not in self.backbone.fine:
+                a, b = b, a
+            if self.infonce_pairs == "all" or (a in self.backbone.fine) != (
+                b in self.backbone.fine
+            ):
+                pairs.append((a, b))
+        return pairs
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The terms with a weight other than zero."""
+        return tuple(term for term in self._all_terms() if self.weights_of[term])
+
+    @property
+    def log_keys(self) -> tuple[str, ...]:
+        """Every logged key: the terms, the estimators' fit, and what tells how training goes."""
+        keys = [*self.loss_names, "perplexity", "code_usage", "code_agreement"]
+        keys += [f"{name}_nll" for name in self.estimators]
+        if "cpc" in self.loss_names:
+            pairs = ((a, b) for a in self.backbone.fine for b in self.backbone.fine)
+            keys += [f"cpc_accuracy_{a}_{b}" for a, b in pairs]
+        return tuple(keys)
+
+    @property
+    def estimator_steps(self) -> int:  # type: ignore[override]
+        """Steps of the estimators per step; 0 where no term needs one."""
+        return self._estimator_steps if self.estimators else 0
+
+    # Weights.
+
+    def build(self, input_shape: Mapping[str, Any]) -> None:
+        backbone = self.backbone
+        if not backbone.built:
+            backbone.build({m: input_shape[m] for m in backbone.modalities if m in input_shape})
+        dim, dtype = backbone.embedding_dim, self.dtype_policy
+        vector, frames = (None, dim), (None, None, dim)
+        self.fine_decoders, self.coarse_decoders = {}, {}
+        for name in backbone.fine if self.weights_of.get("fine_reconstruction") else ():
+            shape = backbone.feature_shapes[name]
+            decoder = self.given_decoders.get(name) or self._decoder(name, shape)
+            if not decoder.built:
+                specific = backbone.specific_encoders[name].compute_output_shape(shape)
+                decoder.build((*shape[:2], dim), specific)
+            self.fine_decoders[name] = decoder
+        for name in backbone.modalities if self.weights_of["coarse_reconstruction"] else ():
+            decoder = SequenceDecoder(dim, dtype=dtype, name=f"{name}_coarse_decoder")
+            shape = frames if backbone.quantizes_segments(name) else vector
+            decoder.build(shape, shape)
+            self.coarse_decoders[name] = decoder
+        if "cpc" in self.loss_names:
+            self.cpc.build(
+                {m: (None, backbone.feature_shapes[m][1], dim) for m in backbone.fine}
+            )
+        for term, estimator in self.estimators.items():
+            if estimator.built:
+                continue
+            name = term.removeprefix("club_")
+            if name in backbone.fine:
+                shape = backbone.feature_shapes[name]
+                summary = backbone.specific_encoders[name].summary_shape(shape)
+                estimator.build(frames, (None, *summary[1:]))
+            else:
+                estimator.build(vector, vector)
+        self.draw_counter = self.add_weight(
+            name="draw_counter",
+            shape=(),
+            initializer="zeros",
+            dtype="int32",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self._estimator_ids = {
+            id(v) for layer in self.estimators.values() for v in layer.trainable_variables
+        }
+        self.built = True
+
+    def _decoder(self, name, shape):
+        arguments = {"dtype": self.dtype_policy, "name": f"{name}_decoder"}
+        if len(shape) == 5:
+            return MapDecoder(shape[-1], self.decoder_channels, self.activated_skip, **arguments)
+        return SequenceDecoder(shape[-1], **arguments)
+
+    def is_estimator(self, variable: Any) -> bool:
+        return id(variable) in self._estimator_ids
+
+    # Losses.
+
+    def estimator_loss(self, x, features):
+        return {
+            f"{term}_nll": -estimator.log_likelihood(*self._disentangled(term, features))
+            for term, estimator in self.estimators.items()
+        }
+
+    def _disentangled(self, term: str, features: dict) -> tuple[Tensor, Tensor]:
+        """The general and specific features that a CLUB term keeps apart."""
+        name = term.removeprefix("club_")
+        if name in self.backbone.fine:
+            pair = features["fine_general"][name], features["fine_summary"][name]
+        else:
+            members = self.backbone.groups[name]
+            pair = tuple(
+                ops.concatenate([features[kind][m] for m in reversed(members)])
+                for kind in ("coarse_general", "coarse_specific")
+            )
+        return tuple(full_precision(self, value) for value in pair)
+
+    def main_losses(self, x, features, training):
+        features = keras.tree.map_structure(lambda value: full_precision(self, value), features)
+        draws = x.get("draws", {})
+        counter = self.draw_counter if training else ops.zeros((), dtype="int32")
+        losses = {}
+        logs = {}
+        if self.weights_of.get("fine_reconstruction"):
+            losses["fine_reconstruction"] = sum(
+                mean_squared_error(x[name], decoder(
+                    features["fine_general"][name], features["fine_specific"][name]
+                ))
+                for name, decoder in self.fine_decoders.items()
+            )
+        if self.weights_of["coarse_reconstruction"]:
+            losses["coarse_reconstruction"] = self._coarse_reconstruction(features)
+        if self.weights_of["commitment"]:
+            losses["commitment"] = sum(
+                quantization.commitment_loss(
+                    features["coarse_general"],
+                    features["codes"],
+                    self.commitment_cost,
+                    self.cross_modal_commitment,
+                ).values()
+            )
+        if "cpc" in self.loss_names:
+            losses["cpc"], accuracies = self._cpc(features, draws, counter)
+            logs.update(accuracies)
+        if "infonce" in self.loss_names:
+            losses["infonce"] = self._infonce(features)
+        if self.weights_of.get("code_matching"):
+            losses["code_matching"] = code_matching.code_matching_loss(
+                features["coarse_general"],
+                self.backbone.quantizer.codebook,
+                self.code_matching_form,
+            )
+        for salt, (term, estimator) in enumerate(self.estimators.items()):
+            general, specific = self._disentangled(term, features)
+            permutation = draws.get(term)
+            if permutation is None and estimator.negatives != "all":
+                permutation = counter_random.random_permutation(
+                    counter, ops.shape(general)[0], salt=2 + salt
+                )
+            losses[term] = estimator.upper_bound(general, specific, permutation)
+        if training:
+            self.draw_counter.assign(self.draw_counter + 1)
+        total = sum(self.weights_of[term] * value for term, value in losses.items())
+        return {"loss": total, **losses, **logs, **self._code_logs(features["indices"])}
+
+    def _coarse_reconstruction(self, features):
+        terms = []
+        for name, decoder in self.coarse_decoders.items():
+            target = features["projected"][name]
+            if self.detach_coarse_targets:
+                target = ops.stop_gradient(target)
+            rebuilt = decoder(features["quantized"][name], features["coarse_specific"][name])
+            terms.append(mean_squared_error(target, rebuilt))
+        return sum(terms)
+
+    def _cpc(self, features, draws, counter):
+        fine = {name: features["fine_general"][name] for name in self.backbone.fine}
+        time = draws.get("cpc_time")
+        if time is None:
+            frames = min(x.shape[1] for x in fine.values())
+            last = frames - self.cpc.num_prediction_steps
+            time = counter_random.random_integer(counter, self.cpc_first_frame, last, salt=1)
+        loss, accuracies = 0.0, {}
+        for pair, logits in self.cpc(fine, time).items():
+            source, target = pair.split("->")
+            logits = full_precision(self, logits)
+            weight = self.cpc_self_weight if source == target else 1.0
+            if weight:
+                loss = loss + weight * contrastive.cpc_loss(logits, self.cpc_candidates)
+            axis = 0 if self.cpc_candidates == "targets" else 1
+            accuracies[f"cpc_accuracy_{source}_{target}"] = contrastive.diagonal_accuracy(
+                logits[-1], axis=axis
+            )
+        return loss, accuracies
+
+    def _infonce(self, features):
+        clips = {
+            name: value if len(value.shape) == 2 else mean_over_time(value)
+            for name, value in features["coarse_general"].items()
+        }
+        return sum(
+            contrastive.info_nce(
+                clips[a], clips[b], self.infonce_temperature, self.infonce_symmetric
+            )
+            for a, b in self._infonce_pairs()
+        )
+
+    def _code_logs(self, indices):
+        every = ops.concatenate([ops.reshape(index, (-1,)) for index in indices.values()])
+        usage = quantization.code_usage(every, self.backbone.num_embeddings)
+        return {
+            "perplexity": quantization.perplexity(usage),
+            "code_usage": ops.mean(ops.cast(usage > 0, "float32")),
+            "code_agreement": quantization.code_agreement(indices),
+        }
+
+    # Saving.
+
+    def get_build_config(self):
+        return self.backbone.get_build_config()
+
+    def build_from_config(self, config):
+        if config:
+            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
+
+    def get_config(self):
+        names = (
+            "commitment_cost cross_modal_commitment infonce_temperature infonce_symmetric "
+            "infonce_pairs code_matching_form cpc_self_weight cpc_candidates cpc_first_frame "
+            "decoder_channels activated_skip detach_coarse_targets"
+        ).split()
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in names},
+            **self.settings,
+            "loss_weights": self.given_weights,
+            "estimator_steps": self._estimator_steps,
+            "decoders": {
+                name: keras.saving.serialize_keras_object(layer)
+                for name, layer in self.given_decoders.items()
+            },
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config["decoders"] = {
+            name: keras.saving.deserialize_keras_object(layer)
+            for name, layer in config.get("decoders", {}).items()
+        }
+        return super().from_config(config)
+
+
+def full_precision(model: keras.Model, value: Tensor) -> Tensor:
+    """`value` in the dtype of the model's variables, if it is a float.
+
+    Losses are sums of many small numbers: they are never worked out in half precision.
+
+    Args:
+        model: the model whose dtype policy counts.
+        value: tensor.
+
+    Returns:
+        Tensor.
+
+    Example:
+
+    >>> x = ops.ones((1,), dtype="bfloat16")
+    >>> keras.backend.standardize_dtype(full_precision(FCID(("audio",)), x).dtype)
+    'float32'
+    """
+    if "float" in keras.backend.standardize_dtype(value.dtype):
+        return ops.cast(value, model.variable_dtype)
+    return value
+
+
+def mean_squared_error(target: Tensor, prediction: Tensor) -> Tensor:
+    """Mean over all elements of the squared difference, in full precision.
+
+    Args:
+        target: float tensor.
+        prediction: float tensor of the same shape.
+
+    Returns:
+        Scalar.
+
+    Example:
+
+    >>> float(mean_squared_error(ops.zeros((2, 3)), ops.ones((2, 3))))
+    1.0
+    """
+    wide = keras.backend.result_type(target.dtype, prediction.dtype, "float32")
+    return ops.mean(ops.square(ops.cast(target, wide) - ops.cast(prediction, wide)))

@@ -1,0 +1,183 @@
+"""TOC: training-free choice of codebook dimensions (Huang et al., 2025, Eqs. 20-23).
+
+Everything follows from per-channel sums that one pass over the codebook yields, so the cost is
+O(codes x channels), no pair of codes is formed, and a codebook on disk is streamed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from keras import ops
+
+from keras_cmg.types import Tensor
+
+CRITERIA = ("both", "similarity", "variance")
+ROWS_AT_ONCE = 512
+"""Codes per block while streaming: a megabyte at 512 channels, which stays in the cache."""
+
+
+class ChannelScores(NamedTuple):
+    """What TOC knows of each channel; every field has shape `(dim,)`, float64."""
+
+    similarity: np.ndarray
+    """S_k, mean product of two different codes' entries: high where a channel cannot separate."""
+    variance: np.ndarray
+    """V_k, spread of the codes' entries."""
+    importance: np.ndarray
+    """U_k, what the choice is made by."""
+
+
+def channel_scores(
+    codebook: Tensor,
+    usage: Tensor | None = None,
+    trade_off: float = 0.3,
+    criterion: str = "both",
+    normalize: bool = True,
+    unbiased: bool = False,
+) -> ChannelScores:
+    """Similarity, variance and importance of every channel of a codebook.
+
+    With L2-normalised codes e and weights p (uniform: 1/H, which gives the paper's formulas):
+    `S_k = (sum_i p_i e_ik)^2 - sum_i p_i^2 e_ik^2`, `V_k = sum_i p_i (e_ik - mean_k)^2`,
+    `U_k = trade_off V_k - (1 - trade_off) S_k`.
+
+    Args:
+        codebook: float array or tensor `(num_embeddings, dim)`; a `numpy.memmap` is streamed.
+        usage: optional `(num_embeddings,)` non-negative weights, for instance `ema_counts` or
+            counts over a data set. The paper takes all codes as equally likely.
+        trade_off: the paper's lambda.
+        criterion: `"both"`, `"similarity"` or `"variance"` (the rows of Table 6).
+        normalize: scale each code to unit length first; the authors' code does not.
+        unbiased: divide S by H(H-1) and V by H-1, as the authors' code does; uniform usage only.
+
+    Returns:
+        `ChannelScores` of float64 arrays `(dim,)`.
+
+    Raises:
+        ValueError: if the codebook is not a finite matrix, `usage` does not fit it, `trade_off`
+            lies outside [0, 1], `criterion` is unknown, or `unbiased` meets `usage` or one code.
+
+    Example:
+
+    >>> scores = channel_scores(np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]))
+    >>> [round(float(u), 4) for u in scores.importance]
+    [-0.0427, -0.0684]
+    """
+    if criterion not in CRITERIA:
+        raise ValueError(f"`criterion` must be one of {CRITERIA}. Received: {criterion!r}")
+    if not 0 <= trade_off <= 1:
+        raise ValueError(f"`trade_off` must lie in [0, 1]. Received: {trade_off}")
+    codebook = codebook if isinstance(codebook, np.ndarray) else ops.convert_to_numpy(codebook)
+    if codebook.ndim != 2 or 0 in codebook.shape:
+        raise ValueError(
+            "`codebook` must have shape (num_embeddings, dim), neither of them 0. "
+            f"Received shape {codebook.shape}."
+        )
+    count = codebook.shape[0]
+    if unbiased and (usage is not None or count < 2):
+        raise ValueError(
+            "`unbiased=True` needs uniform usage and at least 2 codes. "
+            f"Received usage={'given' if usage is not None else None} and {count} codes."
+        )
+    weights = _checked_usage(usage, count)
+    mean, second, repeated = _channel_sums(codebook, weights, normalize)
+    similarity = mean**2 - repeated
+    variance = np.maximum(second - mean**2, 0.0)
+    if unbiased:
+        similarity = similarity * count / (count - 1)
+        variance = variance * count / (count - 1)
+    importance = np.zeros_like(similarity)
+    if criterion != "similarity":
+        importance = importance + trade_off * variance
+    if criterion != "variance":
+        importance = importance - (1 - trade_off) * similarity
+    return ChannelScores(similarity, variance, importance)
+
+
+def _checked_usage(usage: Any, count: int) -> np.ndarray | None:
+    if usage is None:
+        return None
+    weights = np.asarray(ops.convert_to_numpy(usage), "float64")
+    if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(
+            f"`usage` must hold {count} finite non-negative weights, one per code. "
+            f"Received shape {weights.shape} with values from {np.min(weights, initial=np.inf)}."
+        )
+    if weights.sum() <= 0:
+        raise ValueError("`usage` must have a positive sum. Received all zeros.")
+    return weights / weights.sum()
+
+
+def _channel_sums(codebook: np.ndarray, weights: np.ndarray | None, normalize: bool):
+    """`sum p e`, `sum p e^2` and `sum p^2 e^2` per channel, in one pass over the rows."""
+    count, dim = codebook.shape
+    # Small codebooks are summed in double precision; streamed ones keep their own type within a
+    # block, for speed, and are summed across blocks in double precision.
+    exact = codebook.size <= 2**22
+    first, second, repeated = np.zeros(dim), np.zeros(dim), np.zeros(dim)
+    for start in range(0, count, ROWS_AT_ONCE):
+        block = np.asarray(codebook[start : start + ROWS_AT_ONCE])
+        if exact or block.dtype.itemsize < 4:
+            block = block.astype("float64" if exact else "float32")
+        squares = block * block
+        norms = squares.sum(axis=1) if normalize else np.ones(len(block), block.dtype)
+        if not np.isfinite(norms if normalize else squares.sum()).all():
+            raise ValueError(
+                f"`codebook` must be finite. Rows {start} to {start + len(block) - 1} are not."
+            )
+        inverse = 1 / np.maximum(norms, np.finfo(block.dtype).tiny)
+        root = np.sqrt(inverse)
+        if weights is None:
+            first += root @ block
+            second += inverse @ squares
+        else:
+            p = weights[start : start + len(block)].astype(block.dtype)
+            first += (root * p) @ block
+            second += (inverse * p) @ squares
+            repeated += (inverse * p * p) @ squares
+    if weights is None:
+        return first / count, second / count, second / count**2
+    return first, second, repeated
+
+
+def select_channels(
+    importance: np.ndarray, num_channels: int, ratio: tuple[int, int] = (1, 0)
+) -> np.ndarray:
+    """The channels with the highest importance, best first; the lower channel wins a tie.
+
+    Args:
+        importance: float array `(dim,)`.
+        num_channels: how many to keep, the paper's Q.
+        ratio: `(p, q)`: p parts of the highest followed by q parts of the lowest, as the authors'
+            code allows; `(1, 0)` in all published scripts. Where `p + q` does not divide
+            `num_channels`, fewer channels come back.
+
+    Returns:
+        int32 array of channel numbers.
+
+    Raises:
+        ValueError: unless `1 <= num_channels <= dim` and the ratio is of two non-negative
+            integers with a positive first.
+
+    Example:
+
+    >>> select_channels(np.array([0.1, 0.9, 0.5]), 2).tolist()
+    [1, 2]
+    """
+    importance = np.asarray(importance)
+    dim = importance.shape[0]
+    if not 1 <= num_channels <= dim:
+        raise ValueError(
+            f"`num_channels` must lie between 1 and the codebook's dimension {dim}. "
+            f"Received: {num_channels}"
+        )
+    high, low = ratio
+    if high < 1 or low < 0:
+        raise ValueError(f"`ratio` must be (positive, non-negative) integers. Received: {ratio}")
+    order = np.argsort(-importance, kind="stable").astype("int32")
+    part = num_channels // (high + low)
+    best = order[: part * high]
+    worst = order[::-1][: part * low]
+    return np.concatenate([best, worst])

@@ -1,0 +1,134 @@
+"""Cross-modal code matching: paired clips should spread over the same codes (Liu et al., 2021)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import combinations
+
+from keras import ops
+
+from keras_cmg.ops.contrastive import diagonal_cross_entropy
+from keras_cmg.types import Tensor
+
+FORMS = ("symmetric", "reference")
+
+
+def code_log_probabilities(x: Tensor, codebook: Tensor) -> Tensor:
+    """Log of the softmax over codes of minus the Euclidean distance, averaged over frames.
+
+    Args:
+        x: float tensor `(batch, [frames,] dim)`.
+        codebook: float tensor `(num_embeddings, dim)`; receives no gradient.
+
+    Returns:
+        Float tensor `(batch, num_embeddings)` of log-probabilities.
+
+    Example:
+
+    >>> p = ops.exp(code_log_probabilities(np.zeros((1, 2)), np.eye(2)))
+    >>> [round(float(v), 3) for v in p[0]]
+    [0.5, 0.5]
+    """
+    x = ops.convert_to_tensor(x)
+    codebook = ops.stop_gradient(ops.convert_to_tensor(codebook))
+    squared = (
+        ops.sum(ops.square(x), axis=-1, keepdims=True)
+        - 2 * ops.matmul(x, ops.transpose(codebook))
+        + ops.sum(ops.square(codebook), axis=1)
+    )
+    # The smallest float the root can still be differentiated at without overflow.
+    log_p = ops.log_softmax(-ops.sqrt(ops.maximum(squared, 1e-12)), axis=-1)
+    if len(log_p.shape) == 2:
+        return log_p
+    return ops.logsumexp(log_p, axis=1) - ops.log(ops.cast(ops.shape(log_p)[1], log_p.dtype))
+
+
+def matching_scores(log_p: Tensor, log_q: Tensor, form: str = "symmetric") -> Tensor:
+    """How well the code distribution of clip i in one modality suits clip j in the other.
+
+    Args:
+        log_p: float tensor `(batch, num_embeddings)` of log-probabilities.
+        log_q: the other modality's, same shape.
+        form: `"symmetric"`, `p_i . log q_j + q_j . log p_i` (Liu et al., 2021, Eq. 6); or
+            `"reference"`, the authors' code: `p_i . log q_j + q_i . log p_j`, with 1e-10 added to
+            each probability under the logarithm.
+
+    Returns:
+        Float tensor `(batch, batch)`.
+
+    Raises:
+        ValueError: for an unknown `form`.
+
+    Example:
+
+    >>> p = np.log(np.full((2, 2), 0.5, "float32"))
+    >>> round(float(matching_scores(p, p)[0, 1]), 3)
+    -1.386
+    """
+    if form not in FORMS:
+        raise ValueError(f"`form` must be one of {FORMS}. Received: {form!r}")
+    p, q = ops.exp(log_p), ops.exp(log_q)
+    if form == "reference":
+        floor = ops.cast(math.log(1e-10), log_p.dtype)
+        log_p, log_q = ops.logaddexp(log_p, floor), ops.logaddexp(log_q, floor)
+    forward = ops.matmul(p, ops.transpose(log_q))
+    backward = ops.matmul(q, ops.transpose(log_p))
+    return forward + (ops.transpose(backward) if form == "symmetric" else backward)
+
+
+def pair_loss(scores: Tensor, form: str = "symmetric") -> Tensor:
+    """Cross-entropy of picking the true partner by matching scores.
+
+    Args:
+        scores: float tensor `(batch, batch)` of `matching_scores`.
+        form: `"symmetric"`: the plain cross-entropy of a softmax over j. `"reference"`: the
+            authors' shift by the largest negated score, and 1e-5 added to the denominator; the
+            same value as their formula, computed in log space so that it cannot overflow.
+
+    Returns:
+        Scalar, in nats.
+
+    Example:
+
+    >>> round(float(pair_loss(np.zeros((2, 2), "float32"))), 4)
+    0.6931
+    """
+    if form != "reference":
+        return diagonal_cross_entropy(scores)
+    shifted = scores + ops.max(-scores)
+    floor = ops.cast(math.log(1e-5), scores.dtype)
+    denominator = ops.logaddexp(ops.logsumexp(shifted, axis=1), floor)
+    return -ops.mean(ops.diagonal(shifted) - denominator)
+
+
+def code_matching_loss(
+    features: Mapping[str, Tensor], codebook: Tensor, form: str = "symmetric"
+) -> Tensor:
+    """Half the sum over pairs of modalities of the cross-entropy of their matching scores.
+
+    Computed in log space throughout, so that neither distant codes nor coincident ones overflow.
+
+    Args:
+        features: modality to float tensor `(batch, [frames,] dim)`.
+        codebook: float tensor `(num_embeddings, dim)`.
+        form: see `matching_scores` and `pair_loss`.
+
+    Returns:
+        Scalar, in nats; zero for a single modality.
+
+    Raises:
+        ValueError: for an unknown `form`.
+
+    Example:
+
+    >>> x = {"audio": np.zeros((2, 3), "float32"), "video": np.zeros((2, 3), "float32")}
+    >>> round(float(code_matching_loss(x, np.eye(3, dtype="float32"))), 4)
+    0.3466
+    """
+    log_p = {name: code_log_probabilities(x, codebook) for name, x in features.items()}
+    terms = [
+        0.5 * pair_loss(matching_scores(log_p[a], log_p[b], form), form)
+        for a, b in combinations(log_p, 2)
+    ]
+    return sum(terms) if terms else ops.zeros(())

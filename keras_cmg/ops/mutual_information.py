@@ -1,0 +1,90 @@
+"""CLUB: a contrastive log-ratio upper bound on mutual information (Cheng et al., 2020), in nats."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_cmg.types import Tensor
+
+NEGATIVES = ("all", "permutation", "pooled_permutation")
+
+
+def log_likelihood(mean: Tensor, log_variance: Tensor, y: Tensor) -> Tensor:
+    """Mean log-density of `y` under a diagonal Gaussian, without the constant, in nats.
+
+    Args:
+        mean: float tensor `(batch, ..., dim)`.
+        log_variance: float tensor of the same shape.
+        y: float tensor of the same shape.
+
+    Returns:
+        Scalar: the mean over samples of the sum over features of
+        `(-(mean - y)^2 / exp(log_variance) - log_variance) / 2`.
+
+    Example:
+
+    >>> z = np.zeros((4, 2), "float32")
+    >>> float(log_likelihood(z, z, z + 1))
+    -1.0
+    """
+    mean, y = ops.convert_to_tensor(mean), ops.convert_to_tensor(y)
+    density = -ops.square(mean - y) / ops.exp(log_variance) - log_variance
+    return ops.mean(ops.sum(density, axis=-1)) / 2
+
+
+def upper_bound(
+    mean: Tensor,
+    log_variance: Tensor,
+    y: Tensor,
+    negatives: str = "all",
+    permutation: Tensor | None = None,
+) -> Tensor:
+    """Upper bound on the mutual information of `x` and `y`, given q(y | x), in nats.
+
+    The mean log-density of the true pairs minus that of mismatched pairs:
+
+    - `"all"`: every sample of the batch at the same frame is a negative (the paper's Eq. 12).
+      Exact in one pass by moments, `mean_j (m_i - y_j)^2 = (m_i - mean_j y_j)^2 + var_j y_j`:
+      no pairs are formed and nothing is drawn.
+    - `"permutation"`: one drawn partner per sample (the sampled variant of Cheng et al., 2020).
+    - `"pooled_permutation"`: as the authors' code runs it. Squared errors and log-variances are
+      averaged over axis 1 before they meet, and 2-D inputs are summed over the batch.
+
+    Args:
+        mean: float tensor `(batch, [frames,] dim)`, the predicted mean of y.
+        log_variance: float tensor of the same shape.
+        y: float tensor of the same shape.
+        negatives: `"all"`, `"permutation"` or `"pooled_permutation"`.
+        permutation: int tensor `(batch,)`, the partners of the sampled variants.
+
+    Returns:
+        Scalar, in nats.
+
+    Raises:
+        ValueError: for an unknown `negatives`, or a sampled variant without `permutation`.
+
+    Example:
+
+    >>> y = np.array([[-1.0], [1.0]], "float32")
+    >>> float(upper_bound(y, np.zeros_like(y), y))
+    1.0
+    """
+    if negatives not in NEGATIVES:
+        raise ValueError(f"`negatives` must be one of {NEGATIVES}. Received: {negatives!r}")
+    mean, y = ops.convert_to_tensor(mean), ops.convert_to_tensor(y)
+    log_variance = ops.convert_to_tensor(log_variance)
+    if negatives == "all":
+        precision = ops.exp(-log_variance)
+        center = ops.mean(y, axis=0, keepdims=True)
+        spread = ops.var(y, axis=0, keepdims=True)
+        gap = ops.square(mean - center) + spread - ops.square(mean - y)
+        return ops.mean(ops.sum(gap * precision, axis=-1)) / 2
+    if permutation is None:
+        raise ValueError(f"negatives={negatives!r} needs `permutation`. Received: None")
+    gap = ops.square(mean - ops.take(y, permutation, axis=0)) - ops.square(mean - y)
+    if negatives == "permutation":
+        return ops.mean(ops.sum(gap * ops.exp(-log_variance), axis=-1)) / 2
+    pooled = ops.mean(gap, axis=1) / ops.exp(ops.mean(log_variance, axis=1))
+    if len(y.shape) == 2:
+        return ops.sum(pooled) / 2
+    return ops.mean(ops.sum(pooled, axis=-1)) / 2

@@ -1,0 +1,158 @@
+"""The contract between a model with estimators and the train steps of the three engines.
+
+One step, as `fit` runs it on every engine:
+
+1. `features = model(x, training=True)`, once;
+2. `estimator_steps` times: one step of the estimators' optimiser down `estimator_loss`, on the
+   features without gradient;
+3. `main_losses(x, features)`, with the estimators held still: one backward pass through the
+   features of step 1, one step of the main optimiser.
+
+A model without estimators has `estimator_steps = 0`, and step 2 falls away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_cmg.types import Tensor
+
+
+class PhasedObjective:
+    """What a model must offer to be trained by `keras_cmg.training`.
+
+    Example:
+
+    >>> PhasedObjective.estimator_steps
+    0
+    """
+
+    estimator_steps: int = 0
+    """Steps of the estimators per step of the model, K."""
+
+    optimizer: Any
+    trainable_variables: list
+    losses: list
+    trackers: dict[str, keras.metrics.Mean]
+
+    def estimator_loss(self, x: Mapping[str, Any], features: Any) -> dict[str, Tensor]:
+        """Losses of the estimators, by log key; their sum is minimised over the estimators.
+
+        Args:
+            x: the batch.
+            features: output of the model, without gradient.
+
+        Returns:
+            Log key to scalar.
+
+        Raises:
+            NotImplementedError: if a model has estimators and does not define it.
+
+        Example:
+
+        >>> FCID(("audio", "video")).estimator_steps
+        5
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `estimator_loss`.")
+
+    def main_losses(self, x: Mapping[str, Any], features: Any, training: bool) -> dict[str, Tensor]:
+        """The model's loss under `"loss"`, and whatever else is to be logged.
+
+        Args:
+            x: the batch.
+            features: output of the model, with gradient.
+            training: whether this is a training step.
+
+        Returns:
+            Log key to scalar; the keys are the same in every step.
+
+        Raises:
+            NotImplementedError: if a model does not define it.
+
+        Example:
+
+        >>> "cpc" in FCID(("audio", "video")).log_keys
+        True
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `main_losses`.")
+
+    def is_estimator(self, variable: Any) -> bool:
+        """Whether a variable belongs to the estimators.
+
+        Args:
+            variable: a Keras variable of the model.
+
+        Returns:
+            True or False.
+
+        Example:
+
+        >>> PhasedObjective().is_estimator("any")
+        False
+        """
+        return False
+
+
+def split_variables(model: Any, variables: list) -> tuple[list[int], list[int]]:
+    """Positions of the main and of the estimators' variables in a list of trainable variables.
+
+    Args:
+        model: a `PhasedObjective`.
+        variables: its trainable variables.
+
+    Returns:
+        Two lists of positions.
+
+    Example:
+
+    >>> split_variables(PhasedObjective(), ["a", "b"])
+    ([0, 1], [])
+    """
+    estimators = [i for i, v in enumerate(variables) if model.is_estimator(v)]
+    main = [i for i, v in enumerate(variables) if not model.is_estimator(v)]
+    return main, estimators
+
+
+def with_regularization(model: Any, loss: Tensor) -> Tensor:
+    """The loss plus what layers added themselves, such as weight regularisation.
+
+    Args:
+        model: a Keras model.
+        loss: scalar.
+
+    Returns:
+        Scalar.
+
+    Example:
+
+    >>> layer = keras.layers.Dense(1, kernel_regularizer="l2")
+    >>> layer.build((None, 1))
+    >>> layer.kernel.assign([[1.0]]) is None
+    False
+    >>> round(float(with_regularization(layer, ops.zeros(()))), 3)
+    0.01
+    """
+    for extra in model.losses:
+        loss = loss + ops.cast(extra, loss.dtype)
+    return loss
+
+
+def batch_size(x: Mapping[str, Any]) -> Any:
+    """Number of clips in a batch.
+
+    Args:
+        x: the batch.
+
+    Returns:
+        An int, or a scalar tensor where the size is known only at run time.
+
+    Example:
+
+    >>> batch_size({"audio": np.zeros((3, 10, 4))})
+    3
+    """
+    return ops.shape(next(iter(x.values())))[0]
