@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from data_tools import datasets, layout
 from data_tools.datasets.base import NUM_SEGMENTS, SPLITS, Clip, RawDataset
@@ -100,7 +101,8 @@ def prepare(
         TextFeatures(text_dim, num_tokens),
     )
     clips = dataset.plan(num_clips, seed)
-    with atomic_folder(out) as folder:
+    # One thread: the products are small, and the result must not depend on the machine's cores.
+    with threadpool_limits(1), atomic_folder(out) as folder:
         _write_features(folder, dataset, clips, extractors, progress)
         _write_descriptions(folder, dataset, clips)
         manifest = {

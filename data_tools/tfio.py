@@ -91,13 +91,15 @@ def summarise(mel: Any) -> Any:
     energy = tf.reduce_sum(tf.square(tf.cast(mel, tf.float64)), -1)
     quiet = tf.cast(audio.NOISE_QUANTILE * tf.cast(tf.shape(energy)[-1], tf.float64), tf.int32)
     noise = tf.gather(tf.sort(energy, -1), quiet, axis=-1)[..., None]
+    noise = tf.maximum(noise, audio.MIN_NOISE)
     sound = tf.maximum(energy - audio.NOISE_FACTOR * noise, 0) + audio.MIN_SOUND
+    weight = sound / (sound + audio.NOISE_WEIGHT * noise)
     sound /= tf.reduce_sum(sound, -1, keepdims=True)
     ends = tf.cumsum(sound, -1)[..., None]
     starts = ends - sound[..., None]
     edges = tf.range(audio.NUM_STRETCHES + 1, dtype=tf.float64) / audio.NUM_STRETCHES
     overlap = tf.minimum(ends, edges[1:]) - tf.maximum(starts, edges[:-1])
-    share = tf.maximum(overlap, 0) / sound[..., None]
+    share = tf.maximum(overlap, 0) * (weight / sound)[..., None]
     share /= tf.reduce_sum(share, -2, keepdims=True)
     summary = tf.matmul(share, tf.cast(decibels, tf.float64), transpose_a=True)
     shape = tf.concat([tf.shape(summary)[:-2], [audio.NUM_STRETCHES * audio.NUM_BANDS]], 0)

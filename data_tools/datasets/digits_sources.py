@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import re
 import zipfile
 import zlib
@@ -104,14 +105,14 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
             f"{path} must begin with the IDX magic number 2049 (labels) or 2051 (images); "
             f"received: {int.from_bytes(content[:4], 'big')}"
         )
-    rank = content[3]
-    shape = tuple(int(size) for size in np.frombuffer(content[4 : 4 + 4 * rank], ">u4"))
-    values = np.frombuffer(content, np.uint8, offset=min(4 + 4 * rank, len(content)))
-    if len(shape) != rank or len(values) != np.prod(shape):
+    start = 4 + 4 * content[3]
+    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
+    if len(content) != start + math.prod(shape):
         raise ValueError(
-            f"{path} must hold as many bytes as its header announces, {shape}; "
-            f"received: {len(values)}"
+            f"{path} must hold as many bytes as its header announces, {shape} after {start}; "
+            f"received: {len(content)} in all"
         )
+    values = np.frombuffer(content, np.uint8, offset=start)
     return values.reshape(shape), hashlib.sha256(content).hexdigest()
 
 
