@@ -144,6 +144,18 @@ class FeatureFolder:
             self._arrays[kind] = array
         return self._arrays[kind]
 
+    @property
+    def num_rows(self) -> int:
+        """Clips in the folder.
+
+        Raises:
+            FileNotFoundError: no feature file is there.
+        """
+        for kind, name in FILES.items():
+            if (self.root / name).is_file():
+                return len(self.array(kind))
+        raise FileNotFoundError(f"{self.root} must hold one of {list(FILES.values())}")
+
     def order(self, split: str) -> np.ndarray:
         """Row numbers of a split, (clips,) int64.
 
@@ -159,7 +171,7 @@ class FeatureFolder:
                 f"{order_file(split)} of {self.root} must list at least one row number; "
                 f"received: {rows.dtype} of shape {rows.shape}"
             )
-        num_rows = len(self.array("labels"))
+        num_rows = self.num_rows
         if rows.min() < 0 or rows.max() >= num_rows:
             raise ValueError(
                 f"{order_file(split)} of {self.root} must hold row numbers from 0 to "

@@ -77,6 +77,7 @@ class BatchReader:
         self._memory: dict[str, np.ndarray] | None = None
         if len(self.rows) * sum(row_sizes) <= memory_limit:
             self._memory = {kind: self.folder.read(kind, self.rows) for kind in self.kinds}
+            self.folder.close()
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.rows), self.batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -12,10 +13,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data_tools import datasets, layout
-from data_tools.datasets.base import NUM_SEGMENTS, SPLITS, Clip, RawDataset
+from data_tools.datasets.base import SPLITS, Clip, RawDataset
+from data_tools.extractors import Extractors
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
 from data_tools.files import atomic_folder, sha256_file
 
@@ -24,6 +26,8 @@ FORMAT = "keras-cmg features 1"
 FIT_CLIPS = 250
 """Training clips on which the features are fitted."""
 CHUNK = 32
+STORED_AS = {"audio": "float32", "video": "float16", "text": "float32", "labels": "float32"}
+"""Half precision for the maps, by far the largest; its error is below that of their estimation."""
 VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "h5py")
 
 
@@ -95,7 +99,7 @@ def prepare(
     out = Path(out)
     if out.exists() and not overwrite and _is_prepared(out, identity):
         return out
-    extractors = (
+    extractors = Extractors(
         AudioFeatures(dataset.sample_rate, audio_road),
         VideoFeatures(channels, seed),
         TextFeatures(text_dim, num_tokens),
@@ -150,51 +154,24 @@ def _is_prepared(out: Path, identity: dict[str, Any]) -> bool:
 
 
 def _write_features(
-    folder: Path,
-    dataset: RawDataset,
-    clips: list[Clip],
-    extractors: tuple[AudioFeatures, VideoFeatures, TextFeatures],
-    progress: bool,
+    folder: Path, dataset: RawDataset, clips: list[Clip], extractors: Extractors, progress: bool
 ) -> None:
-    audio, video, text = extractors
-    train = [clip for clip in clips if clip.split == "train"][:FIT_CLIPS]
-    audio.fit(np.stack([dataset.waveform(clip) for clip in train]))
-    video.fit(np.concatenate([_distinct(dataset.frames(clip))[0] for clip in train]))
-    num_rows, num_columns = len(clips), len(dataset.categories) + 1
-    shapes = {
-        "audio": (NUM_SEGMENTS, audio.dim),
-        "video": (NUM_SEGMENTS, 7, 7, video.channels),
-        "text": (text.num_tokens, text.dim),
-        "labels": (NUM_SEGMENTS, num_columns),
-    }
-    # Half precision for the maps: a quarter of a percent of their noise, half of the disk.
-    types = {"video": np.float16}
-    files = {kind: h5py.File(folder / layout.FILES[kind], "w") for kind in shapes}
-    try:
-        arrays = {
-            kind: files[kind].create_dataset(
-                layout.KEY, (num_rows, *shape), types.get(kind, np.float32)
-            )
-            for kind, shape in shapes.items()
-        }
-        for start in _with_progress(range(0, num_rows, CHUNK), progress, dataset.name):
-            part = clips[start : start + CHUNK]
-            rows = np.s_[start : start + len(part)]
-            arrays["audio"][rows] = audio(np.stack([dataset.waveform(clip) for clip in part]))
-            arrays["video"][rows] = np.stack(
-                [_encode(video, dataset.frames(clip)) for clip in part]
-            )
-            arrays["text"][rows] = text([clip.caption for clip in part])
-            arrays["labels"][rows] = np.stack([_labels(clip, num_columns) for clip in part])
-    finally:
-        for file in files.values():
-            file.close()
-    state: dict[str, Any] = {
-        f"{kind}_{key}": value
-        for kind, extractor in (("audio", audio), ("video", video))
-        for key, value in extractor.state().items()
-    }
-    np.savez(folder / layout.EXTRACTORS, **state)
+    extractors.fit(dataset, [clip for clip in clips if clip.split == "train"][:FIT_CLIPS])
+    extractors.save(folder / layout.EXTRACTORS)
+    starts = range(0, len(clips), CHUNK)
+    with contextlib.ExitStack() as stack:
+        arrays: dict[str, h5py.Dataset] = {}
+        for start in _with_progress(starts, progress, dataset.name):
+            part = extractors.encode(dataset, clips[start : start + CHUNK])
+            for kind, values in part.items():
+                # NumPy rounds to half precision: HDF5 1.14.6 halves values that round up to a
+                # power of two.
+                values = values.astype(STORED_AS[kind])
+                if kind not in arrays:
+                    file = stack.enter_context(h5py.File(folder / layout.FILES[kind], "w"))
+                    shape = (len(clips), *values.shape[1:])
+                    arrays[kind] = file.create_dataset(layout.KEY, shape, values.dtype)
+                arrays[kind][start : start + len(values)] = values
 
 
 def _write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> None:
@@ -214,27 +191,6 @@ def _write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) ->
     }
     for file_name, content in lines.items():
         (folder / file_name).write_text("\n".join(content) + "\n", encoding="utf-8")
-
-
-def _distinct(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Different frames of a clip and, for each segment, which of them it shows."""
-    numbers: dict[bytes, int] = {}
-    which = [numbers.setdefault(frame.tobytes(), len(numbers)) for frame in frames]
-    first = [which.index(number) for number in range(len(numbers))]
-    return frames[first], np.array(which)
-
-
-def _encode(video: VideoFeatures, frames: np.ndarray) -> np.ndarray:
-    distinct, which = _distinct(frames)
-    return video(distinct)[which]
-
-
-def _labels(clip: Clip, num_columns: int) -> np.ndarray:
-    labels = np.zeros((NUM_SEGMENTS, num_columns), np.float32)
-    labels[:, -1] = 1
-    labels[clip.start : clip.end] = 0
-    labels[clip.start : clip.end, clip.category] = 1
-    return labels
 
 
 def _with_progress(steps: Iterable[int], progress: bool, name: str) -> Iterable[int]:

@@ -12,6 +12,7 @@ from data_tools.loading import BatchReader
 class FeatureDataset(keras.utils.PyDataset):
     """Batches of a reader; a new epoch's order begins when Keras ends the one before.
 
+    `fit` also ends an epoch before its first, on every engine, so that it trains from epoch 1 on.
     `fit` by default also shuffles the order of the batches with Python's global generator; pass
     `shuffle=False` to `fit` for exactly the order of the reader.
 

@@ -73,7 +73,7 @@ def _checks(folder: layout.FeatureFolder) -> Iterator[str]:
         if not (folder.root / layout.order_file(split)).is_file():
             continue
         rows = folder.order(split)
-        counts[split] = len(rows)
+        counts[split] = len(np.unique(rows))
         for row in rows.tolist():
             clip = clips[row]
             material = {f"{kind} {name}" for kind, names in clip.sources.items() for name in names}

@@ -39,7 +39,7 @@ def test_clips_have_one_event_of_four_to_ten_seconds(digits: Digits) -> None:
     assert len({clip.id for clip in clips}) == len(clips) == 60
     for clip in clips:
         length = clip.end - clip.start
-        assert 0 <= clip.start
+        assert clip.start >= 0
         assert clip.end <= 10
         assert 4 <= length <= 10
         for names in clip.sources.values():
@@ -103,7 +103,7 @@ def test_too_little_material_is_named(known_digits: Path, monkeypatch: pytest.Mo
     digits = Digits(str(known_digits))
     few = {name: value for name, value in digits._recordings.items() if int(name[-1]) != 7}
     monkeypatch.setattr(digits, "_recordings", dict(list(few.items())[:3]))
-    with pytest.raises(ValueError, match="must have at least .* recordings of digit"):
+    with pytest.raises(ValueError, match=r"must have at least .* recordings of digit"):
         digits.plan(NUM_CLIPS, 0)
 
 

@@ -83,5 +83,5 @@ def test_wrong_frames_are_named(wrong: np.ndarray) -> None:
 def test_wrong_sizes_are_named() -> None:
     with pytest.raises(ValueError, match="`channels` must be at least 1; received: 0"):
         VideoFeatures(channels=0)
-    with pytest.raises(ValueError, match="at least 64 patches.* received: 2 frames"):
+    with pytest.raises(ValueError, match=r"at least 64 patches.* received: 2 frames"):
         VideoFeatures(channels=64).fit(np.zeros((2, 28, 28), np.uint8))
