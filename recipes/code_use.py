@@ -1,0 +1,164 @@
+"""Which modalities use which codes, and how alike the codes are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+OWNED, SHARED = 0.95, 0.05
+"""A code is of one modality above the first share of its use, common from the second on."""
+
+
+def activations(indices: Mapping[str, np.ndarray], num_embeddings: int) -> np.ndarray:
+    """How often each modality falls on each code.
+
+    Args:
+        indices: modality to int codes of any shape.
+        num_embeddings: number of codes.
+
+    Returns:
+        (num_embeddings, modalities) int.
+
+    Example:
+
+    >>> activations({"audio": np.array([0, 0, 2]), "text": np.array([2])}, 3).tolist()
+    [[2, 0], [0, 0], [1, 1]]
+    """
+    columns = [np.bincount(np.ravel(index), minlength=num_embeddings) for index in indices.values()]
+    return np.stack(columns, axis=1)
+
+
+def colours(counts: np.ndarray) -> np.ndarray:
+    """Colour of each code: how far the modalities share it.
+
+    Args:
+        counts: (num_embeddings, modalities) of `activations`.
+
+    Returns:
+        (num_embeddings,) strings: "red", one modality has more than 95 % of its use; "green",
+        each has at least 5 %; "blue", between the two; "" for a code not in use.
+
+    Example:
+
+    >>> colours(np.array([[9, 0], [5, 5], [0, 0]])).tolist()
+    ['red', 'green', '']
+
+    References:
+        Huang et al. (2025), Figures 6 and 7.
+    """
+    total = counts.sum(axis=1, keepdims=True)
+    share = counts / np.maximum(total, 1)
+    colour = np.full(len(counts), "blue", dtype="<U5")
+    colour[(share >= SHARED).all(axis=1)] = "green"
+    colour[(share > OWNED).any(axis=1)] = "red"
+    colour[total[:, 0] == 0] = ""
+    return colour
+
+
+def summary(indices: Mapping[str, np.ndarray], num_embeddings: int) -> dict[str, int]:
+    """Codes in use by each modality, by all of them, and of each colour.
+
+    Args:
+        indices: modality to int codes.
+        num_embeddings: number of codes.
+
+    Returns:
+        Counts of codes by modality, "shared" (used by all modalities), "any", and colour.
+
+    Example:
+
+    >>> summary({"audio": np.array([0, 1]), "text": np.array([1])}, 4)["shared"]
+    1
+    """
+    counts = activations(indices, num_embeddings)
+    used = counts > 0
+    colour = colours(counts)
+    return {
+        **{name: int(used[:, column].sum()) for column, name in enumerate(indices)},
+        "shared": int(used.all(axis=1).sum()),
+        "any": int(used.any(axis=1).sum()),
+        **{name: int((colour == name).sum()) for name in ("green", "blue", "red")},
+    }
+
+
+def cosine_similarity(codebook: np.ndarray) -> np.ndarray:
+    """Cosine of the angle between each two codes.
+
+    Args:
+        codebook: (codes, dim) float.
+
+    Returns:
+        (codes, codes) float in [-1, 1].
+
+    Example:
+
+    >>> cosine_similarity(np.array([[2.0, 0.0], [0.0, 1.0]])).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    norms = np.linalg.norm(codebook, axis=1, keepdims=True)
+    unit = codebook / np.maximum(norms, np.finfo(codebook.dtype).tiny)
+    return np.clip(unit @ unit.T, -1, 1)
+
+
+def mean_off_diagonal(similarity: np.ndarray) -> float:
+    """Mean similarity of two different codes.
+
+    Args:
+        similarity: (codes, codes) float; at least two codes.
+
+    Returns:
+        The mean.
+
+    Example:
+
+    >>> mean_off_diagonal(np.array([[1.0, 0.5], [0.25, 1.0]]))
+    0.375
+    """
+    count = len(similarity)
+    return float((similarity.sum() - np.trace(similarity)) / (count * (count - 1)))
+
+
+def matching_clips(
+    indices: Mapping[str, np.ndarray], classes: np.ndarray, num_embeddings: int, limit: int
+) -> list[tuple[int, dict[str, int]]]:
+    """Clips of different modalities that fall on the same code.
+
+    Codes come in the order of how much even the modality that uses them least does so; each
+    shows another class than those before it, while there are such. Of a code, every modality
+    contributes its first clip that is not shown yet.
+
+    Args:
+        indices: modality to (clips,) int codes.
+        classes: (clips,) int.
+        num_embeddings: number of codes.
+        limit: codes at most.
+
+    Returns:
+        Code and modality to clip, for each code; the clips of a code are different ones.
+
+    Example:
+
+    >>> codes = {"audio": np.array([1, 0, 0]), "text": np.array([2, 0, 0])}
+    >>> matching_clips(codes, np.array([0, 1, 1]), 3, limit=2)
+    [(0, {'audio': 1, 'text': 2})]
+    """
+    least = activations(indices, num_embeddings).min(axis=1)
+    order = [int(code) for code in np.argsort(-least, kind="stable") if least[code]]
+    found, shown, seen = [], set(), set()
+    for fresh_class in (True, False):
+        for code in order:
+            members = np.concatenate([np.flatnonzero(index == code) for index in indices.values()])
+            common = int(np.bincount(classes[members]).argmax())
+            if len(found) == limit or code in shown or (fresh_class and common in seen):
+                continue
+            clips: dict[str, int] = {}
+            for name, index in indices.items():
+                free = [int(i) for i in np.flatnonzero(index == code) if i not in clips.values()]
+                if free:
+                    clips[name] = free[0]
+            if len(clips) == len(indices):
+                found.append((code, clips))
+                shown.add(code)
+                seen.add(common)
+    return found
