@@ -228,8 +228,9 @@ class Codebook(keras.layers.Layer):
         self.codebook.assign(codebook)
         self.steps_since_used.assign(steps)
         if self.reset_revived_state:
-            self.ema_counts.assign(ops.where(dead[:, 0], 1.0, self.ema_counts))
-            self.ema_sums.assign(ops.where(dead, codebook, self.ema_sums))
+            counts, sums = (ops.convert_to_tensor(v) for v in (self.ema_counts, self.ema_sums))
+            self.ema_counts.assign(ops.where(dead[:, 0], 1.0, counts))
+            self.ema_sums.assign(ops.where(dead, codebook, sums))
 
     def draw_donors(self, codebook: Tensor, steps: Tensor, dead: Tensor, inputs: dict) -> Tensor:
         """Vectors that would replace each code if it were dead.
@@ -246,10 +247,10 @@ class Codebook(keras.layers.Layer):
         bits = counter_random.random_bits(self.step, self.num_embeddings, salt=1)
         if self.revival == "code":
             # Recently used codes first, in index order; a drawn rank among them is a donor.
-            live = ops.logical_and(steps < self.revive_after / 3, ops.logical_not(dead))
-            order = ops.argsort(ops.where(live, 0, 1) * self.num_embeddings + ops.arange(
-                self.num_embeddings
-            ))
+            live = ops.logical_and(steps < (self.revive_after or 1) / 3, ops.logical_not(dead))
+            order = ops.argsort(
+                ops.where(live, 0, 1) * self.num_embeddings + ops.arange(self.num_embeddings)
+            )
             count = ops.maximum(ops.sum(ops.cast(live, "int32")), 1)
             return ops.take(codebook, ops.take(order, ops.mod(bits, count)), axis=0)
         rows = ops.concatenate(
@@ -350,8 +351,8 @@ def _spread_start(points: np.ndarray, count: int, random: np.random.Generator) -
         distances = np.minimum(distances, np.square(points - chosen[-1]).sum(axis=1))
         total = distances.sum()
         if total > 0:
-            pick = random.choice(len(points), p=distances / total)
+            pick = int(random.choice(len(points), p=distances / total))
         else:
-            pick = random.integers(len(points))
+            pick = int(random.integers(len(points)))
         chosen.append(points[pick])
     return np.stack(chosen)
