@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import keras
 
-from keras_cmg.training.objective import batch_size, split_variables
+from keras_cmg.training.objective import batch_size, evaluation_losses, split_variables
 
 
 def train_step(model, state, data):
@@ -88,8 +88,7 @@ def test_step(model, state, data):
         *zip(model.non_trainable_variables, non_trainable, strict=True),
     ]
     with keras.StatelessScope(mapping) as scope:
-        features = model(x, training=False)
-        losses = model.main_losses(x, features, training=False)
+        losses = evaluation_losses(model, x)
     non_trainable = _current(scope, model.non_trainable_variables)
     logs, metrics = _track(model, losses, x, metrics)
     return logs, (trainable, non_trainable, metrics)

@@ -133,12 +133,34 @@ def with_regularization(model: Any, loss: Tensor) -> Tensor:
     >>> layer.build((None, 1))
     >>> layer.kernel.assign([[1.0]]) is None
     False
-    >>> round(float(with_regularization(layer, ops.zeros(()))), 3)
+    >>> round(float(ops.stop_gradient(with_regularization(layer, ops.zeros(())))), 3)
     0.01
     """
     for extra in model.losses:
         loss = loss + ops.cast(extra, loss.dtype)
     return loss
+
+
+def evaluation_losses(model: Any, x: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Every loss of a batch, with no state moved: the estimators' and the model's.
+
+    Args:
+        model: a `PhasedObjective`.
+        x: the batch.
+
+    Returns:
+        Log key to scalar, the keys of a training step.
+
+    Example:
+
+    >>> batch = {"audio": np.zeros((3, 10, 4), "float32")}
+    >>> losses = evaluation_losses(FCID(("audio",)), batch)
+    >>> "loss" in losses, "club_audio_nll" in losses
+    (True, True)
+    """
+    features = model(x, training=False)
+    fit = model.estimator_loss(x, features) if model.estimator_steps else {}
+    return {**fit, **model.main_losses(x, features, training=False)}
 
 
 def batch_size(x: Mapping[str, Any]) -> Any:

@@ -31,6 +31,8 @@ class PhasedOptimizer(keras.optimizers.Optimizer):
     0.0004
     """
 
+    built: bool
+
     def __init__(self, main: Any, estimator: Any, is_estimator: Any = None, name: str = "phased"):
         if main is estimator:
             raise ValueError(

@@ -5,15 +5,19 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from keras_cmg.training.objective import batch_size, split_variables, with_regularization
+from keras_cmg.training.objective import (
+    batch_size,
+    evaluation_losses,
+    split_variables,
+    with_regularization,
+)
 
 
 def train_step(model, data):
     x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    _build(model, x)
     variables = model.trainable_variables
-    main, estimators = split_variables(model, variables)
-    main = [variables[i] for i in main]
-    estimators = [variables[i] for i in estimators]
+    main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
     with tf.GradientTape() as tape:
         features = model(x, training=True)
         with tape.stop_recording():
@@ -30,6 +34,15 @@ def train_step(model, data):
     return model.track({**logs, **losses, "loss": total}, batch_size(x))
 
 
+def _build(model, x):
+    """Keras leaves variables to the first step, where this train step already needs them."""
+    with tf.init_scope():
+        if not model.built:
+            model.build({m: tuple(v.shape) for m, v in x.items() if not isinstance(v, dict)})
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+
+
 def _fit_estimators(model, x, features, variables):
     if not variables:
         return {}
@@ -39,19 +52,15 @@ def _fit_estimators(model, x, features, variables):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             losses = model.estimator_loss(x, still)
-            total = tf.add_n(list(losses.values())) / num_replicas()
-        gradients = tape.gradient(
-            total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+            total = sum(losses.values()) / num_replicas()
+        gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         model.optimizer.estimator.apply(gradients, variables)
     return losses
 
 
 def test_step(model, data):
     x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    features = model(x, training=False)
-    losses = model.main_losses(x, features, training=False)
-    return model.track(losses, batch_size(x))
+    return model.track(evaluation_losses(model, x), batch_size(x))
 
 
 def num_replicas():

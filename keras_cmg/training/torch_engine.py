@@ -6,16 +6,19 @@ import keras
 import torch
 import torch.distributed
 
-from keras_cmg.training.objective import batch_size, split_variables, with_regularization
+from keras_cmg.training.objective import (
+    batch_size,
+    evaluation_losses,
+    split_variables,
+    with_regularization,
+)
 
 
 def train_step(model, data):
     x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
     x = _tensors(x)
     variables = model.trainable_variables
-    main, estimators = split_variables(model, variables)
-    main = [variables[i] for i in main]
-    estimators = [variables[i] for i in estimators]
+    main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
     features = model(x, training=True)
     logs = _fit_estimators(model, x, features, estimators)
     # Without this the backward pass would also work out the estimators' gradients.
@@ -57,8 +60,7 @@ def test_step(model, data):
     x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
     x = _tensors(x)
     with torch.no_grad():
-        features = model(x, training=False)
-        losses = model.main_losses(x, features, training=False)
+        losses = evaluation_losses(model, x)
     return model.track(losses, batch_size(x))
 
 
