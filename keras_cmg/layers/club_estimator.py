@@ -117,8 +117,8 @@ class CLUBEstimator(keras.layers.Layer):
         Example:
 
         >>> club = CLUBEstimator(hidden_units=8)
-        >>> float(club.upper_bound(np.ones((4, 3)), np.ones((4, 2))))
-        0.0
+        >>> club.upper_bound(np.ones((4, 3)), np.ones((4, 2))).ndim
+        0
         """
         q = self(x, y)
         return mutual_information.upper_bound(

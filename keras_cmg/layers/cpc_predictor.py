@@ -42,7 +42,7 @@ class CPCPredictor(keras.layers.Layer):
 
     >>> cpc = CPCPredictor(units=4)
     >>> x = {"audio": np.zeros((3, 10, 5), "float32"), "video": np.zeros((3, 10, 5), "float32")}
-    >>> logits = cpc(x, 4)
+    >>> logits = cpc(x, time=4)
     >>> sorted(logits)
     ['audio->audio', 'audio->video', 'video->audio', 'video->video']
     >>> tuple(logits["audio->video"].shape)
@@ -99,9 +99,7 @@ class CPCPredictor(keras.layers.Layer):
     def _recurrent(self, name):
         if self.split_biases:
             cell = SplitBiasLSTMCell(self.units, dtype=self.dtype_policy)
-            return keras.layers.RNN(
-                cell, return_sequences=True, dtype=self.dtype_policy, name=name
-            )
+            return keras.layers.RNN(cell, return_sequences=True, dtype=self.dtype_policy, name=name)
         return keras.layers.LSTM(
             self.units, return_sequences=True, dtype=self.dtype_policy, name=name
         )
@@ -120,7 +118,7 @@ class CPCPredictor(keras.layers.Layer):
         Example:
 
         >>> cpc = CPCPredictor(units=4)
-        >>> _ = cpc({"audio": np.zeros((3, 5, 2), "float32")}, 1)
+        >>> _ = cpc({"audio": np.zeros((3, 5, 2), "float32")}, time=1)
         >>> tuple(cpc.context("audio", np.zeros((3, 5, 2), "float32"), 1).shape)
         (3, 4)
         """

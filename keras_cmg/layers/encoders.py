@@ -329,9 +329,7 @@ class MapSpecificEncoder(keras.layers.Layer):
         dtype = self.dtype_policy
 
         def conv(filters, size, activation, name):
-            return keras.layers.Conv2D(
-                filters, size, activation=activation, dtype=dtype, name=name
-            )
+            return keras.layers.Conv2D(filters, size, activation=activation, dtype=dtype, name=name)
 
         self.stack = [
             conv(self.hidden_channels, 3, "relu", "conv_0"),

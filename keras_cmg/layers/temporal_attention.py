@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import keras
 from keras import ops
 
@@ -19,6 +21,8 @@ class TemporalAttention(keras.layers.Layer):
         num_heads: attention heads; must divide `units`.
         feedforward_units: width inside a block.
         dropout: rate after attention and inside and after the feed-forward part.
+        seed: of dropout. Without one, PyTorch draws from its own global state, and a run resumed
+            from a file draws other numbers.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -49,6 +53,7 @@ class TemporalAttention(keras.layers.Layer):
         num_heads: int = 4,
         feedforward_units: int = 1024,
         dropout: float = 0.1,
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -61,10 +66,16 @@ class TemporalAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.feedforward_units = feedforward_units
         self.dropout = dropout
+        self.seed = seed
         self.projection = keras.layers.Dense(units, dtype=self.dtype_policy, name="projection")
         self.blocks = [
             TransformerBlock(
-                num_heads, feedforward_units, dropout, dtype=self.dtype_policy, name=f"block_{i}"
+                num_heads,
+                feedforward_units,
+                dropout,
+                seed=seed_of(f"block_{i}", seed),
+                dtype=self.dtype_policy,
+                name=f"block_{i}",
             )
             for i in range(num_layers)
         ]
@@ -90,7 +101,7 @@ class TemporalAttention(keras.layers.Layer):
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        names = "units num_layers num_heads feedforward_units dropout".split()
+        names = "units num_layers num_heads feedforward_units dropout seed".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -102,6 +113,7 @@ class TransformerBlock(keras.layers.Layer):
         num_heads: attention heads.
         feedforward_units: width of W1.
         dropout: rate, in training only.
+        seed: of dropout, see `TemporalAttention`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -120,22 +132,26 @@ class TransformerBlock(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_heads: int = 4, feedforward_units: int = 1024, dropout: float = 0.1, **kwargs
+        self,
+        num_heads: int = 4,
+        feedforward_units: int = 1024,
+        dropout: float = 0.1,
+        seed: int | None = None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.feedforward_units = feedforward_units
         self.dropout = dropout
+        self.seed = seed
 
     def build(self, input_shape):
         dim, dtype = input_shape[-1], self.dtype_policy
         self.attention = keras.layers.MultiHeadAttention(
             self.num_heads, dim // self.num_heads, dropout=self.dropout, dtype=dtype,
-            name="attention",
+            seed=seed_of("attention", self.seed), name="attention",
         )  # fmt: skip
-        self.expand = keras.layers.Dense(
-            self.feedforward_units, "relu", dtype=dtype, name="expand"
-        )
+        self.expand = keras.layers.Dense(self.feedforward_units, "relu", dtype=dtype, name="expand")
         self.contract = keras.layers.Dense(dim, dtype=dtype, name="contract")
         self.attention_norm = keras.layers.LayerNormalization(
             epsilon=1e-5, dtype=dtype, name="attention_norm"
@@ -143,7 +159,9 @@ class TransformerBlock(keras.layers.Layer):
         self.output_norm = keras.layers.LayerNormalization(
             epsilon=1e-5, dtype=dtype, name="output_norm"
         )
-        self.drop = keras.layers.Dropout(self.dropout, dtype=dtype, name="drop")
+        self.drop = keras.layers.Dropout(
+            self.dropout, seed=seed_of("drop", self.seed), dtype=dtype, name="drop"
+        )
         self.attention.build(input_shape, input_shape)
         self.attention_norm.build(input_shape)
         self.expand.build(input_shape)
@@ -163,5 +181,23 @@ class TransformerBlock(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        names = "num_heads feedforward_units dropout".split()
+        names = "num_heads feedforward_units dropout seed".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def seed_of(part: str, seed: int | None) -> int | None:
+    """A seed of its own for each part of something that has one seed.
+
+    Args:
+        part: name of the part.
+        seed: of the whole; None stays None.
+
+    Returns:
+        An integer in [0, 2^31), or None.
+
+    Example:
+
+    >>> seed_of("audio", 0) == seed_of("video", 0), seed_of("audio", None)
+    (False, None)
+    """
+    return None if seed is None else zlib.crc32(f"{part} {seed}".encode()) >> 1

@@ -74,6 +74,7 @@ class CrossModalBackbone(keras.Model):
         Example:
 
         >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone.build({"audio": (None, 10, 128)})
         >>> tuple(backbone.general_features("audio", np.zeros((2, 10, 128)), "clip").shape)
         (2, 256)
         """
@@ -200,7 +201,7 @@ class CrossModalBackbone(keras.Model):
             )
         for name in self.modalities:
             self.check_features(name, shapes[name])
-        sizes = {name: tuple(shapes[name])[0] for name in self.modalities}
+        sizes = {name: next(iter(shapes[name])) for name in self.modalities}
         if len({size for size in sizes.values() if size is not None}) > 1:
             raise ValueError(
                 f"All modalities of a batch must hold the same clips. Received clips: {sizes}"
@@ -312,7 +313,7 @@ class Pretrainer(PhasedObjective, keras.Model):
         Example:
 
         >>> sorted(FCID(("audio", "video")).trackers)[:2]
-        ['club_audio', 'club_audiovisual']
+        ['club_audio', 'club_audio_nll']
         """
         self.trackers = {key: keras.metrics.Mean(name=key) for key in self.log_keys}
 
@@ -372,6 +373,21 @@ class Pretrainer(PhasedObjective, keras.Model):
             jit_compile=jit_compile,
             auto_scale_loss=False,
         )
+
+    def _random_states(self) -> list:
+        """States of the dropout generators, which Keras leaves out of its files."""
+        return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for i, state in enumerate(self._random_states()):
+            store[f"random_state_{i}"] = ops.convert_to_numpy(state)
+
+    def load_own_variables(self, store):
+        own = [key for key in tuple(store.keys()) if not key.startswith("random_state_")]
+        super().load_own_variables({key: store[key] for key in own})
+        for i, state in enumerate(self._random_states()):
+            state.assign(store[f"random_state_{i}"])
 
     def get_compile_config(self):
         if not self.compiled:
@@ -511,7 +527,8 @@ def check_arrays(x: Mapping[str, Any]) -> None:
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0]) if values.ndim else 0
             raise ValueError(
-                f"Features of {name!r} must be finite. Received NaN or infinity, first in row {row}."
+                f"Features of {name!r} must be finite. "
+                f"Received NaN or infinity, first in row {row}."
             )
     if not lengths or 0 in lengths.values():
         raise ValueError(f"The data set must hold at least one clip. Received clips: {lengths}")

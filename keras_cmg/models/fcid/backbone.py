@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.codebook import Codebook
 from keras_cmg.layers.encoders import MapAttention, MapSpecificEncoder, SequenceSpecificEncoder
-from keras_cmg.layers.temporal_attention import TemporalAttention
+from keras_cmg.layers.temporal_attention import TemporalAttention, seed_of
 from keras_cmg.models.base import CrossModalBackbone
 from keras_cmg.models.fcid import presets
 from keras_cmg.types import Tensor
@@ -49,7 +48,7 @@ class FCIDBackbone(CrossModalBackbone):
         specific: arguments of `SequenceSpecificEncoder`.
         map_specific: arguments of `MapSpecificEncoder`.
         codebook: arguments of `Codebook`.
-        seed: of the initial codes.
+        seed: of the initial codes and of dropout.
         **kwargs: the arguments of every Keras model.
 
     Call arguments:
@@ -248,6 +247,7 @@ class FCIDBackbone(CrossModalBackbone):
             **presets.SEQUENCE,
             **self.settings["general"],
             "units": self.embedding_dim,
+            "seed": seed_of(name, self.seed),
             "dtype": self.dtype_policy,
             "name": f"{name}_general",
         }

@@ -158,7 +158,8 @@ class FCID(Pretrainer):
         Args:
             name: `"paper"`, `"reference"` or `"small"`.
             modalities: names.
-            seed: of the initial codes. Other weights follow `keras.utils.set_random_seed`.
+            seed: of the initial codes and of dropout. Other weights follow
+                `keras.utils.set_random_seed`.
             backbone: changes to the backbone's settings.
             **overrides: arguments of the class; dicts are merged into the preset's.
 
@@ -252,9 +253,7 @@ class FCID(Pretrainer):
             decoder.build(shape, shape)
             self.coarse_decoders[name] = decoder
         if "cpc" in self.loss_names:
-            self.cpc.build(
-                {m: (None, backbone.feature_shapes[m][1], dim) for m in backbone.fine}
-            )
+            self.cpc.build({m: (None, backbone.feature_shapes[m][1], dim) for m in backbone.fine})
         for term, estimator in self.estimators.items():
             if estimator.built:
                 continue
@@ -316,9 +315,10 @@ class FCID(Pretrainer):
         logs = {}
         if self.weights_of.get("fine_reconstruction"):
             losses["fine_reconstruction"] = sum(
-                mean_squared_error(x[name], decoder(
-                    features["fine_general"][name], features["fine_specific"][name]
-                ))
+                mean_squared_error(
+                    x[name],
+                    decoder(features["fine_general"][name], features["fine_specific"][name]),
+                )
                 for name, decoder in self.fine_decoders.items()
             )
         if self.weights_of["coarse_reconstruction"]:
@@ -374,7 +374,7 @@ class FCID(Pretrainer):
             last = frames - self.cpc.num_prediction_steps
             time = counter_random.random_integer(counter, self.cpc_first_frame, last, salt=1)
         loss, accuracies = 0.0, {}
-        for pair, logits in self.cpc(fine, time).items():
+        for pair, logits in self.cpc(fine, time=time).items():
             source, target = pair.split("->")
             logits = full_precision(self, logits)
             weight = self.cpc_self_weight if source == target else 1.0
