@@ -23,6 +23,10 @@ def _polygon(radii: list[float], offset: float = 0.0) -> np.ndarray:
     return np.stack([np.sin(angles), -np.cos(angles)], 1) * np.array(radii)[:, None]
 
 
+def _closed(points: np.ndarray) -> np.ndarray:
+    return np.concatenate([points, points[:1]])
+
+
 _CROSS = [(1, 3), (1, 1), (3, 1), (3, -1), (1, -1), (1, -3)]
 _OUTLINES: dict[str, np.ndarray] = {
     "triangle": _polygon([1.1, 1.1, 1.1]),
@@ -35,7 +39,7 @@ _OUTLINES: dict[str, np.ndarray] = {
         [(0, -1.1), (0.9, 0), (0.35, 0), (0.35, 1), (-0.35, 1), (-0.35, 0), (-0.9, 0)]
     ),
     "circle": _polygon([1.0] * 32),
-    "ring": np.concatenate([_polygon([1.0] * 33, 0), _polygon([0.55] * 33, 0)[::-1]]),
+    "ring": np.concatenate([_closed(_polygon([1.0] * 32)), _closed(_polygon([0.55] * 32))[::-1]]),
     "crescent": np.concatenate(
         [_polygon([1.0] * 32)[:17], (_polygon([1.0] * 32)[:17] * (0.45, 1.0))[::-1]]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -69,6 +70,7 @@ class Synthetic(RawDataset):
             caption = TEMPLATES[rng.integers(len(TEMPLATES))].format(
                 sound=sound, shape=OBJECTS[sound], colour=colour, motion=motion
             )
+            caption = re.sub(r"\ba (?=[aeiou])", "an ", caption)
             return {"caption": caption, "attributes": {"colour": colour, "motion": motion}}
 
         return plan_events(num_clips, len(self.categories), seed, details)

@@ -23,7 +23,7 @@ def wav_bytes(samples: np.ndarray, rate: int = 8000, channels: int = 1, width: i
     """Content of a WAV file."""
     stream = io.BytesIO()
     with wave.open(stream, "wb") as file:
-        file.setparams((channels, width, rate, 0, "NONE", None))
+        file.setparams((channels, width, rate, 0, "NONE", "not compressed"))
         file.writeframes(samples.astype(f"<i{width}").tobytes())
     return stream.getvalue()
 
