@@ -44,6 +44,8 @@ PAPER: dict[str, Any] = {
 """The equations of the paper at its published widths."""
 
 REFERENCE: dict[str, Any] = copy.deepcopy(PAPER)
+# The codebook's first sub-update is video's.
+REFERENCE["backbone"]["modalities"] = ("video", "audio", "text")
 REFERENCE["backbone"]["map_general"]["pooling"] = "sum"
 REFERENCE["backbone"]["map_specific"]["activated_skip"] = True
 REFERENCE["backbone"]["codebook"] = {

@@ -60,7 +60,8 @@ class FCID(Pretrainer):
         training: whether dropout acts and the codebook moves.
 
     Returns:
-        The features of `FCIDBackbone`.
+        The features of `FCIDBackbone`; with code matching also `"codebook"`, the codes from
+        before the update.
 
     Raises:
         ValueError: for unknown terms in `loss_weights` or unknown switches.
@@ -148,7 +149,7 @@ class FCID(Pretrainer):
     def from_preset(
         cls,
         name: str = "small",
-        modalities: tuple[str, ...] = ("audio", "video", "text"),
+        modalities: tuple[str, ...] | None = None,
         seed: int = 0,
         backbone: Mapping[str, Any] | None = None,
         **overrides,
@@ -177,7 +178,9 @@ class FCID(Pretrainer):
         """
         settings = presets.preset(name)
         shared = {key: overrides[key] for key in ("dtype",) if key in overrides}
-        changes = {"modalities": modalities, "seed": seed, **shared, **(backbone or {})}
+        if modalities is not None:
+            shared["modalities"] = modalities
+        changes = {"seed": seed, **shared, **(backbone or {})}
         body = FCIDBackbone(**presets.merged(settings["backbone"], changes))
         return cls(body, **presets.merged(settings["objective"], overrides))
 
@@ -288,6 +291,13 @@ class FCID(Pretrainer):
 
     # Losses.
 
+    def call(self, inputs, training=False):
+        if not self.weights_of.get("code_matching"):
+            return self.backbone(inputs, training=training)
+        # A copy, because the backbone's call moves the codebook in place on some engines.
+        codebook = ops.copy(ops.convert_to_tensor(self.backbone.quantizer.codebook))
+        return {**self.backbone(inputs, training=training), "codebook": codebook}
+
     def estimator_loss(self, x, features):
         return {
             f"{term}_nll": -estimator.log_likelihood(*self._disentangled(term, features))
@@ -302,7 +312,7 @@ class FCID(Pretrainer):
         else:
             members = self.backbone.groups[name]
             pair = tuple(
-                ops.concatenate([features[kind][m] for m in reversed(members)])
+                ops.concatenate([features[kind][m] for m in members])
                 for kind in ("coarse_general", "coarse_specific")
             )
         return tuple(full_precision(self, value) for value in pair)
@@ -340,7 +350,7 @@ class FCID(Pretrainer):
         if self.weights_of.get("code_matching"):
             losses["code_matching"] = code_matching.code_matching_loss(
                 features["coarse_general"],
-                self.backbone.quantizer.codebook,
+                features["codebook"],
                 self.code_matching_form,
             )
         for salt, (term, estimator) in enumerate(self.estimators.items()):
