@@ -55,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit code: 0, or 1 after an error that was printed.
+
+    Example:
+        >>> main(["prepare", "synthetic", "--out", ".", "--train", "0"])
+        1
     """
     options = parser().parse_args(arguments)
     try:

@@ -81,6 +81,18 @@ def open_array(path: Path, key: str = KEY) -> h5py.Dataset:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged or lacks the array.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "labels.h5")
+        ...     with h5py.File(path, "w") as file:
+        ...         file[KEY] = np.zeros((2, 10, 3))
+        ...     array = open_array(path)
+        ...     shape = array.shape
+        ...     array.file.close()
+        >>> shape
+        (2, 10, 3)
     """
     if not path.is_file():
         raise FileNotFoundError(f"a feature folder must hold {path.name}; {path} does not exist")

@@ -21,6 +21,13 @@ def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
 
     Raises:
         FileNotFoundError: the folder was not prepared here and has no descriptions.
+
+    Example:
+        >>> import tempfile, data_tools
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = data_tools.prepare("synthetic", folder + "/a", num_clips={"train": 3})
+        ...     [clip.id for clip in read_clips(layout.FeatureFolder(path))]
+        ['train-00000', 'train-00001', 'train-00002']
     """
     path = folder.root / layout.CLIPS
     if not path.is_file():
@@ -38,6 +45,13 @@ def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDat
 
     Returns:
         The data set.
+
+    Example:
+        >>> import tempfile, data_tools
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = data_tools.prepare("synthetic", folder + "/a", num_clips={"train": 3})
+        ...     open_dataset(layout.FeatureFolder(path)).name
+        'synthetic'
     """
     manifest = folder.manifest
     root = manifest["root"] if raw is None else raw

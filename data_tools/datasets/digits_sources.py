@@ -63,6 +63,16 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
 
     Raises:
         ValueError: the archive or a recording in it is damaged, or there is none.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "fsdd.zip")
+        ...     zipfile.ZipFile(path, "w").close()
+        ...     read_recordings(path)
+        Traceback (most recent call last):
+        ...
+        ValueError: ...fsdd.zip must hold `recordings/*.wav`; received an archive without any
     """
     waveforms, digest = {}, hashlib.sha256()
     try:
@@ -94,6 +104,15 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
 
     Raises:
         ValueError: the file is damaged or cut short, or is not an IDX file of bytes.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "labels.gz")
+        ...     content = b"\\0\\0\\x08\\x01" + b"\\0\\0\\0\\x02" + b"\\x07\\x03"
+        ...     _ = path.write_bytes(gzip.compress(content))
+        ...     read_idx(path)[0]
+        array([7, 3], dtype=uint8)
     """
     try:
         with gzip.open(path) as stream:
@@ -146,6 +165,12 @@ def find(root: str | Path | None) -> Path:
 
     Raises:
         FileNotFoundError: a named folder lacks a file, or a download failed.
+
+    Example:
+        >>> find("nowhere")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: `root` must be a folder with ... Leave `root` out to download them.
     """
     if root is not None:
         missing = [name for name in SHA256 if not Path(root, name).is_file()]
