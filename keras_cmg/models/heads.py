@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -16,6 +18,7 @@ class LinearProbe(keras.Model):
         num_classes: number of classes, or of classes and background for localisation.
         pooling: `"max"` or `"mean"` over the segments of a clip; `"none"` keeps a prediction per
             segment.
+        kernel_initializer: Keras initialiser, or its name, of the layer's kernel.
         **kwargs: the arguments of every Keras model.
 
     Call arguments:
@@ -36,7 +39,13 @@ class LinearProbe(keras.Model):
         Huang et al. (2025), section 4.1: the decoder is one linear layer in all tasks.
     """
 
-    def __init__(self, num_classes: int, pooling: str = "max", **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        pooling: str = "max",
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if num_classes < 1:
             raise ValueError(f"`num_classes` must be at least 1. Received: {num_classes}")
@@ -44,7 +53,13 @@ class LinearProbe(keras.Model):
             raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: {pooling!r}")
         self.num_classes = num_classes
         self.pooling = pooling
-        self.dense = keras.layers.Dense(num_classes, dtype=self.dtype_policy, name="dense")
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.dense = keras.layers.Dense(
+            num_classes,
+            kernel_initializer=self.kernel_initializer,
+            dtype=self.dtype_policy,
+            name="dense",
+        )
 
     def build(self, input_shape):
         self.dense.build(input_shape)
@@ -61,4 +76,5 @@ class LinearProbe(keras.Model):
             **super().get_config(),
             "num_classes": self.num_classes,
             "pooling": self.pooling,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
