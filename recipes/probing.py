@@ -7,7 +7,7 @@ works weight by weight, so each comes out as if trained alone, and only one step
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -18,10 +18,11 @@ import data_tools
 import keras_cmg
 
 Codes = Mapping[str, Mapping[str, np.ndarray]]
-"""Modality to what `CrossModalBackbone.encode` gives, for all clips of a split."""
+"""Modality to view to codes of all clips of a split; a view is one way to look at the codes."""
 
-VIEWS = {"quantized": "quantized", "continuous": "general"}
-"""What a probe sees, by the key of the codes that it is made of; TOC views come on top."""
+
+ENCODE_BATCH = 100
+"""Clips at once where nothing is trained; whole batches of the usual splits, compiled once."""
 
 
 class ProbeScores(NamedTuple):
@@ -40,7 +41,7 @@ def encode_split(
     features: str | os.PathLike[str],
     split: str,
     levels: Mapping[str, str],
-    batch_size: int = 100,
+    batch_size: int = ENCODE_BATCH,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Codes of all clips of a split, from the frozen backbone.
 
@@ -67,6 +68,39 @@ def encode_split(
         )
         codes[modality] = encoder.predict(batches, verbose=0)
     return codes
+
+
+def code_views(
+    codes: Codes, masks: Mapping[str, keras_cmg.TOCChannelMask]
+) -> dict[str, dict[str, np.ndarray]]:
+    """What probes are trained on: the codes, the features before them, the channels TOC keeps.
+
+    Args:
+        codes: modality to a dict with `quantized` and `general`, as from `encode_split`.
+        masks: name to TOC mask, adapted.
+
+    Returns:
+        Modality to view, "quantized", "continuous" or the name of a mask, to codes.
+
+    Example:
+
+    >>> mask = keras_cmg.TOCChannelMask(1)
+    >>> mask.adapt(np.eye(2))
+    >>> codes = {"text": {"quantized": np.ones((3, 2)), "general": np.zeros((3, 2))}}
+    >>> {view: x.shape for view, x in code_views(codes, {"1": mask})["text"].items()}
+    {'quantized': (3, 2), 'continuous': (3, 2), '1': (3, 1)}
+    """
+    return {
+        modality: {
+            "quantized": kinds["quantized"],
+            "continuous": kinds["general"],
+            **{
+                name: ops.convert_to_numpy(mask(ops.convert_to_tensor(kinds["quantized"])))
+                for name, mask in masks.items()
+            },
+        }
+        for modality, kinds in codes.items()
+    }
 
 
 def clip_classes(features: str | os.PathLike[str], split: str) -> np.ndarray:
@@ -96,7 +130,9 @@ class EpochChoice(keras.callbacks.Callback):
         probes: key to probe.
     """
 
-    def __init__(self, measure: Any, probes: Mapping[Any, keras_cmg.LinearProbe]) -> None:
+    def __init__(
+        self, measure: Callable[[], Mapping[Any, float]], probes: Mapping[Any, keras.Model]
+    ) -> None:
         super().__init__()
         self.measure = measure
         self.probes = probes
@@ -106,9 +142,11 @@ class EpochChoice(keras.callbacks.Callback):
         for key, accuracy in self.measure().items():
             # The first of equally good epochs: the least trained probe.
             if key not in self.best or accuracy > self.best[key][0]:
-                self.best[key] = (accuracy, epoch + 1, self.probes[key].get_weights())
+                weights = [ops.convert_to_numpy(weight) for weight in self.probes[key].weights]
+                self.best[key] = (accuracy, epoch + 1, weights)
 
-    def on_train_end(self, logs=None):
+    def restore(self) -> None:
+        """Gives every probe the weights of its best epoch; after `fit`, which holds its own."""
         for key, (_, _, weights) in self.best.items():
             self.probes[key].set_weights(weights)
 
@@ -117,7 +155,6 @@ def cross_modal_probes(
     codes: Mapping[str, Codes],
     classes: Mapping[str, np.ndarray],
     num_classes: int,
-    masks: Mapping[str, keras_cmg.TOCChannelMask] | None = None,
     epochs: int = 25,
     batch_size: int = 80,
     learning_rate: float = 4e-3,
@@ -129,10 +166,10 @@ def cross_modal_probes(
     labels of the target are read once, at that epoch.
 
     Args:
-        codes: split ("train", "val", "test") to codes of each modality.
+        codes: split ("train", "val", "test") to modality to view to float (clips, frames, dim)
+            or (clips, dim); a view has the same dim in every modality.
         classes: split to (clips,) int classes.
         num_classes: how many classes there are.
-        masks: name to TOC mask, adapted; each is one more view, of the quantised codes.
         epochs: of training.
         batch_size: clips per step.
         learning_rate: of Adam.
@@ -147,70 +184,70 @@ def cross_modal_probes(
     Example:
 
     >>> x = np.repeat(np.eye(2, dtype="float32"), 4, axis=0)
-    >>> both = {"quantized": x, "general": x}
-    >>> splits = dict.fromkeys(("train", "val", "test"), {"audio": both, "text": both})
+    >>> splits = dict.fromkeys(("train", "val", "test"), {"audio": {"codes": x}, "text": {"codes": x}})
     >>> classes = dict.fromkeys(splits, np.repeat([0, 1], 4))
-    >>> cross_modal_probes(splits, classes, 2, epochs=2).scores["quantized"]["audio->text"]
+    >>> cross_modal_probes(splits, classes, 2, epochs=2).scores["codes"]["audio->text"]
     1.0
     """
     check_codes(codes, classes)
-    order = np.random.default_rng(seed).permutation(len(classes["train"]))
-    views: dict[str, tuple[str, Any]] = {view: (kind, None) for view, kind in VIEWS.items()}
-    views |= {view: ("quantized", mask) for view, mask in (masks or {}).items()}
-    inputs, arrays, outputs, probes = {}, {}, {}, {}
-    for source, kinds in codes["train"].items():
-        for kind in VIEWS.values():
-            name = f"{source}_{kind}"
-            inputs[name] = keras.Input(kinds[kind].shape[1:], name=name)
-            arrays[name] = kinds[kind][order]
-        for view, (kind, mask) in views.items():
-            x = inputs[f"{source}_{kind}"]
-            probe = probes[source, view] = keras_cmg.LinearProbe(num_classes)
-            outputs[f"{source}_{view}"] = probe(x if mask is None else mask(x))
-            # From zero the outcome does not hang on a draw.
-            probe.set_weights([np.zeros_like(weight) for weight in probe.get_weights()])
+    probes = {
+        # From zero the outcome does not hang on a draw.
+        (source, view): keras_cmg.LinearProbe(num_classes, kernel_initializer="zeros")
+        for source, views in codes["train"].items()
+        for view in views
+    }
+    inputs, logits = {}, []
+    for (source, view), probe in probes.items():
+        dim = codes["train"][source][view].shape[-1]
+        inputs[f"{source}_{view}"] = keras.Input((None, dim), name=f"{source}_{view}")
+        logits.append(probe(inputs[f"{source}_{view}"]))
+    model = keras.Model(inputs, ops.stack(logits, axis=1))
 
-    def accuracy(source: str, view: str, split: str, target: str) -> float:
-        kind, mask = views[view]
-        x = codes[split][target][kind]
-        logits = probes[source, view](x if mask is None else mask(ops.convert_to_tensor(x)))
-        predicted = ops.convert_to_numpy(logits).argmax(axis=-1)
-        return float((predicted == classes[split]).mean())
+    def arrays(split: str, target: str | None = None) -> dict[str, np.ndarray]:
+        """Inputs of all probes: of the modality each was trained on, or of one for all."""
+        chosen = {key: codes[split][target or key[0]][key[1]] for key in probes}
+        return {
+            f"{source}_{view}": x if x.ndim == 3 else x[:, None]
+            for (source, view), x in chosen.items()
+        }
 
-    choice = EpochChoice(lambda: {key: accuracy(*key, "val", key[0]) for key in probes}, probes)
-    model = keras.Model(inputs, outputs)
+    def accuracies(split: str, target: str | None = None) -> dict[tuple[str, str], float]:
+        logits = model.predict(arrays(split, target), batch_size=ENCODE_BATCH, verbose=0)
+        right = logits.argmax(axis=-1) == classes[split][:, None]
+        return dict(zip(probes, right.mean(axis=0).tolist(), strict=True))
+
+    choice = EpochChoice(lambda: accuracies("val"), probes)
+    # Its mean over probes only scales their gradients, which Adam does not mind.
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(learning_rate), dict.fromkeys(outputs, loss))
-    targets = dict.fromkeys(outputs, classes["train"][order])
+    model.compile(keras.optimizers.Adam(learning_rate), loss)
+    order = np.random.default_rng(seed).permutation(len(classes["train"]))
+    # A last, smaller batch would be compiled anew.
+    order = order[: max(len(order) // batch_size, 1) * batch_size]
     model.fit(
-        arrays,
-        targets,
+        {name: x[order] for name, x in arrays("train").items()},
+        np.repeat(classes["train"][order][:, None], len(probes), axis=1),
         batch_size=batch_size,
         epochs=epochs,
         shuffle=False,
         verbose=0,
         callbacks=[choice],
     )
-    sources = tuple(codes["train"])
-    return ProbeScores(
-        {
-            view: {
-                f"{source}->{target}": accuracy(source, view, "test", target)
-                for source in sources
-                for target in sources
-            }
-            for view in views
-        },
-        {view: {source: choice.best[source, view][0] for source in sources} for view in views},
-        {view: {source: choice.best[source, view][1] for source in sources} for view in views},
-    )
+    choice.restore()
+    result = ProbeScores({}, {}, {})
+    for (source, view), (validation, epoch, _) in choice.best.items():
+        result.validation.setdefault(view, {})[source] = validation
+        result.epochs.setdefault(view, {})[source] = epoch
+    for target in codes["test"]:
+        for (source, view), score in accuracies("test", target).items():
+            result.scores.setdefault(view, {})[f"{source}->{target}"] = score
+    return result
 
 
 def check_codes(codes: Mapping[str, Codes], classes: Mapping[str, np.ndarray]) -> None:
     """Refuses codes that a probe cannot learn from.
 
     Args:
-        codes: split to codes of each modality.
+        codes: split to modality to view to codes.
         classes: split to classes.
 
     Raises:
@@ -218,19 +255,19 @@ def check_codes(codes: Mapping[str, Codes], classes: Mapping[str, np.ndarray]) -
 
     Example:
 
-    >>> check_codes({"val": {"audio": {"general": np.zeros((1, 2))}}}, {"val": np.array([3])})
+    >>> check_codes({"val": {"audio": {"codes": np.zeros((1, 2))}}}, {"val": np.array([3])})
     """
     for split, modalities in codes.items():
-        for modality, kinds in modalities.items():
-            for kind, values in kinds.items():
+        for modality, views in modalities.items():
+            for view, values in views.items():
                 if not len(values) or len(values) != len(classes[split]):
                     raise ValueError(
                         f"`codes` of {modality!r} in {split!r} must hold one row for each of the "
-                        f"clips, at least one; received: {len(values)} rows ({kind}) for "
+                        f"clips, at least one; received: {len(values)} rows ({view}) for "
                         f"{len(classes[split])} classes"
                     )
                 if not np.isfinite(values).all():
                     raise ValueError(
                         f"`codes` of {modality!r} in {split!r} must be finite; "
-                        f"received NaN or infinity ({kind})"
+                        f"received NaN or infinity ({view})"
                     )

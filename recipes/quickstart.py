@@ -120,16 +120,18 @@ def run(options: argparse.Namespace, out: Path) -> str:
     backbone = model.backbone
 
     print("probe every modality on every modality")
+    for mask in masks.values():
+        mask.adapt(backbone.codebook)
     codes = {
-        split: probing.encode_split(backbone, features, split, PROBE_LEVELS)
+        split: probing.code_views(
+            probing.encode_split(backbone, features, split, PROBE_LEVELS), masks
+        )
         for split in settings.num_clips
     }
     classes = {split: probing.clip_classes(features, split) for split in settings.num_clips}
     categories = data_tools.FeatureFolder(features).categories
-    for mask in masks.values():
-        mask.adapt(backbone.codebook)
     probes = probing.cross_modal_probes(
-        codes, classes, len(categories), masks, settings.probe_epochs, seed=options.seed
+        codes, classes, len(categories), settings.probe_epochs, seed=options.seed
     )
     clip_codes = probing.encode_split(backbone, features, "test", CLIP_LEVELS)
     indices = {modality: code["indices"] for modality, code in clip_codes.items()}
@@ -170,8 +172,7 @@ def toc_masks(channels: tuple[int, ...], dim: int) -> dict[str, keras_cmg.TOCCha
     for kept in channels:
         if not 1 <= kept <= dim:
             raise ValueError(f"--toc-channels must lie between 1 and {dim}; received: {kept}")
-    # Zeros instead of missing columns: a probe from zero learns the same, in one shape for all.
-    return {str(kept): keras_cmg.TOCChannelMask(kept, mode="mask") for kept in channels}
+    return {str(kept): keras_cmg.TOCChannelMask(kept) for kept in channels}
 
 
 def similarities(codebook: np.ndarray, masks: dict) -> dict[str, float]:

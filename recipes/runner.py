@@ -226,7 +226,7 @@ def missing_module(error: ModuleNotFoundError) -> str:
 
     Example:
 
-    >>> missing_module(ModuleNotFoundError("No module named 'jax'", name="jax"))[-42:]
+    >>> missing_module(ModuleNotFoundError("No module named 'jax'", name="jax"))[-43:]
     'or set KERAS_BACKEND to an installed engine'
     """
     package = (error.name or "").partition(".")[0]
