@@ -5,13 +5,9 @@ from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.codebook import Codebook
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
-from keras_cmg.layers.encoders import (
-    MapAttention,
-    MapPooling,
-    MapSpecificEncoder,
-    ResidualUnit,
-    SequenceSpecificEncoder,
-)
+from keras_cmg.layers.map_pooling import MapAttention, MapPooling
+from keras_cmg.layers.residual_unit import ResidualUnit
+from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
 from keras_cmg.layers.temporal_attention import TemporalAttention, TransformerBlock
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_cmg.layers.encoders import ResidualUnit
+from keras_cmg.layers.residual_unit import ResidualUnit
 
 
 @keras.saving.register_keras_serializable("keras_cmg")

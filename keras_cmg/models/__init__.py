@@ -1,8 +1,14 @@
-"""Systems: a backbone that encodes, a pretrainer that weighs the losses, probes on top."""
+"""Systems behind one contract: a backbone that encodes, a pretrainer that trains it.
 
-from keras_cmg.models.base import CrossModalBackbone, ModalityEncoder, Pretrainer
+The backbone (encoders and codebook) is what is frozen, probed, masked by TOC and exported. The
+pretrainer adds decoders, estimators, losses and their weights, and is what `fit` runs on. A new
+system subclasses both and gets every recipe.
+"""
+
+from keras_cmg.models.cross_modal_backbone import CrossModalBackbone, ModalityEncoder
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.heads import LinearProbe
+from keras_cmg.models.pretrainer import Pretrainer
 
 __all__ = [
     "FCID",

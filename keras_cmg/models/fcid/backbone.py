@@ -9,9 +9,10 @@ import keras
 
 from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.codebook import Codebook
-from keras_cmg.layers.encoders import MapAttention, MapSpecificEncoder, SequenceSpecificEncoder
+from keras_cmg.layers.map_pooling import MapAttention
+from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
 from keras_cmg.layers.temporal_attention import TemporalAttention, seed_of
-from keras_cmg.models.base import CrossModalBackbone
+from keras_cmg.models.cross_modal_backbone import CrossModalBackbone
 from keras_cmg.models.fcid import presets
 from keras_cmg.types import Tensor
 
@@ -42,7 +43,7 @@ class FCIDBackbone(CrossModalBackbone):
         encoders: modality to Keras layer that takes the place of the general encoder:
             `(batch, frames, ...)` to `(batch, frames, embedding_dim)`.
         specific_encoders: modality to layer in the place of the specific encoder, see
-            `keras_cmg.layers.encoders`.
+            `keras_cmg.layers.specific_encoders`.
         general: arguments of `TemporalAttention`, for every modality.
         map_general: further arguments of `MapAttention`, for feature maps.
         specific: arguments of `SequenceSpecificEncoder`.

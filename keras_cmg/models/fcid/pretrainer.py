@@ -13,9 +13,9 @@ from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.coarse_projector import mean_over_time
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
-from keras_cmg.models.base import Pretrainer
 from keras_cmg.models.fcid import presets
 from keras_cmg.models.fcid.backbone import FCIDBackbone
+from keras_cmg.models.pretrainer import Pretrainer
 from keras_cmg.ops import code_matching, contrastive, counter_random, quantization
 from keras_cmg.types import Tensor
 

@@ -1,0 +1,155 @@
+"""General encoder of feature maps: which channels, which places, then time."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from keras_cmg.layers.temporal_attention import TemporalAttention
+
+POOLINGS = ("attention", "sum", "flatten")
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class MapPooling(keras.layers.Layer):
+    """One vector per frame from a feature map: channel attention, then a choice of pooling.
+
+    Channels are weighted by squeeze-and-excitation, `x (1 + sigmoid(V2 relu(V1 mean(x))))`; then
+
+    - `"attention"`: a weighted mean over the positions, weights from a softmax over positions of
+      each one's agreement with the mean;
+    - `"sum"`: the plain sum over positions, which is what the authors' code computes (its softmax
+      runs over an axis of length one);
+    - `"flatten"`: all positions side by side, a dense layer's worth of places; keeps where things
+      are, and is affordable for narrow maps only.
+
+    Args:
+        pooling: `"attention"`, `"sum"` or `"flatten"`.
+        reduction: channels per unit of the squeeze.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, frames, height, width, channels)`.
+
+    Returns:
+        Float tensor `(batch, frames, channels)`, for `"flatten"` `(batch, frames,
+        height * width * channels)`.
+
+    Raises:
+        ValueError: for an unknown pooling, or inputs that are not rank 5.
+
+    Example:
+
+    >>> tuple(MapPooling()(np.zeros((2, 10, 7, 7, 16), "float32")).shape)
+    (2, 10, 16)
+
+    References:
+        Hu et al. (2018), Squeeze-and-Excitation Networks; Huang et al. (2025), section 3.1.
+    """
+
+    def __init__(self, pooling: str = "attention", reduction: int = 8, **kwargs):
+        super().__init__(**kwargs)
+        if pooling not in POOLINGS:
+            raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: {pooling!r}")
+        self.pooling = pooling
+        self.reduction = reduction
+
+    def build(self, input_shape):
+        if len(input_shape) != 5:
+            raise ValueError(
+                f"{self.name}: feature maps must have shape (batch, frames, height, width, "
+                f"channels). Received shape {tuple(input_shape)}."
+            )
+        channels, dtype = input_shape[-1], self.dtype_policy
+
+        def dense(units, name, **kwargs):
+            layer = keras.layers.Dense(units, dtype=dtype, name=name, **kwargs)
+            layer.build((None, channels))
+            return layer
+
+        self.squeeze = dense(
+            max(1, channels // self.reduction), "squeeze", activation="relu", use_bias=False
+        )
+        self.excite = keras.layers.Dense(
+            channels, "sigmoid", use_bias=False, dtype=dtype, name="excite"
+        )
+        self.excite.build((None, self.squeeze.units))
+        if self.pooling == "attention":
+            width = max(1, channels // 2)
+            self.mean_query = dense(width, "mean_query", activation="relu")
+            self.position_key = dense(width, "position_key", activation="relu")
+            self.position_score = keras.layers.Dense(1, dtype=dtype, name="position_score")
+            self.position_score.build((None, width))
+        self.built = True
+
+    def call(self, inputs):
+        batch, frames = ops.shape(inputs)[:2]
+        height, width, channels = inputs.shape[2:]
+        x = ops.reshape(inputs, (batch, frames, height * width, channels))
+        gate = self.excite(self.squeeze(ops.mean(x, axis=2)))
+        x = x * (1 + gate[:, :, None])
+        if self.pooling == "sum":
+            return ops.sum(x, axis=2)
+        if self.pooling == "flatten":
+            return ops.reshape(x, (batch, frames, height * width * channels))
+        query = self.mean_query(ops.mean(x, axis=2))[:, :, None]
+        scores = self.position_score(query * self.position_key(x))
+        return ops.sum(x * ops.softmax(scores, axis=2), axis=2)
+
+    def compute_output_shape(self, input_shape):
+        batch, frames, height, width, channels = input_shape
+        places = height * width if self.pooling == "flatten" else 1
+        return (batch, frames, places * channels)
+
+    def get_config(self):
+        return {**super().get_config(), "pooling": self.pooling, "reduction": self.reduction}
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class MapAttention(TemporalAttention):
+    """General encoder of feature maps: `MapPooling`, then `TemporalAttention`.
+
+    Args:
+        pooling: see `MapPooling`.
+        reduction: see `MapPooling`.
+        **kwargs: the arguments of `TemporalAttention`.
+
+    Call arguments:
+        inputs: float tensor `(batch, frames, height, width, channels)`.
+        frame_mask: optional `(batch, frames)`.
+        training: whether dropout acts.
+
+    Returns:
+        Float tensor `(batch, frames, units)`.
+
+    Raises:
+        ValueError: as its parts.
+
+    Example:
+
+    >>> layer = MapAttention(units=8, num_heads=2, feedforward_units=16)
+    >>> tuple(layer(np.zeros((2, 10, 7, 7, 16), "float32")).shape)
+    (2, 10, 8)
+    """
+
+    def __init__(self, pooling: str = "attention", reduction: int = 8, **kwargs):
+        super().__init__(**kwargs)
+        self.map_pooling = MapPooling(pooling, reduction, dtype=self.dtype_policy, name="pooling")
+
+    def build(self, input_shape):
+        self.map_pooling.build(input_shape)
+        super().build(self.map_pooling.compute_output_shape(input_shape))
+
+    def call(self, inputs, frame_mask=None, training=False):
+        return super().call(self.map_pooling(inputs), frame_mask=frame_mask, training=training)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:2], self.units)
+
+    def get_config(self):
+        config = super().get_config()
+        return {
+            **config,
+            "pooling": self.map_pooling.pooling,
+            "reduction": self.map_pooling.reduction,
+        }

@@ -1,0 +1,64 @@
+"""A residual unit of convolutions on feature maps."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class ResidualUnit(keras.layers.Layer):
+    """`relu(x + conv1x1(relu(conv3x3(relu(x)))))`, size kept, no biases.
+
+    Args:
+        channels: width of input and output.
+        activated_skip: the skip path carries `relu(x)`, as in-place activations make it do in the
+            authors' code; otherwise x.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, height, width, channels)`.
+
+    Returns:
+        Float tensor of the same shape.
+
+    Example:
+
+    >>> tuple(ResidualUnit(4)(np.zeros((2, 3, 3, 4), "float32")).shape)
+    (2, 3, 3, 4)
+
+    References:
+        He et al. (2016), Deep Residual Learning; van den Oord et al. (2017), section 4.1.
+    """
+
+    def __init__(self, channels: int, activated_skip: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.activated_skip = activated_skip
+        self.wide = keras.layers.Conv2D(
+            channels, 3, padding="same", use_bias=False, activation="relu",
+            dtype=self.dtype_policy, name="wide",
+        )  # fmt: skip
+        self.narrow = keras.layers.Conv2D(
+            channels, 1, use_bias=False, dtype=self.dtype_policy, name="narrow"
+        )
+
+    def build(self, input_shape):
+        self.wide.build(input_shape)
+        self.narrow.build((*input_shape[:-1], self.channels))
+        self.built = True
+
+    def call(self, inputs):
+        activated = ops.relu(inputs)
+        skip = activated if self.activated_skip else inputs
+        return ops.relu(skip + self.narrow(self.wide(activated)))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "activated_skip": self.activated_skip,
+        }

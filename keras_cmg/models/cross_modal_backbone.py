@@ -1,0 +1,273 @@
+"""The part of a system that is kept: encoders of several modalities into one space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_cmg.types import Tensor
+
+LEVELS = ("segment", "clip")
+
+
+class CrossModalBackbone(keras.Model):
+    """Encoders of several modalities into one (discrete) space.
+
+    Subclasses set `modalities`, build in `build(input_shape)` from a dict of shapes, and define
+    `general_features`; those with a codebook set `quantizer` as well.
+
+    Args:
+        modalities: names of the modalities, in the order in which they update the codebook.
+        **kwargs: the arguments of every Keras model.
+
+    Raises:
+        ValueError: if no modality is given, or one twice.
+
+    Example:
+
+    >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio", "video"))
+    >>> isinstance(backbone, CrossModalBackbone), backbone.modalities
+    (True, ('audio', 'video'))
+    """
+
+    quantizer: Any
+
+    def __init__(self, modalities: tuple[str, ...], **kwargs):
+        super().__init__(**kwargs)
+        modalities = tuple(modalities)
+        if not modalities or len(set(modalities)) != len(modalities):
+            raise ValueError(
+                f"`modalities` must hold at least one name, each once. Received: {modalities}"
+            )
+        self.modalities = modalities
+        self.quantizer = None
+
+    def general_features(
+        self, modality: str, x: Tensor, level: str, mask: Tensor | None = None
+    ) -> Tensor:
+        """Features of one modality in the shared space, before quantisation.
+
+        Args:
+            modality: its name.
+            x: the modality's features as in a batch.
+            level: `"segment"` or `"clip"`.
+            mask: optional `(batch, frames)`, nonzero where a frame counts.
+
+        Returns:
+            `(batch, frames, dim)` for segments, `(batch, dim)` for clips.
+
+        Raises:
+            NotImplementedError: where a subclass does not define it.
+
+        Example:
+
+        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone.build({"audio": (None, 10, 128)})
+        >>> tuple(backbone.general_features("audio", np.zeros((2, 10, 128)), "clip").shape)
+        (2, 256)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `general_features`.")
+
+    def encode(
+        self, modality: str, x: Any, level: str = "segment", mask: Any = None
+    ) -> dict[str, Tensor]:
+        """One modality in the shared space; what probes, retrieval and serving work on.
+
+        Args:
+            modality: one of `modalities`.
+            x: the modality's features as in a batch, such as `(batch, frames, 128)` for audio.
+            level: `"segment"`, one code per frame; `"clip"`, one per clip.
+            mask: optional `(batch, frames)`, nonzero where a frame counts.
+
+        Returns:
+            Dict of `"general"`, before quantisation, and `"quantized"`, both `(batch, frames,
+            dim)` or `(batch, dim)`, and `"indices"`, `(batch, frames)` or `(batch,)`. A system
+            without codebook has no `"indices"`, and its `"quantized"` equals `"general"`.
+
+        Raises:
+            ValueError: for an unknown modality or level, or features of another rank or width
+                than those the backbone was built on.
+
+        Example:
+
+        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> codes = backbone.encode("audio", np.zeros((2, 10, 128), "float32"))
+        >>> tuple(codes["quantized"].shape), tuple(codes["indices"].shape)
+        ((2, 10, 256), (2, 10))
+        """
+        self.check_modality(modality)
+        if level not in LEVELS:
+            raise ValueError(f"`level` must be one of {LEVELS}. Received: {level!r}")
+        x = ops.convert_to_tensor(x)
+        self.check_features(modality, x.shape)
+        if not self.built and len(self.modalities) == 1:
+            self.build({modality: tuple(x.shape)})
+        if not self.built:
+            raise ValueError(
+                "The backbone does not know the shapes of all its modalities yet. Call it on a "
+                f"batch of {self.modalities}, or `build` it with their shapes, before `encode`."
+            )
+        general = self.general_features(modality, ops.cast(x, self.compute_dtype), level, mask)
+        if self.quantizer is None:
+            return {"general": general, "quantized": general}
+        codes = self.quantizer(general, training=False)
+        return {
+            "general": general,
+            "quantized": codes["quantized"],
+            "indices": codes["indices"],
+        }
+
+    def check_modality(self, modality: str) -> None:
+        """Refuses a modality this backbone does not have.
+
+        Args:
+            modality: its name.
+
+        Raises:
+            ValueError: for an unknown name.
+
+        Example:
+
+        >>> FCIDBackbone.from_preset("small", modalities=("audio",)).check_modality("audio")
+        """
+        if modality not in self.modalities:
+            raise ValueError(f"`modality` must be one of {self.modalities}. Received: {modality!r}")
+
+    def check_features(self, modality: str, shape: Any) -> None:
+        """Refuses features of another rank or width than those the backbone was built on.
+
+        Args:
+            modality: name of the modality.
+            shape: of the features.
+
+        Raises:
+            ValueError: naming the modality, the rule and the shape received.
+
+        Example:
+
+        >>> FCIDBackbone.from_preset("small", modalities=("audio",)).check_features("audio", (1, 2))
+        """
+        expected = getattr(self, "feature_shapes", {}).get(modality)
+        shape = tuple(shape)
+        if expected is None:
+            return
+        same_rank = len(shape) == len(expected)
+        if not same_rank or any(
+            a is not None and b is not None and a != b
+            for a, b in zip(shape[2:], expected[2:], strict=True)
+        ):
+            sizes = ", ".join(str(size) for size in expected[2:])
+            raise ValueError(
+                f"Features of {modality!r} must have shape (batch, frames, {sizes}). "
+                f"Received shape {shape}."
+            )
+
+    def check_batch(self, shapes: Mapping[str, Any]) -> None:
+        """Refuses a batch that misses a modality or whose clips differ in number.
+
+        Args:
+            shapes: modality to shape.
+
+        Raises:
+            ValueError: naming the modality.
+
+        Example:
+
+        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone.check_batch({"audio": (2, 10, 128)})
+        """
+        if not isinstance(shapes, Mapping):
+            raise ValueError(
+                f"A batch must be a dict of the modalities {self.modalities}. "
+                f"Received: {type(shapes).__name__}"
+            )
+        missing = [name for name in self.modalities if name not in shapes]
+        if missing:
+            raise ValueError(
+                f"A batch must hold the modalities {self.modalities}. "
+                f"Missing: {missing}. Received: {sorted(shapes)}"
+            )
+        for name in self.modalities:
+            self.check_features(name, shapes[name])
+        sizes = {name: next(iter(shapes[name])) for name in self.modalities}
+        if len({size for size in sizes.values() if size is not None}) > 1:
+            raise ValueError(
+                f"All modalities of a batch must hold the same clips. Received clips: {sizes}"
+            )
+
+    @property
+    def codebook(self) -> np.ndarray | None:
+        """The codes, float array `(num_embeddings, embedding_dim)`; None without a codebook."""
+        if self.quantizer is None:
+            return None
+        return ops.convert_to_numpy(self.quantizer.codebook)
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class ModalityEncoder(keras.Model):
+    """One modality's way through a backbone as a model of its own, for `predict` and export.
+
+    Args:
+        backbone: a built `CrossModalBackbone`.
+        modality: which modality its input is.
+        level: `"segment"` or `"clip"`.
+        **kwargs: the arguments of every Keras model.
+
+    Call arguments:
+        inputs: the modality's features as in a batch; or a batch, a dict with the modality and,
+            optionally, `<modality>_mask`.
+
+    Returns:
+        The dict of `CrossModalBackbone.encode`.
+
+    Raises:
+        ValueError: for an unknown modality or level.
+
+    Example:
+
+    >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+    >>> backbone.build({"audio": (None, 10, 128)})
+    >>> codes = ModalityEncoder(backbone, "audio", level="clip").predict(
+    ...     np.zeros((5, 10, 128), "float32"), verbose=0
+    ... )
+    >>> codes["indices"].shape
+    (5,)
+    """
+
+    def __init__(
+        self, backbone: CrossModalBackbone, modality: str, level: str = "segment", **kwargs
+    ):
+        super().__init__(**kwargs)
+        backbone.check_modality(modality)
+        if level not in LEVELS:
+            raise ValueError(f"`level` must be one of {LEVELS}. Received: {level!r}")
+        self.backbone = backbone
+        self.modality = modality
+        self.level = level
+
+    def build(self, input_shape=None):
+        self.built = True
+
+    def call(self, inputs):
+        mask = None
+        if isinstance(inputs, Mapping):
+            mask = inputs.get(f"{self.modality}_mask")
+            inputs = inputs[self.modality]
+        return self.backbone.encode(self.modality, inputs, self.level, mask)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "modality": self.modality,
+            "level": self.level,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        backbone = keras.saving.deserialize_keras_object(config.pop("backbone"))
+        return cls(backbone, **config)
