@@ -94,6 +94,7 @@ def pair_loss(scores: Tensor, form: str = "symmetric") -> Tensor:
     >>> round(float(pair_loss(np.zeros((2, 2), "float32"))), 4)
     0.6931
     """
+    scores = ops.convert_to_tensor(scores)
     if form != "reference":
         return diagonal_cross_entropy(scores)
     shifted = scores + ops.max(-scores)

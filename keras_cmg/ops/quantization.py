@@ -163,19 +163,22 @@ def as_frames_of(other: Tensor, x: Tensor) -> Tensor:
 
     Args:
         other: float tensor `(batch, dim)` or `(batch, frames, dim)`.
-        x: float tensor of the same rank.
+        x: float tensor of either rank.
 
     Returns:
-        `other` itself where the frames agree, else its time average, which broadcasts over `x`.
+        `other` itself where the frames agree, else a tensor that broadcasts over `x`: the time
+        average, or a clip's vector for all its frames.
 
     Example:
 
     >>> as_frames_of(np.ones((2, 7, 4)), np.ones((2, 10, 4))).shape[1]
     1
     """
-    if len(x.shape) < 3 or other.shape[1] == x.shape[1]:
-        return other
-    return ops.mean(other, axis=1, keepdims=True)
+    if len(x.shape) == 2:
+        return other if len(other.shape) == 2 else ops.mean(other, axis=1)
+    if len(other.shape) == 2:
+        return other[:, None]
+    return other if other.shape[1] == x.shape[1] else ops.mean(other, axis=1, keepdims=True)
 
 
 def mix_modalities(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -197,6 +200,7 @@ def mix_modalities(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
     >>> float(mixed["a"][0, 0])
     0.5
     """
+    features = {name: ops.convert_to_tensor(x) for name, x in features.items()}
     mixed = {}
     for name, x in features.items():
         others = [as_frames_of(y, x) for other, y in features.items() if other != name]
@@ -273,6 +277,9 @@ def ema_update(
     >>> round(float(w[0, 0] / n[0]), 6)
     1.0
     """
+    counts, sums, new_counts, new_sums = (
+        ops.convert_to_tensor(v) for v in (counts, sums, new_counts, new_sums)
+    )
     counts = decay * counts + (1 - decay) * new_counts
     total = ops.sum(counts)
     counts = (counts + epsilon) / (total + counts.shape[0] * epsilon) * total
