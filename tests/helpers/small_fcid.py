@@ -1,0 +1,60 @@
+"""An FCID of a few thousand weights, and batches for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_cmg
+
+SHAPES = {
+    "audio": (10, 12),
+    "video": (10, 7, 7, 6),
+    "text": (5, 8),
+    "depth": (10, 5, 5, 3),
+    "imu": (10, 4),
+}
+BACKBONE = {
+    "embedding_dim": 8,
+    "num_embeddings": 6,
+    "general": {"feedforward_units": 8, "num_heads": 2},
+    "map_specific": {"hidden_channels": 3, "channels": 4},
+    "specific": {"units": 5},
+}
+OBJECTIVE = {"club": {"hidden_units": 4}, "cpc": {"units": 4}, "decoder_channels": 3}
+
+
+def small_fcid(
+    modalities: tuple[str, ...] = ("audio", "video", "text"),
+    backbone: dict[str, Any] | None = None,
+    **overrides: Any,
+) -> keras_cmg.FCID:
+    """The preset "small", smaller still."""
+    keras.utils.set_random_seed(0)
+    return keras_cmg.FCID.from_preset(
+        "small", modalities, backbone={**BACKBONE, **(backbone or {})}, **{**OBJECTIVE, **overrides}
+    )
+
+
+def compiled_fcid(*args: Any, jit_compile: Any = "auto", **kwargs: Any) -> keras_cmg.FCID:
+    """The same with two Adam optimisers."""
+    model = small_fcid(*args, **kwargs)
+    return compiled(model, jit_compile=jit_compile)
+
+
+def compiled(model: keras_cmg.FCID, **kwargs: Any) -> keras_cmg.FCID:
+    model.compile(keras.optimizers.Adam(4e-3), keras.optimizers.Adam(1e-2), **kwargs)
+    return model
+
+
+def small_batch(
+    modalities: tuple[str, ...] = ("audio", "video", "text"), clips: int = 4, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Features drawn from a normal distribution."""
+    random = np.random.default_rng(seed)
+    return {
+        name: random.standard_normal((clips, *SHAPES[name])).astype("float32")
+        for name in modalities
+    }

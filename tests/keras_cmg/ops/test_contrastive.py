@@ -1,0 +1,58 @@
+import math
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_cmg.ops import contrastive
+from tests.helpers import numpy_reference
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype("float32")
+
+
+@pytest.mark.parametrize("candidates", ["targets", "predictions"])
+@pytest.mark.parametrize("batch", [1, 4, 7])
+def test_cpc_on_constant_features_is_the_log_of_the_batch(batch, candidates):
+    logits = contrastive.prediction_logits(np.ones((2, batch, 3)), np.ones((2, batch, 3)))
+    assert float(contrastive.cpc_loss(logits, candidates)) == pytest.approx(math.log(batch))
+
+
+def test_cpc_softmax_runs_over_the_candidates():
+    logits = draw(2, 4, 4)
+    rows = np.mean([numpy_reference.cross_entropy(step) for step in logits])
+    columns = np.mean([numpy_reference.cross_entropy(step.T) for step in logits])
+    assert float(contrastive.cpc_loss(logits, "predictions")) == pytest.approx(rows, rel=1e-5)
+    assert float(contrastive.cpc_loss(logits, "targets")) == pytest.approx(columns, rel=1e-5)
+
+
+def test_logits_are_dot_products_of_target_rows_and_prediction_columns():
+    targets, predictions = draw(2, 3, 5), draw(2, 3, 5, seed=1)
+    logits = ops.convert_to_numpy(contrastive.prediction_logits(targets, predictions))
+    assert logits[1, 0, 2] == pytest.approx(float(targets[1, 0] @ predictions[1, 2]), rel=1e-5)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_info_nce_equals_the_loop(symmetric):
+    a, b = draw(5, 3), draw(5, 3, seed=1)
+    cosine = [[x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in b] for x in a]
+    logits = np.array(cosine) / 0.1
+    expected = numpy_reference.cross_entropy(logits)
+    if symmetric:
+        expected = (expected + numpy_reference.cross_entropy(logits.T)) / 2
+    found = contrastive.info_nce(a, b, temperature=0.1, symmetric=symmetric)
+    assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
+def test_accuracy_counts_diagonal_hits():
+    logits = np.array([[2.0, 1.0], [3.0, 0.0]], "float32")
+    assert float(contrastive.diagonal_accuracy(logits)) == 0.5
+    assert float(contrastive.diagonal_accuracy(logits, axis=0)) == 0.0
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"`temperature` must be positive. Received: 0"):
+        contrastive.info_nce(draw(2, 2), draw(2, 2), temperature=0)
+    with pytest.raises(ValueError, match=r"`candidates` .* 'both'"):
+        contrastive.cpc_loss(draw(1, 2, 2), "both")
