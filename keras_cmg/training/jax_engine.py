@@ -111,6 +111,15 @@ def _merged(main, main_values, estimators, estimator_values):
     return [merged[i] for i in sorted(merged)]
 
 
+def gradients(objective, variables, inputs):
+    def total(values, inputs):
+        with keras.StatelessScope(list(zip(variables, values, strict=True))):
+            return objective(inputs)
+
+    values = [v.value for v in variables]
+    return jax.grad(total, argnums=(0, 1))(values, {**inputs})
+
+
 def num_replicas():
     return 1
 

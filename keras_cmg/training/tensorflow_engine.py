@@ -63,6 +63,17 @@ def test_step(model, data):
     return model.track(evaluation_losses(model, x), batch_size(x))
 
 
+def gradients(objective, variables, inputs):
+    inputs = {name: tf.convert_to_tensor(x) for name, x in inputs.items()}
+    values = [*(v.value for v in variables), *inputs.values()]
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        total = objective(inputs)
+    found = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    found = [tf.convert_to_tensor(g) for g in found]
+    return found[: len(variables)], dict(zip(inputs, found[len(variables) :], strict=True))
+
+
 def num_replicas():
     return tf.distribute.get_strategy().num_replicas_in_sync
 

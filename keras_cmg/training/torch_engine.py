@@ -79,6 +79,14 @@ def _mean_over_processes(gradient):
     return global_sum(gradient) / num_replicas() if num_replicas() > 1 else gradient
 
 
+def gradients(objective, variables, inputs):
+    inputs = {name: torch.as_tensor(x).detach().requires_grad_() for name, x in inputs.items()}
+    values = [*(v.value for v in variables), *inputs.values()]
+    found = torch.autograd.grad(objective(inputs), values, allow_unused=True)
+    found = [torch.zeros_like(v) if g is None else g for g, v in zip(found, values, strict=True)]
+    return found[: len(variables)], dict(zip(inputs, found[len(variables) :], strict=True))
+
+
 def num_replicas():
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_world_size()
