@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -159,8 +160,9 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         first, second = self.first_moments[index], self.second_moments[index]
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
-        mean = first / (1 - ops.power(ops.cast(self.beta_1, variable.dtype), step))
-        square = second / (1 - ops.power(ops.cast(self.beta_2, variable.dtype), step))
+        # 1 - beta^t, without the digits that a difference near zero would lose.
+        mean = first / -ops.expm1(step * math.log(self.beta_1))
+        square = second / -ops.expm1(step * math.log(self.beta_2))
         self.assign_sub(variable, rate * mean / (ops.sqrt(square) + self.epsilon))
 
     def get_config(self):
