@@ -145,7 +145,8 @@ def matching_clips(
     """
     least = activations(indices, num_embeddings).min(axis=1)
     order = [int(code) for code in np.argsort(-least, kind="stable") if least[code]]
-    found, shown, seen = [], set(), set()
+    found: list[tuple[int, dict[str, int]]] = []
+    shown, seen = set(), set()
     for fresh_class in (True, False):
         for code in order:
             members = np.concatenate([np.flatnonzero(index == code) for index in indices.values()])

@@ -184,7 +184,8 @@ def cross_modal_probes(
     Example:
 
     >>> x = np.repeat(np.eye(2, dtype="float32"), 4, axis=0)
-    >>> splits = dict.fromkeys(("train", "val", "test"), {"audio": {"codes": x}, "text": {"codes": x}})
+    >>> both = {"audio": {"codes": x}, "text": {"codes": x}}
+    >>> splits = dict.fromkeys(("train", "val", "test"), both)
     >>> classes = dict.fromkeys(splits, np.repeat([0, 1], 4))
     >>> cross_modal_probes(splits, classes, 2, epochs=2).scores["codes"]["audio->text"]
     1.0

@@ -24,7 +24,7 @@ import numpy as np
 
 import data_tools
 import keras_cmg
-from recipes import code_use, probing, provenance, report
+from recipes import code_use, examples, probing, provenance, quickstart_page, report
 from recipes.progress import EpochLine
 from recipes.runner import RESULT
 
@@ -51,7 +51,7 @@ DEFAULTS = {
     "synthetic": Settings({"train": 1500, "val": 300, "test": 500}),
     "digits": Settings({"train": 3000, "val": 500, "test": 1000}),
 }
-SMOKE = {
+SMOKE: dict[str, Any] = {
     "num_clips": {"train": 40, "val": 20, "test": 20},
     "epochs": 2,
     "batch_size": 10,
@@ -79,7 +79,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     settings = DEFAULTS[options.data]
     if options.smoke:
         settings = dataclasses.replace(settings, **SMOKE)
-    given = {
+    given: dict[str, Any] = {
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(settings)
         if getattr(options, field.name, None) is not None
@@ -104,10 +104,12 @@ def run(options: argparse.Namespace, out: Path) -> str:
     """
     start = time.perf_counter()
     settings = settings_of(options)
+    provenance.set_seed(options.seed)
     model = keras_cmg.FCID.from_preset(
         settings.preset, modalities=MODALITIES, seed=options.seed, **settings.model
     )
-    masks = toc_masks(settings.toc_channels, model.backbone.embedding_dim)
+    backbone = model.backbone
+    masks = toc_masks(settings.toc_channels, backbone.embedding_dim)
     features = data_tools.prepare(
         options.data,
         options.features or Path(options.out) / "features",
@@ -115,42 +117,41 @@ def run(options: argparse.Namespace, out: Path) -> str:
         num_clips=settings.num_clips,
         progress=True,
     )
-    provenance.set_seed(options.seed)
+    folder = data_tools.FeatureFolder(features)
     history, train_seconds = pretrain(model, features, settings, options.seed)
-    backbone = model.backbone
-
-    print("probe every modality on every modality")
+    codebook = np.asarray(backbone.codebook)
     for mask in masks.values():
-        mask.adapt(backbone.codebook)
+        mask.adapt(codebook)
+    print("probing every modality on every modality", flush=True)
+    classes = {split: probing.clip_classes(features, split) for split in settings.num_clips}
     codes = {
         split: probing.code_views(
             probing.encode_split(backbone, features, split, PROBE_LEVELS), masks
         )
-        for split in settings.num_clips
+        for split in classes
     }
-    classes = {split: probing.clip_classes(features, split) for split in settings.num_clips}
-    categories = data_tools.FeatureFolder(features).categories
     probes = probing.cross_modal_probes(
-        codes, classes, len(categories), settings.probe_epochs, seed=options.seed
+        codes, classes, len(folder.categories), settings.probe_epochs, seed=options.seed
     )
     clip_codes = probing.encode_split(backbone, features, "test", CLIP_LEVELS)
     indices = {modality: code["indices"] for modality, code in clip_codes.items()}
-    manifest = data_tools.FeatureFolder(features).manifest
+    shown = examples.same_code(features, indices, classes["test"], len(codebook), options.root)
+    kept = {name: mask.indices for name, mask in masks.items()}
     result = {
         "recipe": "quickstart",
         "protocol": "heldout",
         "data": options.data,
         "seed": options.seed,
         "smoke": options.smoke,
-        "chance": 1 / len(categories),
+        "chance": 1 / len(folder.categories),
         "scores": probes.scores["quantized"],
         "toc": {name: probes.scores[name] for name in masks},
         "continuous": probes.scores["continuous"],
         "probe_validation": probes.validation,
         "probe_epochs_chosen": probes.epochs,
-        "codes_used": code_use.summary(indices, backbone.num_embeddings),
-        "num_embeddings": backbone.num_embeddings,
-        "codebook_similarity": similarities(backbone.codebook, masks),
+        "codes_used": code_use.summary(indices, len(codebook)),
+        "num_embeddings": len(codebook),
+        "codebook_similarity": similarities(codebook, kept),
         "epochs": settings.epochs,
         "train_seconds": round(train_seconds, 2),
         "total_seconds": round(time.perf_counter() - start, 2),
@@ -159,8 +160,12 @@ def run(options: argparse.Namespace, out: Path) -> str:
         "settings": dataclasses.asdict(settings),
         "model": keras.saving.serialize_keras_object(model)["config"],
         "versions": provenance.versions(),
-        "features": {key: manifest[key] for key in ("arguments", "options", "sources", "files")},
+        "features": {
+            key: folder.manifest[key] for key in ("arguments", "options", "sources", "files")
+        },
     }
+    page = quickstart_page.page(result, history, codebook, kept, indices, shown)
+    (out / "report.html").write_text(page, encoding="utf-8")
     model.save(out / "model.keras")
     provenance.write_json(out / "history.json", history)
     provenance.write_json(out / RESULT, result)
@@ -175,12 +180,12 @@ def toc_masks(channels: tuple[int, ...], dim: int) -> dict[str, keras_cmg.TOCCha
     return {str(kept): keras_cmg.TOCChannelMask(kept) for kept in channels}
 
 
-def similarities(codebook: np.ndarray, masks: dict) -> dict[str, float]:
+def similarities(codebook: np.ndarray, kept: dict[str, np.ndarray]) -> dict[str, float]:
     """Mean cosine similarity of two codes, with all dimensions and with those that TOC keeps."""
-    kept = {"all": codebook, **{name: codebook[:, mask.indices] for name, mask in masks.items()}}
+    channels = {"all": np.arange(codebook.shape[1]), **kept}
     return {
-        name: code_use.mean_off_diagonal(code_use.cosine_similarity(codes))
-        for name, codes in kept.items()
+        name: code_use.mean_off_diagonal(code_use.cosine_similarity(codebook[:, chosen]))
+        for name, chosen in channels.items()
     }
 
 

@@ -112,8 +112,7 @@ def recipe_parser(name: str, recipe: Any) -> argparse.ArgumentParser:
         description=recipe.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    result.add_argument("--out", default=f"runs/{name}", help="folder to write (runs/%(prog)s)")
-    result.set_defaults(out=f"runs/{name}")
+    result.add_argument("--out", default=f"runs/{name}", help="folder to write (%(default)s)")
     result.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
     result.add_argument(
         "--smoke", action="store_true", help="a few clips and steps, to see that everything runs"

@@ -1,0 +1,194 @@
+"""The page that the quickstart leaves: what came out, what it looks like, how it was measured."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from recipes import code_use, figures, report
+
+
+def page(
+    result: Mapping[str, Any],
+    history: Mapping[str, Sequence[float]],
+    codebook: np.ndarray,
+    kept: Mapping[str, np.ndarray],
+    indices: Mapping[str, np.ndarray],
+    examples: Sequence[Mapping[str, Any]],
+) -> str:
+    """The report of a quickstart.
+
+    Args:
+        result: what `result.json` holds.
+        history: log key to a value per epoch of training.
+        codebook: (codes, dim) float.
+        kept: name to the channels that TOC keeps.
+        indices: modality to (clips,) int codes of the test clips.
+        examples: of `recipes.examples.same_code`.
+
+    Returns:
+        HTML.
+    """
+    versions = result["versions"]
+    subtitle = (
+        f"FCID on {result['data']} clips, seed {result['seed']}, {versions['engine']} "
+        f"{versions['engine_version']}, Keras {versions['keras']}, keras_cmg "
+        f"{versions['keras_cmg']}"
+    )
+    return report.page(
+        "One code space for sound, pictures and words",
+        subtitle,
+        report.facts(
+            {
+                "mean accuracy across modalities": per_cent(report.mean_across(result["scores"])),
+                "chance": per_cent(result["chance"]),
+                f"of {result['num_embeddings']} codes used by every modality": str(
+                    result["codes_used"]["shared"]
+                ),
+                f"training without labels, {result['epochs']} epochs": duration(
+                    result["train_seconds"]
+                ),
+            }
+        ),
+        report.section(
+            "A probe learns on one modality and is tested on another",
+            f'<div class="scroll">{report.score_table(result)}</div>',
+            '<p class="soft">Accuracy in per cent on test clips. “codes”: the probe sees '
+            "quantised codes; “TOC”: only that many of their "
+            f"{codebook.shape[1]} dimensions; “continuous”: the features before "
+            "quantisation.</p>",
+        ),
+        report.section("Different senses, same code", *example_parts(examples)),
+        report.section("Training without labels", *loss_parts(history)),
+        report.section("Alike codes, before and after TOC", *similarity_parts(codebook, kept)),
+        report.section("Who uses which code", *use_parts(result, indices)),
+        report.section("What was measured, and how", *method_parts(result)),
+    )
+
+
+def per_cent(share: float) -> str:
+    """A share in per cent, as text.
+
+    Example:
+
+    >>> per_cent(0.1234)
+    '12.3 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    Example:
+
+    >>> duration(61), duration(30)
+    ('1 min 1 s', '30 s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def picture(address: str, description: str) -> str:
+    """A picture as HTML.
+
+    Example:
+
+    >>> picture("data:,", "empty")
+    '<img src="data:," alt="empty">'
+    """
+    return f'<img src="{address}" alt="{html.escape(description)}">'
+
+
+def example_parts(examples: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the section of examples holds."""
+    if not examples:
+        return ["<p>No code is used by test clips of every modality.</p>"]
+    return [
+        "<p>Each row shows test clips that fall on one code: a sound, a film and a caption, of "
+        "three different clips. Labels took no part in training the codes.</p>",
+        report.example_cards(examples),
+        '<p class="soft">Not hand-picked: the codes that every modality uses most, of different '
+        "classes first, each with the first clip of every modality in test order.</p>",
+    ]
+
+
+def loss_parts(history: Mapping[str, Sequence[float]]) -> list[str]:
+    """What the section of training holds."""
+    terms = ["loss", *sorted(key[4:] for key in history if key[:4] == "val_" if key != "val_loss")]
+    return [
+        picture(figures.loss_curves(history, terms), "every logged term by epoch"),
+        '<p class="soft">The loss and its terms on training and validation clips. '
+        "“perplexity”: codes a batch uses, evenly counted; “code agreement”: how often "
+        "modalities of a clip get the same code; “cpc accuracy”: how often a segment’s "
+        "future is found among those of the batch.</p>",
+    ]
+
+
+def similarity_parts(codebook: np.ndarray, kept: Mapping[str, np.ndarray]) -> list[str]:
+    """What the section of the codebook holds."""
+    maps = {}
+    for name, channels in {"all": np.arange(codebook.shape[1]), **kept}.items():
+        similarity = code_use.cosine_similarity(codebook[:, channels])
+        title = f"all {len(channels)} dimensions" if name == "all" else f"TOC keeps {name}"
+        mean = code_use.mean_off_diagonal(similarity)
+        maps[f"{title}\nmean of different codes {mean:.3f}"] = similarity
+    return [
+        picture(figures.similarity_maps(maps), "cosine similarity of all pairs of codes"),
+        '<p class="soft">Cosine similarity of all pairs of codes. TOC (training-free optimisation '
+        "of the codebook) keeps the dimensions in which codes differ: the less alike two "
+        "codes are, the easier a probe tells them apart.</p>",
+    ]
+
+
+def use_parts(result: Mapping[str, Any], indices: Mapping[str, np.ndarray]) -> list[str]:
+    """What the section on the use of codes holds."""
+    counts = code_use.activations(indices, result["num_embeddings"])
+    used = result["codes_used"]
+    each = ", ".join(f"{name} {used[name]}" for name in indices)
+    return [
+        picture(figures.code_use_bars(counts, code_use.colours(counts)), "use of each code"),
+        f"<p>Of {result['num_embeddings']} codes, test clips use {used['any']} ({each}); "
+        f"{used['shared']} are used by every modality.</p>",
+        '<p class="soft">One code per clip and modality. Green: each modality has at least 5 % '
+        "of the code’s use; red: one modality has more than 95 %; blue: between the two.</p>",
+    ]
+
+
+def method_parts(result: Mapping[str, Any]) -> list[str]:
+    """What the section on the protocol holds."""
+    clips = result["settings"]["num_clips"]
+    margin = 100 * 1.96 * math.sqrt(0.25 / clips["test"])
+    smoke = (
+        "<p><b>A smoke run: too few clips and steps for its scores to mean anything.</b></p>"
+        if result["smoke"]
+        else ""
+    )
+    return [
+        smoke,
+        f"<p>{clips['train']} training, {clips['val']} validation and {clips['test']} test clips; "
+        "no recording and no picture is in two of them. FCID was trained without labels on the "
+        "training clips, then frozen. Each probe is one linear layer, trained with labels of the "
+        "training clips in one modality. Audio and video have a code per second, and a clip’s "
+        "logits are the largest over its seconds; text has a code per caption. The probe’s epoch "
+        "is the one best on validation clips of the <i>same</i> modality; test labels were read "
+        "once, at that epoch. (The published code picks the best epoch on the test itself.)</p>",
+        f"<p>One training, one seed: a score near 50 % is uncertain by about ±{margin:.1f} points "
+        "from the number of test clips alone, and by more between seeds.</p>",
+        f"<p>All of it took {duration(result['total_seconds'])}. To run it again:</p>",
+        f"<pre>{html.escape(result['command'])}</pre>",
+        report.details("settings", result["settings"]),
+        report.details(
+            "validation accuracy and chosen epochs of the probes",
+            {
+                "validation": result["probe_validation"],
+                "epochs": result["probe_epochs_chosen"],
+            },
+        ),
+        report.details("versions", result["versions"]),
+        report.details("checksums of the data", result["features"]),
+    ]
