@@ -288,18 +288,9 @@ class FCIDBackbone(CrossModalBackbone):
             features[kind] = {
                 name: layers[self.group_of(name)](x) for name, x in features["projected"].items()
             }
-        coarse = features["coarse_general"]
-        if len({len(x.shape) for x in coarse.values()}) > 1:
-            # Clips beside segments: one frame, so that the codebook sees one rank.
-            coarse = {m: x if len(x.shape) == 3 else x[:, None] for m, x in coarse.items()}
-        codes = self.quantizer(coarse, training=training)
+        codes = self.quantizer(features["coarse_general"], training=training)
         for kind in ("quantized", "codes", "indices"):
-            features[kind] = {}
-            for name, code in codes.items():
-                value = code[kind]
-                if len(coarse[name].shape) > len(features["coarse_general"][name].shape):
-                    value = value[:, 0]
-                features[kind][name] = value
+            features[kind] = {name: code[kind] for name, code in codes.items()}
         return features
 
     def _fine(self, name, x, mask, training):

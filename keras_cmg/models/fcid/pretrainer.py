@@ -13,9 +13,11 @@ from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.coarse_projector import mean_over_time
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
+from keras_cmg.models import terms
 from keras_cmg.models.fcid import presets
 from keras_cmg.models.fcid.backbone import FCIDBackbone
 from keras_cmg.models.pretrainer import Pretrainer
+from keras_cmg.models.terms import full_precision, mean_squared_error
 from keras_cmg.ops import code_matching, contrastive, counter_random, quantization
 from keras_cmg.types import Tensor
 
@@ -192,16 +194,16 @@ class FCID(Pretrainer):
         return tuple(f"club_{name}" for name in (*self.backbone.fine, *self.backbone.groups))
 
     def _all_terms(self) -> tuple[str, ...]:
-        terms = ["coarse_reconstruction", "commitment"]
+        names = ["coarse_reconstruction", "commitment"]
         if self.backbone.fine:
-            terms.insert(0, "fine_reconstruction")
+            names.insert(0, "fine_reconstruction")
         if len(self.backbone.fine) > 1:
-            terms.append("cpc")
+            names.append("cpc")
         if self._infonce_pairs():
-            terms.append("infonce")
+            names.append("infonce")
         if len(self.backbone.modalities) > 1:
-            terms.append("code_matching")
-        return (*terms, *self._club_terms())
+            names.append("code_matching")
+        return (*names, *self._club_terms())
 
     def _infonce_pairs(self) -> list[tuple[str, str]]:
         pairs = []
@@ -266,7 +268,9 @@ class FCID(Pretrainer):
                 summary = backbone.specific_encoders[name].summary_shape(shape)
                 estimator.build(frames, (None, *summary[1:]))
             else:
-                estimator.build(vector, vector)
+                segments = backbone.quantizes_segments(backbone.groups[name][0])
+                shape = frames if segments else vector
+                estimator.build(shape, shape)
         self.draw_counter = self.add_weight(
             name="draw_counter",
             shape=(),
@@ -364,37 +368,26 @@ class FCID(Pretrainer):
         if training:
             self.draw_counter.assign(self.draw_counter + 1)
         total = sum(self.weights_of[term] * value for term, value in losses.items())
-        return {"loss": total, **losses, **logs, **self._code_logs(features["indices"])}
+        codes = terms.code_logs(features["indices"], self.backbone.num_embeddings)
+        return {"loss": total, **losses, **logs, **codes}
 
     def _coarse_reconstruction(self, features):
-        terms = []
+        errors = []
         for name, decoder in self.coarse_decoders.items():
             target = features["projected"][name]
             if self.detach_coarse_targets:
                 target = ops.stop_gradient(target)
             rebuilt = decoder(features["quantized"][name], features["coarse_specific"][name])
-            terms.append(mean_squared_error(target, rebuilt))
-        return sum(terms)
+            errors.append(mean_squared_error(target, rebuilt))
+        return sum(errors)
 
     def _cpc(self, features, draws, counter):
         fine = {name: features["fine_general"][name] for name in self.backbone.fine}
         time = draws.get("cpc_time")
         if time is None:
-            frames = min(x.shape[1] for x in fine.values())
-            last = frames - self.cpc.num_prediction_steps
-            time = counter_random.random_integer(counter, self.cpc_first_frame, last, salt=1)
-        loss, accuracies = 0.0, {}
-        for pair, logits in self.cpc(fine, time=time).items():
-            source, target = pair.split("->")
-            logits = full_precision(self, logits)
-            weight = self.cpc_self_weight if source == target else 1.0
-            if weight:
-                loss = loss + weight * contrastive.cpc_loss(logits, self.cpc_candidates)
-            axis = 0 if self.cpc_candidates == "targets" else 1
-            accuracies[f"cpc_accuracy_{source}_{target}"] = contrastive.diagonal_accuracy(
-                logits[-1], axis=axis
-            )
-        return loss, accuracies
+            steps = self.cpc.num_prediction_steps
+            time = terms.cpc_time(counter, fine, steps, self.cpc_first_frame)
+        return terms.cpc_terms(self.cpc, fine, time, self.cpc_self_weight, self.cpc_candidates)
 
     def _infonce(self, features):
         clips = {
@@ -407,15 +400,6 @@ class FCID(Pretrainer):
             )
             for a, b in self._infonce_pairs()
         )
-
-    def _code_logs(self, indices):
-        every = ops.concatenate([ops.reshape(index, (-1,)) for index in indices.values()])
-        usage = quantization.code_usage(every, self.backbone.num_embeddings)
-        return {
-            "perplexity": quantization.perplexity(usage),
-            "code_usage": ops.mean(ops.cast(usage > 0, "float32")),
-            "code_agreement": quantization.code_agreement(indices),
-        }
 
     # Saving.
 
@@ -451,45 +435,3 @@ class FCID(Pretrainer):
             for name, layer in config.get("decoders", {}).items()
         }
         return super().from_config(config)
-
-
-def full_precision(model: keras.Model, value: Tensor) -> Tensor:
-    """`value` in the dtype of the model's variables, if it is a float.
-
-    Losses are sums of many small numbers: they are never worked out in half precision.
-
-    Args:
-        model: the model whose dtype policy counts.
-        value: tensor.
-
-    Returns:
-        Tensor.
-
-    Example:
-
-    >>> x = ops.ones((1,), dtype="bfloat16")
-    >>> keras.backend.standardize_dtype(full_precision(FCID(("audio",)), x).dtype)
-    'float32'
-    """
-    if "float" in keras.backend.standardize_dtype(value.dtype):
-        return ops.cast(value, model.variable_dtype)
-    return value
-
-
-def mean_squared_error(target: Tensor, prediction: Tensor) -> Tensor:
-    """Mean over all elements of the squared difference, in full precision.
-
-    Args:
-        target: float tensor.
-        prediction: float tensor of the same shape.
-
-    Returns:
-        Scalar.
-
-    Example:
-
-    >>> float(mean_squared_error(ops.zeros((2, 3)), ops.ones((2, 3))))
-    1.0
-    """
-    wide = keras.backend.result_type(target.dtype, prediction.dtype, "float32")
-    return ops.mean(ops.square(ops.cast(target, wide) - ops.cast(prediction, wide)))
