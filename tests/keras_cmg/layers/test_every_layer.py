@@ -1,0 +1,80 @@
+"""The shared checks, for every public layer."""
+
+import numpy as np
+import pytest
+
+from keras_cmg import layers
+from tests.helpers.layer_checks import check_layer
+
+SEQUENCE = np.random.default_rng(0).standard_normal((2, 4, 6)).astype("float32")
+MAP = np.random.default_rng(1).standard_normal((2, 4, 5, 5, 6)).astype("float32")
+SPECIFIC_MAP = MAP[:, :, :3, :3]
+CLIP = SEQUENCE[:, 0]
+PAIR = {"audio": SEQUENCE, "video": 2 * SEQUENCE}
+TEMPORAL = {"units": 8, "num_heads": 2, "feedforward_units": 4, "dropout": 0.0}
+
+CASES = {
+    "CLUBEstimator": (layers.CLUBEstimator, {"hidden_units": 4}, (SEQUENCE, SEQUENCE[..., :3])),
+    "CPCPredictor": (layers.CPCPredictor, {"units": 3}, (PAIR,)),
+    "CPCPredictor split": (
+        layers.CPCPredictor,
+        {"units": 3, "num_layers": 2, "num_prediction_steps": 2, "split_biases": True},
+        (PAIR,),
+    ),
+    "CoarseProjector": (layers.CoarseProjector, {"units": 3}, (SEQUENCE,)),
+    "Codebook": (layers.Codebook, {"num_embeddings": 5, "embedding_dim": 6}, (SEQUENCE,)),
+    "Codebook pair": (layers.Codebook, {"num_embeddings": 5, "embedding_dim": 6}, (PAIR,)),
+    "MapAttention": (layers.MapAttention, {"reduction": 2, **TEMPORAL}, (MAP,)),
+    "MapDecoder": (
+        layers.MapDecoder,
+        {"units": 6, "hidden_channels": 3, "activated_skip": True},
+        (SEQUENCE, SPECIFIC_MAP),
+    ),
+    "MapPooling attention": (layers.MapPooling, {"reduction": 2}, (MAP,)),
+    "MapPooling sum": (layers.MapPooling, {"pooling": "sum"}, (MAP,)),
+    "MapPooling flatten": (layers.MapPooling, {"pooling": "flatten"}, (MAP,)),
+    "MapSpecificEncoder": (
+        layers.MapSpecificEncoder,
+        {"hidden_channels": 3, "channels": 4},
+        (MAP,),
+    ),
+    "ResidualUnit": (layers.ResidualUnit, {"channels": 6}, (MAP[:, 0],)),
+    "SequenceDecoder": (layers.SequenceDecoder, {"units": 5}, (SEQUENCE, SEQUENCE[..., :3])),
+    "SequenceDecoder clip": (layers.SequenceDecoder, {"units": 5}, (CLIP, CLIP)),
+    "SequenceSpecificEncoder": (layers.SequenceSpecificEncoder, {"units": 3}, (SEQUENCE,)),
+    "TOCChannelMask mask": (
+        layers.TOCChannelMask,
+        {"num_channels": 2, "mode": "mask", "criterion": "variance"},
+        (SEQUENCE,),
+    ),
+    "TOCChannelMask select": (layers.TOCChannelMask, {"num_channels": 2}, (SEQUENCE,)),
+    "TemporalAttention": (layers.TemporalAttention, {**TEMPORAL, "num_layers": 2}, (SEQUENCE,)),
+    "TransformerBlock": (
+        layers.TransformerBlock,
+        {"num_heads": 2, "feedforward_units": 4, "seed": 3},
+        (SEQUENCE,),
+    ),
+}
+FULL_PRECISION = ("CLUBEstimator", "Codebook")
+
+
+def adapt(layer):
+    if isinstance(layer, layers.TOCChannelMask):
+        layer.adapt(np.random.default_rng(2).standard_normal((7, 6)))
+
+
+def test_no_layer_is_left_out():
+    assert {name.split()[0] for name in CASES} == set(layers.__all__)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_layer(case, tmp_path):
+    layer_class, arguments, arrays = CASES[case]
+    check_layer(
+        lambda **kwargs: layer_class(**arguments, **kwargs),
+        arrays,
+        tmp_path,
+        full_precision=case.split()[0] in FULL_PRECISION,
+        prepare=adapt,
+        **({"time": 1} if layer_class is layers.CPCPredictor else {}),
+    )

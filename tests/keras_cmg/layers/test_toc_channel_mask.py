@@ -1,0 +1,89 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_cmg.layers import TOCChannelMask
+from keras_cmg.ops import channel_scores, select_channels
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype("float32")
+
+
+def array(value):
+    return np.array(ops.convert_to_numpy(value))
+
+
+def adapted(**kwargs):
+    layer = TOCChannelMask(**kwargs)
+    layer.adapt(draw(9, 6))
+    return layer
+
+
+def test_selects_what_the_scores_say_best_first():
+    layer, x = adapted(num_channels=3), draw(4, 5, 6, seed=1)
+    expected = select_channels(channel_scores(draw(9, 6)).importance, 3)
+    assert layer.indices.tolist() == expected.tolist()
+    np.testing.assert_array_equal(array(layer(x)), x[..., expected])
+
+
+def test_mask_keeps_chosen_channels_and_clears_the_others():
+    layer, x = adapted(num_channels=3, mode="mask"), draw(4, 6, seed=1)
+    kept = np.isin(np.arange(6), layer.indices)
+    np.testing.assert_array_equal(array(layer(x)), x * kept)
+
+
+@pytest.mark.parametrize("mode", ["select", "mask"])
+def test_dropped_channels_have_no_influence(mode):
+    layer, x = adapted(num_channels=3, mode=mode), draw(4, 6, seed=1)
+    changed = x.copy()
+    changed[:, np.setdiff1d(np.arange(6), layer.indices)] += 7
+    np.testing.assert_array_equal(array(layer(x)), array(layer(changed)))
+
+
+def test_usage_changes_the_choice():
+    layer = TOCChannelMask(num_channels=1)
+    codes = np.array([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0.0]])
+    layer.adapt(codes, usage=[1, 1, 9, 9])
+    assert layer.indices.tolist() == [1]
+    layer.adapt(codes, usage=[9, 9, 1, 1])
+    assert layer.indices.tolist() == [0]
+
+
+def test_all_channels_may_stay():
+    layer, x = adapted(num_channels=6, mode="mask"), draw(4, 6, seed=1)
+    np.testing.assert_array_equal(array(layer(x)), x)
+
+
+def test_nothing_is_trained():
+    model = keras.Sequential([keras.Input((6,)), adapted(num_channels=2), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    before = model.layers[0].indices
+    model.fit(draw(8, 6), np.ones((8, 1)), verbose=0)
+    assert len(model.trainable_variables) == 2
+    np.testing.assert_array_equal(model.layers[0].indices, before)
+
+
+def test_saved_choice_is_loaded(tmp_path):
+    model = keras.Sequential([keras.Input((6,)), adapted(num_channels=2)])
+    model.save(tmp_path / "toc.keras")
+    loaded = keras.saving.load_model(tmp_path / "toc.keras")
+    np.testing.assert_array_equal(loaded.layers[0].indices, model.layers[0].indices)
+
+
+@pytest.mark.parametrize(
+    "act, message",
+    [
+        (lambda: TOCChannelMask(2, mode="drop"), "`mode` must be one of .*'drop'"),
+        (lambda: TOCChannelMask(0), "`num_channels` must be at least 1. Received: 0"),
+        (lambda: TOCChannelMask(2)(draw(1, 6)), r"Call `adapt\(codebook\)` first"),
+        (lambda: TOCChannelMask(2).indices, r"Call `adapt\(codebook\)` first"),
+        (lambda: TOCChannelMask(7).adapt(draw(9, 6)), "between 1 and the codebook's dimension 6"),
+        (lambda: adapted(num_channels=2).adapt(draw(9, 5)), "must have 6 channels. Received: 5"),
+        (lambda: adapted(num_channels=2)(draw(1, 5)), r"adapted to 6 channels.*\(1, 5\)"),
+    ],
+)
+def test_mistakes_are_named(act, message):
+    with pytest.raises(ValueError, match=message):
+        act()
