@@ -86,7 +86,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     }
     settings = dataclasses.replace(settings, **given)
     for name in ("epochs", "batch_size", "learning_rate", "probe_epochs"):
-        if getattr(settings, name) <= 0:
+        if not getattr(settings, name) > 0:
             option = name.replace("_", "-")
             raise ValueError(f"--{option} must be positive; received: {getattr(settings, name)}")
     return settings

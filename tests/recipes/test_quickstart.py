@@ -1,0 +1,92 @@
+"""The quickstart on its smoke settings: what it leaves, that it repeats, how it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import data_tools
+from recipes import probing, runner
+
+PAIRS = {f"{a}->{b}" for a in ("audio", "video", "text") for b in ("audio", "video", "text")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("quickstart") / "run"
+    assert runner.main(["quickstart", "--smoke", "--epochs", "1", "--out", str(out)]) == 0
+    return out
+
+
+def read_result(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+def test_result_says_all(finished: Path) -> None:
+    result = read_result(finished)
+    assert result["protocol"] == "heldout" and result["smoke"] and result["seed"] == 0
+    assert result["chance"] == pytest.approx(0.1)
+    for scores in (result["scores"], result["continuous"], *result["toc"].values()):
+        assert set(scores) == PAIRS
+        assert all(0 <= score <= 1 for score in scores.values())
+    assert set(result["toc"]) == {"128", "64"}
+    assert set(result["codes_used"]) >= {"audio", "video", "text", "shared"}
+    assert result["command"].endswith(f"quickstart --smoke --epochs 1 --out {finished}")
+    assert {"python", "keras", "engine", "engine_version", "numpy"} <= set(result["versions"])
+    manifest = data_tools.FeatureFolder(finished / "features").manifest
+    assert result["features"]["files"] == manifest["files"]
+
+
+def test_history_has_every_epoch(finished: Path) -> None:
+    history = json.loads((finished / "history.json").read_text(encoding="utf-8"))
+    assert {"loss", "val_loss"} <= set(history)
+    assert {len(values) for values in history.values()} == {1}
+
+
+def test_report_has_its_pictures_and_needs_nothing_else(finished: Path) -> None:
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'<img src="data:image/png;base64,[\w+/=]{500,}"', page)) >= 3
+    addresses = re.findall(r'(?:src|href)="([^"]{0,5})', page)
+    assert set(addresses) == {"data:"}
+    score = read_result(finished)["scores"]["audio->text"]
+    assert f"{100 * score:.1f}</td>" in page
+    assert "smoke run" in page
+
+
+def test_saved_model_gives_the_codes_of_the_result(finished: Path) -> None:
+    backbone = keras.saving.load_model(finished / "model.keras").backbone
+    codes = probing.encode_split(backbone, finished / "features", "test", {"text": "clip"})
+    used = len(np.unique(codes["text"]["indices"]))
+    assert used == read_result(finished)["codes_used"]["text"]
+    direct = data_tools.load(finished / "features", "test", ("text",), format="numpy")
+    encoded = backbone.encode("text", direct["text"], level="clip", mask=direct["text_mask"])
+    assert codes["text"]["indices"].tolist() == encoded["indices"].tolist()
+
+
+def test_same_seed_same_result_from_the_cache(finished: Path, tmp_path: Path) -> None:
+    out, features = tmp_path / "again", finished / "features"
+    words = ["--smoke", "--epochs", "1", "--out", str(out), "--features", str(features)]
+    assert runner.main(["quickstart", *words]) == 0
+    first, second = read_result(finished), read_result(out)
+    for key in ("scores", "toc", "continuous", "codes_used", "probe_validation"):
+        assert first[key] == second[key]
+    assert not (out / "features").exists()
+
+
+def test_a_loss_that_explodes_is_told_and_leaves_nothing(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, features = tmp_path / "run", tmp_path / "features"
+    shutil.copytree(finished / "features", features)
+    words = ["--smoke", "--out", str(out), "--features", str(features), "--learning-rate", "1e30"]
+    assert runner.main(["quickstart", *words]) == 2
+    error = capsys.readouterr().err
+    assert "must be finite" in error and error.count("\n") == 1
+    assert not out.exists()
+    assert data_tools.verify(features)
