@@ -6,6 +6,7 @@ others. See `FCID`, `FCIDBackbone`, `TOCChannelMask`, and the equations in `kera
 
 from keras_cmg import ops
 from keras_cmg.layers import (
+    BidirectionalContext,
     CLUBEstimator,
     CoarseProjector,
     Codebook,
@@ -20,8 +21,10 @@ from keras_cmg.layers import (
     TOCChannelMask,
 )
 from keras_cmg.models import (
+    DCID,
     FCID,
     CrossModalBackbone,
+    DCIDBackbone,
     FCIDBackbone,
     LinearProbe,
     ModalityEncoder,
@@ -30,12 +33,15 @@ from keras_cmg.models import (
 from keras_cmg.version import __version__
 
 __all__ = [
+    "DCID",
     "FCID",
+    "BidirectionalContext",
     "CLUBEstimator",
     "CPCPredictor",
     "CoarseProjector",
     "Codebook",
     "CrossModalBackbone",
+    "DCIDBackbone",
     "FCIDBackbone",
     "LinearProbe",
     "MapAttention",

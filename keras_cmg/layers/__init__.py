@@ -1,5 +1,6 @@
 """State: the building blocks, each a Keras layer."""
 
+from keras_cmg.layers.bidirectional_context import BidirectionalContext
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.codebook import Codebook
@@ -12,6 +13,7 @@ from keras_cmg.layers.temporal_attention import TemporalAttention, TransformerBl
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
 
 __all__ = [
+    "BidirectionalContext",
     "CLUBEstimator",
     "CPCPredictor",
     "CoarseProjector",

@@ -5,14 +5,17 @@ pretrainer adds decoders, estimators, losses and their weights, and is what `fit
 system subclasses both and gets every recipe.
 """
 
+from keras_cmg.models.baselines import DCID, DCIDBackbone
 from keras_cmg.models.cross_modal_backbone import CrossModalBackbone, ModalityEncoder
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.heads import LinearProbe
 from keras_cmg.models.pretrainer import Pretrainer
 
 __all__ = [
+    "DCID",
     "FCID",
     "CrossModalBackbone",
+    "DCIDBackbone",
     "FCIDBackbone",
     "LinearProbe",
     "ModalityEncoder",
