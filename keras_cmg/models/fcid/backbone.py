@@ -263,7 +263,10 @@ class FCIDBackbone(CrossModalBackbone):
         return SequenceSpecificEncoder(**self.settings["specific"], **arguments)
 
     def call(self, inputs, training=False):
-        self.check_batch({m: x.shape for m, x in inputs.items() if m in self.modalities})
+        is_batch = isinstance(inputs, Mapping)
+        self.check_batch(
+            {m: inputs[m].shape for m in self.modalities if m in inputs} if is_batch else inputs
+        )
         features: dict[str, dict[str, Tensor]] = {
             "fine_general": {},
             "fine_specific": {},

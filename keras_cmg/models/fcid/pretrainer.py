@@ -23,6 +23,16 @@ from keras_cmg.types import Tensor
 
 INFONCE_PAIRS = ("coarse", "all")
 
+TERMS = (
+    "fine_reconstruction",
+    "coarse_reconstruction",
+    "commitment",
+    "cpc",
+    "infonce",
+    "code_matching",
+)
+"""Terms that may be given a weight whichever modalities there are; CLUB's follow the modalities."""
+
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class FCID(Pretrainer):
@@ -129,11 +139,11 @@ class FCID(Pretrainer):
         self.detach_coarse_targets = detach_coarse_targets
         self.given_decoders = dict(decoders or {})
         self._estimator_steps = estimator_steps
-        unknown = set(self.given_weights) - set(self._all_terms())
+        known = tuple(dict.fromkeys((*TERMS, *self._all_terms())))
+        unknown = set(self.given_weights) - set(known)
         if unknown:
             raise ValueError(
-                f"`loss_weights` must name terms of {self._all_terms()}. "
-                f"Received: {sorted(unknown)}"
+                f"`loss_weights` must name terms of {known}. Received: {sorted(unknown)}"
             )
         self.weights_of = {
             term: float(self.given_weights.get(term, 0.0 if term == "code_matching" else 1.0))
