@@ -124,9 +124,9 @@ def matching_clips(
 ) -> list[tuple[int, dict[str, int]]]:
     """Clips of different modalities that fall on the same code.
 
-    Codes come in the order of how much even the modality that uses them least does so; each
-    shows another class than those before it, while there are such. Of a code, every modality
-    contributes its first clip that is not shown yet.
+    Codes come in the order of how many modalities use them, then of how much even the one that
+    uses them least does so; each shows another class than those before it, while there are such.
+    Of a code, every modality contributes its first clip that does not stand for another one.
 
     Args:
         indices: modality to (clips,) int codes.
@@ -135,7 +135,8 @@ def matching_clips(
         limit: codes at most.
 
     Returns:
-        Code and modality to clip, for each code; the clips of a code are different ones.
+        Code and modality to clip, of at least two modalities, for each code; the clips of a code
+        are different ones.
 
     Example:
 
@@ -143,23 +144,24 @@ def matching_clips(
     >>> matching_clips(codes, np.array([0, 1, 1]), 3, limit=2)
     [(0, {'audio': 1, 'text': 2})]
     """
-    least = activations(indices, num_embeddings).min(axis=1)
-    order = [int(code) for code in np.argsort(-least, kind="stable") if least[code]]
-    found: list[tuple[int, dict[str, int]]] = []
-    shown, seen = set(), set()
-    for fresh_class in (True, False):
-        for code in order:
-            members = np.concatenate([np.flatnonzero(index == code) for index in indices.values()])
-            common = int(np.bincount(classes[members]).argmax())
-            if len(found) == limit or code in shown or (fresh_class and common in seen):
-                continue
-            clips: dict[str, int] = {}
-            for name, index in indices.items():
-                free = [int(i) for i in np.flatnonzero(index == code) if i not in clips.values()]
-                if free:
-                    clips[name] = free[0]
-            if len(clips) == len(indices):
-                found.append((code, clips))
-                shown.add(code)
-                seen.add(common)
-    return found
+    counts = activations(indices, num_embeddings)
+    candidates = []
+    for code in np.flatnonzero((counts > 0).sum(axis=1) > 1).tolist():
+        clips: dict[str, int] = {}
+        for name, index in indices.items():
+            members = np.flatnonzero(index == code).tolist()
+            first = next((clip for clip in members if clip not in clips.values()), None)
+            if first is not None:
+                clips[name] = first
+        if len(clips) > 1:
+            every = np.concatenate([classes[index == code] for index in indices.values()])
+            least = min(count for count in counts[code].tolist() if count)
+            candidates.append((-len(clips), -least, code, int(np.bincount(every).argmax()), clips))
+    candidates.sort(key=lambda candidate: candidate[:3])
+    fresh: list[tuple[int, dict[str, int]]] = []
+    repeated: list[tuple[int, dict[str, int]]] = []
+    seen = set()
+    for _, _, code, common, clips in candidates:
+        (repeated if common in seen else fresh).append((code, clips))
+        seen.add(common)
+    return (fresh + repeated)[:limit]

@@ -14,13 +14,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-LINES = ("#2563a8", "#e07b39", "#3f9c6c", "#9b4f96", "#c2a83e", "#4aa3b5", "#a0522d", "#6b7280")
+LINES = ("#2563a8", "#e07b39")
 CODE_COLOURS = {"green": "#3f9c6c", "blue": "#3b7dc4", "red": "#cf4a3f"}
-CODE_MEANING = {
-    "green": "all modalities",
-    "blue": "in between",
-    "red": "one modality",
-}
+CODE_MEANING = {"green": "all modalities", "blue": "in between", "red": "one modality"}
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -70,68 +66,59 @@ def _style(axes) -> None:
     axes.set_axisbelow(True)
 
 
-def loss_curves(history: Mapping[str, Sequence[float]], terms: Sequence[str]) -> str:
-    """One small plot for each term of the loss, by epoch, on training and validation clips.
+def curve(title: str, series: Mapping[str, Sequence[float]], legend: bool = False) -> str:
+    """A small plot of what was logged in each epoch.
 
     Args:
-        history: log key to a value per epoch.
-        terms: log keys to draw, those that are there.
+        title: plain text.
+        series: name to a value per epoch.
+        legend: whether to name the lines.
 
     Returns:
         Address of a picture.
 
     Example:
 
-    >>> loss_curves({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, ["loss"])[:14]
+    >>> curve("loss", {"train": [2.0, 1.0], "validation": [2.0, 1.5]}, legend=True)[:14]
     'data:image/png'
     """
-    terms = [term for term in terms if term in history]
-    columns = min(3, len(terms))
-    rows = -(-len(terms) // columns)
-    figure = Figure(figsize=(9, 1.9 * rows + 0.3), layout="constrained")
-    for position, term in enumerate(terms, start=1):
-        axes = figure.add_subplot(rows, columns, position)
-        _style(axes)
-        epochs = np.arange(1, len(history[term]) + 1)
-        marker = "o" if len(epochs) < 4 else None
-        axes.plot(epochs, history[term], color=LINES[0], marker=marker, label="train")
-        if f"val_{term}" in history:
-            axes.plot(
-                epochs, history[f"val_{term}"], color=LINES[1], marker=marker, label="validation"
-            )
-        axes.set_title(term.replace("_", " "), fontsize=9, color=INK, loc="left")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-        if position == 1:
-            axes.legend(frameon=False, fontsize=8, labelcolor=INK)
-    figure.supxlabel("epoch", fontsize=8, color=FAINT)
+    figure = Figure(figsize=(3.1, 2.0), layout="constrained")
+    axes = figure.add_subplot()
+    _style(axes)
+    for (name, values), colour in zip(series.items(), LINES, strict=False):
+        # A line of few points would hardly show.
+        marker = "o" if len(values) < 4 else None
+        axes.plot(range(1, len(values) + 1), values, color=colour, marker=marker, label=name)
+    axes.set_title(title, fontsize=9, color=INK, loc="left")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    if legend:
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     return png(figure)
 
 
-def similarity_maps(similarities: Mapping[str, np.ndarray]) -> str:
-    """Matrices of cosine similarity between codes, side by side on one scale.
+def similarity_map(title: str, similarity: np.ndarray, lowest: float) -> str:
+    """A matrix of cosine similarity between codes.
 
     Args:
-        similarities: title to (codes, codes) float in [-1, 1].
+        title: plain text.
+        similarity: (codes, codes) float in [-1, 1].
+        lowest: where the scale of colours begins; it ends at 1.
 
     Returns:
         Address of a picture.
 
     Example:
 
-    >>> similarity_maps({"before": np.eye(3), "after": np.eye(3)})[:14]
+    >>> similarity_map("all dimensions", np.eye(3), lowest=0.0)[:14]
     'data:image/png'
     """
-    figure = Figure(figsize=(3.1 * len(similarities) + 0.6, 3.3), layout="constrained")
-    lowest = min(0.0, *(float(similarity.min()) for similarity in similarities.values()))
-    every = []
-    for position, (title, similarity) in enumerate(similarities.items(), start=1):
-        axes = figure.add_subplot(1, len(similarities), position)
-        image = axes.imshow(similarity, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
-        axes.set_title(title, fontsize=9, color=INK)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        every.append(axes)
-    bar = figure.colorbar(image, ax=every, shrink=0.85, pad=0.02)
+    figure = Figure(figsize=(3.6, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(similarity, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
+    axes.set_title(title, fontsize=9, color=INK)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=FAINT, labelsize=8)
     return png(figure)

@@ -152,6 +152,7 @@ def run(options: argparse.Namespace, out: Path) -> str:
         "codes_used": code_use.summary(indices, len(codebook)),
         "num_embeddings": len(codebook),
         "codebook_similarity": similarities(codebook, kept),
+        "loss_terms": model.loss_names,
         "epochs": settings.epochs,
         "train_seconds": round(train_seconds, 2),
         "total_seconds": round(time.perf_counter() - start, 2),

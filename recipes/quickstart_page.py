@@ -63,7 +63,7 @@ def page(
             "quantisation.</p>",
         ),
         report.section("Different senses, same code", *example_parts(examples)),
-        report.section("Training without labels", *loss_parts(history)),
+        report.section("Training without labels", *loss_parts(history, result["loss_terms"])),
         report.section("Alike codes, before and after TOC", *similarity_parts(codebook, kept)),
         report.section("Who uses which code", *use_parts(result, indices)),
         report.section("What was measured, and how", *method_parts(result)),
@@ -104,44 +104,73 @@ def picture(address: str, description: str) -> str:
     return f'<img src="{address}" alt="{html.escape(description)}">'
 
 
+def gallery(pictures: Mapping[str, str]) -> str:
+    """Pictures, by description, in as many columns as fit.
+
+    Example:
+
+    >>> gallery({"empty": "data:,"})
+    '<div class="gallery"><img src="data:," alt="empty"></div>'
+    """
+    images = (picture(address, description) for description, address in pictures.items())
+    return f'<div class="gallery">{"".join(images)}</div>'
+
+
 def example_parts(examples: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the section of examples holds."""
     if not examples:
-        return ["<p>No code is used by test clips of every modality.</p>"]
+        return ["<p>No code is used by test clips of more than one modality.</p>"]
     return [
-        "<p>Each row shows test clips that fall on one code: a sound, a film and a caption, of "
-        "three different clips. Labels took no part in training the codes.</p>",
+        "<p>Each row shows test clips that fall on one code, in different modalities and from "
+        "different clips. Labels took no part in training the codes.</p>",
         report.example_cards(examples),
-        '<p class="soft">Not hand-picked: the codes that every modality uses most, of different '
+        '<p class="soft">Not hand-picked: the codes that most modalities use most, of different '
         "classes first, each with the first clip of every modality in test order.</p>",
     ]
 
 
-def loss_parts(history: Mapping[str, Sequence[float]]) -> list[str]:
+def loss_parts(history: Mapping[str, Sequence[float]], terms: Sequence[str]) -> list[str]:
     """What the section of training holds."""
-    terms = ["loss", *sorted(key[4:] for key in history if key[:4] == "val_" if key != "val_loss")]
+    main = ["loss", *terms, "perplexity", "code_usage", "code_agreement"]
+    others = sorted(key for key in history if key[:4] != "val_" and key not in main)
+
+    def curves(keys: Sequence[str]) -> str:
+        pictures = {}
+        for key in keys:
+            series = {"train": history[key]}
+            if f"val_{key}" in history:
+                series["validation"] = history[f"val_{key}"]
+            title = key.replace("_", " ")
+            pictures[f"{title} by epoch"] = figures.curve(title, series, legend=key == "loss")
+        return gallery(pictures)
+
     return [
-        picture(figures.loss_curves(history, terms), "every logged term by epoch"),
-        '<p class="soft">The loss and its terms on training and validation clips. '
-        "“perplexity”: codes a batch uses, evenly counted; “code agreement”: how often "
-        "modalities of a clip get the same code; “cpc accuracy”: how often a segment’s "
-        "future is found among those of the batch.</p>",
+        curves(main),
+        f"<details><summary>other figures of training</summary>{curves(others)}</details>",
+        '<p class="soft">The loss, its terms and the state of the codebook, by epoch, on training '
+        "and validation clips. “Perplexity”: how many codes a batch uses, counted as if "
+        "evenly; “code usage”: the share of all codes in it; “code agreement”: how often "
+        "two modalities of a clip get the same code.</p>",
     ]
 
 
 def similarity_parts(codebook: np.ndarray, kept: Mapping[str, np.ndarray]) -> list[str]:
     """What the section of the codebook holds."""
-    maps = {}
-    for name, channels in {"all": np.arange(codebook.shape[1]), **kept}.items():
-        similarity = code_use.cosine_similarity(codebook[:, channels])
-        title = f"all {len(channels)} dimensions" if name == "all" else f"TOC keeps {name}"
-        mean = code_use.mean_off_diagonal(similarity)
-        maps[f"{title}\nmean of different codes {mean:.3f}"] = similarity
+    everything = {f"all {codebook.shape[1]} dimensions": codebook}
+    chosen = {f"TOC keeps {name}": codebook[:, channels] for name, channels in kept.items()}
+    maps = {
+        title: code_use.cosine_similarity(codes) for title, codes in (everything | chosen).items()
+    }
+    lowest = min(0.0, *(float(similarity.min()) for similarity in maps.values()))
+    pictures = {}
+    for title, similarity in maps.items():
+        text = f"{title}, mean {code_use.mean_off_diagonal(similarity):.3f}"
+        pictures[f"Similarity of codes: {text}"] = figures.similarity_map(text, similarity, lowest)
     return [
-        picture(figures.similarity_maps(maps), "cosine similarity of all pairs of codes"),
-        '<p class="soft">Cosine similarity of all pairs of codes. TOC (training-free optimisation '
-        "of the codebook) keeps the dimensions in which codes differ: the less alike two "
-        "codes are, the easier a probe tells them apart.</p>",
+        gallery(pictures),
+        '<p class="soft">Cosine similarity of each two codes, and its mean over different codes. '
+        "TOC (training-free optimisation of the codebook) keeps the dimensions in which codes "
+        "differ: the less alike two codes are, the easier a probe tells them apart.</p>",
     ]
 
 

@@ -57,6 +57,24 @@ def test_matching_clips_share_the_code_and_differ() -> None:
         assert len(set(clips.values())) == 3
 
 
-def test_no_code_of_all_modalities_gives_no_match() -> None:
+def test_codes_of_two_modalities_follow_those_of_three() -> None:
+    indices = {
+        "audio": np.array([5, 5, 5, 1, 9]),
+        "video": np.array([1, 5, 5, 5, 5]),
+        "text": np.array([0, 1, 3, 3, 3]),
+    }
+    found = code_use.matching_clips(indices, np.arange(5), 10, limit=5)
+    assert found == [
+        (1, {"audio": 3, "video": 0, "text": 1}),
+        (5, {"audio": 0, "video": 1}),
+    ]
+
+
+def test_a_code_of_one_clip_alone_gives_no_match() -> None:
+    indices = {"audio": np.array([0, 1]), "text": np.array([0, 2])}
+    assert code_use.matching_clips(indices, np.zeros(2, int), 3, limit=5) == []
+
+
+def test_no_code_of_two_modalities_gives_no_match() -> None:
     indices = {"audio": np.zeros(3, int), "text": np.ones(3, int)}
     assert code_use.matching_clips(indices, np.zeros(3, int), 2, limit=5) == []
