@@ -39,7 +39,7 @@ class Settings:
 
     num_clips: dict[str, int]
     preset: str = "small"
-    epochs: int = 20
+    epochs: int = 10
     batch_size: int = 80
     learning_rate: float = 4e-4
     probe_epochs: int = 25
@@ -197,7 +197,10 @@ def pretrain(
     train = data_tools.load(features, "train", MODALITIES, settings.batch_size, seed=seed)
     # Whole batches only: contrastive losses of a smaller one are not comparable.
     val = data_tools.load(features, "val", MODALITIES, settings.batch_size, drop_remainder=True)
-    model.compile(keras.optimizers.Adam(settings.learning_rate), keras.optimizers.Adam(1e-3))
+    model.compile(
+        keras.optimizers.Adam(settings.learning_rate, global_clipnorm=1.0),
+        keras.optimizers.Adam(1e-3),
+    )
     start = time.perf_counter()
     history = model.fit(
         train,

@@ -30,8 +30,8 @@ class CrossModalBackbone(keras.Model):
     Example:
 
     >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio", "video"))
-    >>> isinstance(backbone, CrossModalBackbone), backbone.modalities
-    (True, ('audio', 'video'))
+    >>> backbone.modalities
+    ('audio', 'video')
     """
 
     quantizer: Any
@@ -114,12 +114,41 @@ class CrossModalBackbone(keras.Model):
         general = self.general_features(modality, ops.cast(x, self.compute_dtype), level, mask)
         if self.quantizer is None:
             return {"general": general, "quantized": general}
-        codes = self.quantizer(general, training=False)
+        codes = self.quantizer.look_up(general)
         return {
             "general": general,
             "quantized": codes["quantized"],
             "indices": codes["indices"],
         }
+
+    def adapt_codebook(self, batch: Mapping[str, Any], level: str = "clip") -> None:
+        """Starts the codebook at k-means centres of a batch's features, before training.
+
+        Args:
+            batch: dict of all modalities, the larger the better; masks are honoured.
+            level: `"clip"` or `"segment"`, what training will quantise.
+
+        Raises:
+            ValueError: without a codebook, or for a batch that `encode` refuses.
+
+        Example:
+
+        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",), num_embeddings=4)
+        >>> backbone.adapt_codebook({"audio": np.random.default_rng(0).normal(size=(8, 10, 128))})
+        >>> backbone.codebook.shape
+        (4, 256)
+        """
+        if self.quantizer is None:
+            raise ValueError(f"{type(self).__name__} has no codebook to adapt.")
+        if not self.built:
+            self.build({name: tuple(batch[name].shape) for name in self.modalities})
+        features = [
+            ops.convert_to_numpy(
+                self.encode(name, batch[name], level, batch.get(f"{name}_mask"))["general"]
+            ).reshape(-1, self.quantizer.embedding_dim)
+            for name in self.modalities
+        ]
+        self.quantizer.adapt(np.concatenate(features))
 
     def check_modality(self, modality: str) -> None:
         """Refuses a modality this backbone does not have.

@@ -54,6 +54,9 @@ class FCID(Pretrainer):
         infonce_pairs: `"coarse"`, each fine modality with each coarse one; `"all"`, every pair.
         code_matching_form: see `keras_cmg.ops.code_matching_loss`.
         club: arguments of `CLUBEstimator`.
+        coarse_club_weight: weight of the CLUB terms of the coarse level where `loss_weights` gives
+            none. Eq. 12 sums over all features, and with weight 1 that sum outweighs InfoNCE and
+            presses the general features into a constant; `1/embedding_dim` counts it per feature.
         cpc: arguments of `CPCPredictor`.
         cpc_self_weight: weight of self-predictions; cross-modal ones weigh 1.
         cpc_candidates: see `keras_cmg.ops.cpc_loss`.
@@ -103,6 +106,7 @@ class FCID(Pretrainer):
         infonce_pairs: str = "coarse",
         code_matching_form: str = "symmetric",
         club: Mapping[str, Any] | None = None,
+        coarse_club_weight: float = 1.0,
         cpc: Mapping[str, Any] | None = None,
         cpc_self_weight: float = 0.0,
         cpc_candidates: str = "targets",
@@ -131,6 +135,7 @@ class FCID(Pretrainer):
         self.infonce_pairs = infonce_pairs
         self.code_matching_form = code_matching_form
         self.settings = {"club": dict(club or {}), "cpc": dict(cpc or {})}
+        self.coarse_club_weight = coarse_club_weight
         self.cpc_self_weight = cpc_self_weight
         self.cpc_candidates = cpc_candidates
         self.cpc_first_frame = cpc_first_frame
@@ -145,8 +150,10 @@ class FCID(Pretrainer):
             raise ValueError(
                 f"`loss_weights` must name terms of {known}. Received: {sorted(unknown)}"
             )
+        defaults = {"code_matching": 0.0}
+        defaults.update({f"club_{group}": coarse_club_weight for group in backbone.groups})
         self.weights_of = {
-            term: float(self.given_weights.get(term, 0.0 if term == "code_matching" else 1.0))
+            term: float(self.given_weights.get(term, defaults.get(term, 1.0)))
             for term in self._all_terms()
         }
         self.cpc = CPCPredictor(dtype=self.dtype_policy, name="cpc", **self.settings["cpc"])
@@ -423,8 +430,8 @@ class FCID(Pretrainer):
     def get_config(self):
         names = (
             "commitment_cost cross_modal_commitment infonce_temperature infonce_symmetric "
-            "infonce_pairs code_matching_form cpc_self_weight cpc_candidates cpc_first_frame "
-            "decoder_channels activated_skip detach_coarse_targets"
+            "infonce_pairs code_matching_form coarse_club_weight cpc_self_weight cpc_candidates "
+            "cpc_first_frame decoder_channels activated_skip detach_coarse_targets"
         ).split()
         return {
             **super().get_config(),
