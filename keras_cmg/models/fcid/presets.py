@@ -93,7 +93,7 @@ SMALL["objective"].update(
     infonce_symmetric=True,
     cross_modal_commitment=True,
 )
-"""Trains on a CPU in minutes: narrow, places of a feature map kept, code matching on, and the coarse
+"""Trains on a CPU in minutes: narrow, places of a map kept, code matching on, and the coarse
 CLUB terms counted per feature; docs/results.md shows what each of these is worth."""
 
 PRESETS = {"paper": PAPER, "reference": REFERENCE, "small": SMALL}
