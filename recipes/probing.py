@@ -7,7 +7,7 @@ works weight by weight, so each comes out as if trained alone, and only one step
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -16,6 +16,7 @@ from keras import ops
 
 import data_tools
 import keras_cmg
+from data_tools.datasets.base import SPLITS
 
 Codes = Mapping[str, Mapping[str, np.ndarray]]
 """Modality to view to codes of all clips of a split; a view is one way to look at the codes."""
@@ -36,37 +37,39 @@ class ProbeScores(NamedTuple):
     """View and source to the chosen epoch, from 1."""
 
 
-def encode_split(
+def encode_splits(
     backbone: keras_cmg.CrossModalBackbone,
     features: str | os.PathLike[str],
-    split: str,
     levels: Mapping[str, str],
+    splits: Sequence[str] = SPLITS,
     batch_size: int = ENCODE_BATCH,
-) -> dict[str, dict[str, np.ndarray]]:
-    """Codes of all clips of a split, from the frozen backbone.
+) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """Codes of all clips, from the frozen backbone.
 
     Args:
         backbone: the encoder, built.
         features: feature folder.
-        split: "train", "val" or "test".
         levels: modality to "segment" or "clip".
+        splits: which to encode.
         batch_size: clips at once.
 
     Returns:
-        Modality to a dict of `general` and `quantized`, float (clips, frames, dim) or (clips,
-        dim), and `indices`, int (clips, frames) or (clips,).
+        Split to modality to a dict of `general` and `quantized`, float (clips, frames, dim) or
+        (clips, dim), and `indices`, int (clips, frames) or (clips,).
 
     Raises:
         ValueError: the folder or an argument is wrong.
     """
-    codes = {}
+    codes: dict[str, dict[str, dict[str, np.ndarray]]] = {split: {} for split in splits}
     for modality, level in levels.items():
+        # One for all splits, so that it is compiled once.
         encoder = keras_cmg.ModalityEncoder(backbone, modality, level=level)
-        # One modality at a time, so that the largest alone sets the memory in use.
-        batches = data_tools.load(
-            features, split, (modality,), batch_size, shuffle=False, drop_remainder=False
-        )
-        codes[modality] = encoder.predict(batches, verbose=0)
+        for split in splits:
+            # One modality at a time, so that the largest alone sets the memory in use.
+            batches = data_tools.load(
+                features, split, (modality,), batch_size, shuffle=False, drop_remainder=False
+            )
+            codes[split][modality] = encoder.predict(batches, verbose=0)
     return codes
 
 
@@ -76,7 +79,7 @@ def code_views(
     """What probes are trained on: the codes, the features before them, the channels TOC keeps.
 
     Args:
-        codes: modality to a dict with `quantized` and `general`, as from `encode_split`.
+        codes: modality to a dict with `quantized` and `general`, as from `encode_splits`.
         masks: name to TOC mask, adapted.
 
     Returns:

@@ -124,16 +124,12 @@ def run(options: argparse.Namespace, out: Path) -> str:
         mask.adapt(codebook)
     print("probing every modality on every modality", flush=True)
     classes = {split: probing.clip_classes(features, split) for split in settings.num_clips}
-    codes = {
-        split: probing.code_views(
-            probing.encode_split(backbone, features, split, PROBE_LEVELS), masks
-        )
-        for split in classes
-    }
+    encoded = probing.encode_splits(backbone, features, PROBE_LEVELS)
+    codes = {split: probing.code_views(parts, masks) for split, parts in encoded.items()}
     probes = probing.cross_modal_probes(
         codes, classes, len(folder.categories), settings.probe_epochs, seed=options.seed
     )
-    clip_codes = probing.encode_split(backbone, features, "test", CLIP_LEVELS)
+    clip_codes = probing.encode_splits(backbone, features, CLIP_LEVELS, ("test",))["test"]
     indices = {modality: code["indices"] for modality, code in clip_codes.items()}
     shown = examples.same_code(features, indices, classes["test"], len(codebook), options.root)
     kept = {name: mask.indices for name, mask in masks.items()}

@@ -61,7 +61,8 @@ def test_report_has_its_pictures_and_needs_nothing_else(finished: Path) -> None:
 
 def test_saved_model_gives_the_codes_of_the_result(finished: Path) -> None:
     backbone = keras.saving.load_model(finished / "model.keras").backbone
-    codes = probing.encode_split(backbone, finished / "features", "test", {"text": "clip"})
+    levels = {"text": "clip"}
+    codes = probing.encode_splits(backbone, finished / "features", levels, ("test",))["test"]
     used = len(np.unique(codes["text"]["indices"]))
     assert used == read_result(finished)["codes_used"]["text"]
     direct = data_tools.load(finished / "features", "test", ("text",), format="numpy")
