@@ -163,16 +163,7 @@ class Codebook(keras.layers.Layer):
                     f"Codebook inputs{f' of {name!r}' if name else ''} must have shape "
                     f"(batch, [frames,] {self.embedding_dim}). Received shape {tuple(x.shape)}."
                 )
-        codebook = ops.convert_to_tensor(self.codebook)
-        outputs = {}
-        for name, x in inputs.items():
-            indices = quantization.nearest_codes(ops.stop_gradient(x), codebook)
-            codes = ops.stop_gradient(ops.take(codebook, indices, axis=0))
-            outputs[name] = {
-                "quantized": quantization.straight_through(x, codes),
-                "codes": codes,
-                "indices": indices,
-            }
+        outputs = {name: self.look_up(x) for name, x in inputs.items()}
         indices = {name: out["indices"] for name, out in outputs.items()}
         learning = training and self.trainable
         if learning:
@@ -182,6 +173,32 @@ class Codebook(keras.layers.Layer):
         if learning:
             self.step.assign(self.step + 1)
         return outputs[""] if single else outputs
+
+    def look_up(self, x: Tensor) -> dict[str, Tensor]:
+        """The nearest code of each vector; unlike a call, never counts nor changes anything.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            Dict of `"quantized"`, `"codes"` and `"indices"`, as from a call.
+
+        Example:
+
+        >>> codebook = Codebook(num_embeddings=8, embedding_dim=4)
+        >>> codebook.build()
+        >>> tuple(codebook.look_up(np.ones((2, 4), "float32"))["indices"].shape)
+        (2,)
+        """
+        x = ops.cast(x, self.compute_dtype)
+        codebook = ops.convert_to_tensor(self.codebook)
+        indices = quantization.nearest_codes(ops.stop_gradient(x), codebook)
+        codes = ops.stop_gradient(ops.take(codebook, indices, axis=0))
+        return {
+            "quantized": quantization.straight_through(x, codes),
+            "codes": codes,
+            "indices": indices,
+        }
 
     def _update(self, inputs, indices, weights):
         mixed = quantization.mix_modalities(inputs)
