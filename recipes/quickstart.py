@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", help="folder of the raw files (default: download where needed)")
     parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
     parser.add_argument("--preset", help="of FCID: small, paper or reference")
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="NAME=VALUE",
+        help="argument of FCID, dots for nesting: --set backbone.map_general.pooling=sum",
+    )
     parser.add_argument("--epochs", type=int, help="of training without labels")
     parser.add_argument("--batch-size", type=int, help="clips per step")
     parser.add_argument("--learning-rate", type=float, help="of the main Adam")
@@ -76,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the data set, of `--smoke`, and of the options given, the last one counting."""
-    settings = DEFAULTS[options.data]
+    settings = dataclasses.replace(DEFAULTS[options.data], model=model_settings(options.set or []))
     if options.smoke:
         settings = dataclasses.replace(settings, **SMOKE)
     given: dict[str, Any] = {
@@ -89,6 +96,39 @@ def settings_of(options: argparse.Namespace) -> Settings:
         if not getattr(settings, name) > 0:
             option = name.replace("_", "-")
             raise ValueError(f"--{option} must be positive; received: {getattr(settings, name)}")
+    return settings
+
+
+def model_settings(assignments: list[str]) -> dict[str, Any]:
+    """Arguments of `FCID.from_preset` out of `--set` options.
+
+    Args:
+        assignments: such as `["cpc.num_layers=2", "backbone.map_general.pooling=sum"]`; values are
+            JSON, or words as they stand.
+
+    Returns:
+        Nested dict.
+
+    Raises:
+        ValueError: for an assignment without `=`.
+
+    Example:
+        >>> model_settings(["coarse_club_weight=1", "backbone.map_general.pooling=sum"])
+        {'coarse_club_weight': 1, 'backbone': {'map_general': {'pooling': 'sum'}}}
+    """
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, value = assignment.partition("=")
+        if not equals or not path:
+            raise ValueError(f"--set takes NAME=VALUE; received: {assignment!r}")
+        *parents, name = path.split(".")
+        place = settings
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        try:
+            place[name] = json.loads(value)
+        except json.JSONDecodeError:
+            place[name] = value
     return settings
 
 
@@ -110,13 +150,7 @@ def run(options: argparse.Namespace, out: Path) -> str:
     )
     backbone = model.backbone
     masks = toc_masks(settings.toc_channels, backbone.embedding_dim)
-    features = data_tools.prepare(
-        options.data,
-        options.features or Path(options.out) / "features",
-        root=options.root,
-        num_clips=settings.num_clips,
-        progress=True,
-    )
+    features = prepare(options, settings)
     folder = data_tools.FeatureFolder(features)
     history, train_seconds = pretrain(model, features, settings, options.seed)
     codebook = np.asarray(backbone.codebook)
@@ -147,7 +181,7 @@ def run(options: argparse.Namespace, out: Path) -> str:
         "probe_epochs_chosen": probes.epochs,
         "codes_used": code_use.summary(indices, len(codebook)),
         "num_embeddings": len(codebook),
-        "codebook_similarity": similarities(codebook, kept),
+        "codebook_similarity": code_use.mean_similarities(codebook, kept),
         "loss_terms": model.loss_names,
         "epochs": settings.epochs,
         "train_seconds": round(train_seconds, 2),
@@ -169,21 +203,23 @@ def run(options: argparse.Namespace, out: Path) -> str:
     return report.score_lines(result)
 
 
+def prepare(options: argparse.Namespace, settings: Settings) -> Path:
+    """The folder of features, prepared now or found as it was left."""
+    folder = options.features or Path(options.out) / "features"
+    try:
+        return data_tools.prepare(
+            options.data, folder, options.root, num_clips=settings.num_clips, progress=True
+        )
+    except ValueError as error:
+        raise ValueError(f"features in {folder}: {error}") from error
+
+
 def toc_masks(channels: tuple[int, ...], dim: int) -> dict[str, keras_cmg.TOCChannelMask]:
     """A TOC mask for each number of kept dimensions, not adapted yet."""
     for kept in channels:
         if not 1 <= kept <= dim:
             raise ValueError(f"--toc-channels must lie between 1 and {dim}; received: {kept}")
     return {str(kept): keras_cmg.TOCChannelMask(kept) for kept in channels}
-
-
-def similarities(codebook: np.ndarray, kept: dict[str, np.ndarray]) -> dict[str, float]:
-    """Mean cosine similarity of two codes, with all dimensions and with those that TOC keeps."""
-    channels = {"all": np.arange(codebook.shape[1]), **kept}
-    return {
-        name: code_use.mean_off_diagonal(code_use.cosine_similarity(codebook[:, chosen]))
-        for name, chosen in channels.items()
-    }
 
 
 def pretrain(
