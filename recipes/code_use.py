@@ -119,6 +119,29 @@ def mean_off_diagonal(similarity: np.ndarray) -> float:
     return float((similarity.sum() - np.trace(similarity)) / (count * (count - 1)))
 
 
+def mean_similarities(codebook: np.ndarray, kept: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Mean similarity of two codes, with all dimensions and with those that TOC keeps.
+
+    Args:
+        codebook: (codes, dim) float.
+        kept: name to the dimensions kept.
+
+    Returns:
+        "all" and each name to the mean.
+
+    Example:
+
+    >>> codes = np.array([[1.0, 0.0], [1.0, 1.0]])
+    >>> mean_similarities(codes, {"1": np.array([1])})
+    {'all': 0.707..., '1': 0.0}
+    """
+    channels = {"all": np.arange(codebook.shape[1]), **kept}
+    return {
+        name: mean_off_diagonal(cosine_similarity(codebook[:, chosen]))
+        for name, chosen in channels.items()
+    }
+
+
 def matching_clips(
     indices: Mapping[str, np.ndarray], classes: np.ndarray, num_embeddings: int, limit: int
 ) -> list[tuple[int, dict[str, int]]]:

@@ -82,8 +82,8 @@ def parser() -> argparse.ArgumentParser:
     """
     result = argparse.ArgumentParser(
         prog="python -m recipes",
-        description=__doc__,
-        epilog="\n".join(f"{name:12} {text}" for name, text in RECIPES.items()),
+        description="Runs an experiment; its result and its report go to a folder.",
+        epilog="\n".join(f"  {name:12} {text}" for name, text in RECIPES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("recipe", choices=sorted(RECIPES), help="what to run, see below")

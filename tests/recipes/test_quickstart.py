@@ -80,6 +80,17 @@ def test_same_seed_same_result_from_the_cache(finished: Path, tmp_path: Path) ->
     assert not (out / "features").exists()
 
 
+def test_features_of_something_else_are_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = finished / "features"
+    words = ["quickstart", "--out", str(tmp_path / "run"), "--features", str(features)]
+    assert runner.main(words) == 2
+    error = capsys.readouterr().err
+    assert f"features in {features}" in error and "must not hold another preparation" in error
+    assert data_tools.verify(features)
+
+
 def test_a_loss_that_explodes_is_told_and_leaves_nothing(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
