@@ -73,6 +73,30 @@ def encode_splits(
     return codes
 
 
+def toc_masks(channels: Sequence[int], dim: int) -> dict[str, keras_cmg.TOCChannelMask]:
+    """A TOC mask for each number of kept dimensions, not adapted yet.
+
+    Args:
+        channels: numbers of dimensions to keep.
+        dim: of the codes.
+
+    Returns:
+        The number, as text, to the mask.
+
+    Raises:
+        ValueError: a number is below 1 or above `dim`.
+
+    Example:
+
+    >>> [mask.num_channels for mask in toc_masks((4, 2), 8).values()]
+    [4, 2]
+    """
+    for kept in channels:
+        if not 1 <= kept <= dim:
+            raise ValueError(f"--toc-channels must lie between 1 and {dim}; received: {kept}")
+    return {str(kept): keras_cmg.TOCChannelMask(kept) for kept in channels}
+
+
 def code_views(
     codes: Codes, masks: Mapping[str, keras_cmg.TOCChannelMask]
 ) -> dict[str, dict[str, np.ndarray]]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,8 @@ import numpy as np
 
 import data_tools
 import keras_cmg
-from recipes import code_use, examples, probing, provenance, quickstart_page, report
+from keras_cmg.models.fcid import presets
+from recipes import assignments, code_use, examples, probing, provenance, quickstart_page, report
 from recipes.progress import EpochLine
 from recipes.runner import RESULT
 
@@ -83,7 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the data set, of `--smoke`, and of the options given, the last one counting."""
-    settings = dataclasses.replace(DEFAULTS[options.data], model=model_settings(options.set or []))
+    settings = DEFAULTS[options.data]
+    changed = presets.merged(settings.model, assignments.nested(options.set or []))
+    settings = dataclasses.replace(settings, model=changed)
     if options.smoke:
         settings = dataclasses.replace(settings, **SMOKE)
     given: dict[str, Any] = {
@@ -96,39 +98,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
         if not getattr(settings, name) > 0:
             option = name.replace("_", "-")
             raise ValueError(f"--{option} must be positive; received: {getattr(settings, name)}")
-    return settings
-
-
-def model_settings(assignments: list[str]) -> dict[str, Any]:
-    """Arguments of `FCID.from_preset` out of `--set` options.
-
-    Args:
-        assignments: such as `["cpc.num_layers=2", "backbone.map_general.pooling=sum"]`; values are
-            JSON, or words as they stand.
-
-    Returns:
-        Nested dict.
-
-    Raises:
-        ValueError: for an assignment without `=`.
-
-    Example:
-        >>> model_settings(["coarse_club_weight=1", "backbone.map_general.pooling=sum"])
-        {'coarse_club_weight': 1, 'backbone': {'map_general': {'pooling': 'sum'}}}
-    """
-    settings: dict[str, Any] = {}
-    for assignment in assignments:
-        path, equals, value = assignment.partition("=")
-        if not equals or not path:
-            raise ValueError(f"--set takes NAME=VALUE; received: {assignment!r}")
-        *parents, name = path.split(".")
-        place = settings
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        try:
-            place[name] = json.loads(value)
-        except json.JSONDecodeError:
-            place[name] = value
     return settings
 
 
@@ -149,7 +118,7 @@ def run(options: argparse.Namespace, out: Path) -> str:
         settings.preset, modalities=MODALITIES, seed=options.seed, **settings.model
     )
     backbone = model.backbone
-    masks = toc_masks(settings.toc_channels, backbone.embedding_dim)
+    masks = probing.toc_masks(settings.toc_channels, backbone.embedding_dim)
     features = prepare(options, settings)
     folder = data_tools.FeatureFolder(features)
     history, train_seconds = pretrain(model, features, settings, options.seed)
@@ -212,14 +181,6 @@ def prepare(options: argparse.Namespace, settings: Settings) -> Path:
         )
     except ValueError as error:
         raise ValueError(f"features in {folder}: {error}") from error
-
-
-def toc_masks(channels: tuple[int, ...], dim: int) -> dict[str, keras_cmg.TOCChannelMask]:
-    """A TOC mask for each number of kept dimensions, not adapted yet."""
-    for kept in channels:
-        if not 1 <= kept <= dim:
-            raise ValueError(f"--toc-channels must lie between 1 and {dim}; received: {kept}")
-    return {str(kept): keras_cmg.TOCChannelMask(kept) for kept in channels}
 
 
 def pretrain(
