@@ -43,7 +43,10 @@ MODULES = ("decoder", "cpc", "club_audio", "club_video", "club_text")
 
 
 def import_state(
-    state: Mapping[str, np.ndarray], map_size: tuple[int, int] = MAP_SIZE, dtype: Any = None
+    state: Mapping[str, np.ndarray],
+    map_size: tuple[int, int] = MAP_SIZE,
+    dtype: Any = None,
+    dropout: float = 0.1,
 ) -> tuple[Any, Summary]:
     """A model with the authors' weights, with the preset `"reference"` and sizes read from these.
 
@@ -51,6 +54,7 @@ def import_state(
         state: name to array, such as `read_state` or `export_state` gives.
         map_size: height and width of feature maps, which no tensor tells.
         dtype: a policy; default the global one.
+        dropout: rate of the transformer blocks.
 
     Returns:
         The pretrainer where all modules are there, else the backbone; and a `Summary`.
@@ -68,7 +72,8 @@ def import_state(
     >>> type(again).__name__, len(summary.missing)
     ('FCIDBackbone', 5)
     """
-    model = model_for({name: np.shape(value) for name, value in state.items()}, map_size, dtype)
+    shapes = {name: np.shape(value) for name, value in state.items()}
+    model = model_for(shapes, map_size, dtype, dropout)
     mapped = assign_state(model, state)
     rest = sorted(set(state) - set(mapped))
     summary = Summary(
