@@ -81,7 +81,9 @@ def upper_bound(
         return ops.mean(ops.sum(gap * precision, axis=-1)) / 2
     if permutation is None:
         raise ValueError(f"negatives={negatives!r} needs `permutation`. Received: None")
-    gap = ops.square(mean - ops.take(y, permutation, axis=0)) - ops.square(mean - y)
+    other = ops.take(y, permutation, axis=0)
+    # (mean - other)^2 - (mean - y)^2, without the digits that two large squares would cancel.
+    gap = (y - other) * (2 * mean - y - other)
     if negatives == "permutation":
         return ops.mean(ops.sum(gap * ops.exp(-log_variance), axis=-1)) / 2
     pooled = ops.mean(gap, axis=1) / ops.exp(ops.mean(log_variance, axis=1))
