@@ -11,6 +11,7 @@ from keras_cmg.layers.residual_unit import ResidualUnit
 from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
 from keras_cmg.layers.temporal_attention import TemporalAttention, TransformerBlock
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
+from keras_cmg.layers.transposed_convolution import TransposedConvolution
 
 __all__ = [
     "BidirectionalContext",
@@ -28,4 +29,5 @@ __all__ = [
     "TOCChannelMask",
     "TemporalAttention",
     "TransformerBlock",
+    "TransposedConvolution",
 ]

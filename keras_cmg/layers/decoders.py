@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_cmg.layers.residual_unit import ResidualUnit
+from keras_cmg.layers.transposed_convolution import TransposedConvolution
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -94,7 +95,7 @@ class MapDecoder(keras.layers.Layer):
         self.spread.build(general_shape)
 
         def transposed(filters, size, activation, name):
-            return keras.layers.Conv2DTranspose(
+            return TransposedConvolution(
                 filters, size, activation=activation, dtype=dtype, name=name
             )
 

@@ -39,6 +39,7 @@ CASES = {
         (MAP,),
     ),
     "ResidualUnit": (layers.ResidualUnit, {"channels": 6}, (MAP[:, 0],)),
+    "TransposedConvolution": (layers.TransposedConvolution, {"filters": 6}, (MAP[:, 0],)),
     "SequenceDecoder": (layers.SequenceDecoder, {"units": 5}, (SEQUENCE, SEQUENCE[..., :3])),
     "SequenceDecoder clip": (layers.SequenceDecoder, {"units": 5}, (CLIP, CLIP)),
     "SequenceSpecificEncoder": (layers.SequenceSpecificEncoder, {"units": 3}, (SEQUENCE,)),
