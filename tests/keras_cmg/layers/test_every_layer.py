@@ -38,6 +38,7 @@ CASES = {
         {"hidden_channels": 3, "channels": 4},
         (MAP,),
     ),
+    "BidirectionalContext": (layers.BidirectionalContext, {"units": 4}, (SEQUENCE,)),
     "ResidualUnit": (layers.ResidualUnit, {"channels": 6}, (MAP[:, 0],)),
     "TransposedConvolution": (layers.TransposedConvolution, {"filters": 6}, (MAP[:, 0],)),
     "SequenceDecoder": (layers.SequenceDecoder, {"units": 5}, (SEQUENCE, SEQUENCE[..., :3])),
