@@ -116,24 +116,25 @@ def _channel_sums(codebook: np.ndarray, weights: np.ndarray | None, normalize: b
     # Small codebooks are summed in double precision; streamed ones keep their own type within a
     # block, for speed, and are summed across blocks in double precision.
     exact = codebook.size <= 2**22
+    dtype = np.dtype("float64") if exact else np.promote_types(codebook.dtype, "float32")
+    places = np.empty((min(count, ROWS_AT_ONCE), dim), dtype)
+    ones = np.ones(dim, dtype)
     first, second, repeated = np.zeros(dim), np.zeros(dim), np.zeros(dim)
     for start in range(0, count, ROWS_AT_ONCE):
-        block = np.asarray(codebook[start : start + ROWS_AT_ONCE])
-        if exact or block.dtype.itemsize < 4:
-            block = block.astype("float64" if exact else "float32")
-        squares = block * block
-        norms = squares.sum(axis=1) if normalize else np.ones(len(block), block.dtype)
+        block = np.asarray(codebook[start : start + ROWS_AT_ONCE], dtype)
+        squares = np.multiply(block, block, out=places[: len(block)])
+        norms = squares @ ones if normalize else np.ones(len(block), dtype)
         if not np.isfinite(norms if normalize else squares.sum()).all():
             raise ValueError(
                 f"`codebook` must be finite. Rows {start} to {start + len(block) - 1} are not."
             )
-        inverse = 1 / np.maximum(norms, np.finfo(block.dtype).tiny)
+        inverse = 1 / np.maximum(norms, np.finfo(dtype).tiny)
         root = np.sqrt(inverse)
         if weights is None:
             first += root @ block
             second += inverse @ squares
         else:
-            p = weights[start : start + len(block)].astype(block.dtype)
+            p = weights[start : start + len(block)].astype(dtype)
             first += (root * p) @ block
             second += (inverse * p) @ squares
             repeated += (inverse * p * p) @ squares
