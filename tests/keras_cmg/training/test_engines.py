@@ -1,0 +1,95 @@
+"""The same steps, the same numbers, on every engine."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests.helpers import five_steps
+from tests.helpers.small_fcid import compiled_fcid, small_batch
+
+pytestmark = pytest.mark.every_engine
+
+ENGINE = keras.backend.backend()
+
+
+def array(value):
+    return np.array(ops.convert_to_numpy(value))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """One model for all tests here, since compiling it is what takes the time."""
+    model = five_steps.fixed_model()
+    return model, five_steps.run(model)
+
+
+def test_five_steps_repeat_the_numbers_of_float64(trained):
+    expected = json.loads(five_steps.EXPECTED.read_text())
+    _, found = trained
+    assert set(found) == set(expected)
+    for key, values in expected.items():
+        # The estimators' fit crosses zero.
+        smallest = 1e-4 if key.endswith("_nll") else 1e-5
+        assert found[key] == pytest.approx(values, rel=1e-4, abs=smallest), key
+
+
+@pytest.mark.skipif(ENGINE != "torch", reason="the file was written on PyTorch")
+def test_expected_numbers_are_up_to_date():
+    with_float64 = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        found = five_steps.run(five_steps.fixed_model("float64"))
+    finally:
+        keras.config.set_floatx(with_float64)
+    for key, values in json.loads(five_steps.EXPECTED.read_text()).items():
+        assert found[key] == pytest.approx(values, rel=1e-6, abs=1e-7), key
+
+
+def test_evaluation_moves_nothing_and_reports_every_term(trained):
+    model, _ = trained
+    before = [array(v) for v in model.weights]
+    logs = model.evaluate(small_batch(), verbose=0, return_dict=True)
+    assert set(logs) == {"loss", *model.log_keys}
+    assert logs["club_audio_nll"] != 0
+    for old, new in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, array(new))
+
+
+def test_a_loaded_model_goes_on_where_the_saved_one_does(trained, tmp_path):
+    model, _ = trained
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    batch = small_batch(seed=7)
+    losses = [
+        m.fit(batch, batch_size=4, epochs=2, shuffle=False, verbose=0).history["loss"]
+        for m in (model, loaded)
+    ]
+    # XLA may fuse the two programs differently.
+    assert losses[1] == pytest.approx(losses[0], rel=0 if ENGINE == "torch" else 1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", ["auto", True])
+def test_half_precision_with_and_without_xla(jit_compile):
+    if jit_compile is True and ENGINE == "torch":
+        pytest.skip("torch.compile takes minutes")
+    batch = small_batch(("audio",))
+    model = compiled_fcid(("audio",), dtype="mixed_bfloat16", jit_compile=jit_compile)
+    history = model.fit(batch, epochs=3, shuffle=False, verbose=0).history
+    assert np.isfinite(list(history.values())).all()
+    exact = compiled_fcid(("audio",), jit_compile=jit_compile)
+    expected = exact.fit(batch, epochs=3, shuffle=False, verbose=0).history
+    assert history["loss"][0] == pytest.approx(expected["loss"][0], rel=0.05)
+    assert {v.dtype for v in model.backbone.quantizer.weights} == {"float32", "int32"}
+
+
+@pytest.mark.skipif(ENGINE == "torch", reason="Keras takes one step per execution on PyTorch")
+def test_several_steps_per_execution():
+    batch = small_batch(("text",), clips=8)
+    histories = []
+    for steps in (1, 2):
+        model = compiled_fcid(("text",), steps_per_execution=steps)
+        histories.append(model.fit(batch, batch_size=2, shuffle=False, verbose=0).history)
+    assert histories[1]["loss"] == pytest.approx(histories[0]["loss"], rel=1e-5)
