@@ -1,0 +1,169 @@
+"""Times that can be compared: taken in turns within one run, since a machine's speed drifts."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+
+
+def seconds_in_turns(
+    actions: Mapping[str, Callable[[], Any]],
+    rounds: int = 5,
+    warm_up: int = 1,
+    clock: str = "wall",
+) -> dict[str, float]:
+    """Median seconds of each action, run one after the other, round after round.
+
+    Args:
+        actions: name to function; what it returns is waited for.
+        rounds: how often each is timed.
+        warm_up: rounds before that, untimed.
+        clock: `"wall"`; or `"processor"`, the time of all this process' threads, which ranks CPU
+            work on a machine that others use too.
+
+    Returns:
+        Name to seconds.
+
+    Raises:
+        ValueError: if `rounds` is below 1, or for an unknown clock.
+
+    Example:
+
+    >>> sorted(seconds_in_turns({"a": lambda: 1, "b": lambda: 2}, rounds=2))
+    ['a', 'b']
+    """
+    if rounds < 1:
+        raise ValueError(f"`rounds` must be at least 1. Received: {rounds}")
+    if clock not in CLOCKS:
+        raise ValueError(f"`clock` must be one of {sorted(CLOCKS)}. Received: {clock!r}")
+    now = CLOCKS[clock]
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for turn in range(-warm_up, rounds):
+        for name, action in actions.items():
+            start = now()
+            wait_for(action())
+            if turn >= 0:
+                times[name].append(now() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def wait_for(value: Any) -> None:
+    """Returns once the engine has worked out a tensor; other values are there already.
+
+    Args:
+        value: anything.
+
+    Example:
+
+    >>> wait_for(ops.ones((2,)))
+    """
+    if hasattr(value, "block_until_ready"):
+        value.block_until_ready()
+    elif keras.backend.backend() == "torch" and keras.ops.is_tensor(value):
+        import torch
+
+        if value.is_cuda:
+            torch.cuda.synchronize()
+    elif keras.ops.is_tensor(value):
+        value.numpy()
+
+
+class PeakMemory:
+    """Memory of this process above what it held at first, sampled every few milliseconds.
+
+    Pages of mapped files count only while `anonymous` is off: they are the system's to reclaim.
+
+    Args:
+        interval: seconds between samples.
+
+    Example:
+
+    >>> with PeakMemory() as memory:
+    ...     block = np.ones(2**22)
+    >>> memory.gigabytes >= 0
+    True
+    """
+
+    def __init__(self, interval: float = 0.002):
+        self.interval = interval
+        self.gigabytes = 0.0
+
+    def __enter__(self) -> PeakMemory:
+        self._start = anonymous_bytes()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._done.wait(self.interval):
+            grown = (anonymous_bytes() - self._start) / 1e9
+            self.gigabytes = max(self.gigabytes, grown)
+
+    def __exit__(self, *exception: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def anonymous_bytes() -> int:
+    """Memory that this process holds for itself, without mapped files.
+
+    Returns:
+        Bytes; 0 where the system does not say.
+
+    Example:
+
+    >>> anonymous_bytes() >= 0
+    True
+    """
+    try:
+        resident, shared = Path("/proc/self/statm").read_text().split()[1:3]
+    except OSError:
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def report(name: str, results: Mapping[str, Any], out: str | None = None) -> None:
+    """Prints results as a table, and writes them as JSON with what they were measured on.
+
+    Args:
+        name: of the benchmark.
+        results: name to number or text.
+        out: path of the JSON file; default none.
+
+    Example:
+
+    >>> report("example", {"seconds": 1.5})
+    example
+      seconds  1.5
+    """
+    width = max(map(len, results))
+    print(name)
+    for key, value in results.items():
+        print(f"  {key:{width}}  {f'{value:.4g}' if isinstance(value, float) else value}")
+    if out is None:
+        return
+    setting = {
+        "benchmark": name,
+        "engine": keras.backend.backend(),
+        "keras": keras.version(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    path = Path(out)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps({**setting, **results}, indent=1) + "\n")
+    os.replace(temporary, path)

@@ -1,0 +1,138 @@
+"""A training step of FCID, against what a large matrix product reaches in the same run."""
+
+from __future__ import annotations
+
+import resource
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+import keras_cmg
+from benchmarks.flops import step_flops
+from benchmarks.measuring import seconds_in_turns
+
+SIZE = 2048
+"""Side of the square matrices whose product is the yardstick."""
+
+
+def batch_of(preset: str, clips: int) -> dict[str, np.ndarray]:
+    """Random features of the published sizes, or of the digits' for the preset "small".
+
+    Args:
+        preset: name of the preset.
+        clips: how many.
+
+    Returns:
+        Modality to features.
+
+    Example:
+
+    >>> batch_of("paper", 2)["video"].shape
+    (2, 10, 7, 7, 512)
+    """
+    random = np.random.default_rng(0)
+    wide = preset != "small"
+    shapes = {
+        "audio": (10, 128),
+        "video": (10, 7, 7, 512 if wide else 16),
+        "text": (10, 768 if wide else 64),
+    }
+    return {m: random.standard_normal((clips, *s), "float32") for m, s in shapes.items()}
+
+
+def run(
+    preset: str = "small",
+    batch_size: int = 8,
+    precision: str = "float32",
+    jit: str = "auto",
+    rounds: int = 3,
+    clock: str = "wall",
+) -> dict[str, Any]:
+    """Times steps and products in turns.
+
+    Args:
+        preset: of FCID.
+        batch_size: clips per step.
+        precision: dtype policy.
+        jit: `"auto"`, `"on"` or `"off"`.
+        rounds: how often each is timed.
+        clock: see `seconds_in_turns`.
+
+    Returns:
+        Name to number.
+
+    Raises:
+        ValueError: for an unknown preset or `jit`.
+
+    Example:
+
+    >>> results = run(batch_size=2, rounds=1)
+    >>> results["step_seconds"] > 0
+    True
+    """
+    modes = {"auto": "auto", "on": True, "off": False}
+    if jit not in modes:
+        raise ValueError(f"`jit` must be one of {sorted(modes)}. Received: {jit!r}")
+    keras.utils.set_random_seed(0)
+    batch = batch_of(preset, batch_size)
+    model = keras_cmg.FCID.from_preset(preset, dtype=precision)
+    model.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(1e-3), jit_compile=modes[jit])
+    model.build({name: x.shape for name, x in batch.items()})
+    flops = step_flops(model, batch)
+    dtype = model.compute_dtype
+    square = ops.cast(np.random.default_rng(0).standard_normal((SIZE, SIZE), "float32"), dtype)
+
+    def step() -> float:
+        return float(model.train_on_batch(batch, return_dict=True)["loss"])
+
+    start = time.perf_counter()
+    step()
+    first = time.perf_counter() - start
+    # On TensorFlow and JAX the second call may compile once more.
+    step()
+    times = seconds_in_turns(
+        {"product": lambda: ops.matmul(square, square), "step": step}, rounds, clock=clock
+    )
+    product_rate = 2 * SIZE**3 / times["product"]
+    return {
+        "preset": preset,
+        "batch_size": batch_size,
+        "precision": precision,
+        "jit": jit,
+        "first_step_seconds": first,
+        "step_seconds": times["step"],
+        "step_gigaflop": 1e-9 * flops,
+        "step_gigaflop_per_second": 1e-9 * flops / times["step"],
+        "product_gigaflop_per_second": 1e-9 * product_rate,
+        "share_of_product": flops / times["step"] / product_rate,
+        "peak_gigabytes": peak_gigabytes(),
+    }
+
+
+def peak_gigabytes() -> float:
+    """Most memory in use so far: of the GPU where PyTorch or JAX run on one, else of the process.
+
+    Returns:
+        Gigabytes.
+
+    Example:
+
+    >>> peak_gigabytes() > 0
+    True
+    """
+    name = keras.backend.backend()
+    if name == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_allocated() / 1e9
+    if name == "jax":
+        import jax
+
+        statistics = jax.local_devices()[0].memory_stats() or {}
+        if "peak_bytes_in_use" in statistics:
+            return statistics["peak_bytes_in_use"] / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
