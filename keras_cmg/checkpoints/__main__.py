@@ -80,7 +80,7 @@ def _export(options) -> int:
     if not Path(options.source).is_file():
         raise FileNotFoundError(f"There is no file {options.source}.")
     state = export_state(keras.saving.load_model(options.source, compile=False))
-    _write(Path(options.target), ".npz", lambda path: np.savez(path, **state))
+    _write(Path(options.target), ".npz", lambda path: np.savez(path, allow_pickle=False, **state))
     print(f"{len(state)} tensors written to {options.target}")
     return 0
 

@@ -165,5 +165,5 @@ def _choices(file, prefix, importance) -> Iterator[tuple[str, np.ndarray]]:
         if folder != prefix or not label.startswith("indices_k"):
             continue
         count, *ends = label.removeprefix("indices_k").split("_")
-        ratio = tuple(int(end.removeprefix("max").removeprefix("min")) for end in ends) or (1, 0)
-        yield key, channel_selection.select_channels(importance, int(count), ratio)
+        high, low = (int(end[3:]) for end in ends) if ends else (1, 0)
+        yield key, channel_selection.select_channels(importance, int(count), (high, low))

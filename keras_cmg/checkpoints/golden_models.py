@@ -309,10 +309,10 @@ def gradients(model, batch) -> dict[str, Any]:
 
     slopes, found = engine.gradients(total, variables, inputs)
     found = {f"grad/in/{name}": value for name, value in found.items()}
-    slopes = iter(slopes)
+    remaining = iter(slopes)
     squares: dict[str, float] = {}
     for link in links:
-        own = [ops.convert_to_numpy(next(slopes)) for _ in link.variables]
+        own = [ops.convert_to_numpy(next(remaining)) for _ in link.variables]
         for name, value in zip(link.names, link.to_reference(*own), strict=True):
             found[f"grad/{name}"] = value
             norm = float(np.linalg.norm(np.asarray(value, "float64")))

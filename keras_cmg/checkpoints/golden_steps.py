@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_cmg.checkpoints.convert import export_state
 from keras_cmg.checkpoints.golden_codebook import smallest_margin
-from keras_cmg.checkpoints.golden_models import MODALITIES, batch_of, draws_of, model_of, state_of
+from keras_cmg.checkpoints.golden_models import batch_of, draws_of, model_of, state_of
 from keras_cmg.checkpoints.names import UNUSED
 from keras_cmg.training.module_clipped_adam import ModuleClippedAdam
 
@@ -87,8 +87,8 @@ def recompute(file: Mapping[str, np.ndarray], start: Mapping[str, np.ndarray]) -
         found |= {f"{prefix}/{key}": value for key, value in values.items()}
     for name, value in state.items():
         found[f"final/{name}"] = value
-        found[f"final_l2/{name}"] = np.linalg.norm(value.astype("float64"))
-        found[f"final_sum/{name}"] = value.astype("float64").sum()
+        found[f"final_l2/{name}"] = np.asarray(np.linalg.norm(value.astype("float64")))
+        found[f"final_sum/{name}"] = np.asarray(value.astype("float64").sum())
     return found
 
 
@@ -101,8 +101,10 @@ def _squares(state: Arrays, module: str) -> float:
 
 
 def _before(model, batch) -> Arrays:
-    """Assignments with the codebook from before the step."""
-    encoded = [model.backbone.encode(name, batch[name], "clip") for name in MODALITIES]
+    """Assignments with the codebook from before the step, in the order of its sub-updates."""
+    encoded = [
+        model.backbone.encode(name, batch[name], "clip") for name in model.backbone.modalities
+    ]
     margins = [smallest_margin(model.backbone.quantizer, codes["general"]) for codes in encoded]
     return {
         "indices_avt": np.stack([ops.convert_to_numpy(codes["indices"]) for codes in encoded]),

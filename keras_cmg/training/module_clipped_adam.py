@@ -100,12 +100,13 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
             module: ops.minimum(1.0, self.clip_norm / (norm + 1e-6))
             for module, norm in self.norms(gradients, variables).items()
         }
-        return [
-            gradient
-            if gradient is None or self.module_of(variable) is None
-            else gradient * ops.cast(factors[self.module_of(variable)], gradient.dtype)
-            for gradient, variable in zip(gradients, variables, strict=True)
-        ]
+        clipped = []
+        for gradient, variable in zip(gradients, variables, strict=True):
+            module = self.module_of(variable)
+            if gradient is not None and module is not None:
+                gradient = gradient * ops.cast(factors[module], gradient.dtype)
+            clipped.append(gradient)
+        return clipped
 
     def norms(self, gradients: list, variables: list) -> dict[str, Any]:
         """Gradient norm of each module.

@@ -17,6 +17,7 @@ from keras_cmg.models.baselines.dcid_backbone import DCIDBackbone
 from keras_cmg.models.fcid.presets import merged
 from keras_cmg.models.pretrainer import Pretrainer
 from keras_cmg.ops import code_matching, counter_random, quantization
+from keras_cmg.types import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -253,7 +254,8 @@ class DCID(Pretrainer):
         features = keras.tree.map_structure(lambda v: terms.full_precision(self, v), features)
         draws = x.get("draws", {})
         counter = self.draw_counter if training else ops.zeros((), dtype="int32")
-        losses, logs = {}, {}
+        losses: dict[str, Tensor] = {}
+        logs: dict[str, Tensor] = {}
         if "reconstruction" in self.loss_names:
             losses["reconstruction"] = sum(
                 terms.mean_squared_error(
