@@ -171,7 +171,12 @@ class TransformerBlock(keras.layers.Layer):
 
     def call(self, inputs, frame_mask=None, training=False):
         attendable = None if frame_mask is None else ops.cast(frame_mask, "bool")[:, None, :]
-        attended = self.attention(inputs, inputs, attention_mask=attendable, training=training)
+        # A vector added to all keys leaves the softmax as it is. Without their common part, scores
+        # are differences of frames rather than of large numbers, and keep their digits.
+        keys = inputs - ops.mean(inputs, axis=1, keepdims=True)
+        attended = self.attention(
+            inputs, inputs, key=keys, attention_mask=attendable, training=training
+        )
         x = self.attention_norm(inputs + self.drop(attended, training=training))
         y = self.drop(self.expand(x), training=training)
         y = self.drop(self.contract(y), training=training)
