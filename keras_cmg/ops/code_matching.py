@@ -70,7 +70,7 @@ def matching_scores(log_p: Tensor, log_q: Tensor, form: str = "symmetric") -> Te
         raise ValueError(f"`form` must be one of {FORMS}. Received: {form!r}")
     p, q = ops.exp(log_p), ops.exp(log_q)
     if form == "reference":
-        floor = ops.cast(math.log(1e-10), log_p.dtype)
+        floor = ops.convert_to_tensor(math.log(1e-10), dtype=log_p.dtype)
         log_p, log_q = ops.logaddexp(log_p, floor), ops.logaddexp(log_q, floor)
     forward = ops.matmul(p, ops.transpose(log_q))
     backward = ops.matmul(q, ops.transpose(log_p))
@@ -98,7 +98,7 @@ def pair_loss(scores: Tensor, form: str = "symmetric") -> Tensor:
     if form != "reference":
         return diagonal_cross_entropy(scores)
     shifted = scores + ops.max(-scores)
-    floor = ops.cast(math.log(1e-5), scores.dtype)
+    floor = ops.convert_to_tensor(math.log(1e-5), dtype=scores.dtype)
     denominator = ops.logaddexp(ops.logsumexp(shifted, axis=1), floor)
     return -ops.mean(ops.diagonal(shifted) - denominator)
 
