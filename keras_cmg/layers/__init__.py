@@ -7,6 +7,7 @@ from keras_cmg.layers.codebook import Codebook
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
 from keras_cmg.layers.map_pooling import MapAttention, MapPooling
+from keras_cmg.layers.patch_convolution import PatchConvolution
 from keras_cmg.layers.residual_unit import ResidualUnit
 from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
 from keras_cmg.layers.temporal_attention import TemporalAttention, TransformerBlock
@@ -23,6 +24,7 @@ __all__ = [
     "MapDecoder",
     "MapPooling",
     "MapSpecificEncoder",
+    "PatchConvolution",
     "ResidualUnit",
     "SequenceDecoder",
     "SequenceSpecificEncoder",

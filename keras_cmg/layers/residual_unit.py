@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_cmg.layers.patch_convolution import PatchConvolution
+
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class ResidualUnit(keras.layers.Layer):
@@ -35,11 +37,11 @@ class ResidualUnit(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels = channels
         self.activated_skip = activated_skip
-        self.wide = keras.layers.Conv2D(
+        self.wide = PatchConvolution(
             channels, 3, padding="same", use_bias=False, activation="relu",
             dtype=self.dtype_policy, name="wide",
         )  # fmt: skip
-        self.narrow = keras.layers.Conv2D(
+        self.narrow = PatchConvolution(
             channels, 1, use_bias=False, dtype=self.dtype_policy, name="narrow"
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_cmg.layers.patch_convolution import PatchConvolution
 from keras_cmg.layers.residual_unit import ResidualUnit
 
 
@@ -124,7 +125,7 @@ class MapSpecificEncoder(keras.layers.Layer):
         dtype = self.dtype_policy
 
         def conv(filters, size, activation, name):
-            return keras.layers.Conv2D(filters, size, activation=activation, dtype=dtype, name=name)
+            return PatchConvolution(filters, size, activation=activation, dtype=dtype, name=name)
 
         self.stack = [
             conv(self.hidden_channels, 3, "relu", "conv_0"),

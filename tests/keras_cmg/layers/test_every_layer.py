@@ -39,6 +39,11 @@ CASES = {
         (MAP,),
     ),
     "BidirectionalContext": (layers.BidirectionalContext, {"units": 4}, (SEQUENCE,)),
+    "PatchConvolution": (
+        layers.PatchConvolution,
+        {"filters": 4, "padding": "same"},
+        (MAP[:, 0],),
+    ),
     "ResidualUnit": (layers.ResidualUnit, {"channels": 6}, (MAP[:, 0],)),
     "TransposedConvolution": (layers.TransposedConvolution, {"filters": 6}, (MAP[:, 0],)),
     "SequenceDecoder": (layers.SequenceDecoder, {"units": 5}, (SEQUENCE, SEQUENCE[..., :3])),

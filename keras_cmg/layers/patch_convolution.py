@@ -1,0 +1,72 @@
+"""Convolution of small maps as one matrix product."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class PatchConvolution(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` of stride 1, by its definition: patches times the kernel.
+
+    Maps of a few positions under kernels of thousands of channels are the opposite of what
+    convolution routines are made for: arranging the kernel to their taste costs as much as the
+    convolution. Channels-last patches meet the kernel as it lies in memory, and the gradients are
+    matrix products too; weights and config are those of the Keras layer.
+
+    Args:
+        filters: channels of the output.
+        kernel_size: size of the neighbourhood.
+        padding: `"valid"`, or `"same"` with zeros around the map.
+        **kwargs: the arguments of `keras.layers.Conv2D`, but strides, dilation, groups.
+
+    Call arguments:
+        inputs: float tensor `(batch, height, width, channels)`.
+
+    Returns:
+        Float tensor `(batch, rows, columns, filters)`.
+
+    Raises:
+        ValueError: for strides, dilation, groups, padding or a data format not named above.
+
+    Example:
+
+    >>> layer = PatchConvolution(5, 3)
+    >>> tuple(layer(np.zeros((2, 7, 7, 4), "float32")).shape)
+    (2, 5, 5, 5)
+    """
+
+    def __init__(self, filters: int, kernel_size: int = 3, padding: str = "valid", **kwargs):
+        super().__init__(filters, kernel_size, padding=padding, **kwargs)
+        plain = (
+            tuple(self.strides) == (1, 1)
+            and tuple(self.dilation_rate) == (1, 1)
+            and self.groups == 1
+            and self.padding in ("valid", "same")
+            and self.data_format == "channels_last"
+        )
+        if not plain:
+            raise ValueError(
+                "PatchConvolution takes strides 1, no dilation, one group, padding 'valid' or "
+                f"'same' and channels last. Received: strides={self.strides}, "
+                f"dilation_rate={self.dilation_rate}, groups={self.groups}, "
+                f"padding={self.padding!r}, data_format={self.data_format!r}"
+            )
+
+    def convolution_op(self, inputs, kernel):
+        height, width, channels, filters = kernel.shape
+        if self.padding == "same" and (height, width) != (1, 1):
+            vertical = ((height - 1) // 2, height // 2)
+            horizontal = ((width - 1) // 2, width // 2)
+            inputs = ops.pad(inputs, ((0, 0), vertical, horizontal, (0, 0)))
+        rows, columns = inputs.shape[1] - height + 1, inputs.shape[2] - width + 1
+        taps = [
+            inputs[:, i : i + rows, j : j + columns] for i in range(height) for j in range(width)
+        ]
+        patches = taps[0] if len(taps) == 1 else ops.concatenate(taps, axis=-1)
+        output = ops.matmul(
+            ops.reshape(patches, (-1, height * width * channels)),
+            ops.reshape(kernel, (-1, filters)),
+        )
+        return ops.reshape(output, (-1, rows, columns, filters))
