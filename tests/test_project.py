@@ -59,9 +59,22 @@ def test_only_training_and_export_import_an_engine(repository: Path) -> None:
     strays = {
         name: engines
         for name, engines in found.items()
-        if not name.startswith("training/") and name != "export.py"
+        if not name.startswith("training/") and name not in ("export.py", "checkpoints/files.py")
     }
     assert not strays
+
+
+def test_checkpoints_import_pytorch_only_to_read_a_file(repository: Path) -> None:
+    path = repository / "keras_cmg" / "checkpoints" / "files.py"
+    functions = [
+        node.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Import) and inner.names[0].name == "torch"
+    ]
+    assert functions == ["_read_torch"]
+    assert imported_packages(path) & ENGINES == {"torch"}
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
