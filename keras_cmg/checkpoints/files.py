@@ -86,7 +86,8 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves a broken file open that it has opened itself.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} must be an .npz file of plain arrays. {error}") from error
