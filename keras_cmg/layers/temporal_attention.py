@@ -174,8 +174,15 @@ class TransformerBlock(keras.layers.Layer):
         # A vector added to all keys leaves the softmax as it is. Without their common part, scores
         # are differences of frames rather than of large numbers, and keep their digits.
         keys = inputs - ops.mean(inputs, axis=1, keepdims=True)
-        attended = self.attention(
-            inputs, inputs, key=keys, attention_mask=attendable, training=training
+        # Asking for the scores keeps fused kernels away, which work the softmax out anew in the
+        # backward pass, with other rounding; on some tens of frames they gain nothing.
+        attended, _ = self.attention(
+            inputs,
+            inputs,
+            key=keys,
+            attention_mask=attendable,
+            return_attention_scores=True,
+            training=training,
         )
         x = self.attention_norm(inputs + self.drop(attended, training=training))
         y = self.drop(self.expand(x), training=training)
