@@ -48,16 +48,20 @@ CHOICE_TOLERANCES = (
     Tolerance("", 1e-5, 1e-9),
 )
 STEP_TOLERANCES = (
-    Tolerance("/mi_", 5e-3, 1e-7),
-    Tolerance("index_margin", 1e-3, 1e-7, scale=100.0),
     Tolerance(r"^step\d+/(indices|loss/acc)", 0.0, 0.0),
-    # Adam turns the rounding noise of a zero gradient into steps of its full rate.
-    Tolerance(r"^final.*(_predictors\.\d+\.bias|self_attn\.in_proj_bias)", 1.0, 1e-7, scale=0.01),
-    Tolerance("^final", 1e-2, 1e-7, scale=0.1),
-    Tolerance("clip_norm", 1e-3, 1e-7),
+    Tolerance("index_margin", 1e-3, 1e-7, scale=100.0),
+    # Adam divides rounding noise by its own size, so float32 runs part from the third step on:
+    # PyTorch's own by 1e-4 in the total and 2e-3 in bounds of mutual information at the fifth.
+    Tolerance(r"^step[01]/(loss/(?!mi_)|after/)", 1e-5, 5e-7),
+    Tolerance("/mi_", 2e-2, 5e-7),
+    Tolerance("/loss/total", 1e-3, 5e-7),
     # Logs are running means in float32.
-    Tolerance("/loss/|club_loglikeli", 1e-4, 5e-7),
-    Tolerance("", 1e-4, 1e-8),
+    Tolerance("/loss/|club_loglikeli", 5e-3, 5e-7),
+    Tolerance("/clip_norm", 1e-1, 1e-7),
+    Tolerance("/after/", 5e-4, 1e-8),
+    # A gradient that is zero in exact arithmetic becomes steps of Adam's full rate.
+    Tolerance(r"^final.*(_predictors\.\d+\.bias|self_attn\.in_proj_bias)", 1.0, 1e-7, scale=0.01),
+    Tolerance("^final", 5e-2, 1e-7, scale=0.1),
 )
 
 
