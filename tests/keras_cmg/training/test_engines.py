@@ -45,7 +45,8 @@ def test_expected_numbers_are_up_to_date():
     finally:
         keras.config.set_floatx(with_float64)
     for key, values in json.loads(five_steps.EXPECTED.read_text()).items():
-        assert found[key] == pytest.approx(values, rel=1e-6, abs=1e-7), key
+        # Logs are running means in single precision, whatever the model's own.
+        assert found[key] == pytest.approx(values, rel=1e-5, abs=1e-6), key
 
 
 def test_evaluation_moves_nothing_and_reports_every_term(trained):
