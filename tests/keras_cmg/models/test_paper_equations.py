@@ -44,8 +44,7 @@ def test_reconstruction_is_the_mean_squared_error_of_each_modality(case):
     fine = sum(
         np.mean(
             np.square(
-                array(decoder(features["fine_general"][m], features["fine_specific"][m]))
-                - batch[m]
+                array(decoder(features["fine_general"][m], features["fine_specific"][m])) - batch[m]
             )
         )
         for m, decoder in model.fine_decoders.items()
