@@ -23,7 +23,7 @@ def recorded_calls() -> Iterator[list[Call]]:
     """Collects every layer call with its shapes, inner layers included.
 
     Yields:
-        A list that fills with (layer, input shape, output shape).
+        A list that fills with (layer, first input shape, first output shape).
 
     Example:
 
@@ -37,8 +37,9 @@ def recorded_calls() -> Iterator[list[Call]]:
 
     def recording(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         outputs = original(layer, *args, **kwargs)
-        if hasattr(outputs, "shape") and args and hasattr(args[0], "shape"):
-            calls.append((layer, tuple(args[0].shape), tuple(outputs.shape)))
+        first = outputs[0] if isinstance(outputs, tuple) else outputs
+        if hasattr(first, "shape") and args and hasattr(args[0], "shape"):
+            calls.append((layer, tuple(args[0].shape), tuple(first.shape)))
         return outputs
 
     keras.layers.Layer.__call__ = recording
@@ -84,8 +85,9 @@ def forward_flops(layer: keras.Layer, inputs: tuple, outputs: tuple) -> float:
 def step_flops(model: keras_cmg.FCID, batch: dict[str, Any]) -> float:
     """Operations of one training step: forward, backward and the estimators' own steps.
 
-    The backward pass costs twice the forward pass; layers that read the data need no gradient for
-    it. Estimators run forward and backward in each of their steps, and once more for their bound.
+    The backward pass costs twice the forward pass; layers that read the data, told by the
+    shape of their input, need no gradient for it. Estimators run forward and backward in each of
+    their steps, and once more for their bound.
 
     Args:
         model: a built `FCID`.
