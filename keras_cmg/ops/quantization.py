@@ -50,7 +50,8 @@ def nearest_codes(
     x = ops.cast(x, codebook.dtype)
     num_codes, dim = codebook.shape
     vectors = ops.reshape(x, (-1, dim))
-    half_norms = ops.sum(ops.square(codebook), axis=1) / 2
+    # The norms ride along as one more channel, which saves a pass over the scores.
+    vectors = ops.concatenate([vectors, ops.ones_like(vectors[:, :1])], axis=1)
     codes_at_once = min(num_codes, code_block)
     rows = vectors.shape[0]
     rows_at_once = max(1, max_elements // codes_at_once)
@@ -58,27 +59,31 @@ def nearest_codes(
         blocks = [vectors]
     else:
         blocks = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
-    found = [_nearest_in_block(block, codebook, half_norms, codes_at_once) for block in blocks]
-    indices = found[0] if len(found) == 1 else ops.concatenate(found)
-    return ops.reshape(indices, ops.shape(x)[:-1])
-
-
-def _nearest_in_block(x: Tensor, codebook: Tensor, half_norms: Tensor, step: int) -> Tensor:
-    best_index, best_score = None, None
-    for start in range(0, codebook.shape[0], step):
-        codes = codebook[start : start + step]
-        scores = ops.matmul(x, ops.transpose(codes)) - half_norms[start : start + step]
-        index = ops.cast(ops.argmax(scores, axis=1), "int32")
-        if codebook.shape[0] <= step:
-            return index
-        score = ops.max(scores, axis=1)
-        if best_score is None:
-            best_index, best_score = index, score
-        else:
+    found = _nearest_of(blocks, codebook[:codes_at_once], codes_at_once < num_codes)
+    for start in range(codes_at_once, num_codes, codes_at_once):
+        others = _nearest_of(blocks, codebook[start : start + codes_at_once], True)
+        for i, (index, score) in enumerate(others):
+            best_index, best_score = found[i]
             closer = score > best_score
-            best_index = ops.where(closer, index + start, best_index)
-            best_score = ops.where(closer, score, best_score)
-    return best_index
+            found[i] = (
+                ops.where(closer, index + start, best_index),
+                ops.where(closer, score, best_score),
+            )
+    indices = [index for index, _ in found]
+    flat = indices[0] if len(indices) == 1 else ops.concatenate(indices)
+    return ops.reshape(flat, ops.shape(x)[:-1])
+
+
+def _nearest_of(blocks: list[Tensor], codes: Tensor, with_score: bool) -> list[tuple]:
+    """Index, and score where it is asked for, of the best of `codes` for each block of vectors."""
+    half_norms = ops.sum(ops.square(codes), axis=1, keepdims=True) / 2
+    columns = ops.transpose(ops.concatenate([codes, -half_norms], axis=1))
+    found = []
+    for block in blocks:
+        scores = ops.matmul(block, columns)
+        index = ops.cast(ops.argmax(scores, axis=1), "int32")
+        found.append((index, ops.max(scores, axis=1) if with_score else None))
+    return found
 
 
 def straight_through(x: Tensor, quantized: Tensor) -> Tensor:
