@@ -6,6 +6,8 @@ O(codes x channels), no pair of codes is formed, and a codebook on disk is strea
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,8 @@ from keras_cmg.types import Tensor
 CRITERIA = ("both", "similarity", "variance")
 ROWS_AT_ONCE = 512
 """Codes per block while streaming: a megabyte at 512 channels, which stays in the cache."""
+PARTS = 8
+"""Into how many runs of rows a streamed codebook is cut, for threads to share."""
 
 
 class ChannelScores(NamedTuple):
@@ -112,16 +116,41 @@ def _checked_usage(usage: Any, count: int) -> np.ndarray | None:
 
 def _channel_sums(codebook: np.ndarray, weights: np.ndarray | None, normalize: bool):
     """`sum p e`, `sum p e^2` and `sum p^2 e^2` per channel, in one pass over the rows."""
-    count, dim = codebook.shape
+    count = codebook.shape[0]
     # Small codebooks are summed in double precision; streamed ones keep their own type within a
     # block, for speed, and are summed across blocks in double precision.
     exact = codebook.size <= 2**22
     dtype = np.dtype("float64") if exact else np.promote_types(codebook.dtype, "float32")
-    places = np.empty((min(count, ROWS_AT_ONCE), dim), dtype)
+
+    def sums_from(start: int) -> np.ndarray:
+        rows = slice(start, min(start + rows_at_a_time, count))
+        return _sums_of_rows(codebook, rows, weights, normalize, dtype)
+
+    if exact:
+        rows_at_a_time = count
+        first, second, repeated = sums_from(0)
+    else:
+        # NumPy works without the interpreter's lock, so threads share the reading. The parts do
+        # not depend on the number of threads, and neither does the outcome.
+        rows_at_a_time = -(-count // PARTS)
+        with ThreadPoolExecutor(min(PARTS, os.cpu_count() or 1)) as threads:
+            parts = threads.map(sums_from, range(0, count, rows_at_a_time))
+            first, second, repeated = sum(parts)
+    if weights is None:
+        return first / count, second / count, second / count**2
+    return first, second, repeated
+
+
+def _sums_of_rows(
+    codebook: np.ndarray, rows: slice, weights: np.ndarray | None, normalize: bool, dtype: np.dtype
+) -> np.ndarray:
+    """The sums of `_channel_sums` over some rows, `(3, dim)`; the last is 0 without weights."""
+    dim = codebook.shape[1]
+    places = np.empty((min(rows.stop - rows.start, ROWS_AT_ONCE), dim), dtype)
     ones = np.ones(dim, dtype)
-    first, second, repeated = np.zeros(dim), np.zeros(dim), np.zeros(dim)
-    for start in range(0, count, ROWS_AT_ONCE):
-        block = np.asarray(codebook[start : start + ROWS_AT_ONCE], dtype)
+    sums = np.zeros((3, dim))
+    for start in range(rows.start, rows.stop, ROWS_AT_ONCE):
+        block = np.asarray(codebook[start : min(start + ROWS_AT_ONCE, rows.stop)], dtype)
         squares = np.multiply(block, block, out=places[: len(block)])
         norms = squares @ ones if normalize else np.ones(len(block), dtype)
         if not np.isfinite(norms if normalize else squares.sum()).all():
@@ -131,16 +160,14 @@ def _channel_sums(codebook: np.ndarray, weights: np.ndarray | None, normalize: b
         inverse = 1 / np.maximum(norms, np.finfo(dtype).tiny)
         root = np.sqrt(inverse)
         if weights is None:
-            first += root @ block
-            second += inverse @ squares
+            sums[0] += root @ block
+            sums[1] += inverse @ squares
         else:
             p = weights[start : start + len(block)].astype(dtype)
-            first += (root * p) @ block
-            second += (inverse * p) @ squares
-            repeated += (inverse * p * p) @ squares
-    if weights is None:
-        return first / count, second / count, second / count**2
-    return first, second, repeated
+            sums[0] += (root * p) @ block
+            sums[1] += (inverse * p) @ squares
+            sums[2] += (inverse * p * p) @ squares
+    return sums
 
 
 def select_channels(
