@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+
+# TensorFlow reads this once, and Keras imports it wherever it is installed.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 

@@ -102,7 +102,7 @@ def run(
         "batch_size": batch_size,
         "precision": precision,
         "jit": jit,
-        "first_step_seconds": first,
+        "compile_seconds": max(0.0, first - times["step"]),
         "step_seconds": times["step"],
         "step_gigaflop": 1e-9 * flops,
         "step_gigaflop_per_second": 1e-9 * flops / times["step"],
