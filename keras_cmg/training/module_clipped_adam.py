@@ -10,8 +10,11 @@ from typing import Any
 import keras
 from keras import ops
 
-MODULES = {"encoder": "backbone/", "cpc": "cpc/", "decoder": "_decoder/"}
-"""Parts of FCID and its kin that the authors clip apart, by a pattern of their variables' paths."""
+MODULES = {"encoder": r"backbone(_\d+)?/", "cpc": "cpc/", "decoder": "_decoder/"}
+"""Parts of FCID and its kin that the authors clip apart, by a pattern of their variables' paths.
+
+Keras numbers the second backbone of a process and those after it.
+"""
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
