@@ -49,7 +49,7 @@ class Settings:
 
 
 DEFAULTS = {
-    "synthetic": Settings({"train": 1500, "val": 300, "test": 500}),
+    "synthetic": Settings({"train": 1500, "val": 300, "test": 500}, epochs=20),
     "digits": Settings({"train": 3000, "val": 500, "test": 1000}),
 }
 SMOKE: dict[str, Any] = {
