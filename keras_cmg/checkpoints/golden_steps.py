@@ -42,14 +42,21 @@ NOT_HELD = ("f_embedding_loss", "f_cmcm_loss")
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class RecordingAdam(ModuleClippedAdam):
-    """`ModuleClippedAdam` that keeps the norms it found, for steps that run eagerly."""
+    """`ModuleClippedAdam` that keeps the norms it found before clipping in `last_norms`."""
 
-    last_norms: dict[str, np.ndarray]
+    last_norms: dict[str, keras.Variable]
+
+    def build(self, variables):
+        if not self.built:
+            super().build(variables)
+            self.last_norms = {
+                name: self.add_variable((), "zeros", keras.config.floatx(), name=f"{name}_norm")
+                for name in self.modules
+            }
 
     def clipped(self, gradients, variables):
-        """The clipped gradients; their norms before clipping stay in `last_norms`."""
-        norms = self.norms(gradients, variables)
-        self.last_norms = {name: ops.convert_to_numpy(norm) for name, norm in norms.items()}
+        for name, norm in self.norms(gradients, variables).items():
+            self.last_norms[name].assign(norm)
         return super().clipped(gradients, variables)
 
 
@@ -71,8 +78,12 @@ def recompute(file: Mapping[str, np.ndarray], start: Mapping[str, np.ndarray]) -
     """
     model = model_of(start)
     optimizer = RecordingAdam(4e-4)
-    # Eagerly, so that the norms are values.
-    model.compile(optimizer, ModuleClippedAdam(1e-3, clip_norm=np.inf), run_eagerly=True)
+    model.compile(
+        optimizer,
+        ModuleClippedAdam(1e-3, clip_norm=np.inf),
+        # JAX compiles every operation of an eager step on its own, which takes longer.
+        run_eagerly=keras.backend.backend() != "jax",
+    )
     # What takes no part stays where it was.
     inert = {name: value for name, value in state_of(start).items() if UNUSED.match(name)}
     found: Arrays = {}
