@@ -28,7 +28,7 @@ MODEL_TOLERANCES = (
     # The map is a plain sum over 49 positions, so attention scores reach 15,000: in float32 their
     # own rounding moves the softmax by 1e-3, in any implementation.
     Tolerance(
-        r"^grad.*(v_self_att|video_self_att|se_layer)|^grad/in/video|_l2/encoder$", 2e-3, 1e-9
+        r"^grad.*(v_self_att|video_self_att|se_layer)|^grad/in/video|_l2/encoder$", 1e-3, 1e-9
     ),
     Tolerance(r"^out/(v_gen|fine_v_vq|club_video|dec_fine_v)", 1e-4, 1e-9),
     # Zero but for rounding, which the scale measures.
@@ -53,12 +53,11 @@ STEP_TOLERANCES = (
     # Adam divides rounding noise by its own size, so float32 runs part from the third step on:
     # PyTorch's own by 1e-4 in the total and 2e-3 in bounds of mutual information at the fifth.
     Tolerance(r"^step[01]/(loss/(?!mi_)|after/)", 1e-5, 5e-7),
-    Tolerance("/mi_", 2e-2, 5e-7),
-    Tolerance("/loss/total", 1e-3, 5e-7),
+    Tolerance("/mi_", 2e-3, 5e-7),
     # Logs are running means in float32.
-    Tolerance("/loss/|club_loglikeli", 5e-3, 5e-7),
-    Tolerance("/clip_norm", 1e-1, 1e-7),
-    Tolerance("/after/", 5e-4, 1e-8),
+    Tolerance("/loss/|club_loglikeli", 1e-4, 5e-7),
+    Tolerance("/clip_norm", 1e-2, 1e-7),
+    Tolerance("/after/", 3e-5, 1e-8),
     # A gradient that is zero in exact arithmetic becomes steps of Adam's full rate.
     Tolerance(r"^final.*(_predictors\.\d+\.bias|self_attn\.in_proj_bias)", 1.0, 1e-7, scale=0.01),
     Tolerance("^final", 5e-2, 1e-7, scale=0.1),

@@ -27,7 +27,6 @@ def test_recorded_numbers_are_met(golden_root, name):
 
 
 @pytest.mark.every_engine
-@pytest.mark.slow
 def test_five_steps_of_training_are_met(golden_root):
     found = deviations(golden_root / "train5.npz")
     beyond = [one for one in found if not one.within]
@@ -36,7 +35,6 @@ def test_five_steps_of_training_are_met(golden_root):
 
 
 @pytest.mark.every_engine
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fcid", "dcid", "mmema", "train5"])
 def test_double_precision_meets_them_to_nine_digits(golden_root, name):
     if keras.backend.backend() != "tensorflow":
