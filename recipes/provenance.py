@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import datetime
 import json
 import math
 import os
@@ -38,6 +41,34 @@ def versions() -> dict[str, str]:
         "engine_version": sys.modules[engine].__version__,
         "numpy": np.__version__,
         "keras_cmg": keras_cmg.__version__,
+    }
+
+
+def about(options: argparse.Namespace, settings: Any) -> dict[str, Any]:
+    """What every result says of itself.
+
+    Args:
+        options: of the command line.
+        settings: of the run, a dataclass.
+
+    Returns:
+        Dict of `recipe`, `seed`, `smoke`, `date`, `command`, `settings` and `versions`.
+
+    Example:
+
+    >>> Settings = dataclasses.make_dataclass("Settings", ["epochs"])
+    >>> options = argparse.Namespace(recipe="quickstart", seed=0, smoke=True, command="python")
+    >>> about(options, Settings(3))["settings"]
+    {'epochs': 3}
+    """
+    return {
+        "recipe": options.recipe,
+        "seed": options.seed,
+        "smoke": options.smoke,
+        "date": datetime.date.today().isoformat(),
+        "command": options.command,
+        "settings": dataclasses.asdict(settings),
+        "versions": versions(),
     }
 
 

@@ -8,7 +8,8 @@ validation clips of the *source* modality, and test labels of the target are rea
     python -m recipes quickstart                                   # synthetic data, no download
     python -m recipes quickstart --data digits --root FOLDER       # FSDD and MNIST
 
-Leaves `report.html`, `result.json`, `history.json` and `model.keras` in the output folder.
+Leaves `report.html`, `table.md`, `result.json`, `history.json` and `model.keras` in the output
+folder; with `--seeds`, in a folder per seed, and the table and page over seeds beside them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,28 @@ import numpy as np
 import data_tools
 import keras_cmg
 from keras_cmg.models.fcid import presets
-from recipes import assignments, code_use, examples, probing, provenance, quickstart_page, report
+from recipes import (
+    assignments,
+    code_use,
+    examples,
+    probing,
+    provenance,
+    publishing,
+    quickstart_page,
+    scores,
+    settings,
+)
+from recipes.output import RESULT
 from recipes.progress import EpochLine
-from recipes.runner import RESULT
+from recipes.seeds import Run
 
 MODALITIES = ("audio", "video", "text")
 PROBE_LEVELS = {"audio": "segment", "video": "segment", "text": "clip"}
+METHOD = (
+    "Accuracy in per cent on test clips. The probe is one linear layer, trained on labelled clips "
+    "of one modality; its epoch is the one best on validation clips of that modality; the test "
+    "labels of the other are read once."
+)
 CLIP_LEVELS = dict.fromkeys(MODALITIES, "clip")
 
 
@@ -38,6 +56,7 @@ CLIP_LEVELS = dict.fromkeys(MODALITIES, "clip")
 class Settings:
     """What a run is made of; every field but `num_clips` and `model` is an option."""
 
+    data: str
     num_clips: dict[str, int]
     preset: str = "small"
     epochs: int = 10
@@ -49,8 +68,8 @@ class Settings:
 
 
 DEFAULTS = {
-    "synthetic": Settings({"train": 1500, "val": 300, "test": 500}, epochs=20),
-    "digits": Settings({"train": 3000, "val": 500, "test": 1000}),
+    "synthetic": Settings("synthetic", {"train": 1500, "val": 300, "test": 500}, epochs=20),
+    "digits": Settings("digits", {"train": 3000, "val": 500, "test": 1000}),
 }
 SMOKE: dict[str, Any] = {
     "num_clips": {"train": 40, "val": 20, "test": 20},
@@ -83,65 +102,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the data set, of `--smoke`, and of the options given, the last one counting."""
-    settings = DEFAULTS[options.data]
-    changed = presets.merged(settings.model, assignments.nested(options.set or []))
-    settings = dataclasses.replace(settings, model=changed)
-    if options.smoke:
-        settings = dataclasses.replace(settings, **SMOKE)
-    given: dict[str, Any] = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(settings)
-        if getattr(options, field.name, None) is not None
-    }
-    settings = dataclasses.replace(settings, **given)
-    for name in ("epochs", "batch_size", "learning_rate", "probe_epochs"):
-        if not getattr(settings, name) > 0:
-            option = name.replace("_", "-")
-            raise ValueError(f"--{option} must be positive; received: {getattr(settings, name)}")
-    return settings
+    chosen = settings.resolve(DEFAULTS[options.data], options, SMOKE)
+    settings.check_positive(chosen, ("epochs", "batch_size", "learning_rate", "probe_epochs"))
+    presets.preset(chosen.preset)
+    changed = presets.merged(chosen.model, assignments.nested(options.set or []))
+    return dataclasses.replace(chosen, model=changed)
 
 
-def run(options: argparse.Namespace, out: Path) -> str:
-    """Runs the recipe.
+def run(options: argparse.Namespace, out: Path) -> None:
+    """Runs the recipe on one seed.
 
     Args:
         options: of the command line.
         out: folder to write into.
-
-    Returns:
-        The table of scores, to be printed.
     """
     start = time.perf_counter()
-    settings = settings_of(options)
+    chosen = settings_of(options)
     provenance.set_seed(options.seed)
     model = keras_cmg.FCID.from_preset(
-        settings.preset, modalities=MODALITIES, seed=options.seed, **settings.model
+        chosen.preset, modalities=MODALITIES, seed=options.seed, **chosen.model
     )
     backbone = model.backbone
-    masks = probing.toc_masks(settings.toc_channels, backbone.embedding_dim)
-    features = prepare(options, settings)
+    masks = probing.toc_masks(chosen.toc_channels, backbone.embedding_dim)
+    features = prepare(options, chosen)
     folder = data_tools.FeatureFolder(features)
-    history, train_seconds = pretrain(model, features, settings, options.seed)
+    history, train_seconds = pretrain(model, features, chosen, options.seed)
     codebook = np.asarray(backbone.codebook)
     for mask in masks.values():
         mask.adapt(codebook)
     print("probing every modality on every modality", flush=True)
-    classes = {split: probing.clip_classes(features, split) for split in settings.num_clips}
+    classes = {split: probing.clip_classes(features, split) for split in chosen.num_clips}
     encoded = probing.encode_splits(backbone, features, PROBE_LEVELS)
     codes = {split: probing.code_views(parts, masks) for split, parts in encoded.items()}
     probes = probing.cross_modal_probes(
-        codes, classes, len(folder.categories), settings.probe_epochs, seed=options.seed
+        codes, classes, len(folder.categories), chosen.probe_epochs, seed=options.seed
     )
     clip_codes = probing.encode_splits(backbone, features, CLIP_LEVELS, ("test",))["test"]
     indices = {modality: code["indices"] for modality, code in clip_codes.items()}
     shown = examples.same_code(features, indices, classes["test"], len(codebook), options.root)
     kept = {name: mask.indices for name, mask in masks.items()}
     result = {
-        "recipe": "quickstart",
+        **provenance.about(options, chosen),
         "protocol": "heldout",
-        "data": options.data,
-        "seed": options.seed,
-        "smoke": options.smoke,
         "chance": 1 / len(folder.categories),
         "scores": probes.scores["quantized"],
         "toc": {name: probes.scores[name] for name in masks},
@@ -152,53 +154,67 @@ def run(options: argparse.Namespace, out: Path) -> str:
         "num_embeddings": len(codebook),
         "codebook_similarity": code_use.mean_similarities(codebook, kept),
         "loss_terms": model.loss_names,
-        "epochs": settings.epochs,
+        "epochs": chosen.epochs,
         "train_seconds": round(train_seconds, 2),
         "total_seconds": round(time.perf_counter() - start, 2),
         "parameters": {"model": model.count_params(), "backbone": backbone.count_params()},
-        "command": options.command,
-        "settings": dataclasses.asdict(settings),
         "model": keras.saving.serialize_keras_object(model)["config"],
-        "versions": provenance.versions(),
         "features": {
             key: folder.manifest[key] for key in ("arguments", "options", "sources", "files")
         },
     }
     page = quickstart_page.page(result, history, codebook, kept, indices, shown)
-    (out / "report.html").write_text(page, encoding="utf-8")
+    (out / publishing.PAGE).write_text(page, encoding="utf-8")
     model.save(out / "model.keras")
     provenance.write_json(out / "history.json", history)
     provenance.write_json(out / RESULT, result)
-    return report.score_lines(result)
 
 
-def prepare(options: argparse.Namespace, settings: Settings) -> Path:
+def report(runs: Sequence[Run], out: Path) -> str:
+    """Writes the table of scores; of several seeds also a page, as each has a fuller one.
+
+    Args:
+        runs: finished seeds.
+        out: folder to write into.
+
+    Returns:
+        The table of scores, to be printed.
+    """
+    table = scores.table([run.result for run in runs])
+    if len(runs) > 1:
+        title = "One code space for sound, pictures and words"
+        return publishing.publish(out, title, runs, [table], method=METHOD)
+    publishing.write_tables(out, "Quickstart", runs, [table], METHOD)
+    return scores.score_lines(runs[0].result)
+
+
+def prepare(options: argparse.Namespace, chosen: Settings) -> Path:
     """The folder of features, prepared now or found as it was left."""
     folder = options.features or Path(options.out) / "features"
     try:
         return data_tools.prepare(
-            options.data, folder, options.root, num_clips=settings.num_clips, progress=True
+            options.data, folder, options.root, num_clips=chosen.num_clips, progress=True
         )
     except ValueError as error:
         raise ValueError(f"features in {folder}: {error}") from error
 
 
 def pretrain(
-    model: keras_cmg.FCID, features: Path, settings: Settings, seed: int
+    model: keras_cmg.FCID, features: Path, chosen: Settings, seed: int
 ) -> tuple[dict[str, list[float]], float]:
     """Trains without labels; the logs of every epoch, and the seconds it took."""
-    train = data_tools.load(features, "train", MODALITIES, settings.batch_size, seed=seed)
+    train = data_tools.load(features, "train", MODALITIES, chosen.batch_size, seed=seed)
     # Whole batches only: contrastive losses of a smaller one are not comparable.
-    val = data_tools.load(features, "val", MODALITIES, settings.batch_size, drop_remainder=True)
+    val = data_tools.load(features, "val", MODALITIES, chosen.batch_size, drop_remainder=True)
     model.compile(
-        keras.optimizers.Adam(settings.learning_rate, global_clipnorm=1.0),
+        keras.optimizers.Adam(chosen.learning_rate, global_clipnorm=1.0),
         keras.optimizers.Adam(1e-3),
     )
     start = time.perf_counter()
     history = model.fit(
         train,
         validation_data=val,
-        epochs=settings.epochs,
+        epochs=chosen.epochs,
         shuffle=False,
         verbose=0,
         callbacks=[EpochLine(("loss", "val_loss", "val_perplexity", "val_code_agreement"))],

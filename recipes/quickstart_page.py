@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recipes import code_use, figures, report
+from recipes import code_use, figures, report, scores
 
 
 def page(
@@ -35,7 +35,7 @@ def page(
     """
     versions = result["versions"]
     subtitle = (
-        f"FCID on {result['data']} clips, seed {result['seed']}, {versions['engine']} "
+        f"FCID on {result['settings']['data']} clips, seed {result['seed']}, {versions['engine']} "
         f"{versions['engine_version']}, Keras {versions['keras']}, keras_cmg "
         f"{versions['keras_cmg']}"
     )
@@ -44,19 +44,21 @@ def page(
         subtitle,
         report.facts(
             {
-                "mean accuracy across modalities": per_cent(report.mean_across(result["scores"])),
-                "chance": per_cent(result["chance"]),
+                "mean accuracy across modalities": report.per_cent(
+                    scores.mean_across(result["scores"])
+                ),
+                "chance": report.per_cent(result["chance"]),
                 f"of {result['num_embeddings']} codes used by every modality": str(
                     result["codes_used"]["shared"]
                 ),
-                f"training without labels, {result['epochs']} epochs": duration(
+                f"training without labels, {result['epochs']} epochs": report.duration(
                     result["train_seconds"]
                 ),
             }
         ),
         report.section(
             "A probe learns on one modality and is tested on another",
-            f'<div class="scroll">{report.score_table(result)}</div>',
+            f'<div class="scroll">{scores.score_table(result)}</div>',
             '<p class="soft">Accuracy in per cent on test clips. “codes”: the probe sees '
             "quantised codes; “TOC”: only that many of their "
             f"{codebook.shape[1]} dimensions; “continuous”: the features before "
@@ -68,52 +70,6 @@ def page(
         report.section("Who uses which code", *use_parts(result, indices)),
         report.section("What was measured, and how", *method_parts(result)),
     )
-
-
-def per_cent(share: float) -> str:
-    """A share in per cent, as text.
-
-    Example:
-
-    >>> per_cent(0.1234)
-    '12.3 %'
-    """
-    return f"{100 * share:.1f} %"
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it.
-
-    Example:
-
-    >>> duration(61), duration(30)
-    ('1 min 1 s', '30 s')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def picture(address: str, description: str) -> str:
-    """A picture as HTML.
-
-    Example:
-
-    >>> picture("data:,", "empty")
-    '<img src="data:," alt="empty">'
-    """
-    return f'<img src="{address}" alt="{html.escape(description)}">'
-
-
-def gallery(pictures: Mapping[str, str]) -> str:
-    """Pictures, by description, in as many columns as fit.
-
-    Example:
-
-    >>> gallery({"empty": "data:,"})
-    '<div class="gallery"><img src="data:," alt="empty"></div>'
-    """
-    images = (picture(address, description) for description, address in pictures.items())
-    return f'<div class="gallery">{"".join(images)}</div>'
 
 
 def example_parts(examples: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -142,7 +98,7 @@ def loss_parts(history: Mapping[str, Sequence[float]], terms: Sequence[str]) -> 
                 series["validation"] = history[f"val_{key}"]
             title = key.replace("_", " ")
             pictures[f"{title} by epoch"] = figures.curve(title, series, legend=key == "loss")
-        return gallery(pictures)
+        return report.gallery(pictures)
 
     return [
         curves(main),
@@ -167,7 +123,7 @@ def similarity_parts(codebook: np.ndarray, kept: Mapping[str, np.ndarray]) -> li
         text = f"{title}, mean {code_use.mean_off_diagonal(similarity):.3f}"
         pictures[f"Similarity of codes: {text}"] = figures.similarity_map(text, similarity, lowest)
     return [
-        gallery(pictures),
+        report.gallery(pictures),
         '<p class="soft">Cosine similarity of each two codes, and its mean over different codes. '
         "TOC (training-free optimisation of the codebook) keeps the dimensions in which codes "
         "differ: the less alike two codes are, the easier a probe tells them apart.</p>",
@@ -180,7 +136,7 @@ def use_parts(result: Mapping[str, Any], indices: Mapping[str, np.ndarray]) -> l
     used = result["codes_used"]
     each = ", ".join(f"{name} {used[name]}" for name in indices)
     return [
-        picture(figures.code_use_bars(counts, code_use.colours(counts)), "use of each code"),
+        report.picture(figures.code_use_bars(counts, code_use.colours(counts)), "use of each code"),
         f"<p>Of {result['num_embeddings']} codes, test clips use {used['any']} ({each}); "
         f"{used['shared']} are used by every modality.</p>",
         '<p class="soft">One code per clip and modality. Green: each modality has at least 5 % '
@@ -208,7 +164,7 @@ def method_parts(result: Mapping[str, Any]) -> list[str]:
         "once, at that epoch. (The published code picks the best epoch on the test itself.)</p>",
         f"<p>One training, one seed: a score near 50 % is uncertain by about ±{margin:.1f} points "
         "from the number of test clips alone, and by more between seeds.</p>",
-        f"<p>All of it took {duration(result['total_seconds'])}. To run it again:</p>",
+        f"<p>All of it took {report.duration(result['total_seconds'])}. To run it again:</p>",
         f"<pre>{html.escape(result['command'])}</pre>",
         report.details("settings", result["settings"]),
         report.details(

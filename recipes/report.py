@@ -1,4 +1,4 @@
-"""The scores of a run, as a table for the terminal and as a page that needs nothing else."""
+"""Pieces of a page that needs nothing else."""
 
 from __future__ import annotations
 
@@ -11,142 +11,50 @@ from typing import Any
 STYLE = Path(__file__).with_name("report.css")
 
 
-def score_columns(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Columns of the table of scores: what the probes saw, and their accuracies.
-
-    Args:
-        result: of a run.
-
-    Returns:
-        Heading to pair to accuracy.
+def per_cent(share: float) -> str:
+    """A share in per cent, as text.
 
     Example:
 
-    >>> score_columns({"scores": {"a->b": 0.5}, "toc": {"64": {"a->b": 0.6}}, "continuous": {}})
-    {'codes': {'a->b': 0.5}, 'TOC 64': {'a->b': 0.6}, 'continuous': {}}
+    >>> per_cent(0.1234)
+    '12.3 %'
     """
-    return {
-        "codes": result["scores"],
-        **{f"TOC {name}": scores for name, scores in result["toc"].items()},
-        "continuous": result["continuous"],
-    }
+    return f"{100 * share:.1f} %"
 
 
-def pairs_in_order(scores: Mapping[str, float]) -> list[str]:
-    """Pairs of modalities, first from one to another, then within one.
-
-    Args:
-        scores: "source->target" to accuracy.
-
-    Returns:
-        The keys.
+def duration(seconds: float) -> str:
+    """A time as people say it.
 
     Example:
 
-    >>> pairs_in_order({"a->a": 1.0, "a->b": 0.5})
-    ['a->b', 'a->a']
+    >>> duration(61), duration(30)
+    ('1 min 1 s', '30 s')
     """
-    return sorted(scores, key=lambda pair: (within(pair), pair))
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def within(pair: str) -> bool:
-    """Whether a probe is tested on the modality it was trained on.
-
-    Args:
-        pair: "source->target".
-
-    Returns:
-        True or False.
+def picture(address: str, description: str) -> str:
+    """A picture as HTML.
 
     Example:
 
-    >>> within("audio->audio")
-    True
+    >>> picture("data:,", "empty")
+    '<img src="data:," alt="empty">'
     """
-    source, target = pair.split("->")
-    return source == target
+    return f'<img src="{address}" alt="{html.escape(description)}">'
 
 
-def mean_across(scores: Mapping[str, float]) -> float:
-    """Mean accuracy over the pairs of two different modalities.
-
-    Args:
-        scores: "source->target" to accuracy.
-
-    Returns:
-        The mean.
+def gallery(pictures: Mapping[str, str]) -> str:
+    """Pictures, by description, in as many columns as fit.
 
     Example:
 
-    >>> mean_across({"a->a": 1.0, "a->b": 0.5, "b->a": 0.7})
-    0.6
+    >>> gallery({"empty": "data:,"})
+    '<div class="gallery"><img src="data:," alt="empty"></div>'
     """
-    across = [score for pair, score in scores.items() if not within(pair)]
-    return sum(across) / len(across)
-
-
-def score_lines(result: Mapping[str, Any]) -> str:
-    """The table of scores as aligned text, in per cent.
-
-    Args:
-        result: of a run.
-
-    Returns:
-        Lines.
-
-    Example:
-
-    >>> scores = {"a->b": 0.5, "b->b": 1.0}
-    >>> print(score_lines({"scores": scores, "toc": {}, "continuous": scores, "chance": 0.1}))
-    trained -> tested   codes   continuous   chance
-    a->b                 50.0         50.0     10.0
-    b->b                100.0        100.0     10.0
-    """
-    columns = score_columns(result)
-    columns["chance"] = dict.fromkeys(result["scores"], result["chance"])
-    first = "trained -> tested"
-    lines = [first + "".join(f"   {heading:>5}" for heading in columns)]
-    for pair in pairs_in_order(result["scores"]):
-        cells = (
-            f"   {100 * scores[pair]:{max(5, len(heading))}.1f}"
-            for heading, scores in columns.items()
-        )
-        lines.append(pair.ljust(len(first)) + "".join(cells))
-    return "\n".join(lines)
-
-
-def score_table(result: Mapping[str, Any]) -> str:
-    """The table of scores as HTML, cells shaded by their value.
-
-    Args:
-        result: of a run.
-
-    Returns:
-        An HTML table.
-
-    Example:
-
-    >>> scores = {"a->b": 0.5, "b->b": 1.0}
-    >>> table = score_table({"scores": scores, "toc": {}, "continuous": scores, "chance": 0.1})
-    >>> table.count("<tr"), "50.0" in table
-    (5, True)
-    """
-    columns = score_columns(result)
-    heads = "".join(f"<th>{html.escape(heading)}</th>" for heading in columns)
-    rows = [f"<thead><tr><th>trained → tested</th>{heads}<th>chance</th></tr></thead><tbody>"]
-    titles = {False: "Across modalities", True: "Within one modality: the upper bound"}
-    for pair in pairs_in_order(result["scores"]):
-        if within(pair) in titles:
-            title = titles.pop(within(pair))
-            rows.append(f'<tr class="group"><td colspan="{len(columns) + 2}">{title}</td></tr>')
-        cells = "".join(
-            f'<td class="bar" style="--share:{100 * scores[pair]:.1f}%">'
-            f"{100 * scores[pair]:.1f}</td>"
-            for scores in columns.values()
-        )
-        name = html.escape(pair.replace("->", " → "))
-        rows.append(f"<tr><td>{name}</td>{cells}<td>{100 * result['chance']:.1f}</td></tr>")
-    return f"<table>{''.join(rows)}</tbody></table>"
+    images = (picture(address, description) for description, address in pictures.items())
+    return f'<div class="gallery">{"".join(images)}</div>'
 
 
 def example_cards(examples: Sequence[Mapping[str, Any]]) -> str:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import os
 import shlex
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_tools.files import read_json
-
 RECIPES = {
-    "quickstart": "train FCID without labels, probe it across modalities, write a report",
+    "quickstart": ("", "train FCID without labels, probe it across modalities"),
 }
-"""Name of each module of this folder that is a recipe, and what it does.
+"""Name of each module of this folder that is a recipe; what of the paper it redraws; what it does.
 
-A recipe has `add_arguments(parser)`, and `run(options, out)`, which leaves its files, among them
-`RESULT`, in the folder `out`.
+A recipe is a module with
+
+- `add_arguments(parser)`: its own options;
+- `settings_of(options)`: a dataclass of all that decides its numbers but the seed, checked;
+- `run(options, out)`: measures one seed, `options.seed`, and leaves `RESULT` in the folder `out`:
+  `recipes.provenance.about(options, settings)` and whatever was measured;
+- `report(runs, out)`: writes tables and a page of one finished seed or of several into `out`, and
+  gives the text to print; see `recipes.publishing`.
 """
 
-RESULT = "result.json"
-CACHES = ("features",)
-"""What an interrupted run may leave in the output folder, to be found again by the next one."""
+LIST = "list"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,19 +40,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = parser().parse_args(words)
+    if chosen.recipe == LIST:
+        print(listing())
+        return 0
     # TensorFlow reads this once, when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         # Imported late: `--help` need not wait for Keras.
         recipe = importlib.import_module(f"recipes.{chosen.recipe}")
         options = recipe_parser(chosen.recipe, recipe).parse_args(chosen.options)
-        options.command = command_line(words)
-        if options.seed < 0:
-            raise ValueError(f"--seed must be at least 0; received: {options.seed}")
-        out = Path(options.out)
-        with output_folder(out, chosen.recipe) as folder:
-            summary = recipe.run(options, folder)
-        print(summary)
+        options.recipe, options.command = chosen.recipe, command_line(words)
+        from recipes import seeds
+
+        if options.dry_run:
+            print(seeds.plan(recipe, options))
+            return 0
+        print(seeds.run_all(recipe, options))
     except ModuleNotFoundError as error:
         print(f"error: {missing_module(error)}", file=sys.stderr)
         return 2
@@ -61,12 +63,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; nothing was written but prepared features", file=sys.stderr)
+        print(
+            "stopped; of this run stay prepared features and finished seeds, which --resume keeps",
+            file=sys.stderr,
+        )
         return 130
-    for path in sorted(out.iterdir()):
+    for path in sorted(Path(options.out).iterdir()):
         if path.is_file():
             print(f"  {path}")
     return 0
+
+
+def listing() -> str:
+    """What recipes there are.
+
+    Returns:
+        A line for each.
+
+    Example:
+
+    >>> "quickstart" in listing()
+    True
+    """
+    width = max(len(name) for name in RECIPES)
+    return "\n".join(
+        f"  {name:{width}}  {text}{f' ({source})' if source else ''}"
+        for name, (source, text) in RECIPES.items()
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,10 +106,15 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m recipes",
         description="Runs an experiment; its result and its report go to a folder.",
-        epilog="\n".join(f"  {name:12} {text}" for name, text in RECIPES.items()),
+        epilog=listing(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    result.add_argument("recipe", choices=sorted(RECIPES), help="what to run, see below")
+    result.add_argument(
+        "recipe",
+        choices=[LIST, *sorted(RECIPES)],
+        metavar="RECIPE",
+        help=f"what to run, see below; or {LIST}, to show only that",
+    )
     result.add_argument("options", nargs=argparse.REMAINDER, help="of the recipe")
     return result
 
@@ -113,7 +141,16 @@ def recipe_parser(name: str, recipe: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("--out", default=f"runs/{name}", help="folder to write (%(default)s)")
-    result.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
+    result.add_argument("--seed", type=int, default=0, help="the first one (default: 0)")
+    result.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="how many, one after another (default: 1)"
+    )
+    result.add_argument(
+        "--resume", action="store_true", help="keep the seeds that an earlier run has finished"
+    )
+    result.add_argument(
+        "--dry-run", action="store_true", help="check the options and say what would be done"
+    )
     result.add_argument(
         "--smoke", action="store_true", help="a few clips and steps, to see that everything runs"
     )
@@ -140,78 +177,6 @@ def command_line(words: Sequence[str]) -> str:
     return shlex.join(
         [f"KERAS_BACKEND={keras.backend.backend()}", "python", "-m", "recipes", *words]
     )
-
-
-@contextlib.contextmanager
-def output_folder(out: Path, recipe: str) -> Iterator[Path]:
-    """A scratch folder whose files move to `out` together once the block succeeds.
-
-    Args:
-        out: where the files go: a new folder, an empty one, or that of an earlier run of the
-            same recipe, whose files are replaced.
-        recipe: its name.
-
-    Yields:
-        The scratch folder, inside `out`; caches belong beside it, in `out` itself.
-
-    Raises:
-        ValueError: `out` holds something else, which stays as it is.
-
-    Example:
-
-    >>> out = Path("run")
-    >>> with output_folder(out, "quickstart") as folder:
-    ...     _ = (folder / "result.json").write_text('{"recipe": "quickstart"}')
-    >>> [path.name for path in out.iterdir()]
-    ['result.json']
-    """
-    check_output_folder(out, recipe)
-    out.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=out))
-    try:
-        yield scratch
-        # The result last: where it is, all is.
-        for path in sorted(scratch.iterdir(), key=lambda path: path.name == RESULT):
-            os.replace(path, out / path.name)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            # Succeeds on an empty folder only.
-            out.rmdir()
-
-
-def check_output_folder(out: Path, recipe: str) -> None:
-    """Refuses a folder that holds anything but an earlier run of the same recipe.
-
-    Args:
-        out: the folder.
-        recipe: name of the recipe.
-
-    Raises:
-        ValueError: naming the folder and what it holds.
-
-    Example:
-
-    >>> check_output_folder(Path("not-there-yet"), "quickstart")
-    """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out must be a folder; received the file {out}")
-    names = sorted(path.name for path in out.iterdir()) if out.exists() else []
-    found = [name for name in names if name not in CACHES and not name.endswith(".part")]
-    if not found:
-        return
-    advice = "choose another folder, or empty this one"
-    if RESULT not in found:
-        raise ValueError(
-            f"--out must be new, empty or of an earlier run of {recipe}; {out} holds "
-            f"{', '.join(found[:3])}: {advice}"
-        )
-    earlier = read_json(out / RESULT).get("recipe")
-    if earlier != recipe:
-        raise ValueError(
-            f"--out must be new, empty or of an earlier run of {recipe}; {out} is of "
-            f"{earlier}: {advice}"
-        )
 
 
 def missing_module(error: ModuleNotFoundError) -> str:

@@ -18,7 +18,9 @@ def test_no_value_is_refused() -> None:
 
 
 def test_options_change_the_defaults_of_the_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = quickstart.Settings({"train": 1}, model={"cpc": {"units": 8, "num_layers": 1}})
+    own = quickstart.Settings(
+        "synthetic", {"train": 1}, model={"cpc": {"units": 8, "num_layers": 1}}
+    )
     monkeypatch.setitem(quickstart.DEFAULTS, "synthetic", own)
     parser = runner.recipe_parser("quickstart", quickstart)
     options = parser.parse_args(["--set", "cpc.units=4", "--epochs", "3"])

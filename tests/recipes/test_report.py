@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recipes import figures, provenance, report
+from recipes import figures, provenance, report, scores
 
 SCORES = {"audio->text": 0.25, "text->audio": 0.5, "audio->audio": 1.0, "text->text": 0.75}
 RESULT = {"scores": SCORES, "toc": {"64": SCORES}, "continuous": SCORES, "chance": 0.1}
@@ -23,17 +23,17 @@ def content(address: str) -> io.BytesIO:
 
 
 def test_columns_of_the_table_are_aligned() -> None:
-    lines = report.score_lines(RESULT).splitlines()
+    lines = scores.score_lines(RESULT).splitlines()
     assert len(lines) == 5 and len({len(line) for line in lines}) == 1
     assert lines[1].split() == ["audio->text", "25.0", "25.0", "25.0", "10.0"]
 
 
 def test_mean_leaves_out_the_upper_bounds() -> None:
-    assert report.mean_across(SCORES) == pytest.approx(0.375)
+    assert scores.mean_across(SCORES) == pytest.approx(0.375)
 
 
 def test_page_asks_nothing_of_the_network() -> None:
-    page = report.page("a <title>", "b", report.section("c", report.score_table(RESULT)))
+    page = report.page("a <title>", "b", report.section("c", scores.score_table(RESULT)))
     assert "a &lt;title&gt;" in page
     assert "http" not in page and "url(" not in page and "<script" not in page
 

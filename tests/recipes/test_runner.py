@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from recipes import runner
+from recipes import output, runner
 
 
 def finished_run(folder: Path, recipe: str) -> Path:
     folder.mkdir()
-    (folder / runner.RESULT).write_text(json.dumps({"recipe": recipe}), encoding="utf-8")
+    (folder / output.RESULT).write_text(json.dumps({"recipe": recipe}), encoding="utf-8")
     return folder
 
 
 def test_files_appear_together(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with runner.output_folder(out, "quickstart") as folder:
+    with output.output_folder(out, "quickstart") as folder:
         (folder / "report.html").write_text("page", encoding="utf-8")
         assert not (out / "report.html").exists()
     assert [path.name for path in out.iterdir()] == ["report.html"]
@@ -28,7 +28,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with (
         pytest.raises(ValueError, match="in the middle"),
-        runner.output_folder(out, "quickstart") as folder,
+        output.output_folder(out, "quickstart") as folder,
     ):
         (folder / "report.html").write_text("half a p", encoding="utf-8")
         raise ValueError("in the middle")
@@ -38,18 +38,18 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 def test_an_error_leaves_the_earlier_run_and_the_cache(tmp_path: Path) -> None:
     out = finished_run(tmp_path / "run", "quickstart")
     (out / "features").mkdir()
-    with pytest.raises(KeyboardInterrupt), runner.output_folder(out, "quickstart") as folder:
-        (folder / runner.RESULT).write_text("{", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt), output.output_folder(out, "quickstart") as folder:
+        (folder / output.RESULT).write_text("{", encoding="utf-8")
         raise KeyboardInterrupt
-    assert sorted(path.name for path in out.iterdir()) == ["features", runner.RESULT]
-    assert json.loads((out / runner.RESULT).read_text(encoding="utf-8"))
+    assert sorted(path.name for path in out.iterdir()) == ["features", output.RESULT]
+    assert json.loads((out / output.RESULT).read_text(encoding="utf-8"))
 
 
 def test_an_earlier_run_is_replaced(tmp_path: Path) -> None:
     out = finished_run(tmp_path / "run", "quickstart")
-    with runner.output_folder(out, "quickstart") as folder:
-        (folder / runner.RESULT).write_text("{}", encoding="utf-8")
-    assert (out / runner.RESULT).read_text(encoding="utf-8") == "{}"
+    with output.output_folder(out, "quickstart") as folder:
+        (folder / output.RESULT).write_text("{}", encoding="utf-8")
+    assert (out / output.RESULT).read_text(encoding="utf-8") == "{}"
 
 
 def test_folders_of_others_are_refused_and_kept(
@@ -67,9 +67,9 @@ def test_folders_of_others_are_refused_and_kept(
 def test_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
     out = finished_run(tmp_path / "run", "other")
     with pytest.raises(ValueError, match="is of other"):
-        runner.check_output_folder(out, "quickstart")
+        output.check_output_folder(out, "quickstart")
     with pytest.raises(ValueError, match="must be a folder"):
-        runner.check_output_folder(out / runner.RESULT, "quickstart")
+        output.check_output_folder(out / output.RESULT, "quickstart")
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,11 @@ import math
 import pytest
 from scipy import stats
 
-from recipes import summary
+from recipes import scores, summary, tables
 
 RUN = {
-    "data": "digits",
     "protocol": "heldout",
-    "settings": {"epochs": 1},
+    "settings": {"data": "digits", "epochs": 1},
     "chance": 0.1,
     "seed": 0,
     "scores": {"audio->video": 0.9},
@@ -24,21 +23,21 @@ RUN = {
 
 def test_interval_is_students():
     values = [0.91, 0.95, 0.99]
-    mean, half = summary.interval(values)
+    mean, half = tables.interval(values)
     low, high = stats.t.interval(0.95, 2, loc=mean, scale=stats.sem(values))
     assert mean == pytest.approx(0.95)
     assert (mean - half, mean + half) == pytest.approx((low, high))
 
 
 def test_one_value_has_no_interval():
-    assert math.isnan(summary.interval([0.5])[1])
+    assert math.isnan(tables.interval([0.5])[1])
 
 
 def test_runs_must_be_comparable():
-    with pytest.raises(ValueError, match="same 'data'"):
-        summary.table([RUN, {**RUN, "seed": 1, "data": "synthetic"}])
+    with pytest.raises(ValueError, match="same 'settings'"):
+        scores.table([RUN, {**RUN, "seed": 1, "settings": {"data": "synthetic"}}])
     with pytest.raises(ValueError, match="seed of its own"):
-        summary.table([RUN, RUN])
+        scores.table([RUN, RUN])
 
 
 def test_prints_a_table(tmp_path, capsys):
