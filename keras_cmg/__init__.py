@@ -4,7 +4,7 @@ Layers and models for cross-modal generalisation: label one modality, and the mo
 others. See `FCID`, `FCIDBackbone`, `TOCChannelMask`, and the equations in `keras_cmg.ops`.
 """
 
-from keras_cmg import ops
+from keras_cmg import metrics, ops
 from keras_cmg.layers import (
     BidirectionalContext,
     CLUBEstimator,
@@ -55,5 +55,6 @@ __all__ = [
     "TOCChannelMask",
     "TemporalAttention",
     "__version__",
+    "metrics",
     "ops",
 ]

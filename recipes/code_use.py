@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import keras
 import numpy as np
 
-OWNED, SHARED = 0.95, 0.05
-"""A code is of one modality above the first share of its use, common from the second on."""
+from keras_cmg.ops import code_activation
 
 
 def activations(indices: Mapping[str, np.ndarray], num_embeddings: int) -> np.ndarray:
@@ -47,13 +47,8 @@ def colours(counts: np.ndarray) -> np.ndarray:
     References:
         Huang et al. (2025), Figures 6 and 7.
     """
-    total = counts.sum(axis=1, keepdims=True)
-    share = counts / np.maximum(total, 1)
-    colour = np.full(len(counts), "blue", dtype="<U5")
-    colour[(share >= SHARED).all(axis=1)] = "green"
-    colour[(share > OWNED).any(axis=1)] = "red"
-    colour[total[:, 0] == 0] = ""
-    return colour
+    names = np.array(["" if name == "unused" else name for name in code_activation.COLOURS])
+    return names[keras.ops.convert_to_numpy(code_activation.activation_colours(counts))]
 
 
 def summary(indices: Mapping[str, np.ndarray], num_embeddings: int) -> dict[str, int]:

@@ -1,0 +1,51 @@
+"""What most metrics are: a weighted mean of one number per clip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class RunningMean(keras.metrics.Metric):
+    """Mean over all clips of what `values` gives for each.
+
+    Args:
+        name: of the metric.
+        dtype: of its state.
+
+    Example:
+
+    >>> issubclass(keras_cmg.metrics.SegmentF1, RunningMean)
+    True
+    """
+
+    def __init__(self, name: str | None = None, dtype: Any = None):
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_variable((), "zeros", name="total")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def values(self, y_true: Any, y_pred: Any) -> Any:
+        """The number of each clip, `(batch,)`."""
+        raise NotImplementedError(f"{type(self).__name__} must define `values`.")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        values = ops.cast(self.values(y_true, y_pred), self.total.dtype)
+        self.accumulate(values, sample_weight)
+
+    def accumulate(self, values: Any, sample_weight: Any = None) -> None:
+        """Adds values to the mean.
+
+        Args:
+            values: `(batch,)`.
+            sample_weight: optional, a scalar or `(batch,)`.
+        """
+        ones = ops.ones_like(values)
+        weight = ones if sample_weight is None else ones * ops.cast(sample_weight, values.dtype)
+        self.total.assign_add(ops.sum(values * weight))
+        self.count.assign_add(ops.sum(weight))
+
+    def result(self):
+        total, count = ops.convert_to_tensor(self.total), ops.convert_to_tensor(self.count)
+        return total / ops.where(count > 0, count, 1.0)
