@@ -11,6 +11,8 @@ from keras_cmg.layers import (
     CoarseProjector,
     Codebook,
     CPCPredictor,
+    ImageDecoder,
+    ImageEncoder,
     MapAttention,
     MapDecoder,
     MapPooling,
@@ -23,18 +25,21 @@ from keras_cmg.layers import (
 from keras_cmg.models import (
     DCID,
     FCID,
+    VQVAE,
     CrossModalBackbone,
     DCIDBackbone,
     FCIDBackbone,
     LinearProbe,
     ModalityEncoder,
     Pretrainer,
+    VQVAEBackbone,
 )
 from keras_cmg.version import __version__
 
 __all__ = [
     "DCID",
     "FCID",
+    "VQVAE",
     "BidirectionalContext",
     "CLUBEstimator",
     "CPCPredictor",
@@ -43,6 +48,8 @@ __all__ = [
     "CrossModalBackbone",
     "DCIDBackbone",
     "FCIDBackbone",
+    "ImageDecoder",
+    "ImageEncoder",
     "LinearProbe",
     "MapAttention",
     "MapDecoder",
@@ -54,6 +61,7 @@ __all__ = [
     "SequenceSpecificEncoder",
     "TOCChannelMask",
     "TemporalAttention",
+    "VQVAEBackbone",
     "__version__",
     "metrics",
     "ops",

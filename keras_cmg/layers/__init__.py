@@ -6,6 +6,7 @@ from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.codebook import Codebook
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
+from keras_cmg.layers.image_autoencoder import ImageDecoder, ImageEncoder
 from keras_cmg.layers.map_pooling import MapAttention, MapPooling
 from keras_cmg.layers.patch_convolution import PatchConvolution
 from keras_cmg.layers.residual_unit import ResidualUnit
@@ -20,6 +21,8 @@ __all__ = [
     "CPCPredictor",
     "CoarseProjector",
     "Codebook",
+    "ImageDecoder",
+    "ImageEncoder",
     "MapAttention",
     "MapDecoder",
     "MapPooling",

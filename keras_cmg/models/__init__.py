@@ -10,14 +10,17 @@ from keras_cmg.models.cross_modal_backbone import CrossModalBackbone, ModalityEn
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.heads import LinearProbe
 from keras_cmg.models.pretrainer import Pretrainer
+from keras_cmg.models.vqvae import VQVAE, VQVAEBackbone
 
 __all__ = [
     "DCID",
     "FCID",
+    "VQVAE",
     "CrossModalBackbone",
     "DCIDBackbone",
     "FCIDBackbone",
     "LinearProbe",
     "ModalityEncoder",
     "Pretrainer",
+    "VQVAEBackbone",
 ]

@@ -1,0 +1,6 @@
+"""VQ-VAE: images through one codebook, on the contract of the cross-modal systems."""
+
+from keras_cmg.models.vqvae.backbone import VQVAEBackbone
+from keras_cmg.models.vqvae.pretrainer import VQVAE
+
+__all__ = ["VQVAE", "VQVAEBackbone"]

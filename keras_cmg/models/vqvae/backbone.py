@@ -1,0 +1,182 @@
+"""The VQ-VAE's encoder and codebook: a grid of codes per image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_cmg.layers.codebook import Codebook
+from keras_cmg.layers.image_autoencoder import ImageEncoder
+from keras_cmg.models.cross_modal_backbone import CrossModalBackbone
+from keras_cmg.models.fcid.presets import merged
+from keras_cmg.models.vqvae import presets
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class VQVAEBackbone(CrossModalBackbone):
+    """Encoder of images into a grid of codes: the part that is kept.
+
+    On the contract of the cross-modal backbones, with one modality, whose segments are the places
+    of the grid, row by row; a clip is a whole image, the mean over its places.
+
+    Training updates the codebook (`Codebook`, moving averages of one modality); inference leaves
+    all state alone.
+
+    Args:
+        modalities: the one name under which a batch has its images.
+        num_embeddings: number of codes.
+        embedding_dim: length of a code.
+        hidden_channels: width of the convolutions.
+        num_residual: residual units.
+        downsampling: how many times height and width are halved.
+        codebook: arguments of `Codebook`.
+        seed: of the initial codes.
+        **kwargs: the arguments of every Keras model.
+
+    Call arguments:
+        inputs: dict of the modality to images, `(batch, height, width, channels)`; other keys are
+            left alone.
+        training: whether the codebook moves.
+
+    Returns:
+        Dict of dicts by modality: `"general"`, `"quantized"` and `"codes"`, `(batch, places,
+        dim)`; `"indices"`, `(batch, places)`.
+
+    Raises:
+        ValueError: for another number of modalities than one, images whose sizes do not divide,
+            or images of another shape than at first.
+
+    Example:
+
+    >>> backbone = VQVAEBackbone.from_preset("small")
+    >>> tuple(backbone({"image": np.zeros((2, 28, 28, 1), "float32")})["indices"]["image"].shape)
+    (2, 49)
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning.
+    """
+
+    def __init__(
+        self,
+        modalities: tuple[str, ...] = ("image",),
+        num_embeddings: int = 128,
+        embedding_dim: int = 128,
+        hidden_channels: int = 256,
+        num_residual: int = 2,
+        downsampling: int = 2,
+        codebook: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(modalities, **kwargs)
+        if len(self.modalities) != 1:
+            raise ValueError(f"`modalities` must hold one name. Received: {self.modalities}")
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.hidden_channels = hidden_channels
+        self.num_residual = num_residual
+        self.downsampling = downsampling
+        self.codebook_settings = dict(codebook or {})
+        self.seed = seed
+        self.encoder = ImageEncoder(
+            embedding_dim,
+            hidden_channels,
+            num_residual,
+            downsampling,
+            dtype=self.dtype_policy,
+            name="encoder",
+        )
+        self.quantizer = Codebook(
+            num_embeddings,
+            embedding_dim,
+            seed=seed,
+            dtype=self.dtype_policy,
+            name="codebook",
+            **self.codebook_settings,
+        )
+
+    @classmethod
+    def from_preset(
+        cls, name: str = "small", modalities: tuple[str, ...] | None = None, **overrides
+    ) -> VQVAEBackbone:
+        """A backbone with named settings.
+
+        Args:
+            name: `"paper"` or `"small"`.
+            modalities: the one name of the images.
+            **overrides: arguments of the class; dicts are merged into the preset's.
+
+        Returns:
+            The backbone, not built yet.
+
+        Raises:
+            ValueError: for an unknown preset.
+
+        Example:
+
+        >>> VQVAEBackbone.from_preset("paper").embedding_dim
+        128
+        """
+        if modalities is not None:
+            overrides["modalities"] = modalities
+        return cls(**merged(presets.preset(name)["backbone"], overrides))
+
+    @property
+    def modality(self) -> str:
+        """The name under which a batch has its images."""
+        return self.modalities[0]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the grid of codes; known once built."""
+        return self.encoder.grid(self.feature_shapes[self.modality])
+
+    def build(self, input_shape: Mapping[str, Any]) -> None:
+        self.check_batch(input_shape)
+        # No batch size: the next batch may have another.
+        shape = (None, *tuple(input_shape[self.modality])[1:])
+        self.encoder.build(shape)
+        self.feature_shapes = {self.modality: shape}
+        self.quantizer.build()
+        self.built = True
+
+    def check_features(self, modality, shape):
+        expected = getattr(self, "feature_shapes", {}).get(modality)
+        shape = tuple(shape)
+        if expected is not None and shape[1:] != expected[1:]:
+            sizes = ", ".join(str(size) for size in expected[1:])
+            raise ValueError(
+                f"Images of {modality!r} must have shape (batch, {sizes}). Received shape {shape}."
+            )
+
+    def call(self, inputs, training=False):
+        self.check_batch({m: x.shape for m, x in inputs.items() if m in self.modalities})
+        name = self.modality
+        general = self.encoder(ops.cast(inputs[name], self.compute_dtype))
+        codes = self.quantizer({name: general}, training=training)[name]
+        return {"general": {name: general}, **{kind: {name: x} for kind, x in codes.items()}}
+
+    def general_features(self, modality, x, level, mask=None):
+        general = self.encoder(x)
+        return general if level == "segment" else ops.mean(general, axis=1)
+
+    def get_build_config(self):
+        return {"input_shape": self.feature_shapes} if self.built else None
+
+    def build_from_config(self, config):
+        if config:
+            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
+
+    def get_config(self):
+        names = (
+            "modalities num_embeddings embedding_dim hidden_channels num_residual downsampling seed"
+        ).split()
+        config = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **config, "codebook": self.codebook_settings}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "modalities": tuple(config["modalities"])})

@@ -1,0 +1,167 @@
+"""The VQ-VAE's training: rebuild the image, stay near the codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_cmg.layers.image_autoencoder import ImageDecoder
+from keras_cmg.models import terms
+from keras_cmg.models.fcid.presets import merged
+from keras_cmg.models.pretrainer import Pretrainer
+from keras_cmg.models.vqvae import presets
+from keras_cmg.models.vqvae.backbone import VQVAEBackbone
+from keras_cmg.ops import quantization
+from keras_cmg.types import Tensor
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class VQVAE(Pretrainer):
+    """Vector-quantised autoencoder of images, codes by moving averages.
+
+    `L = MSE(image, decoder(codes)) + beta MSE(encoder, sg codes)`. The decoder is of use after
+    training too: `decode` makes images of codes, of masked ones for instance.
+
+    Args:
+        backbone: a `VQVAEBackbone`; or the one modality's name in a tuple, for the preset
+            `"small"`.
+        commitment_cost: beta.
+        **kwargs: the arguments of every Keras model.
+
+    Example:
+
+    >>> model = VQVAE.from_preset("small", backbone={"hidden_channels": 8})
+    >>> model.compile(keras.optimizers.Adam(1e-3))
+    >>> images = np.zeros((4, 28, 28, 1), "float32")
+    >>> history = model.fit({"image": images}, verbose=0)
+    >>> codes = model.backbone.encode("image", images)["quantized"]
+    >>> tuple(model.decode(codes).shape)
+    (4, 28, 28, 1)
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, Eq. 3 and appendix A.1.
+    """
+
+    def __init__(
+        self, backbone: VQVAEBackbone | tuple[str, ...], commitment_cost: float = 0.25, **kwargs
+    ):
+        if not isinstance(backbone, VQVAEBackbone):
+            backbone = VQVAEBackbone.from_preset("small", modalities=backbone)
+        super().__init__(backbone, **kwargs)
+        self.commitment_cost = commitment_cost
+        self.create_trackers()
+
+    @classmethod
+    def from_preset(
+        cls,
+        name: str = "small",
+        modalities: tuple[str, ...] | None = None,
+        seed: int = 0,
+        backbone: Mapping[str, Any] | None = None,
+        **overrides,
+    ) -> VQVAE:
+        """A model with named settings.
+
+        Args:
+            name: `"paper"` or `"small"`.
+            modalities: the one name of the images; default "image".
+            seed: of the initial codes. Other weights follow `keras.utils.set_random_seed`.
+            backbone: changes to the backbone's settings.
+            **overrides: arguments of the class.
+
+        Returns:
+            The model, not compiled.
+
+        Raises:
+            ValueError: for an unknown preset.
+
+        Example:
+
+        >>> VQVAE.from_preset("paper").backbone.num_embeddings
+        128
+        """
+        own = VQVAEBackbone.from_preset(name, modalities, **{"seed": seed, **(backbone or {})})
+        return cls(own, **merged(presets.preset(name)["objective"], overrides))
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The terms of the loss."""
+        return ("reconstruction", "commitment")
+
+    @property
+    def log_keys(self) -> tuple[str, ...]:
+        """Every logged key: the terms, and how the codes are used."""
+        return (*self.loss_names, "perplexity", "code_usage")
+
+    def build(self, input_shape: Mapping[str, Any]) -> None:
+        backbone = self.backbone
+        if not backbone.built:
+            backbone.build({m: input_shape[m] for m in backbone.modalities if m in input_shape})
+        self.decoder = ImageDecoder(
+            backbone.feature_shapes[backbone.modality][-1],
+            backbone.grid,
+            backbone.hidden_channels,
+            backbone.num_residual,
+            backbone.downsampling,
+            dtype=self.dtype_policy,
+            name="decoder",
+        )
+        rows, columns = backbone.grid
+        self.decoder.build((None, rows * columns, backbone.embedding_dim))
+        self.built = True
+
+    def decode(self, codes: Any) -> Tensor:
+        """Images of codes.
+
+        Args:
+            codes: float `(batch, places, dim)`, such as `encode(...)["quantized"]`, whole or with
+                dimensions masked by `TOCChannelMask(mode="mask")`.
+
+        Returns:
+            Float tensor `(batch, height, width, channels)`.
+
+        Raises:
+            ValueError: before the model has seen an image's shape.
+
+        Example:
+
+        >>> model = VQVAE.from_preset("small", backbone={"hidden_channels": 8})
+        >>> model.build({"image": (None, 8, 8, 3)})
+        >>> tuple(model.decode(np.zeros((1, 4, 128), "float32")).shape)
+        (1, 8, 8, 3)
+        """
+        if not self.built:
+            raise ValueError("The model does not know the images' shape yet. Train or build it.")
+        return self.decoder(ops.cast(codes, self.compute_dtype))
+
+    def main_losses(self, x, features, training):
+        features = keras.tree.map_structure(
+            lambda value: terms.full_precision(self, value), features
+        )
+        name = self.backbone.modality
+        losses = {
+            "reconstruction": terms.mean_squared_error(
+                x[name], self.decoder(features["quantized"][name])
+            ),
+            "commitment": sum(
+                quantization.commitment_loss(
+                    features["general"], features["codes"], self.commitment_cost, cross_modal=False
+                ).values()
+            ),
+        }
+        codes = terms.code_logs(features["indices"], self.backbone.num_embeddings)
+        use = {key: codes[key] for key in ("perplexity", "code_usage")}
+        return {"loss": sum(losses.values()), **losses, **use}
+
+    def get_build_config(self):
+        return self.backbone.get_build_config()
+
+    def build_from_config(self, config):
+        if config:
+            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
+
+    def get_config(self):
+        return {**super().get_config(), "commitment_cost": self.commitment_cost}
