@@ -33,6 +33,10 @@ from keras_cmg.models import (
     ModalityEncoder,
     Pretrainer,
     VQVAEBackbone,
+    create,
+    register_system,
+    system,
+    systems,
 )
 from keras_cmg.version import __version__
 
@@ -63,6 +67,10 @@ __all__ = [
     "TemporalAttention",
     "VQVAEBackbone",
     "__version__",
+    "create",
     "metrics",
     "ops",
+    "register_system",
+    "system",
+    "systems",
 ]

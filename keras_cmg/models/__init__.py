@@ -10,6 +10,7 @@ from keras_cmg.models.cross_modal_backbone import CrossModalBackbone, ModalityEn
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.heads import LinearProbe
 from keras_cmg.models.pretrainer import Pretrainer
+from keras_cmg.models.registry import create, register_system, system, systems
 from keras_cmg.models.vqvae import VQVAE, VQVAEBackbone
 
 __all__ = [
@@ -23,4 +24,8 @@ __all__ = [
     "ModalityEncoder",
     "Pretrainer",
     "VQVAEBackbone",
+    "create",
+    "register_system",
+    "system",
+    "systems",
 ]

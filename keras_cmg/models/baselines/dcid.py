@@ -16,10 +16,12 @@ from keras_cmg.models.baselines import dcid_presets
 from keras_cmg.models.baselines.dcid_backbone import DCIDBackbone
 from keras_cmg.models.fcid.presets import merged
 from keras_cmg.models.pretrainer import Pretrainer
+from keras_cmg.models.registry import register_system
 from keras_cmg.ops import code_matching, counter_random, quantization
 from keras_cmg.types import Tensor
 
 
+@register_system("dcid")
 @keras.saving.register_keras_serializable("keras_cmg")
 class DCID(Pretrainer):
     """Dual Cross-modal Information Disentangling, trained as FCID is.

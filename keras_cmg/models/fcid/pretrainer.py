@@ -17,6 +17,7 @@ from keras_cmg.models import terms
 from keras_cmg.models.fcid import presets
 from keras_cmg.models.fcid.backbone import FCIDBackbone
 from keras_cmg.models.pretrainer import Pretrainer
+from keras_cmg.models.registry import register_system
 from keras_cmg.models.terms import full_precision, mean_squared_error
 from keras_cmg.ops import code_matching, contrastive, counter_random, quantization
 from keras_cmg.types import Tensor
@@ -34,6 +35,7 @@ TERMS = (
 """Terms that may be given a weight whichever modalities there are; CLUB's follow the modalities."""
 
 
+@register_system("fcid")
 @keras.saving.register_keras_serializable("keras_cmg")
 class FCID(Pretrainer):
     """Fine and Coarse cross-modal Information Disentangling, with its custom train step.

@@ -1,0 +1,65 @@
+"""Systems are found by name, and so are a user's own."""
+
+import pytest
+
+import keras_cmg
+from keras_cmg.models import registry
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    monkeypatch.setattr(registry, "_SYSTEMS", dict(registry._SYSTEMS))
+
+
+def test_systems_of_the_library_are_registered():
+    assert keras_cmg.system("fcid") is keras_cmg.FCID
+    assert keras_cmg.system("dcid") is keras_cmg.DCID
+    assert keras_cmg.systems() == tuple(sorted(keras_cmg.systems()))
+
+
+def test_create_passes_everything_on():
+    model = keras_cmg.create(
+        "dcid",
+        preset="paper",
+        modalities=("text", "audio"),
+        seed=3,
+        backbone={"num_embeddings": 12},
+        cpc_self_weight=0.5,
+    )
+    assert isinstance(model, keras_cmg.DCID)
+    assert model.backbone.modalities == ("text", "audio")
+    assert model.backbone.seed == 3
+    assert model.backbone.num_embeddings == 12
+    assert model.cpc_self_weight == 0.5
+    assert model.settings["cpc"]["units"] == 256
+
+
+def test_own_systems_are_found():
+    @keras_cmg.register_system("mine")
+    class Mine(keras_cmg.FCID):
+        pass
+
+    assert "mine" in keras_cmg.systems()
+    assert type(keras_cmg.create("mine", modalities=("audio", "text"))) is Mine
+
+
+def test_a_definition_may_be_run_twice():
+    for _ in range(2):
+
+        @keras_cmg.register_system("twice")
+        class Twice(keras_cmg.FCID):
+            pass
+
+    assert keras_cmg.system("twice") is Twice
+
+
+def test_bad_names_and_classes_are_named():
+    with pytest.raises(ValueError, match=r"`name` must be one of \(.*'fcid'.*'nothing'"):
+        keras_cmg.create("nothing")
+    for name in ("FCID", "my system", "", 3):
+        with pytest.raises(ValueError, match="`name` must be a lower-case identifier"):
+            keras_cmg.register_system(name)
+    with pytest.raises(ValueError, match=r"'fcid' belongs to .*FCID already. .*DCID"):
+        keras_cmg.register_system("fcid")(keras_cmg.DCID)
+    with pytest.raises(ValueError, match=r"subclass of `Pretrainer`. .*FCIDBackbone"):
+        keras_cmg.register_system("other")(keras_cmg.FCIDBackbone)
