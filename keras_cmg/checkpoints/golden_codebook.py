@@ -24,7 +24,7 @@ class ReplayedCodebook(Codebook):
 
     donors: Mapping[int, int] = {}
 
-    def draw_donors(self, codebook, steps, dead, inputs):
+    def draw_donors(self, codebook, steps, dead, inputs, weights=None):
         """The codes that the record names; a code that the record leaves out gets itself."""
         order = np.arange(self.num_embeddings)
         for code, donor in self.donors.items():

@@ -81,12 +81,13 @@ class CLUBEstimator(keras.layers.Layer):
     def call(self, x, y):
         return {"mean": self.mean_net(x), "log_variance": self.log_variance_net(x)}
 
-    def log_likelihood(self, x: Tensor, y: Tensor) -> Tensor:
+    def log_likelihood(self, x: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
         """Mean log-density of y given x, without the constant; what the estimator maximises.
 
         Args:
             x: float tensor `(batch, [frames,] x_dim)`.
             y: float tensor `(batch, [frames,] y_dim)`.
+            weights: optional `(batch, [frames])`; 0 leaves a sample out.
 
         Returns:
             Scalar, in nats.
@@ -98,15 +99,22 @@ class CLUBEstimator(keras.layers.Layer):
         0
         """
         q = self(x, y)
-        return mutual_information.log_likelihood(q["mean"], q["log_variance"], y)
+        return mutual_information.log_likelihood(q["mean"], q["log_variance"], y, weights)
 
-    def upper_bound(self, x: Tensor, y: Tensor, permutation: Tensor | None = None) -> Tensor:
+    def upper_bound(
+        self,
+        x: Tensor,
+        y: Tensor,
+        permutation: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """The bound on the mutual information; what the features minimise.
 
         Args:
             x: float tensor `(batch, [frames,] x_dim)`.
             y: float tensor `(batch, [frames,] y_dim)`.
             permutation: int tensor `(batch,)`, for sampled negatives.
+            weights: optional `(batch, [frames])`; 0 leaves a sample out.
 
         Returns:
             Scalar, in nats.
@@ -122,7 +130,7 @@ class CLUBEstimator(keras.layers.Layer):
         """
         q = self(x, y)
         return mutual_information.upper_bound(
-            q["mean"], q["log_variance"], y, self.negatives, permutation
+            q["mean"], q["log_variance"], y, self.negatives, permutation, weights
         )
 
     def get_build_config(self):

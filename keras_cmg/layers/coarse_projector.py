@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import keras
-from keras import ops
+
+from keras_cmg.ops.masking import mean_over_time
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -49,26 +50,3 @@ class CoarseProjector(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}
-
-
-def mean_over_time(x, frame_mask=None):
-    """Mean over axis 1 of the frames that count.
-
-    Args:
-        x: float tensor `(batch, frames, dim)`.
-        frame_mask: optional `(batch, frames)`, nonzero where a frame counts.
-
-    Returns:
-        Float tensor `(batch, dim)`; zeros where no frame counts.
-
-    Example:
-
-    >>> x, mask = np.array([[[1.0], [5.0]]]), np.array([[1, 0]])
-    >>> float(mean_over_time(x, mask)[0, 0])
-    1.0
-    """
-    x = ops.convert_to_tensor(x)
-    if frame_mask is None:
-        return ops.mean(x, axis=1)
-    mask = ops.cast(frame_mask, x.dtype)[..., None]
-    return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1)

@@ -45,6 +45,7 @@ class Codebook(keras.layers.Layer):
             in place of noise.
         cold_start: starts the counts at zero as the authors' code does, which throws unused codes
             far away in the first steps; otherwise counts start at one, and an unused code stays.
+        mix_modalities: MM-EMA; otherwise each modality moves the codes with its own features alone.
         initial_scale: codes start uniform within plus and minus this; default `1/num_embeddings`.
         seed: of the initial codes.
         dtype: a policy; state and computation take the dtype of its variables.
@@ -53,7 +54,7 @@ class Codebook(keras.layers.Layer):
     Call arguments:
         inputs: float tensor `(batch, [frames,] dim)`, or a dict of modality to such tensors.
         weights: optional, like `inputs` but without the last axis: weight of each vector in the
-            statistics; 0 leaves it out (a missing caption, say).
+            statistics; 0 leaves it out (a missing caption, say), also of its partners' mixtures.
         training: whether to move the codebook.
 
     Returns:
@@ -91,6 +92,7 @@ class Codebook(keras.layers.Layer):
         revive_in_evaluation: bool = False,
         revival_offset: float = 0.0,
         cold_start: bool = False,
+        mix_modalities: bool = True,
         initial_scale: float | None = None,
         seed: int = 0,
         dtype: Any = None,
@@ -117,6 +119,7 @@ class Codebook(keras.layers.Layer):
         self.revive_in_evaluation = revive_in_evaluation
         self.revival_offset = revival_offset
         self.cold_start = cold_start
+        self.mix_modalities = mix_modalities
         self.initial_scale = initial_scale
         self.seed = seed
 
@@ -201,7 +204,7 @@ class Codebook(keras.layers.Layer):
         }
 
     def _update(self, inputs, indices, weights):
-        mixed = quantization.mix_modalities(inputs)
+        mixed = quantization.mix_modalities(inputs, weights) if self.mix_modalities else inputs
         counts, sums = ops.convert_to_tensor(self.ema_counts), ops.convert_to_tensor(self.ema_sums)
         for name, mixture in mixed.items():
             new_counts, new_sums = quantization.code_statistics(
@@ -234,7 +237,7 @@ class Codebook(keras.layers.Layer):
         dead = steps > self.revive_after
         steps = ops.where(dead, 0.0, steps)
         codebook = ops.convert_to_tensor(self.codebook)
-        donors = self.draw_donors(codebook, steps, dead, inputs)
+        donors = self.draw_donors(codebook, steps, dead, inputs, weights)
         noise = counter_random.random_uniform(
             self.step, (self.num_embeddings, self.embedding_dim), salt=2
         )
@@ -249,7 +252,14 @@ class Codebook(keras.layers.Layer):
             self.ema_counts.assign(ops.where(dead[:, 0], 1.0, counts))
             self.ema_sums.assign(ops.where(dead, codebook, sums))
 
-    def draw_donors(self, codebook: Tensor, steps: Tensor, dead: Tensor, inputs: dict) -> Tensor:
+    def draw_donors(
+        self,
+        codebook: Tensor,
+        steps: Tensor,
+        dead: Tensor,
+        inputs: dict[str, Tensor],
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """Vectors that would replace each code if it were dead.
 
         Args:
@@ -257,6 +267,7 @@ class Codebook(keras.layers.Layer):
             steps: `(num_embeddings,)` training steps since each code was used.
             dead: `(num_embeddings,)` bool.
             inputs: modality to `(batch, [frames,] dim)`, this step's features.
+            weights: optional modality to `(batch, [frames])`; vectors of weight zero are no donors.
 
         Returns:
             Float tensor `(num_embeddings, dim)`, the same on every replica.
@@ -265,16 +276,25 @@ class Codebook(keras.layers.Layer):
         if self.revival == "code":
             # Recently used codes first, in index order; a drawn rank among them is a donor.
             live = ops.logical_and(steps < (self.revive_after or 1) / 3, ops.logical_not(dead))
-            order = ops.argsort(
-                ops.where(live, 0, 1) * self.num_embeddings + ops.arange(self.num_embeddings)
-            )
-            count = ops.maximum(ops.sum(ops.cast(live, "int32")), 1)
-            return ops.take(codebook, ops.take(order, ops.mod(bits, count)), axis=0)
+            return ops.take(codebook, _drawn(live, bits, self.num_embeddings), axis=0)
         rows = ops.concatenate(
             [ops.reshape(ops.stop_gradient(x), (-1, self.embedding_dim)) for x in inputs.values()]
         )
-        rows = ops.take(rows, ops.mod(bits, ops.shape(rows)[0]), axis=0)
-        return engine.from_first_replica(rows)
+        count = ops.shape(rows)[0]
+        if not weights:
+            return engine.from_first_replica(ops.take(rows, ops.mod(bits, count), axis=0))
+        counted = ops.concatenate(
+            [
+                ops.reshape(
+                    ops.ones(ops.shape(x)[:-1], dtype="bool")
+                    if name not in weights
+                    else _frame_weights(weights[name], x[..., 0]) > 0,
+                    (-1,),
+                )
+                for name, x in inputs.items()
+            ]
+        )
+        return engine.from_first_replica(ops.take(rows, _drawn(counted, bits, count), axis=0))
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Places the codes by k-means on features (k-means start), and resets all EMA state.
@@ -329,9 +349,16 @@ class Codebook(keras.layers.Layer):
     def get_config(self):
         names = (
             "num_embeddings embedding_dim decay epsilon revive_after revival revival_noise "
-            "reset_revived_state revive_in_evaluation revival_offset cold_start initial_scale seed"
+            "reset_revived_state revive_in_evaluation revival_offset cold_start mix_modalities "
+            "initial_scale seed"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _drawn(eligible, bits, count):
+    """Positions drawn among the eligible of `count`, in the order of their numbers."""
+    order = ops.argsort(ops.where(eligible, 0, 1) * count + ops.arange(count))
+    return ops.take(order, ops.mod(bits, ops.maximum(ops.sum(ops.cast(eligible, "int32")), 1)))
 
 
 def _frame_weights(weight, indices):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_cmg.models.presets import Presets, merged, named
+from keras_cmg.ops.masking import weights_like
 from keras_cmg.types import Tensor
 
 LEVELS = ("segment", "clip")
@@ -35,6 +37,8 @@ class CrossModalBackbone(keras.Model):
     """
 
     quantizer: Any
+    presets: ClassVar[Presets] = {}
+    """Named settings; the entry `"backbone"` of each holds arguments of the class."""
 
     def __init__(self, modalities: tuple[str, ...], **kwargs):
         super().__init__(**kwargs)
@@ -44,7 +48,34 @@ class CrossModalBackbone(keras.Model):
                 f"`modalities` must hold at least one name, each once. Received: {modalities}"
             )
         self.modalities = modalities
+        self.use_masks = True
         self.quantizer = None
+
+    @classmethod
+    def from_preset(
+        cls, name: str = "small", modalities: tuple[str, ...] | None = None, **overrides
+    ) -> Self:
+        """A backbone with named settings.
+
+        Args:
+            name: a key of `presets`.
+            modalities: names; default those of the class, audio, video and text.
+            **overrides: arguments of the class; dicts are merged into the preset's.
+
+        Returns:
+            The backbone, not built yet.
+
+        Raises:
+            ValueError: for an unknown preset.
+
+        Example:
+
+        >>> FCIDBackbone.from_preset("small", num_embeddings=64).num_embeddings
+        64
+        """
+        if modalities is not None:
+            overrides["modalities"] = modalities
+        return cls(**merged(named(cls.presets, name)["backbone"], overrides))
 
     def general_features(
         self, modality: str, x: Tensor, level: str, mask: Tensor | None = None
@@ -138,17 +169,61 @@ class CrossModalBackbone(keras.Model):
         >>> backbone.codebook.shape
         (4, 256)
         """
-        if self.quantizer is None:
-            raise ValueError(f"{type(self).__name__} has no codebook to adapt.")
+        self.require_codebook("Adapting a codebook")
         if not self.built:
             self.build({name: tuple(batch[name].shape) for name in self.modalities})
-        features = [
-            ops.convert_to_numpy(
-                self.encode(name, batch[name], level, batch.get(f"{name}_mask"))["general"]
-            ).reshape(-1, self.quantizer.embedding_dim)
-            for name in self.modalities
-        ]
+        masks = self.frame_masks(batch)
+        features = []
+        for name in self.modalities:
+            x = self.encode(name, batch[name], level, masks.get(name))["general"]
+            rows = ops.convert_to_numpy(x).reshape(-1, self.quantizer.embedding_dim)
+            if name in masks:
+                rows = rows[ops.convert_to_numpy(weights_like(masks[name], x)).ravel() > 0]
+            features.append(rows)
         self.quantizer.adapt(np.concatenate(features))
+
+    def frame_masks(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The masks of a batch, of those modalities that have one.
+
+        Args:
+            inputs: a batch.
+
+        Returns:
+            Modality to `(batch, frames)`: zero where a frame is padding, and zero throughout for
+            a clip that lacks the modality. Empty for a backbone with `use_masks=False`.
+
+        Example:
+
+        >>> backbone = FCIDBackbone(("audio", "text"))
+        >>> sorted(backbone.frame_masks({"text_mask": np.ones((2, 7)), "labels": None}))
+        ['text']
+        """
+        if not self.use_masks:
+            return {}
+        masks = {name: inputs.get(f"{name}_mask") for name in self.modalities}
+        return {
+            name: ops.convert_to_tensor(mask) for name, mask in masks.items() if mask is not None
+        }
+
+    def require_codebook(self, purpose: str) -> None:
+        """Refuses what needs codes, in a system that has none.
+
+        Args:
+            purpose: what needs them, the start of a sentence, such as `"TOC"`.
+
+        Raises:
+            ValueError: naming the system and the reason.
+
+        Example:
+
+        >>> FCIDBackbone().require_codebook("TOC")
+        """
+        if self.quantizer is None:
+            system = type(self).__name__.removesuffix("Backbone")
+            raise ValueError(
+                f"{purpose} needs codes, and {system} has none: its features are continuous. "
+                "Its `codebook` is None."
+            )
 
     def check_modality(self, modality: str) -> None:
         """Refuses a modality this backbone does not have.

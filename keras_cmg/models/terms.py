@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.ops import contrastive, counter_random, quantization
+from keras_cmg.ops.masking import mean_over_time, pair_presence, weighted_mean, weights_like
 from keras_cmg.types import Tensor
 
 
@@ -36,12 +37,13 @@ def full_precision(model: keras.Model, value: Tensor) -> Tensor:
     return value
 
 
-def mean_squared_error(target: Tensor, prediction: Tensor) -> Tensor:
+def mean_squared_error(target: Tensor, prediction: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean over all elements of the squared difference, in full precision.
 
     Args:
-        target: float tensor.
+        target: float tensor `(batch, [frames, ...] dim)`.
         prediction: float tensor of the same shape.
+        weights: optional `(batch, [frames])`; 0 leaves a clip or a frame out.
 
     Returns:
         Scalar.
@@ -52,7 +54,133 @@ def mean_squared_error(target: Tensor, prediction: Tensor) -> Tensor:
     1.0
     """
     wide = keras.backend.result_type(target.dtype, prediction.dtype, "float32")
-    return ops.mean(ops.square(ops.cast(target, wide) - ops.cast(prediction, wide)))
+    error = ops.square(ops.cast(target, wide) - ops.cast(prediction, wide))
+    if weights is None:
+        return ops.mean(error)
+    axes = tuple(range(len(weights.shape), len(error.shape)))
+    return weighted_mean(ops.mean(error, axis=axes), ops.cast(ops.cast(weights, "bool"), wide))
+
+
+def level_weights(masks: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The masks of a batch at the level of some features: per frame or per clip.
+
+    Args:
+        masks: modality to `(batch, frames)`.
+        features: modality to `(batch, [frames,] dim)`.
+
+    Returns:
+        Modality to weights, for those that have a mask; see `keras_cmg.ops.weights_like`.
+
+    Example:
+
+    >>> weights = level_weights({"text": np.array([[1, 0]])}, {"text": np.ones((1, 4))})
+    >>> tuple(weights["text"].shape)
+    (1,)
+    """
+    return {m: weights_like(mask, features[m]) for m, mask in masks.items() if m in features}
+
+
+def stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors one after the other along the batch; one alone as it is.
+
+    Args:
+        tensors: of the same shape but for the batch.
+
+    Returns:
+        Tensor.
+
+    Example:
+
+    >>> tuple(stacked([np.ones((2, 3)), np.ones((2, 3))]).shape)
+    (4, 3)
+    """
+    return tensors[0] if len(tensors) == 1 else ops.concatenate(tensors)
+
+
+def stacked_weights(masks: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> Tensor | None:
+    """Weights of the features of several modalities, stacked along the batch.
+
+    Args:
+        masks: modality to `(batch, frames)`.
+        features: modality to `(batch, [frames,] dim)`.
+
+    Returns:
+        Float tensor; None where no modality has a mask.
+
+    Example:
+
+    >>> stacked_weights({}, {"audio": np.ones((2, 3))}) is None
+    True
+    """
+    weights = level_weights(masks, features)
+    if not weights:
+        return None
+    return stacked(
+        [
+            weights[m] if m in weights else ops.ones(ops.shape(x)[:-1], dtype="float32")
+            for m, x in features.items()
+        ]
+    )
+
+
+def clip_features(features: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One vector per clip: the mean over the frames that count.
+
+    Args:
+        features: modality to `(batch, [frames,] dim)`.
+        masks: modality to `(batch, frames)`.
+
+    Returns:
+        Modality to `(batch, dim)`.
+
+    Example:
+
+    >>> tuple(clip_features({"audio": np.ones((2, 10, 3))}, {})["audio"].shape)
+    (2, 3)
+    """
+    return {
+        name: x if len(x.shape) == 2 else mean_over_time(x, masks.get(name))
+        for name, x in features.items()
+    }
+
+
+def infonce(
+    features: Mapping[str, Tensor],
+    pairs: Iterable[tuple[str, str]],
+    temperature: float,
+    symmetric: bool,
+    masks: Mapping[str, Tensor],
+) -> Tensor:
+    """Sum over pairs of modalities of InfoNCE between their clips.
+
+    Args:
+        features: modality to `(batch, [frames,] dim)`; frames are averaged.
+        pairs: of modalities, query and key.
+        temperature: see `keras_cmg.ops.info_nce`.
+        symmetric: both directions.
+        masks: modality to `(batch, frames)`; a clip without a modality is neither anchor nor
+            candidate there.
+
+    Returns:
+        Scalar, in nats.
+
+    Example:
+
+    >>> x = {"audio": np.zeros((4, 2), "float32"), "text": np.zeros((4, 2), "float32")}
+    >>> round(float(infonce(x, [("audio", "text")], 1.0, True, {})), 4)
+    1.3863
+    """
+    clips = clip_features(features, masks)
+    return sum(
+        contrastive.info_nce(
+            clips[a],
+            clips[b],
+            temperature,
+            symmetric,
+            pair_presence(masks, a, b, ops.shape(clips[a])[0]),
+        )
+        for a, b in pairs
+    )
 
 
 def cpc_time(
@@ -92,6 +220,7 @@ def cpc_terms(
     time: Tensor,
     self_weight: float = 0.0,
     candidates: str = "targets",
+    masks: Mapping[str, Tensor] | None = None,
 ) -> tuple[Any, dict[str, Tensor]]:
     """Loss of every cross-modal prediction, and how often each finds its target.
 
@@ -101,6 +230,8 @@ def cpc_terms(
         time: int32 scalar, last observed frame.
         self_weight: weight of self-predictions; cross-modal ones weigh 1.
         candidates: see `keras_cmg.ops.cpc_loss`.
+        masks: optional modality to `(batch, frames)`; a frame that does not count is no target,
+            and nothing is predicted from it.
 
     Returns:
         The weighted sum, in nats, and `cpc_accuracy_<source>_<target>` to the share of clips.
@@ -118,20 +249,41 @@ def cpc_terms(
         source, target = pair.split("->")
         logits = full_precision(cpc, logits)
         weight = self_weight if source == target else 1.0
+        present = _cpc_presence(masks or {}, source, target, features, time, logits.shape[0])
         if weight:
-            loss = loss + weight * contrastive.cpc_loss(logits, candidates)
+            loss = loss + weight * contrastive.cpc_loss(logits, candidates, present)
         accuracies[f"cpc_accuracy_{source}_{target}"] = contrastive.diagonal_accuracy(
-            logits[-1], axis=axis
+            logits[-1], axis, present and (present[0][-1], present[1])
         )
     return loss, accuracies
 
 
-def code_logs(indices: Mapping[str, Tensor], num_embeddings: int) -> dict[str, Tensor]:
+def _cpc_presence(masks, source, target, features, time, num_steps):
+    """Which target frames `(steps, batch)` and which predicting clips `(batch,)` there are."""
+    if source not in masks and target not in masks:
+        return None
+    weights = {
+        name: ops.broadcast_to(weights_like(masks[name], features[name]), ops.shape(x)[:2])
+        if name in masks
+        else ops.ones(ops.shape(x)[:2], dtype="float32")
+        for name, x in ((source, features[source]), (target, features[target]))
+    }
+    steps = ops.cast(time, "int32") + ops.arange(1, num_steps + 1, dtype="int32")
+    future = ops.transpose(ops.take(weights[target], steps, axis=1))
+    return future, ops.take(weights[source], time, axis=1)
+
+
+def code_logs(
+    indices: Mapping[str, Tensor],
+    num_embeddings: int,
+    weights: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """What tells how the codes are used.
 
     Args:
         indices: modality to int tensor `(batch, [frames])`.
         num_embeddings: number of codes.
+        weights: optional modality to float tensor like the indices; 0 leaves a choice out.
 
     Returns:
         `"perplexity"`, `"code_usage"` and `"code_agreement"`, scalars.
@@ -143,9 +295,17 @@ def code_logs(indices: Mapping[str, Tensor], num_embeddings: int) -> dict[str, T
     (2.0, 0.5)
     """
     every = ops.concatenate([ops.reshape(index, (-1,)) for index in indices.values()])
-    usage = quantization.code_usage(every, num_embeddings)
+    counts = None
+    if weights:
+        counts = ops.concatenate(
+            [
+                ops.reshape(weights.get(name, ops.ones_like(index, dtype="float32")), (-1,))
+                for name, index in indices.items()
+            ]
+        )
+    usage = quantization.code_usage(every, num_embeddings, counts)
     return {
         "perplexity": quantization.perplexity(usage),
         "code_usage": ops.mean(ops.cast(usage > 0, "float32")),
-        "code_agreement": quantization.code_agreement(indices),
+        "code_agreement": quantization.code_agreement(indices, weights),
     }

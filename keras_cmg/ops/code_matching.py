@@ -8,18 +8,20 @@ from itertools import combinations
 
 from keras import ops
 
-from keras_cmg.ops.contrastive import diagonal_cross_entropy
+from keras_cmg.ops.contrastive import Present, diagonal_cross_entropy
+from keras_cmg.ops.masking import exclude, pair_presence, weighted_mean, weights_like
 from keras_cmg.types import Tensor
 
 FORMS = ("symmetric", "reference")
 
 
-def code_log_probabilities(x: Tensor, codebook: Tensor) -> Tensor:
+def code_log_probabilities(x: Tensor, codebook: Tensor, weights: Tensor | None = None) -> Tensor:
     """Log of the softmax over codes of minus the Euclidean distance, averaged over frames.
 
     Args:
         x: float tensor `(batch, [frames,] dim)`.
         codebook: float tensor `(num_embeddings, dim)`; receives no gradient.
+        weights: optional `(batch, frames)`, zero for frames that do not count.
 
     Returns:
         Float tensor `(batch, num_embeddings)` of log-probabilities.
@@ -41,7 +43,13 @@ def code_log_probabilities(x: Tensor, codebook: Tensor) -> Tensor:
     log_p = ops.log_softmax(-ops.sqrt(ops.maximum(squared, 1e-12)), axis=-1)
     if len(log_p.shape) == 2:
         return log_p
-    return ops.logsumexp(log_p, axis=1) - ops.log(ops.cast(ops.shape(log_p)[1], log_p.dtype))
+    if weights is None or len(weights.shape) != 2:
+        return ops.logsumexp(log_p, axis=1) - ops.log(ops.cast(ops.shape(log_p)[1], log_p.dtype))
+    weights = ops.cast(weights, log_p.dtype)
+    # A clip without any frame keeps all of them: it takes no part, but must stay finite.
+    weights = ops.where(ops.max(weights, axis=1, keepdims=True) > 0, weights, 1.0)
+    kept = ops.logsumexp(exclude(log_p, weights[..., None]), axis=1)
+    return kept - ops.log(ops.sum(weights, axis=1, keepdims=True))
 
 
 def matching_scores(log_p: Tensor, log_q: Tensor, form: str = "symmetric") -> Tensor:
@@ -77,7 +85,7 @@ def matching_scores(log_p: Tensor, log_q: Tensor, form: str = "symmetric") -> Te
     return forward + (ops.transpose(backward) if form == "symmetric" else backward)
 
 
-def pair_loss(scores: Tensor, form: str = "symmetric") -> Tensor:
+def pair_loss(scores: Tensor, form: str = "symmetric", present: Present | None = None) -> Tensor:
     """Cross-entropy of picking the true partner by matching scores.
 
     Args:
@@ -85,6 +93,8 @@ def pair_loss(scores: Tensor, form: str = "symmetric") -> Tensor:
         form: `"symmetric"`: the plain cross-entropy of a softmax over j. `"reference"`: the
             authors' shift by the largest negated score, and 1e-5 added to the denominator; the
             same value as their formula, computed in log space so that it cannot overflow.
+        present: optional, which clips have the one and which the other modality; see
+            `keras_cmg.ops.diagonal_cross_entropy`.
 
     Returns:
         Scalar, in nats.
@@ -96,15 +106,21 @@ def pair_loss(scores: Tensor, form: str = "symmetric") -> Tensor:
     """
     scores = ops.convert_to_tensor(scores)
     if form != "reference":
-        return diagonal_cross_entropy(scores)
+        return diagonal_cross_entropy(scores, present=present)
     shifted = scores + ops.max(-scores)
     floor = ops.convert_to_tensor(math.log(1e-5), dtype=scores.dtype)
-    denominator = ops.logaddexp(ops.logsumexp(shifted, axis=1), floor)
-    return -ops.mean(ops.diagonal(shifted) - denominator)
+    candidates, whole = shifted, None
+    if present is not None:
+        candidates, whole = exclude(shifted, present[1][None, :]), present[0] * present[1]
+    denominator = ops.logaddexp(ops.logsumexp(candidates, axis=1), floor)
+    return -weighted_mean(ops.diagonal(shifted) - denominator, whole)
 
 
 def code_matching_loss(
-    features: Mapping[str, Tensor], codebook: Tensor, form: str = "symmetric"
+    features: Mapping[str, Tensor],
+    codebook: Tensor,
+    form: str = "symmetric",
+    masks: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """Half the sum over pairs of modalities of the cross-entropy of their matching scores.
 
@@ -114,6 +130,7 @@ def code_matching_loss(
         features: modality to float tensor `(batch, [frames,] dim)`.
         codebook: float tensor `(num_embeddings, dim)`.
         form: see `matching_scores` and `pair_loss`.
+        masks: optional modality to `(batch, frames)` or `(batch,)`, nonzero where something counts.
 
     Returns:
         Scalar, in nats; zero for a single modality.
@@ -127,9 +144,14 @@ def code_matching_loss(
     >>> round(float(code_matching_loss(x, np.eye(3, dtype="float32"))), 4)
     0.3466
     """
-    log_p = {name: code_log_probabilities(x, codebook) for name, x in features.items()}
-    terms = [
-        0.5 * pair_loss(matching_scores(log_p[a], log_p[b], form), form)
-        for a, b in combinations(log_p, 2)
-    ]
+    masks = masks or {}
+    weights = {name: weights_like(mask, features[name]) for name, mask in masks.items()}
+    log_p = {
+        name: code_log_probabilities(x, codebook, weights.get(name)) for name, x in features.items()
+    }
+    terms = []
+    for a, b in combinations(log_p, 2):
+        present = pair_presence(masks, a, b, ops.shape(log_p[a])[0])
+        scores = matching_scores(log_p[a], log_p[b], form)
+        terms.append(0.5 * pair_loss(scores, form, present))
     return sum(terms) if terms else ops.zeros(())

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 from keras import ops
 
+from keras_cmg.ops.masking import exclude, weighted_mean
 from keras_cmg.types import Tensor
 
+Present = tuple[Tensor, Tensor]
+"""Which rows and which columns of a matrix of logits take part: two float tensors `(batch,)`."""
 
-def diagonal_cross_entropy(logits: Tensor, axis: int = -1) -> Tensor:
+
+def diagonal_cross_entropy(
+    logits: Tensor, axis: int = -1, present: Present | None = None
+) -> Tensor:
     """Mean of `-log softmax(logits)[i, i]`: pick the true partner out of the batch.
 
     Args:
         logits: float tensor `(batch, batch)`.
         axis: the axis of the candidates, over which the softmax runs.
+        present: optional, zero for each row and each column of a clip that lacks the modality: no
+            candidate, and no anchor unless both of its sides are there.
 
     Returns:
-        Scalar, in nats; `ln(batch)` where all logits are equal.
+        Scalar, in nats; `ln(batch)` where all logits are equal; 0 where no pair is whole.
 
     Example:
 
     >>> round(float(diagonal_cross_entropy(np.zeros((4, 4), "float32"))), 4)
     1.3863
     """
-    return -ops.mean(ops.diagonal(ops.log_softmax(logits, axis=axis)))
+    if present is None:
+        return -ops.mean(ops.diagonal(ops.log_softmax(logits, axis=axis)))
+    rows, columns = present
+    logits = exclude(logits, columns[None, :] if axis in (-1, 1) else rows[:, None])
+    return -weighted_mean(ops.diagonal(ops.log_softmax(logits, axis=axis)), rows * columns)
 
 
-def diagonal_accuracy(logits: Tensor, axis: int = -1) -> Tensor:
+def diagonal_accuracy(logits: Tensor, axis: int = -1, present: Present | None = None) -> Tensor:
     """Share of the batch whose true partner has the highest logit.
 
     Args:
         logits: float tensor `(batch, batch)`.
         axis: the axis of the candidates.
+        present: as for `diagonal_cross_entropy`.
 
     Returns:
         Scalar between 0 and 1.
@@ -40,13 +53,21 @@ def diagonal_accuracy(logits: Tensor, axis: int = -1) -> Tensor:
     >>> float(diagonal_accuracy(np.eye(3, dtype="float32")))
     1.0
     """
+    if present is not None:
+        rows, columns = present
+        logits = exclude(logits, columns[None, :] if axis in (-1, 1) else rows[:, None])
     best = ops.cast(ops.argmax(logits, axis=axis), "int32")
     hits = ops.equal(best, ops.arange(ops.shape(logits)[0], dtype="int32"))
-    return ops.mean(ops.cast(hits, "float32"))
+    hits = ops.cast(hits, "float32")
+    return ops.mean(hits) if present is None else weighted_mean(hits, rows * columns)
 
 
 def info_nce(
-    queries: Tensor, keys: Tensor, temperature: float = 1.0, symmetric: bool = False
+    queries: Tensor,
+    keys: Tensor,
+    temperature: float = 1.0,
+    symmetric: bool = False,
+    present: Present | None = None,
 ) -> Tensor:
     """InfoNCE on cosine similarities: each query finds its own key among the batch's keys.
 
@@ -57,6 +78,7 @@ def info_nce(
         keys: float tensor `(batch, dim)`, row i belongs to query i.
         temperature: the paper's tau.
         symmetric: averages both directions; otherwise only query to key.
+        present: optional, which queries and which keys exist; see `diagonal_cross_entropy`.
 
     Returns:
         Scalar, in nats.
@@ -70,15 +92,37 @@ def info_nce(
     >>> round(float(info_nce(x, x)), 4)
     0.6931
     """
+    logits = cosine_logits(queries, keys, temperature)
+    loss = diagonal_cross_entropy(logits, present=present)
+    if symmetric:
+        loss = (loss + diagonal_cross_entropy(logits, axis=0, present=present)) / 2
+    return loss
+
+
+def cosine_logits(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Tensor:
+    """Cosine similarity of every query with every key, over the temperature.
+
+    Args:
+        queries: float tensor `(..., rows, dim)`.
+        keys: float tensor `(..., columns, dim)`.
+        temperature: divides the similarities.
+
+    Returns:
+        Float tensor `(..., rows, columns)`.
+
+    Raises:
+        ValueError: if `temperature` is not positive.
+
+    Example:
+
+    >>> float(cosine_logits(np.array([[0.0, 2.0]]), np.array([[0.0, 3.0]]), 0.5)[0, 0])
+    2.0
+    """
     if temperature <= 0:
         raise ValueError(f"`temperature` must be positive. Received: {temperature}")
     queries = ops.normalize(queries, axis=-1)
     keys = ops.normalize(keys, axis=-1)
-    logits = ops.matmul(queries, ops.transpose(keys)) / temperature
-    loss = diagonal_cross_entropy(logits)
-    if symmetric:
-        loss = (loss + diagonal_cross_entropy(logits, axis=0)) / 2
-    return loss
+    return ops.matmul(queries, ops.swapaxes(keys, -1, -2)) / temperature
 
 
 def prediction_logits(targets: Tensor, predictions: Tensor) -> Tensor:
@@ -99,13 +143,14 @@ def prediction_logits(targets: Tensor, predictions: Tensor) -> Tensor:
     return ops.matmul(targets, ops.transpose(predictions, (0, 2, 1)))
 
 
-def cpc_loss(logits: Tensor, candidates: str = "targets") -> Tensor:
+def cpc_loss(logits: Tensor, candidates: str = "targets", present: Present | None = None) -> Tensor:
     """Contrastive predictive coding: InfoNCE between predictions and true future features.
 
     Args:
         logits: float tensor `(steps, batch, batch)` of `prediction_logits`.
         candidates: `"targets"`, each prediction finds its target among the batch's (van den Oord
             et al., 2018); `"predictions"`, each target finds its prediction (the authors' code).
+        present: optional, which targets `(steps, batch)` and which predictions `(batch,)` exist.
 
     Returns:
         Scalar: the mean over steps, in nats.
@@ -122,5 +167,10 @@ def cpc_loss(logits: Tensor, candidates: str = "targets") -> Tensor:
         raise ValueError(
             f"`candidates` must be 'targets' or 'predictions'. Received: {candidates!r}"
         )
-    log_p = ops.log_softmax(logits, axis=1 if candidates == "targets" else 2)
-    return -ops.mean(ops.diagonal(log_p, axis1=1, axis2=2))
+    if present is None:
+        log_p = ops.log_softmax(logits, axis=1 if candidates == "targets" else 2)
+        return -ops.mean(ops.diagonal(log_p, axis1=1, axis2=2))
+    targets, predictions = present
+    counts = targets[:, :, None] if candidates == "targets" else predictions[None, None, :]
+    log_p = ops.log_softmax(exclude(logits, counts), axis=1 if candidates == "targets" else 2)
+    return -weighted_mean(ops.diagonal(log_p, axis1=1, axis2=2), targets * predictions)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from keras import ops
 
+from keras_cmg.ops.masking import presence, weighted_mean
 from keras_cmg.types import Tensor
 
 NEGATIVES = ("all", "permutation", "pooled_permutation")
 
 
-def log_likelihood(mean: Tensor, log_variance: Tensor, y: Tensor) -> Tensor:
+def log_likelihood(
+    mean: Tensor, log_variance: Tensor, y: Tensor, weights: Tensor | None = None
+) -> Tensor:
     """Mean log-density of `y` under a diagonal Gaussian, without the constant, in nats.
 
     Args:
         mean: float tensor `(batch, ..., dim)`.
         log_variance: float tensor of the same shape.
         y: float tensor of the same shape.
+        weights: optional `(batch, ...)`; 0 leaves a sample out.
 
     Returns:
         Scalar: the mean over samples of the sum over features of
@@ -29,7 +33,7 @@ def log_likelihood(mean: Tensor, log_variance: Tensor, y: Tensor) -> Tensor:
     """
     mean, y = ops.convert_to_tensor(mean), ops.convert_to_tensor(y)
     density = -ops.square(mean - y) / ops.exp(log_variance) - log_variance
-    return ops.mean(ops.sum(density, axis=-1)) / 2
+    return weighted_mean(ops.sum(density, axis=-1), weights) / 2
 
 
 def upper_bound(
@@ -38,6 +42,7 @@ def upper_bound(
     y: Tensor,
     negatives: str = "all",
     permutation: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Upper bound on the mutual information of `x` and `y`, given q(y | x), in nats.
 
@@ -56,6 +61,8 @@ def upper_bound(
         y: float tensor of the same shape.
         negatives: `"all"`, `"permutation"` or `"pooled_permutation"`.
         permutation: int tensor `(batch,)`, the partners of the sampled variants.
+        weights: optional `(batch, [frames])` of zeros and ones; 0 leaves a sample out, as itself
+            and as a negative of others.
 
     Returns:
         Scalar, in nats.
@@ -75,18 +82,33 @@ def upper_bound(
     log_variance = ops.convert_to_tensor(log_variance)
     if negatives == "all":
         precision = ops.exp(-log_variance)
-        center = ops.mean(y, axis=0, keepdims=True)
-        spread = ops.var(y, axis=0, keepdims=True)
+        center, spread = _moments(y, weights)
         gap = ops.square(mean - center) + spread - ops.square(mean - y)
-        return ops.mean(ops.sum(gap * precision, axis=-1)) / 2
+        return weighted_mean(ops.sum(gap * precision, axis=-1), weights) / 2
     if permutation is None:
         raise ValueError(f"negatives={negatives!r} needs `permutation`. Received: None")
     other = ops.take(y, permutation, axis=0)
     # (mean - other)^2 - (mean - y)^2, without the digits that two large squares would cancel.
     gap = (y - other) * (2 * mean - y - other)
     if negatives == "permutation":
-        return ops.mean(ops.sum(gap * ops.exp(-log_variance), axis=-1)) / 2
+        if weights is not None:
+            weights = weights * ops.take(weights, permutation, axis=0)
+        return weighted_mean(ops.sum(gap * ops.exp(-log_variance), axis=-1), weights) / 2
     pooled = ops.mean(gap, axis=1) / ops.exp(ops.mean(log_variance, axis=1))
+    if weights is not None:
+        weights = presence(weights)
+        weights = ops.cast(weights * ops.take(weights, permutation, axis=0), pooled.dtype)
     if len(y.shape) == 2:
-        return ops.sum(pooled) / 2
-    return ops.mean(ops.sum(pooled, axis=-1)) / 2
+        return ops.sum(pooled if weights is None else pooled * weights) / 2
+    return weighted_mean(ops.sum(pooled, axis=-1), weights) / 2
+
+
+def _moments(y, weights):
+    """Mean and variance over the samples that count, at each frame."""
+    if weights is None:
+        return ops.mean(y, axis=0, keepdims=True), ops.var(y, axis=0, keepdims=True)
+    weights = ops.broadcast_to(ops.cast(weights, y.dtype)[..., None], (*ops.shape(y)[:-1], 1))
+    total = ops.maximum(ops.sum(weights, axis=0, keepdims=True), 1e-6)
+    center = ops.sum(weights * y, axis=0, keepdims=True) / total
+    spread = ops.sum(weights * ops.square(y - center), axis=0, keepdims=True) / total
+    return center, spread

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from keras import ops
 
+from keras_cmg.ops.masking import mean_over_time, weighted_mean, weights_like
 from keras_cmg.types import Tensor
 
 MAX_ELEMENTS = 2**22
@@ -141,34 +142,33 @@ def commitment_loss(
         loss = (2.0 if cross_modal else 1.0) * commitment_cost * own
         for other in features if cross_modal else ():
             if other != name:
-                both = _product(weights.get(name), weights.get(other))
-                partner = as_frames_of(codes[other], x)
+                both = _product(weights.get(name), weights.get(other), x)
+                partner = as_frames_of(codes[other], x, weights.get(other))
                 loss = loss + 0.5 * commitment_cost * _mean_squared(x, partner, both)
         losses[name] = loss
     return losses
 
 
-def _product(a, b):
-    if a is None or b is None:
-        return a if b is None else b
-    return a * b
+def _product(own, other, x):
+    """Weight of what needs both; the other's is brought to the frames of `x`."""
+    if other is None:
+        return own
+    other = weights_like(other, x)
+    return other if own is None else own * other
 
 
 def _mean_squared(x: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
     x, target = ops.convert_to_tensor(x), ops.convert_to_tensor(target)
-    error = ops.mean(ops.square(x - ops.stop_gradient(target)), axis=-1)
-    if weight is None:
-        return ops.mean(error)
-    weight = ops.broadcast_to(ops.cast(weight, error.dtype), ops.shape(error))
-    return ops.sum(error * weight) / ops.maximum(ops.sum(weight), 1.0)
+    return weighted_mean(ops.mean(ops.square(x - ops.stop_gradient(target)), axis=-1), weight)
 
 
-def as_frames_of(other: Tensor, x: Tensor) -> Tensor:
+def as_frames_of(other: Tensor, x: Tensor, weights: Tensor | None = None) -> Tensor:
     """`other` brought to the frames of `x`: averaged over time where the two are not aligned.
 
     Args:
         other: float tensor `(batch, dim)` or `(batch, frames, dim)`.
         x: float tensor of either rank.
+        weights: optional `(batch, frames)` of `other`, for the average over time.
 
     Returns:
         `other` itself where the frames agree, else a tensor that broadcasts over `x`: the time
@@ -179,14 +179,17 @@ def as_frames_of(other: Tensor, x: Tensor) -> Tensor:
     >>> as_frames_of(np.ones((2, 7, 4)), np.ones((2, 10, 4))).shape[1]
     1
     """
-    if len(x.shape) == 2:
-        return other if len(other.shape) == 2 else ops.mean(other, axis=1)
-    if len(other.shape) == 2:
-        return other[:, None]
-    return other if other.shape[1] == x.shape[1] else ops.mean(other, axis=1, keepdims=True)
+    if len(other.shape) == 3 and len(x.shape) == 3 and other.shape[1] == x.shape[1]:
+        return other
+    if len(other.shape) == 3:
+        framed = weights is not None and len(weights.shape) == 2
+        other = mean_over_time(other, weights if framed else None)
+    return other if len(x.shape) == 2 else other[:, None]
 
 
-def mix_modalities(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def mix_modalities(
+    features: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
     """The vectors that each modality contributes to the multimodal EMA codebook (MM-EMA).
 
     Half of the weight lies on the modality itself, half is shared by the others at the same clip
@@ -195,6 +198,7 @@ def mix_modalities(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         features: modality to float tensor `(batch, [frames,] dim)`.
+        weights: optional modality to `(batch, [frames])`; partners of weight zero have no share.
 
     Returns:
         Modality to mixture, shaped as the modality's own features.
@@ -206,11 +210,16 @@ def mix_modalities(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
     0.5
     """
     features = {name: ops.convert_to_tensor(x) for name, x in features.items()}
+    weights = weights or {}
     mixed = {}
     for name, x in features.items():
-        others = [as_frames_of(y, x) for other, y in features.items() if other != name]
+        partners = [other for other in features if other != name]
+        others = [as_frames_of(features[n], x, weights.get(n)) for n in partners]
         if not others:
             mixed[name] = x
+            continue
+        if any(n in weights for n in partners):
+            mixed[name] = _mixture_of_present(x, others, [weights.get(n) for n in partners])
             continue
         share = 0.5 / len(others)
         mixture = 0.5 * x
@@ -218,6 +227,21 @@ def mix_modalities(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
             mixture = mixture + share * y
         mixed[name] = mixture
     return mixed
+
+
+def _mixture_of_present(x, others, weights):
+    shares = [
+        ops.ones(ops.shape(x)[:-1], dtype=x.dtype)
+        if weight is None
+        else ops.broadcast_to(ops.cast(weights_like(weight, x), x.dtype), ops.shape(x)[:-1])
+        for weight in weights
+    ]
+    total = sum(shares)
+    own = ops.where(total > 0, 0.5, 1.0)
+    mixture = ops.cast(own, x.dtype)[..., None] * x
+    for share, y in zip(shares, others, strict=True):
+        mixture = mixture + (0.5 * share / ops.maximum(total, 1e-6))[..., None] * y
+    return mixture
 
 
 def code_statistics(
@@ -292,15 +316,16 @@ def ema_update(
     return counts, sums
 
 
-def code_usage(indices: Tensor, num_embeddings: int) -> Tensor:
+def code_usage(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
     """Share of the assignments that fell on each code.
 
     Args:
         indices: int tensor of any shape.
         num_embeddings: number of codes.
+        weights: optional float tensor of the same shape; 0 leaves an assignment out.
 
     Returns:
-        Float tensor `(num_embeddings,)` that sums to one.
+        Float tensor `(num_embeddings,)` that sums to one, or zeros where nothing counts.
 
     Example:
 
@@ -309,6 +334,8 @@ def code_usage(indices: Tensor, num_embeddings: int) -> Tensor:
     """
     flat = ops.reshape(ops.cast(indices, "int32"), (-1,))
     ones = ops.ones(ops.shape(flat), "float32")
+    if weights is not None:
+        ones = ops.reshape(ops.cast(weights, "float32"), (-1,))
     counts = ops.segment_sum(ones, flat, num_segments=num_embeddings)
     return counts / ops.maximum(ops.sum(counts), 1.0)
 
@@ -331,13 +358,16 @@ def perplexity(usage: Tensor) -> Tensor:
     return ops.exp(-ops.sum(usage * ops.log(usage + 1e-10)))
 
 
-def code_agreement(indices: Mapping[str, Tensor]) -> Tensor:
+def code_agreement(
+    indices: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
+) -> Tensor:
     """Share of clips (and frames) on which all modalities choose the same code.
 
     Modalities with another number of frames than the first are left out.
 
     Args:
         indices: modality to int tensor `(batch, [frames])`.
+        weights: optional modality to float tensor of the same shape; only where all count.
 
     Returns:
         Scalar between 0 and 1; 1 for a single modality.
@@ -347,9 +377,14 @@ def code_agreement(indices: Mapping[str, Tensor]) -> Tensor:
     >>> float(code_agreement({"a": np.array([1, 2]), "v": np.array([1, 3])}))
     0.5
     """
-    first, *others = indices.values()
+    weights = weights or {}
+    first, *_ = indices.values()
     agree = ops.ones_like(first, dtype="bool")
-    for other in others:
-        if tuple(other.shape[1:]) == tuple(first.shape[1:]):
-            agree = ops.logical_and(agree, ops.equal(first, other))
-    return ops.mean(ops.cast(agree, "float32"))
+    counts = None
+    for name, other in indices.items():
+        if tuple(other.shape[1:]) != tuple(first.shape[1:]):
+            continue
+        agree = ops.logical_and(agree, ops.equal(first, other))
+        if name in weights:
+            counts = weights[name] if counts is None else counts * weights[name]
+    return weighted_mean(ops.cast(agree, "float32"), counts)

@@ -14,7 +14,6 @@ from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
 from keras_cmg.models import terms
 from keras_cmg.models.baselines import dcid_presets
 from keras_cmg.models.baselines.dcid_backbone import DCIDBackbone
-from keras_cmg.models.fcid.presets import merged
 from keras_cmg.models.pretrainer import Pretrainer
 from keras_cmg.models.registry import register_system
 from keras_cmg.ops import code_matching, counter_random, quantization
@@ -74,6 +73,9 @@ class DCID(Pretrainer):
         Representation, Eqs. 1-10.
     """
 
+    backbone_class = DCIDBackbone
+    presets = dcid_presets.PRESETS
+
     def __init__(
         self,
         backbone: DCIDBackbone | tuple[str, ...],
@@ -97,7 +99,6 @@ class DCID(Pretrainer):
         super().__init__(backbone, **kwargs)
         if estimator_steps < 1:
             raise ValueError(f"`estimator_steps` must be at least 1. Received: {estimator_steps}")
-        self.given_weights = dict(loss_weights or {})
         self.commitment_cost = commitment_cost
         self.cross_modal_commitment = cross_modal_commitment
         self.code_matching_form = code_matching_form
@@ -109,11 +110,7 @@ class DCID(Pretrainer):
         self.activated_skip = activated_skip
         self.num_event_classes = num_event_classes
         self._estimator_steps = estimator_steps
-        names = self._all_terms()
-        unknown = sorted(set(self.given_weights) - set(names))
-        if unknown:
-            raise ValueError(f"`loss_weights` must name terms of {names}. Received: {unknown}")
-        self.weights_of = {name: float(self.given_weights.get(name, 1.0)) for name in names}
+        self.weigh(self._all_terms(), loss_weights)
         self.cpc = CPCPredictor(dtype=self.dtype_policy, name="cpc", **self.settings["cpc"])
         self.estimators = {
             name: CLUBEstimator(dtype=self.dtype_policy, name=name, **self.settings["club"])
@@ -121,42 +118,6 @@ class DCID(Pretrainer):
             if name.startswith("club_")
         }
         self.create_trackers()
-
-    @classmethod
-    def from_preset(
-        cls,
-        name: str = "small",
-        modalities: tuple[str, ...] | None = None,
-        seed: int = 0,
-        backbone: Mapping[str, Any] | None = None,
-        **overrides,
-    ) -> DCID:
-        """A pretrainer with a backbone of named settings.
-
-        Args:
-            name: `"paper"`, `"reference"` or `"small"`.
-            modalities: names; default audio, video and text.
-            seed: of the initial codes.
-            backbone: changes to the backbone's settings.
-            **overrides: arguments of the class; dicts are merged into the preset's.
-
-        Returns:
-            The model, not compiled.
-
-        Raises:
-            ValueError: for an unknown preset, or unknown switches.
-
-        Example:
-
-        >>> DCID.from_preset("paper", loss_weights={"cpc": 0.0}).weights_of["cpc"]
-        0.0
-        """
-        changes = {key: overrides[key] for key in ("dtype",) if key in overrides}
-        if modalities is not None:
-            changes["modalities"] = modalities
-        changes = {"seed": seed, **changes, **(backbone or {})}
-        body = DCIDBackbone.from_preset(name, **changes)
-        return cls(body, **merged(dcid_presets.preset(name)["objective"], overrides))
 
     def _all_terms(self) -> tuple[str, ...]:
         several = len(self.backbone.modalities) > 1
@@ -166,11 +127,6 @@ class DCID(Pretrainer):
             *(("cpc", "code_matching") if several else ()),
             *(f"club_{name}" for name in self.backbone.modalities),
         )
-
-    @property
-    def loss_names(self) -> tuple[str, ...]:
-        """The terms with a weight other than zero."""
-        return tuple(name for name in self._all_terms() if self.weights_of[name])
 
     @property
     def log_keys(self) -> tuple[str, ...]:
@@ -189,8 +145,7 @@ class DCID(Pretrainer):
 
     def build(self, input_shape: Mapping[str, Any]) -> None:
         backbone = self.backbone
-        if not backbone.built:
-            backbone.build({m: input_shape[m] for m in backbone.modalities if m in input_shape})
+        self.build_backbone(input_shape)
         dim = backbone.embedding_dim
         self.decoders, self.event_heads = {}, {}
         for name in backbone.modalities:
@@ -242,20 +197,24 @@ class DCID(Pretrainer):
         return {**self.backbone(inputs, training=training), "codebook": codebook}
 
     def estimator_loss(self, x, features):
-        return {
-            f"{name}_nll": -estimator.log_likelihood(*self._disentangled(name, features))
-            for name, estimator in self.estimators.items()
-        }
+        masks = self.backbone.frame_masks(x)
+        losses = {}
+        for term, estimator in self.estimators.items():
+            quantized, specific, weights = self._disentangled(term, features, masks)
+            losses[f"{term}_nll"] = -estimator.log_likelihood(quantized, specific, weights)
+        return losses
 
-    def _disentangled(self, term, features):
+    def _disentangled(self, term, features, masks):
+        """Codes and specific features that a CLUB term keeps apart, and which frames count."""
         name = term.removeprefix("club_")
         pair = features["quantized"][name], features["summary"][name]
-        return tuple(terms.full_precision(self, value) for value in pair)
+        return *(terms.full_precision(self, value) for value in pair), masks.get(name)
 
     def main_losses(self, x, features, training):
         features = keras.tree.map_structure(lambda v: terms.full_precision(self, v), features)
         draws = x.get("draws", {})
         counter = self.draw_counter if training else ops.zeros((), dtype="int32")
+        masks = self.backbone.frame_masks(x)
         losses: dict[str, Tensor] = {}
         logs: dict[str, Tensor] = {}
         if "reconstruction" in self.loss_names:
@@ -263,6 +222,7 @@ class DCID(Pretrainer):
                 terms.mean_squared_error(
                     features["input"][name],
                     decoder(features["quantized"][name], features["specific"][name]),
+                    masks.get(name),
                 )
                 for name, decoder in self.decoders.items()
             )
@@ -273,6 +233,7 @@ class DCID(Pretrainer):
                     features["codes"],
                     self.commitment_cost,
                     self.cross_modal_commitment,
+                    terms.level_weights(masks, features["general"]),
                 ).values()
             )
         if "cpc" in self.loss_names:
@@ -282,32 +243,25 @@ class DCID(Pretrainer):
                 steps = self.cpc.num_prediction_steps
                 time = terms.cpc_time(counter, general, steps, self.cpc_first_frame)
             losses["cpc"], logs = terms.cpc_terms(
-                self.cpc, general, time, self.cpc_self_weight, self.cpc_candidates
+                self.cpc, general, time, self.cpc_self_weight, self.cpc_candidates, masks
             )
         if "code_matching" in self.loss_names:
             losses["code_matching"] = code_matching.code_matching_loss(
-                features["general"], features["codebook"], self.code_matching_form
+                features["general"], features["codebook"], self.code_matching_form, masks
             )
         for salt, (name, estimator) in enumerate(self.estimators.items()):
-            quantized, specific = self._disentangled(name, features)
+            quantized, specific, weights = self._disentangled(name, features, masks)
             permutation = draws.get(name)
             if permutation is None and estimator.negatives != "all":
                 permutation = counter_random.random_permutation(
                     counter, ops.shape(quantized)[0], salt=2 + salt
                 )
-            losses[name] = estimator.upper_bound(quantized, specific, permutation)
+            losses[name] = estimator.upper_bound(quantized, specific, permutation, weights)
         if training:
             self.draw_counter.assign(self.draw_counter + 1)
-        total = sum(self.weights_of[name] * value for name, value in losses.items())
-        codes = terms.code_logs(features["indices"], self.backbone.num_embeddings)
-        return {"loss": total, **losses, **logs, **codes}
-
-    def get_build_config(self):
-        return self.backbone.get_build_config()
-
-    def build_from_config(self, config):
-        if config:
-            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
+        weights = terms.level_weights(masks, features["general"])
+        codes = terms.code_logs(features["indices"], self.backbone.num_embeddings, weights)
+        return {"loss": self.total(losses), **losses, **logs, **codes}
 
     def get_config(self):
         names = (

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from keras_cmg.models.fcid import presets
+from keras_cmg.models.presets import named
 
 PAPER: dict[str, Any] = {
     "backbone": {
@@ -101,6 +102,4 @@ def preset(name: str) -> dict[str, Any]:
     >>> preset("paper")["backbone"]["general"]["num_layers"]
     2
     """
-    if name not in PRESETS:
-        raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {name!r}")
-    return copy.deepcopy(PRESETS[name])
+    return named(PRESETS, name)

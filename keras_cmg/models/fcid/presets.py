@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-SEQUENCE = {"units": 256, "num_layers": 1, "num_heads": 4}
+from keras_cmg.models.presets import merged, named
+
+__all__ = ["PAPER", "PRESETS", "REFERENCE", "SMALL", "merged", "preset"]
 
 PAPER: dict[str, Any] = {
     "backbone": {
@@ -116,28 +118,4 @@ def preset(name: str) -> dict[str, Any]:
     >>> preset("paper")["backbone"]["num_embeddings"]
     400
     """
-    if name not in PRESETS:
-        raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {name!r}")
-    return copy.deepcopy(PRESETS[name])
-
-
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`; nested dicts are merged, other values replaced.
-
-    Args:
-        base: dict of settings.
-        changes: dict of settings.
-
-    Returns:
-        A new dict.
-
-    Example:
-
-    >>> merged({"cpc": {"units": 1, "num_layers": 1}}, {"cpc": {"units": 2}})
-    {'cpc': {'units': 2, 'num_layers': 1}}
-    """
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
+    return named(PRESETS, name)

@@ -10,7 +10,6 @@ import keras
 from keras import ops
 
 from keras_cmg.layers.club_estimator import CLUBEstimator
-from keras_cmg.layers.coarse_projector import mean_over_time
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
 from keras_cmg.models import terms
@@ -19,8 +18,7 @@ from keras_cmg.models.fcid.backbone import FCIDBackbone
 from keras_cmg.models.pretrainer import Pretrainer
 from keras_cmg.models.registry import register_system
 from keras_cmg.models.terms import full_precision, mean_squared_error
-from keras_cmg.ops import code_matching, contrastive, counter_random, quantization
-from keras_cmg.types import Tensor
+from keras_cmg.ops import code_matching, counter_random, quantization
 
 INFONCE_PAIRS = ("coarse", "all")
 
@@ -97,6 +95,9 @@ class FCID(Pretrainer):
         Generalization, Eqs. 5-19.
     """
 
+    backbone_class = FCIDBackbone
+    presets = presets.PRESETS
+
     def __init__(
         self,
         backbone: FCIDBackbone | tuple[str, ...],
@@ -129,7 +130,6 @@ class FCID(Pretrainer):
             )
         if estimator_steps < 1:
             raise ValueError(f"`estimator_steps` must be at least 1. Received: {estimator_steps}")
-        self.given_weights = dict(loss_weights or {})
         self.commitment_cost = commitment_cost
         self.cross_modal_commitment = cross_modal_commitment
         self.infonce_temperature = infonce_temperature
@@ -146,18 +146,9 @@ class FCID(Pretrainer):
         self.detach_coarse_targets = detach_coarse_targets
         self.given_decoders = dict(decoders or {})
         self._estimator_steps = estimator_steps
-        known = tuple(dict.fromkeys((*TERMS, *self._all_terms())))
-        unknown = set(self.given_weights) - set(known)
-        if unknown:
-            raise ValueError(
-                f"`loss_weights` must name terms of {known}. Received: {sorted(unknown)}"
-            )
         defaults = {"code_matching": 0.0}
         defaults.update({f"club_{group}": coarse_club_weight for group in backbone.groups})
-        self.weights_of = {
-            term: float(self.given_weights.get(term, defaults.get(term, 1.0)))
-            for term in self._all_terms()
-        }
+        self.weigh(self._all_terms(), loss_weights, defaults, also_known=TERMS)
         self.cpc = CPCPredictor(dtype=self.dtype_policy, name="cpc", **self.settings["cpc"])
         self.estimators = {
             name: CLUBEstimator(dtype=self.dtype_policy, name=name, **self.settings["club"])
@@ -165,45 +156,6 @@ class FCID(Pretrainer):
             if self.weights_of[name]
         }
         self.create_trackers()
-
-    @classmethod
-    def from_preset(
-        cls,
-        name: str = "small",
-        modalities: tuple[str, ...] | None = None,
-        seed: int = 0,
-        backbone: Mapping[str, Any] | None = None,
-        **overrides,
-    ) -> FCID:
-        """A pretrainer with a backbone of named settings.
-
-        Args:
-            name: `"paper"`, `"reference"` or `"small"`.
-            modalities: names.
-            seed: of the initial codes and of dropout. Other weights follow
-                `keras.utils.set_random_seed`.
-            backbone: changes to the backbone's settings.
-            **overrides: arguments of the class; dicts are merged into the preset's.
-
-        Returns:
-            The model, not compiled.
-
-        Raises:
-            ValueError: for an unknown preset, or unknown switches.
-
-        Example:
-
-        >>> model = FCID.from_preset("paper", loss_weights={"club_text": 0.0})
-        >>> model.weights_of["club_text"], model.weights_of["cpc"]
-        (0.0, 1.0)
-        """
-        settings = presets.preset(name)
-        shared = {key: overrides[key] for key in ("dtype",) if key in overrides}
-        if modalities is not None:
-            shared["modalities"] = modalities
-        changes = {"seed": seed, **shared, **(backbone or {})}
-        body = FCIDBackbone(**presets.merged(settings["backbone"], changes))
-        return cls(body, **presets.merged(settings["objective"], overrides))
 
     # What the loss is made of.
 
@@ -236,11 +188,6 @@ class FCID(Pretrainer):
         return pairs
 
     @property
-    def loss_names(self) -> tuple[str, ...]:
-        """The terms with a weight other than zero."""
-        return tuple(term for term in self._all_terms() if self.weights_of[term])
-
-    @property
     def log_keys(self) -> tuple[str, ...]:
         """Every logged key: the terms, the estimators' fit, and what tells how training goes."""
         keys = [*self.loss_names, "perplexity", "code_usage", "code_agreement"]
@@ -259,8 +206,7 @@ class FCID(Pretrainer):
 
     def build(self, input_shape: Mapping[str, Any]) -> None:
         backbone = self.backbone
-        if not backbone.built:
-            backbone.build({m: input_shape[m] for m in backbone.modalities if m in input_shape})
+        self.build_backbone(input_shape)
         dim, dtype = backbone.embedding_dim, self.dtype_policy
         vector, frames = (None, dim), (None, None, dim)
         self.fine_decoders, self.coarse_decoders = {}, {}
@@ -322,28 +268,32 @@ class FCID(Pretrainer):
         return {**self.backbone(inputs, training=training), "codebook": codebook}
 
     def estimator_loss(self, x, features):
-        return {
-            f"{term}_nll": -estimator.log_likelihood(*self._disentangled(term, features))
-            for term, estimator in self.estimators.items()
-        }
+        masks = self.backbone.frame_masks(x)
+        losses = {}
+        for term, estimator in self.estimators.items():
+            general, specific, weights = self._disentangled(term, features, masks)
+            losses[f"{term}_nll"] = -estimator.log_likelihood(general, specific, weights)
+        return losses
 
-    def _disentangled(self, term: str, features: dict) -> tuple[Tensor, Tensor]:
-        """The general and specific features that a CLUB term keeps apart."""
+    def _disentangled(self, term: str, features: dict, masks: dict) -> tuple[Any, Any, Any]:
+        """General and specific features that a CLUB term keeps apart, and which of them count."""
         name = term.removeprefix("club_")
         if name in self.backbone.fine:
-            pair = features["fine_general"][name], features["fine_summary"][name]
+            kinds, members = ("fine_general", "fine_summary"), (name,)
         else:
-            members = self.backbone.groups[name]
-            pair = tuple(
-                ops.concatenate([features[kind][m] for m in members])
-                for kind in ("coarse_general", "coarse_specific")
-            )
-        return tuple(full_precision(self, value) for value in pair)
+            kinds, members = ("coarse_general", "coarse_specific"), self.backbone.groups[name]
+        weights = terms.stacked_weights(masks, {m: features[kinds[0]][m] for m in members})
+        general, specific = (
+            full_precision(self, terms.stacked([features[kind][m] for m in members]))
+            for kind in kinds
+        )
+        return general, specific, weights
 
     def main_losses(self, x, features, training):
         features = keras.tree.map_structure(lambda value: full_precision(self, value), features)
         draws = x.get("draws", {})
         counter = self.draw_counter if training else ops.zeros((), dtype="int32")
+        masks = self.backbone.frame_masks(x)
         losses = {}
         logs = {}
         if self.weights_of.get("fine_reconstruction"):
@@ -351,11 +301,12 @@ class FCID(Pretrainer):
                 mean_squared_error(
                     x[name],
                     decoder(features["fine_general"][name], features["fine_specific"][name]),
+                    masks.get(name),
                 )
                 for name, decoder in self.fine_decoders.items()
             )
         if self.weights_of["coarse_reconstruction"]:
-            losses["coarse_reconstruction"] = self._coarse_reconstruction(features)
+            losses["coarse_reconstruction"] = self._coarse_reconstruction(features, masks)
         if self.weights_of["commitment"]:
             losses["commitment"] = sum(
                 quantization.commitment_loss(
@@ -363,71 +314,63 @@ class FCID(Pretrainer):
                     features["codes"],
                     self.commitment_cost,
                     self.cross_modal_commitment,
+                    terms.level_weights(masks, features["coarse_general"]),
                 ).values()
             )
         if "cpc" in self.loss_names:
-            losses["cpc"], accuracies = self._cpc(features, draws, counter)
+            losses["cpc"], accuracies = self._cpc(features, masks, draws, counter)
             logs.update(accuracies)
         if "infonce" in self.loss_names:
-            losses["infonce"] = self._infonce(features)
+            losses["infonce"] = terms.infonce(
+                features["coarse_general"],
+                self._infonce_pairs(),
+                self.infonce_temperature,
+                self.infonce_symmetric,
+                masks,
+            )
         if self.weights_of.get("code_matching"):
             losses["code_matching"] = code_matching.code_matching_loss(
                 features["coarse_general"],
                 features["codebook"],
                 self.code_matching_form,
+                masks,
             )
         for salt, (term, estimator) in enumerate(self.estimators.items()):
-            general, specific = self._disentangled(term, features)
+            general, specific, weights = self._disentangled(term, features, masks)
             permutation = draws.get(term)
             if permutation is None and estimator.negatives != "all":
                 permutation = counter_random.random_permutation(
                     counter, ops.shape(general)[0], salt=2 + salt
                 )
-            losses[term] = estimator.upper_bound(general, specific, permutation)
+            losses[term] = estimator.upper_bound(general, specific, permutation, weights)
         if training:
             self.draw_counter.assign(self.draw_counter + 1)
-        total = sum(self.weights_of[term] * value for term, value in losses.items())
-        codes = terms.code_logs(features["indices"], self.backbone.num_embeddings)
-        return {"loss": total, **losses, **logs, **codes}
+        weights = terms.level_weights(masks, features["coarse_general"])
+        codes = terms.code_logs(features["indices"], self.backbone.num_embeddings, weights)
+        return {"loss": self.total(losses), **losses, **logs, **codes}
 
-    def _coarse_reconstruction(self, features):
+    def _coarse_reconstruction(self, features, masks):
+        weights = terms.level_weights(masks, features["projected"])
         errors = []
         for name, decoder in self.coarse_decoders.items():
             target = features["projected"][name]
             if self.detach_coarse_targets:
                 target = ops.stop_gradient(target)
             rebuilt = decoder(features["quantized"][name], features["coarse_specific"][name])
-            errors.append(mean_squared_error(target, rebuilt))
+            errors.append(mean_squared_error(target, rebuilt, weights.get(name)))
         return sum(errors)
 
-    def _cpc(self, features, draws, counter):
+    def _cpc(self, features, masks, draws, counter):
         fine = {name: features["fine_general"][name] for name in self.backbone.fine}
         time = draws.get("cpc_time")
         if time is None:
             steps = self.cpc.num_prediction_steps
             time = terms.cpc_time(counter, fine, steps, self.cpc_first_frame)
-        return terms.cpc_terms(self.cpc, fine, time, self.cpc_self_weight, self.cpc_candidates)
-
-    def _infonce(self, features):
-        clips = {
-            name: value if len(value.shape) == 2 else mean_over_time(value)
-            for name, value in features["coarse_general"].items()
-        }
-        return sum(
-            contrastive.info_nce(
-                clips[a], clips[b], self.infonce_temperature, self.infonce_symmetric
-            )
-            for a, b in self._infonce_pairs()
+        return terms.cpc_terms(
+            self.cpc, fine, time, self.cpc_self_weight, self.cpc_candidates, masks
         )
 
     # Saving.
-
-    def get_build_config(self):
-        return self.backbone.get_build_config()
-
-    def build_from_config(self, config):
-        if config:
-            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
 
     def get_config(self):
         names = (

@@ -1,0 +1,54 @@
+"""Presets are plain data: name to `"backbone"` and `"objective"`, each a dict of arguments."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+Presets = Mapping[str, Mapping[str, Any]]
+
+
+def named(presets: Presets, name: str) -> dict[str, Any]:
+    """A copy of the named preset.
+
+    Args:
+        presets: name to settings.
+        name: one of them.
+
+    Returns:
+        Dict with `"backbone"` and `"objective"`.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Example:
+
+    >>> named({"small": {"backbone": {"num_embeddings": 8}, "objective": {}}}, "small")
+    {'backbone': {'num_embeddings': 8}, 'objective': {}}
+    """
+    if name not in presets:
+        raise ValueError(f"`preset` must be one of {sorted(presets)}. Received: {name!r}")
+    return copy.deepcopy(dict(presets[name]))
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`; nested dicts are merged, other values replaced.
+
+    Args:
+        base: dict of settings.
+        changes: dict of settings.
+
+    Returns:
+        A new dict.
+
+    Example:
+
+    >>> merged({"cpc": {"units": 1, "num_layers": 1}}, {"cpc": {"units": 2}})
+    {'cpc': {'units': 2, 'num_layers': 1}}
+    """
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
