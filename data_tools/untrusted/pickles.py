@@ -1,0 +1,294 @@
+"""Pickled NumPy arrays, read without unpickling.
+
+A pickle is a program. Here its instructions are read one by one and only those are followed that
+NumPy writes for an array of numbers; nothing that they name is imported or called.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickletools
+import re
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from data_tools.untrusted.bounds import MAX_BYTES, BoundedStream, describe
+
+MAX_OPCODES = 1000
+"""An array takes 30 to 60 instructions."""
+MAX_AXES = 32
+
+_DTYPE = re.compile(r"([<>=|]?)(b1|[iu][1248]|f[248])")
+_LITERALS = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING"),
+    *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_NO_MEANING = {"PROTO", "FRAME"}
+_TUPLE_SIZES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+def read_pickled_array(
+    stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the pickle"
+) -> np.ndarray:
+    """Reads one pickled array of numbers; protocols 0 to 5, written by NumPy 1 or 2.
+
+    Args:
+        stream: binary stream at the start of the pickle, which must end with it.
+        max_bytes: size that it may have. Reading takes a few times that at most.
+        name: how errors call it.
+
+    Returns:
+        The array, of booleans, integers or floats; not writeable.
+
+    Raises:
+        ValueError: the stream holds anything else, is cut short or too large. Nothing of it has
+            been run.
+
+    Example:
+        >>> import io, pickle
+        >>> read_pickled_array(io.BytesIO(pickle.dumps(np.array([1.0, 2.0]))))
+        array([1., 2.])
+        >>> read_pickled_array(io.BytesIO(b"cos\\nsystem\\n(S'echo run'\\ntR."), name="a.pkl")
+        Traceback (most recent call last):
+        ...
+        ValueError: a.pkl must be a pickled NumPy array and name nothing else; received: os.system
+    """
+    bounded = BoundedStream(stream, max_bytes, name)
+    try:
+        array = _Machine(name).run(bounded)
+    except (IndexError, KeyError, OverflowError, MemoryError) as error:
+        raise ValueError(
+            f"{name} must be a whole pickle; reading it gave: {type(error).__name__} {error}"
+        ) from error
+    if not bounded.at_end():
+        raise ValueError(f"{name} must end with its array; received more bytes")
+    return array
+
+
+class _Mark:
+    """Where a tuple begins on the stack."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Name:
+    """A name of the table below, with what this module does in its place."""
+
+    text: str
+    call: Callable[..., Any] | None = None
+
+
+@dataclasses.dataclass
+class _DType:
+    """A pickled dtype: kind and bytes per number, and the order of the bytes once known."""
+
+    code: str
+    order: str = "="
+
+    def build(self, state: Any) -> None:
+        if not isinstance(state, tuple) or not 5 <= len(state) <= 9:
+            raise ValueError(f"the state of a dtype, not {describe(state)}")
+        order, parts, metadata = state[1], state[2:5], state[8:]
+        if order not in ("<", ">", "=", "|") or any(x is not None for x in (*parts, *metadata)):
+            raise ValueError("the dtype of plain numbers, not one with parts or metadata")
+        self.order = order
+
+    def numpy(self) -> np.dtype:
+        return np.dtype(self.order.replace("|", "=") + self.code)
+
+
+class _Array:
+    """A pickled array: empty until its state comes."""
+
+    value: np.ndarray | None = None
+
+    def build(self, state: Any) -> None:
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise ValueError(f"the state of an array, not {describe(state)}")
+        _, shape, dtype, fortran, content = state
+        self.value = _from_bytes(content, dtype, shape, "F" if fortran is True else "C")
+
+
+class _Machine:
+    """Follows the instructions that make an array, on values of the types above alone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, stream: BoundedStream) -> np.ndarray:
+        for count, (opcode, argument, _) in enumerate(self._instructions(stream)):
+            if count >= MAX_OPCODES:
+                raise ValueError(
+                    f"{self.name} must be a pickled NumPy array, at most {MAX_OPCODES} "
+                    "instructions; received more"
+                )
+            if opcode.name == "STOP":
+                break
+            try:
+                self._step(opcode.name, argument)
+            except ValueError as error:
+                raise ValueError(f"{self.name} must be a pickled NumPy array {error}") from error
+        result = self.stack.pop()
+        if self.stack or not isinstance(result, _Array) or result.value is None:
+            raise ValueError(
+                f"{self.name} must be one pickled NumPy array; received: {describe(result)}"
+            )
+        return result.value
+
+    def _instructions(self, stream: BoundedStream) -> Any:
+        try:
+            yield from pickletools.genops(stream)  # type: ignore[arg-type]
+        except (ValueError, DeprecationWarning) as error:
+            # pickletools warns of odd escapes in text, an error where warnings are.
+            if str(error).startswith(self.name):
+                raise
+            raise ValueError(
+                f"{self.name} must be a whole pickle; reading it gave: {error}"
+            ) from error
+
+    def _step(self, opcode: str, argument: Any) -> None:
+        stack, memo = self.stack, self.memo
+        if opcode in _LITERALS:
+            stack.append(argument)
+        elif opcode in _CONSTANTS:
+            stack.append(_CONSTANTS[opcode])
+        elif opcode == "MARK":
+            stack.append(_Mark)
+        elif opcode == "TUPLE":
+            items: list[Any] = []
+            while (item := stack.pop()) is not _Mark:
+                items.append(item)
+            stack.append(tuple(reversed(items)))
+        elif opcode in _TUPLE_SIZES:
+            size = _TUPLE_SIZES[opcode]
+            if len(stack) < size:
+                raise IndexError("empty stack")
+            stack[-size:] = [tuple(stack[-size:])]
+        elif opcode in ("PUT", "BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1]
+        elif opcode == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
+        elif opcode in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif opcode == "GLOBAL":
+            stack.append(_lookup(*argument.split(" ", 1)))
+        elif opcode == "STACK_GLOBAL":
+            attribute, module = stack.pop(), stack.pop()
+            stack.append(_lookup(module, attribute))
+        elif opcode == "REDUCE":
+            arguments, function = stack.pop(), stack.pop()
+            stack.append(_call(function, arguments))
+        elif opcode == "BUILD":
+            state = stack.pop()
+            if not isinstance(stack[-1], _DType | _Array):
+                raise ValueError(f"and give no state to {describe(stack[-1])}")
+            try:
+                stack[-1].build(state)
+            except ValueError as error:
+                raise ValueError(f"with {error}") from error
+        elif opcode not in _NO_MEANING:
+            raise ValueError(f"and use no instruction {opcode}; received one that does")
+
+
+def _lookup(module: Any, attribute: Any) -> _Name:
+    if not isinstance(module, str) or not isinstance(attribute, str):
+        raise ValueError(
+            f"and name what it uses; received: {describe(module)}, {describe(attribute)}"
+        )
+    text = f"{module}.{attribute}"
+    known = _NAMES.get(text.replace("numpy.core.", "numpy._core."))
+    if known is None:
+        raise ValueError(f"and name nothing else; received: {describe(text)[1:-1]}")
+    return _Name(text, known)
+
+
+def _call(function: Any, arguments: Any) -> Any:
+    if not isinstance(function, _Name) or not isinstance(arguments, tuple):
+        raise ValueError(f"and call nothing else; received a call of {describe(function)}")
+    try:
+        return function.call(*arguments)  # type: ignore[misc]
+    except TypeError as error:
+        # Of a wrong number of arguments: the stand-ins check the types themselves.
+        raise ValueError(f"with the usual arguments of {function.text}") from error
+
+
+def _ndarray(*arguments: Any) -> Any:
+    raise ValueError("made by numpy._core.multiarray._reconstruct, not by numpy.ndarray")
+
+
+def _dtype(code: Any, align: Any = False, copy: Any = False) -> _DType:
+    match = _DTYPE.fullmatch(code) if isinstance(code, str) else None
+    if match is None:
+        raise ValueError(f"of booleans, integers or floats; received dtype {describe(code)}")
+    return _DType(match[2], match[1] or "=")
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
+    if not isinstance(kind, _Name) or kind.text != "numpy.ndarray":
+        raise ValueError(f"of the type numpy.ndarray; received: {describe(kind)}")
+    return _Array()
+
+
+def _encode(text: Any, encoding: Any) -> bytes:
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise ValueError(f"with bytes encoded as latin1; received: {describe(encoding)}")
+    return text.encode("latin-1")
+
+
+def _empty_bytes() -> bytes:
+    return b""
+
+
+def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any, axis_order: Any = None) -> _Array:
+    result = _Array()
+    if order == "K":
+        value = _from_bytes(content, dtype, shape, "C")
+        axes = axis_order if isinstance(axis_order, tuple) else ()
+        if sorted(x for x in axes if isinstance(x, int)) != list(range(value.ndim)):
+            raise ValueError(f"with an order of its axes; received: {describe(axis_order)}")
+        result.value = value.transpose(axes)
+    elif order in ("C", "F"):
+        result.value = _from_bytes(content, dtype, shape, order)
+    else:
+        raise ValueError(f"in order C, F or K; received: {describe(order)}")
+    return result
+
+
+def _from_bytes(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    if isinstance(content, str):
+        # Python 2 wrote its bytes as strings.
+        content = content.encode("latin-1")
+    if not isinstance(content, bytes | bytearray) or not isinstance(dtype, _DType):
+        raise ValueError(f"of bytes and a dtype; received: {describe(content)}, {describe(dtype)}")
+    shape = (shape,) if isinstance(shape, int) else shape
+    whole = isinstance(shape, tuple) and all(
+        isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**48 for size in shape
+    )
+    if not whole or len(shape) > MAX_AXES:
+        raise ValueError(f"with up to {MAX_AXES} axes; received: {describe(shape)}")
+    wanted = math.prod(shape) * dtype.numpy().itemsize
+    if wanted != len(content):
+        raise ValueError(
+            f"with as many bytes as {shape} of {dtype.numpy()} take ({wanted}); "
+            f"received: {len(content)}"
+        )
+    values = np.frombuffer(bytes(content), dtype.numpy()) if content else np.empty(0, dtype.numpy())
+    return values.reshape(shape, order=order)
+
+
+_NAMES: dict[str, Callable[..., Any]] = {
+    "numpy._core.multiarray._reconstruct": _reconstruct,
+    "numpy._core.numeric._frombuffer": _frombuffer,
+    "numpy.ndarray": _ndarray,
+    "numpy.dtype": _dtype,
+    "_codecs.encode": _encode,
+    "builtins.bytes": _empty_bytes,
+    "__builtin__.bytes": _empty_bytes,
+}
