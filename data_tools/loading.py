@@ -1,92 +1,135 @@
-"""Feature folders as batches for training, in three formats behind one call."""
+"""Published data sets and prepared folders as batches for training, in three formats."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from data_tools.layout import MODALITIES, FeatureFolder, check_choice
+from data_tools.layout import check_choice
+from data_tools.selection import Selection, select
 
 FORMATS = ("pydataset", "tf", "numpy")
+MEMORY_LIMIT = 2**30
+OnError = str | Callable[[str, str], None]
 
 
 class BatchReader:
-    """Batches of one split of a feature folder, in an order fixed by seed and epoch.
+    """Batches of a selection of clips, in an order fixed by seed and epoch.
 
     Args:
-        root: the folder.
-        split: "train", "val" or "test".
-        modalities: which of "audio", "video", "text" a batch has.
+        selection: the clips and where they are read from.
         batch_size: clips per batch.
         seed: of the shuffling.
         shuffle: whether each epoch has an order of its own.
         drop_remainder: leave out a last batch that is not full.
-        labels: whether each batch comes with its labels.
-        memory_limit: bytes up to which the split is kept in memory; read row by row beyond.
+        memory_limit: bytes up to which the arrays are kept in memory; read clip by clip beyond.
+        on_error: "raise" to stop at a clip that can't be read; "skip" to leave such clips out, with
+            a warning; or a function `(key, reason) -> None` that is told of each. To leave them out
+            every clip is read once beforehand, so that batches stay full.
 
     Raises:
-        FileNotFoundError: the folder or a file is missing.
+        FileNotFoundError: a file of all clips is missing.
         ValueError: an argument or a file is wrong.
 
     Example:
         >>> import tempfile, data_tools
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = data_tools.prepare("synthetic", folder + "/a", num_clips={"train": 5})
-        ...     reader = BatchReader(path, batch_size=2, modalities=("audio",))
+        ...     reader = BatchReader(select(path, modalities=("audio",)), batch_size=2)
         ...     [batch["audio"].shape for batch, in reader.epoch(0)]
         [(2, 10, 128), (2, 10, 128), (1, 10, 128)]
     """
 
     def __init__(
         self,
-        root: str | os.PathLike[str],
-        split: str = "train",
-        modalities: Sequence[str] = MODALITIES,
+        selection: Selection,
         batch_size: int = 80,
         seed: int = 0,
         shuffle: bool = False,
         drop_remainder: bool = False,
-        labels: bool = False,
-        memory_limit: int = 2**30,
+        memory_limit: int = MEMORY_LIMIT,
+        on_error: OnError = "raise",
     ) -> None:
-        if isinstance(modalities, str) or not modalities:
-            raise ValueError(
-                f"`modalities` must be a sequence of at least one of {MODALITIES}; "
-                f"received: {modalities!r}"
-            )
-        for modality in modalities:
-            check_choice("modalities", modality, MODALITIES)
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1; received: {batch_size}")
-        self.folder = FeatureFolder(root)
-        self.rows = self.folder.order(split)
-        if drop_remainder and len(self.rows) < batch_size:
-            raise ValueError(
-                "`batch_size` must not exceed the clips of the split when the last batch is "
-                f"dropped; received: {batch_size} for {len(self.rows)} clips of {split!r}"
-            )
-        self.kinds = (*modalities, "labels") if labels else tuple(modalities)
+        if not callable(on_error):
+            check_choice("on_error", on_error, ("raise", "skip"))
+        self.selection = selection
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
         self.drop_remainder = drop_remainder
-        row_sizes = [4 * int(np.prod(self.folder.array(kind).shape[1:])) for kind in self.kinds]
+        self.examples = list(selection.examples)
         self._memory: dict[str, np.ndarray] | None = None
-        if len(self.rows) * sum(row_sizes) <= memory_limit:
-            self._memory = {kind: self.folder.read(kind, self.rows) for kind in self.kinds}
-            self.folder.close()
+        if selection.num_bytes <= memory_limit:
+            self._memory = self._read_all(on_error)
+            selection.close()
+        elif on_error != "raise":
+            self._leave_out(dict(self._bad()), on_error)
+        if not self.examples or (drop_remainder and len(self.examples) < batch_size):
+            raise ValueError(
+                "`batch_size` must not exceed the clips of the split when the last batch is "
+                f"dropped; received: {batch_size} for {len(self.examples)} clips of "
+                f"{selection.name}"
+            )
+
+    def _bad(self) -> Iterator[tuple[str, str]]:
+        return ((example.key, reason) for example, reason in self.selection.bad())
+
+    def _leave_out(self, bad: dict[str, str], on_error: OnError) -> None:
+        self.examples = [example for example in self.examples if example.key not in bad]
+        if callable(on_error):
+            for key, reason in bad.items():
+                on_error(key, reason)
+        elif bad:
+            shown = "; ".join(f"{key}: {reason}" for key, reason in list(bad.items())[:3])
+            warnings.warn(
+                f"{len(bad)} of {len(bad) + len(self.examples)} clips of {self.selection.name} are "
+                f"left out, among them {shown}",
+                stacklevel=4,
+            )
+
+    def _read_all(self, on_error: OnError) -> dict[str, np.ndarray]:
+        """Arrays of all clips that can be read, one after another into place."""
+        sources, num_clips = self.selection.sources, len(self.examples)
+        arrays = {
+            kind: np.empty((num_clips, *source.shape), np.float32)
+            for kind, source in sources.items()
+        }
+        count, bad = 0, {}
+        for example in self.examples:
+            try:
+                clip = self.selection.read(example)
+            except ValueError as error:
+                if on_error == "raise":
+                    raise
+                bad[example.key] = str(error.__cause__)
+                continue
+            for kind, value in clip.items():
+                arrays[kind][count] = value
+            count += 1
+        self._leave_out(bad, on_error)
+        return {kind: array[:count] for kind, array in arrays.items()}
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.rows), self.batch_size)
+        whole, rest = divmod(len(self.examples), self.batch_size)
         return whole + (rest > 0 and not self.drop_remainder)
 
     def read(self, positions: np.ndarray) -> dict[str, np.ndarray]:
-        """Arrays of the clips at these positions of the split, `text_mask` beside the text."""
+        """Arrays of the clips at these positions of the split, `text_mask` beside the text.
+
+        Raises:
+            ValueError: a clip can't be read; the message names it.
+        """
         if self._memory is None:
-            arrays = {kind: self.folder.read(kind, self.rows[positions]) for kind in self.kinds}
+            clips = [self.selection.read(self.examples[position]) for position in positions]
+            arrays = {
+                kind: np.stack([clip[kind] for clip in clips]) for kind in self.selection.sources
+            }
         else:
             arrays = {kind: array[positions] for kind, array in self._memory.items()}
         if "text" in arrays:
@@ -95,7 +138,7 @@ class BatchReader:
 
     def batch(self, index: int, epoch: int) -> tuple[Any, ...]:
         """Batch of an epoch: `(arrays,)`, or `(arrays, labels)`."""
-        positions = np.arange(len(self.rows))
+        positions = np.arange(len(self.examples))
         if self.shuffle:
             positions = np.random.default_rng([self.seed, epoch]).permutation(positions)
         arrays = self.read(positions[index * self.batch_size : (index + 1) * self.batch_size])
@@ -110,32 +153,45 @@ class BatchReader:
 def load(
     root: str | os.PathLike[str],
     split: str = "train",
-    modalities: Sequence[str] = MODALITIES,
+    modalities: Sequence[str] | None = None,
     batch_size: int = 80,
     seed: int = 0,
     shuffle: bool | None = None,
     format: str = "pydataset",
     drop_remainder: bool | None = None,
-    labels: bool = False,
+    labels: bool | str = False,
+    dataset: str | None = None,
+    on_error: OnError = "raise",
+    memory_limit: int = MEMORY_LIMIT,
+    clean: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> Any:
-    """Loads one split of a feature folder in the AVE layout.
+    """Loads one split of a published data set, or of a prepared feature folder.
 
     Args:
-        root: the folder.
+        root: folder of annotations and features.
         split: "train", "val" or "test".
-        modalities: which of "audio", "video", "text" to read.
+        modalities: which to read, such as `("audio", "video")`; all that the data have if None.
         batch_size: clips per batch.
         seed: of the shuffling; the order is fixed by seed and epoch.
         shuffle: a new order every epoch; by default for "train" alone. Formats with batches only.
         format: "numpy" for the whole split as arrays; "pydataset" for a `keras.utils.PyDataset`,
             "tf" for a `tf.data.Dataset`.
         drop_remainder: leave out a last batch that is not full; by default as `shuffle`.
-        labels: also the labels (batch, frames, classes + 1).
+        labels: also the labels (batch, frames, classes + 1); "weak" for (batch, classes).
+        dataset: name of the published data set, such as "avvp"; None for a prepared folder.
+        on_error: "raise" to stop at a clip that can't be read, "skip" to leave such clips out with
+            a warning, or a function `(key, reason) -> None` that is told of each.
+        memory_limit: bytes up to which the arrays are kept in memory; read clip by clip beyond.
+        clean: table of the clips to keep, as `python -m data_tools verify --clean` writes it.
+        options: of the published data set: `protocol`, `exclude`, `text_encoder` and its own, such
+            as `events` of "avvp" or `side` of "ucf_vggsound".
 
     Returns:
         "numpy": dict of float32 arrays `audio` (clips, frames, 128), `video` (clips, frames, 7, 7,
-        channels), `text` (clips, tokens, dim), bool `text_mask` (clips, tokens) and, if asked,
-        `labels`. Otherwise batches: tuples `(dict,)` or `(dict, labels)`.
+        channels), `text` (clips, tokens, dim), bool `text_mask` (clips, tokens), `image` (clips,
+        height, width, 3) and, if asked, `labels`. Otherwise batches: tuples `(dict,)` or
+        `(dict, labels)`.
 
     Raises:
         FileNotFoundError: the folder or a file is missing.
@@ -150,14 +206,15 @@ def load(
         ((5, 10, 7, 7, 64), (5, 10, 11))
     """
     check_choice("format", format, FORMATS)
+    selection = select(root, split, modalities, labels, dataset, clean, **options)
     if format == "numpy":
-        reader = BatchReader(root, split, modalities, labels=labels, memory_limit=0)
-        arrays = reader.read(np.arange(len(reader.rows)))
-        reader.folder.close()
-        return arrays
+        reader = BatchReader(selection, 1, memory_limit=selection.num_bytes, on_error=on_error)
+        return reader.read(slice(None))  # type: ignore[arg-type]
     shuffle = split == "train" if shuffle is None else shuffle
     drop_remainder = shuffle if drop_remainder is None else drop_remainder
-    reader = BatchReader(root, split, modalities, batch_size, seed, shuffle, drop_remainder, labels)
+    reader = BatchReader(
+        selection, batch_size, seed, shuffle, drop_remainder, memory_limit, on_error
+    )
     if format == "pydataset":
         from data_tools.pydataset import FeatureDataset
 

@@ -10,6 +10,7 @@ import pytest
 
 import data_tools
 from data_tools.loading import BatchReader
+from data_tools.selection import select
 
 
 def test_numpy_has_the_rows_of_the_split(prepared: Path) -> None:
@@ -31,7 +32,7 @@ def test_numpy_has_the_rows_of_the_split(prepared: Path) -> None:
 
 def test_memory_or_disk_gives_the_same_batches(prepared: Path) -> None:
     readers = [
-        BatchReader(prepared, batch_size=5, shuffle=True, labels=True, memory_limit=limit)
+        BatchReader(select(prepared, labels=True), batch_size=5, shuffle=True, memory_limit=limit)
         for limit in (0, 2**30)
     ]
     for (one, labels_one), (other, labels_other) in zip(
@@ -40,14 +41,14 @@ def test_memory_or_disk_gives_the_same_batches(prepared: Path) -> None:
         np.testing.assert_array_equal(labels_one, labels_other)
         for name in ("audio", "video", "text", "text_mask"):
             np.testing.assert_array_equal(one[name], other[name])
-    readers[0].folder.close()
+    readers[0].selection.close()
 
 
 def test_every_epoch_has_every_clip_in_its_own_order(prepared: Path) -> None:
     everything = data_tools.load(prepared, format="numpy", modalities=("audio",))["audio"]
 
     def order(seed: int, epoch: int) -> list[int]:
-        reader = BatchReader(prepared, "train", ("audio",), 5, seed, shuffle=True)
+        reader = BatchReader(select(prepared, modalities=("audio",)), 5, seed, shuffle=True)
         values = np.concatenate([batch["audio"] for (batch,) in reader.epoch(epoch)])
         return [int(np.flatnonzero((everything == value).all((1, 2)))[0]) for value in values]
 

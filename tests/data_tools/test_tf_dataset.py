@@ -9,13 +9,14 @@ import pytest
 
 import data_tools
 from data_tools.loading import BatchReader
+from data_tools.selection import select
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 
 def test_batches_are_those_of_the_reader_epoch_after_epoch(prepared: Path) -> None:
     dataset = data_tools.load(prepared, batch_size=5, format="tf", labels=True, seed=4)
-    reader = BatchReader(prepared, "train", batch_size=5, seed=4, shuffle=True, labels=True)
+    reader = BatchReader(select(prepared, labels=True), 5, seed=4, shuffle=True)
     assert int(dataset.cardinality()) == 2
     for epoch in range(2):
         for index, (arrays, labels) in enumerate(dataset.as_numpy_iterator()):
