@@ -1,0 +1,216 @@
+"""What a store holds: its fields, shards and origin, in one JSON file written last."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_tools.files import atomic_file, read_json, sha256_file
+
+FORMAT = "keras-cmg store 1"
+SCHEMA, INDEX, SHARDS = "schema.json", "index.json", "shards"
+SHARD_BYTES = 2**28
+"""Size to which shards are cut unless told otherwise: few files, yet many units of work."""
+DTYPES = ("float16", "float32", "uint8", "int32")
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One array of a row.
+
+    Args:
+        shape: of one row, without the row axis.
+        dtype: one of "float16", "float32", "uint8" and "int32".
+
+    Raises:
+        ValueError: the dtype is another one, or the shape is not of whole numbers from 1 on.
+
+    Example:
+        >>> Field((10, 7, 7, 512)).num_bytes
+        501760
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float16"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(f"`dtype` must be one of {DTYPES}; received: {self.dtype!r}")
+        if any(not isinstance(size, int) or size < 1 for size in self.shape):
+            raise ValueError(
+                f"`shape` must hold whole numbers of at least 1; received: {self.shape}"
+            )
+
+    @property
+    def stored(self) -> np.dtype:
+        """The dtype on disk, little-endian everywhere."""
+        return np.dtype(self.dtype).newbyteorder("<")
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of one row."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.stored.itemsize
+
+
+def check_name(name: str) -> str:
+    """The name of a field, which is also that of its files.
+
+    Args:
+        name: the name.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: it is not a plain word.
+
+    Example:
+        >>> check_name("../audio")
+        Traceback (most recent call last):
+        ...
+        ValueError: a field must have a plain word as its name; received: '../audio'
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"a field must have a plain word as its name; received: {name!r}")
+    return name
+
+
+def default_shard_rows(fields: Mapping[str, Field]) -> int:
+    """Rows of a shard of about `SHARD_BYTES`.
+
+    Args:
+        fields: name to field.
+
+    Returns:
+        At least 1, at most 65,536.
+
+    Example:
+        >>> default_shard_rows({"video": Field((10, 7, 7, 512))})
+        534
+    """
+    row_bytes = sum(field.num_bytes for field in fields.values())
+    return max(1, min(SHARD_BYTES // max(row_bytes, 1), 65_536))
+
+
+def check_row(fields: Mapping[str, Field], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises unless a row has exactly the fields, each of its shape and of finite numbers.
+
+    Args:
+        fields: name to field.
+        arrays: name to array of one row.
+
+    Raises:
+        ValueError: a field is missing or not known, has another shape, or a value that is not
+            finite once it is in the stored precision.
+
+    Example:
+        >>> check_row({"audio": Field((2,))}, {"audio": np.array([1.0, 1e6])})
+        Traceback (most recent call last):
+        ...
+        ValueError: `audio` must hold finite numbers in float16; received: 1e+06
+    """
+    if set(arrays) != set(fields):
+        raise ValueError(f"a row must hold {sorted(fields)}; received: {sorted(arrays)}")
+    for name, field in fields.items():
+        array = np.asarray(arrays[name])
+        if array.shape != field.shape:
+            raise ValueError(f"`{name}` must have shape {field.shape}; received: {array.shape}")
+        if field.dtype.startswith("float"):
+            with np.errstate(over="ignore"):
+                finite = np.isfinite(array.astype(field.stored, copy=False))
+            if not finite.all():
+                raise ValueError(
+                    f"`{name}` must hold finite numbers in {field.dtype}; "
+                    f"received: {array[~finite][0]:g}"
+                )
+
+
+def shard_path(root: Path, number: int) -> Path:
+    """Folder of a finished shard.
+
+    Args:
+        root: the store.
+        number: of the shard, from 0.
+
+    Returns:
+        The path.
+
+    Example:
+        >>> shard_path(Path("store"), 3).as_posix()
+        'store/shards/00003'
+    """
+    return root / SHARDS / f"{number:05d}"
+
+
+def write_schema(
+    root: Path,
+    fields: Mapping[str, Field],
+    num_shards: int,
+    categories: Sequence[str] = (),
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the schema of finished shards, which makes them a store.
+
+    Args:
+        root: the store.
+        fields: name to field.
+        num_shards: how many shards there are.
+        categories: class names in the order of the label columns.
+        origin: what the store was made from.
+    """
+    shards = []
+    for number in range(num_shards):
+        index = shard_path(root, number) / INDEX
+        shards.append({"rows": len(read_json(index)["rows"]), "sha256": sha256_file(index)})
+    content = {
+        "format": FORMAT,
+        "fields": {
+            name: {"shape": list(field.shape), "dtype": field.dtype}
+            for name, field in fields.items()
+        },
+        "num_rows": sum(shard["rows"] for shard in shards),
+        "categories": list(categories),
+        "origin": dict(origin or {}),
+        "shards": shards,
+    }
+    with atomic_file(root / SCHEMA) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_schema(root: Path) -> dict[str, Any]:
+    """Reads and checks a schema; `fields` come as `Field`s.
+
+    Args:
+        root: the store.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        FileNotFoundError: there is none: no store, or one that is not finished.
+        ValueError: the file is not the schema of a store of this format.
+    """
+    path = root / SCHEMA
+    if not path.is_file():
+        reason = "an unfinished one lacks it" if (root / SHARDS).is_dir() else "there is no store"
+        raise FileNotFoundError(f"a store must hold {SCHEMA}; {path} does not exist: {reason}")
+    content = read_json(path)
+    if content.get("format") != FORMAT:
+        raise ValueError(f"{path} must have format {FORMAT!r}; received: {content.get('format')!r}")
+    try:
+        content["fields"] = {
+            check_name(name): Field(tuple(field["shape"]), field["dtype"])
+            for name, field in content["fields"].items()
+        }
+        rows = [int(shard["rows"]) for shard in content["shards"]]
+        whole = sum(rows) == content["num_rows"] and isinstance(content["categories"], list)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} must be a whole schema; reading it gave: {error!r}") from error
+    if not whole:
+        raise ValueError(f"{path} must count the rows of its shards; {sum(rows)} do not match")
+    return content

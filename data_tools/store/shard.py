@@ -1,0 +1,217 @@
+"""One shard in the making: rows arrive in any order, progress outlives a kill, the end is atomic.
+
+While unfinished, a shard is the folder `NUMBER.part`: one `.npy` file per field with a slot for each
+planned row, and a journal with a line for each slot that is done. A finished one is the folder
+`NUMBER`: the rows that succeeded, in order, and `index.json` with their checksums and the failures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_tools.files import atomic_file
+from data_tools.store import rows
+from data_tools.store.schema import INDEX, Field, check_row
+
+JOURNAL = "progress.jsonl"
+
+
+def write_slot(
+    part: Path, fields: Mapping[str, Field], slot: int, arrays: Mapping[str, np.ndarray]
+) -> list[int]:
+    """Writes one row into the files of an unfinished shard; any process may call it.
+
+    Args:
+        part: folder of the unfinished shard.
+        fields: name to field.
+        slot: position of the row.
+        arrays: name to array of the row.
+
+    Returns:
+        Checksums in the order of the fields.
+
+    Raises:
+        ValueError: the row is not as the fields say.
+    """
+    check_row(fields, arrays)
+    checksums = []
+    for name, field in fields.items():
+        values = np.ascontiguousarray(arrays[name], field.stored)
+        file = rows.RowFile(part / f"{name}.npy", field, write=True)
+        file.write(slot, values)
+        file.close()
+        checksums.append(rows.checksum(values))
+    return checksums
+
+
+class ShardWriter:
+    """Collects the rows of one shard; one that was begun before is taken up where it was.
+
+    Args:
+        path: folder of the finished shard.
+        fields: name to field.
+        clips: what is planned for each slot: at least its `id`, and all that the index is to keep.
+            The list may grow up to the capacity.
+        capacity: number of slots; one for each clip if None.
+
+    Example:
+        >>> shard = ShardWriter(Path("00000"), {"audio": Field((2,))}, [{"id": "a"}, {"id": "b"}])
+        >>> shard.write(1, {"audio": np.ones(2)})
+        >>> shard.fail(0, [{"reason": "is silent"}])
+        >>> shard.missing
+        []
+        >>> shard.finish()
+        >>> np.load("00000/audio.npy").tolist()
+        [[1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        fields: Mapping[str, Field],
+        clips: Sequence[Mapping[str, Any]],
+        capacity: int | None = None,
+    ) -> None:
+        self.path, self.fields, self.clips = path, dict(fields), clips
+        self.capacity = len(clips) if capacity is None else capacity
+        self.part = path.with_name(path.name + ".part")
+        self._final = path.with_name(path.name + ".final")
+        self._done: dict[int, dict[str, Any]] = {}
+        shutil.rmtree(self._final, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(self.part, ignore_errors=True)
+        elif not (self.part / INDEX).is_file():
+            self._open()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the finished shard stands."""
+        return self.path.exists()
+
+    @property
+    def missing(self) -> list[int]:
+        """Slots that are still to be filled."""
+        if self.finished or (self.part / INDEX).is_file():
+            return []
+        return [slot for slot in range(len(self.clips)) if slot not in self._done]
+
+    def _open(self) -> None:
+        self.part.mkdir(parents=True, exist_ok=True)
+        journal = self.part / JOURNAL
+        if journal.exists():
+            self._resume(journal)
+        else:
+            for name, field in self.fields.items():
+                rows.create(self.part / f"{name}.npy", field, self.capacity)
+            journal.touch()
+
+    def _resume(self, journal: Path) -> None:
+        content = journal.read_bytes()
+        # A kill may have cut the last line short.
+        content = content[: content.rfind(b"\n") + 1]
+        entries = {entry["slot"]: entry for entry in map(json.loads, content.splitlines())}
+        files = {
+            name: rows.RowFile(self.part / f"{name}.npy", field)
+            for name, field in self.fields.items()
+        }
+        for slot, entry in entries.items():
+            # A machine that lost power may hold the line without the row.
+            if "failures" in entry or self._checksums(files, slot) == entry["checksums"]:
+                self._done[slot] = entry
+        for file in files.values():
+            file.close()
+        with atomic_file(journal) as temporary:
+            lines = [json.dumps(self._done[slot]) + "\n" for slot in self._done]
+            temporary.write_text("".join(lines), encoding="utf-8")
+
+    def _checksums(self, files: Mapping[str, rows.RowFile], slot: int) -> list[int]:
+        found = []
+        for name, file in files.items():
+            row = np.empty((1, *self.fields[name].shape), self.fields[name].stored)
+            file.read_into(slot, row)
+            found.append(rows.checksum(row))
+        return found
+
+    def write(self, slot: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Writes one row and notes that it is there.
+
+        Raises:
+            ValueError: the row is not as the fields say.
+        """
+        self.note(slot, write_slot(self.part, self.fields, slot, arrays))
+
+    def note(self, slot: int, checksums: list[int]) -> None:
+        """Notes a row that `write_slot` wrote."""
+        self._note({"slot": slot, "checksums": checksums})
+
+    def fail(self, slot: int, failures: Sequence[Mapping[str, Any]]) -> None:
+        """Notes why there will be no such row."""
+        self._note({"slot": slot, "failures": list(failures)})
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        with (self.part / JOURNAL).open("ab", buffering=0) as stream:
+            stream.write(json.dumps(entry).encode() + b"\n")
+        self._done[entry["slot"]] = entry
+
+    def finish(self) -> None:
+        """Turns the full shard into a finished one; does nothing where that has happened.
+
+        Raises:
+            ValueError: a slot is still to be filled.
+        """
+        if self.finished:
+            return
+        if self.missing:
+            raise ValueError(f"shard {self.path} must be full; {len(self.missing)} slots are not")
+        if not (self.part / INDEX).is_file():
+            good = [slot for slot in sorted(self._done) if "checksums" in self._done[slot]]
+            if len(good) < self.capacity:
+                self._finish_compact(good)
+                return
+            self._write_index(self.part, good)
+        # From here on the folder lacks nothing: a kill in between leads here again.
+        (self.part / JOURNAL).unlink(missing_ok=True)
+        os.replace(self.part, self.path)
+
+    def _finish_compact(self, good: list[int]) -> None:
+        self._final.mkdir()
+        for name, field in self.fields.items():
+            rows.create(self._final / f"{name}.npy", field, len(good))
+            source = rows.RowFile(self.part / f"{name}.npy", field)
+            target = rows.RowFile(self._final / f"{name}.npy", field, write=True)
+            row = np.empty((1, *field.shape), field.stored)
+            for position, slot in enumerate(good):
+                source.read_into(slot, row)
+                target.write(position, row)
+            source.close()
+            target.close()
+        self._write_index(self._final, good)
+        os.replace(self._final, self.path)
+        shutil.rmtree(self.part)
+
+    def _write_index(self, folder: Path, good: list[int]) -> None:
+        for name in self.fields:
+            with (folder / f"{name}.npy").open("rb") as stream:
+                os.fsync(stream.fileno())
+        checksums = [self._done[slot]["checksums"] for slot in good]
+        index = {
+            "rows": [dict(self.clips[slot]) for slot in good],
+            "checksums": {
+                name: [row[column] for row in checksums]
+                for column, name in enumerate(self.fields)
+            },
+            "failures": [
+                {"id": self.clips[slot]["id"], **failure}
+                for slot in sorted(self._done)
+                for failure in self._done[slot].get("failures", ())
+            ],
+        }
+        with atomic_file(folder / INDEX) as temporary:
+            temporary.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,217 @@
+"""A finished store, read by rows: any rows, any fields, each row checked when first read."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_tools.layout import check_choice
+from data_tools.store import rows
+from data_tools.store.schema import INDEX, Field, read_schema, shard_path
+
+VERIFY = ("once", "always", "never")
+MAX_OPEN_FILES = 128
+
+
+class Store:
+    """A feature store opened for reading; it may be shared by threads and sent to processes.
+
+    Args:
+        root: the folder.
+        verify: "once" compares each row with its checksum when it is first read here, "always" at
+            each reading, "never" not at all.
+
+    Raises:
+        FileNotFoundError: the folder is no finished store.
+        ValueError: the schema is damaged, or `verify` is unknown.
+
+    Example:
+        >>> from data_tools.store import StoreWriter
+        >>> with StoreWriter("store", {"audio": Field((2,))}) as writer:
+        ...     for number in range(3):
+        ...         writer.append(f"clip{number}", {"audio": np.full(2, number)})
+        >>> store = Store("store")
+        >>> store.read("audio", [2, 0]).tolist()
+        [[2.0, 2.0], [0.0, 0.0]]
+        >>> store.clip(2)
+        {'id': 'clip2'}
+    """
+
+    def __init__(self, root: str | os.PathLike[str], verify: str = "once") -> None:
+        check_choice("verify", verify, VERIFY)
+        self.root = Path(root)
+        self.verify = verify
+        self.schema = read_schema(self.root)
+        self.fields: dict[str, Field] = self.schema["fields"]
+        self.categories: list[str] = self.schema["categories"]
+        sizes = [shard["rows"] for shard in self.schema["shards"]]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._open_state()
+
+    def _open_state(self) -> None:
+        self._files: collections.OrderedDict[tuple[int, str], rows.RowFile] = (
+            collections.OrderedDict()
+        )
+        self._lock = threading.Lock()
+        self._rows: tuple[int, list[dict[str, Any]]] = (-1, [])
+        self._sums: dict[int, dict[str, np.ndarray]] = {}
+        self._seen = {name: np.zeros(len(self), bool) for name in self.fields}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Open files do not travel to another process: each opens its own.
+        kept = ("root", "verify", "schema", "fields", "categories", "_starts")
+        return {name: self.__dict__[name] for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open_state()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def read(self, field: str, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Rows of one field, in the order asked, as they are stored.
+
+        Args:
+            field: name of the field.
+            numbers: row numbers.
+
+        Returns:
+            Array (rows, ...) in memory of its own.
+
+        Raises:
+            ValueError: the field or a row does not exist, or the stored row is damaged.
+        """
+        check_choice("field", field, tuple(self.fields))
+        numbers = np.asarray(numbers, np.int64)
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
+            raise ValueError(
+                f"`numbers` must be rows from 0 to {len(self) - 1}; "
+                f"received: {numbers.min()} to {numbers.max()}"
+            )
+        spec = self.fields[field]
+        result = np.empty((len(numbers), *spec.shape), spec.stored)
+        shards = np.searchsorted(self._starts, numbers, "right") - 1
+        # Neighbours on disk that are neighbours in the batch are read at once.
+        breaks = np.flatnonzero((np.diff(numbers) != 1) | (np.diff(shards) != 0)) + 1
+        for start, end in zip([0, *breaks], [*breaks, len(numbers)], strict=True):
+            if start < end:
+                shard = int(shards[start])
+                first = int(numbers[start] - self._starts[shard])
+                self._file(shard, field).read_into(first, result[start:end])
+        if self.verify != "never":
+            self._verify(field, numbers, shards, result)
+        return result
+
+    def _verify(
+        self, field: str, numbers: np.ndarray, shards: np.ndarray, result: np.ndarray
+    ) -> None:
+        seen = self._seen[field]
+        for position, number in enumerate(numbers):
+            if seen[number] and self.verify == "once":
+                continue
+            shard = int(shards[position])
+            row = int(number - self._starts[shard])
+            if rows.checksum(result[position]) != self._checksums(shard)[field][row]:
+                raise ValueError(
+                    f"{shard_path(self.root, shard) / f'{field}.npy'} must hold what was written; "
+                    f"row {row} (clip {self.clip(int(number))['id']!r}) does not match its checksum"
+                )
+            seen[number] = True
+
+    def _file(self, shard: int, field: str) -> rows.RowFile:
+        key = (shard, field)
+        with self._lock:
+            if key not in self._files:
+                file = rows.RowFile(
+                    shard_path(self.root, shard) / f"{field}.npy", self.fields[field]
+                )
+                expected = self.schema["shards"][shard]["rows"]
+                if file.num_rows != expected:
+                    file.close()
+                    raise ValueError(
+                        f"{file.path} must hold {expected} rows; received: {file.num_rows}"
+                    )
+                self._files[key] = file
+                # A thread may still read from the oldest: its file closes with its last user.
+                if len(self._files) > MAX_OPEN_FILES:
+                    self._files.popitem(last=False)
+            self._files.move_to_end(key)
+            return self._files[key]
+
+    def _checksums(self, shard: int) -> dict[str, np.ndarray]:
+        if shard not in self._sums:
+            found = self.index(shard)["checksums"]
+            self._sums[shard] = {name: np.array(sums, np.uint32) for name, sums in found.items()}
+        return self._sums[shard]
+
+    def index(self, shard: int) -> dict[str, Any]:
+        """What the index of a shard says: `rows`, `checksums` and `failures`.
+
+        Raises:
+            ValueError: the file is not the one that the schema knows.
+        """
+        path = shard_path(self.root, shard) / INDEX
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{path} must be readable; opening it gave: {error}") from error
+        digest, known = hashlib.sha256(content).hexdigest(), self.schema["shards"][shard]["sha256"]
+        if digest != known:
+            raise ValueError(f"{path} must have sha256 {known}; received: {digest}")
+        return json.loads(content)
+
+    def clip(self, number: int) -> dict[str, Any]:
+        """What is known of a row: its `id`, and its `label`, `split` and the like where given."""
+        shard = int(np.searchsorted(self._starts, number, "right")) - 1
+        if self._rows[0] != shard:
+            self._rows = (shard, self.index(shard)["rows"])
+        return self._rows[1][number - int(self._starts[shard])]
+
+    def clips(self) -> Iterator[dict[str, Any]]:
+        """What is known of each row, in order."""
+        for shard in range(len(self.schema["shards"])):
+            yield from self.index(shard)["rows"]
+
+    def rows_of_split(self, split: str) -> np.ndarray:
+        """Row numbers of a split, (rows,) int64.
+
+        Raises:
+            ValueError: no row is of that split.
+        """
+        splits = [clip.get("split") for clip in self.clips()]
+        found = np.flatnonzero([name == split for name in splits])
+        if not len(found):
+            known = sorted({str(name) for name in splits})
+            raise ValueError(f"`split` must be one that {self.root} has, {known}; got: {split!r}")
+        return found.astype(np.int64)
+
+    def check(self) -> int:
+        """Reads every row and compares it with its checksum.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            ValueError: a file is damaged; the message names it and the row.
+        """
+        whole = Store(self.root, verify="always")
+        for name in self.fields:
+            for start in range(0, len(self), 16):
+                whole.read(name, np.arange(start, min(start + 16, len(self))))
+        whole.close()
+        return len(self)
+
+    def close(self) -> None:
+        """Closes the files."""
+        with self._lock:
+            while self._files:
+                self._files.popitem()[1].close()

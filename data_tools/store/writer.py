@@ -1,0 +1,171 @@
+"""Writing a store row by row, and packing a feature folder into one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from data_tools import layout
+from data_tools.datasets.base import SPLITS
+from data_tools.files import atomic_folder
+from data_tools.rendering import read_clips
+from data_tools.store.schema import (
+    Field,
+    check_name,
+    default_shard_rows,
+    shard_path,
+    write_schema,
+)
+from data_tools.store.shard import ShardWriter
+
+CHUNK = 64
+
+
+class StoreWriter:
+    """Writes a store; the folder appears when the `with` block has succeeded, or not at all.
+
+    Args:
+        root: folder to write.
+        fields: name to field.
+        shard_rows: rows of a shard; about 256 MB if None.
+        categories: class names in the order of the label columns.
+        origin: what the rows were made from, kept in the schema.
+        overwrite: replace a folder that is there.
+
+    Raises:
+        ValueError: the folder exists, or an argument is wrong.
+
+    Example:
+        >>> with StoreWriter("store", {"audio": Field((10, 128))}, shard_rows=2) as writer:
+        ...     for number in range(5):
+        ...         writer.append(f"clip{number}", {"audio": np.zeros((10, 128))}, split="train")
+        >>> sorted(path.name for path in Path("store", "shards").iterdir())
+        ['00000', '00001', '00002']
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        fields: Mapping[str, Field],
+        shard_rows: int | None = None,
+        categories: Sequence[str] = (),
+        origin: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        if not fields:
+            raise ValueError("`fields` must name at least one field; received none")
+        if shard_rows is not None and shard_rows < 1:
+            raise ValueError(f"`shard_rows` must be at least 1; received: {shard_rows}")
+        if Path(root).exists() and not overwrite:
+            raise ValueError(f"`root` must be a new folder; {root} exists. Ask to overwrite it.")
+        self.root = Path(root)
+        self.fields = {check_name(name): field for name, field in fields.items()}
+        self.shard_rows = shard_rows or default_shard_rows(fields)
+        self.categories, self.origin = list(categories), dict(origin or {})
+        self._num_shards = 0
+        self._shard: ShardWriter | None = None
+
+    def __enter__(self) -> StoreWriter:
+        self._stack = contextlib.ExitStack()
+        self._folder = self._stack.enter_context(atomic_folder(self.root))
+        return self
+
+    def append(self, id: str, arrays: Mapping[str, np.ndarray], **known: Any) -> None:
+        """Adds a row.
+
+        Args:
+            id: name of the clip.
+            arrays: name to array; they are rounded to the stored precision.
+            known: what else the index is to keep of the row, such as `split` or `label`.
+
+        Raises:
+            ValueError: an array has another shape, or a value that is not finite once rounded.
+        """
+        if self._shard is None:
+            self._clips: list[dict[str, Any]] = []
+            path = shard_path(self._folder, self._num_shards)
+            self._shard = ShardWriter(path, self.fields, self._clips, self.shard_rows)
+        self._shard.write(len(self._clips), arrays)
+        self._clips.append({"id": id, **known})
+        if len(self._clips) == self.shard_rows:
+            self._finish_shard()
+
+    def _finish_shard(self) -> None:
+        if self._shard is not None:
+            self._shard.finish()
+            self._shard = None
+            self._num_shards += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Left by an error, the folder is removed by the stack.
+        with self._stack:
+            if error is not None:
+                raise error
+            self._finish_shard()
+            write_schema(self._folder, self.fields, self._num_shards, self.categories, self.origin)
+
+
+def pack(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    shard_rows: int | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Packs a feature folder in the AVE layout into a store; rows keep their order and split.
+
+    Args:
+        folder: the feature folder.
+        out: store to write.
+        shard_rows: rows of a shard; about 256 MB if None.
+        overwrite: replace a folder that is there.
+
+    Returns:
+        The store.
+
+    Raises:
+        FileNotFoundError: the feature folder does not exist or holds no array.
+        ValueError: an array is damaged, or the store exists.
+
+    Example:
+        >>> import data_tools
+        >>> path = data_tools.prepare("synthetic", "features", num_clips={"train": 4, "val": 2})
+        >>> pack(path, "store").name
+        'store'
+    """
+    source = layout.FeatureFolder(folder)
+    kinds = [kind for kind, name in layout.FILES.items() if (source.root / name).is_file()]
+    num_rows = source.num_rows
+    fields = {
+        kind: Field(tuple(int(size) for size in source.array(kind).shape[1:])) for kind in kinds
+    }
+    splits = {
+        int(row): split
+        for split in SPLITS
+        if (source.root / layout.order_file(split)).is_file()
+        for row in source.order(split)
+    }
+    described = (source.root / layout.CLIPS).is_file()
+    ids = [clip.id for clip in read_clips(source)] if described else list(map(str, range(num_rows)))
+    origin = {"packed": source.manifest} if (source.root / layout.MANIFEST).is_file() else {}
+    categories = source.categories if "labels" in kinds else []
+    with StoreWriter(out, fields, shard_rows, categories, origin, overwrite) as writer:
+        for start in range(0, num_rows, CHUNK):
+            numbers = np.arange(start, min(start + CHUNK, num_rows))
+            arrays = {kind: source.read(kind, numbers) for kind in kinds}
+            for position, row in enumerate(numbers.tolist()):
+                known = {"split": splits[row]} if row in splits else {}
+                values = {kind: array[position] for kind, array in arrays.items()}
+                writer.append(ids[row], values, **known)
+    source.close()
+    return Path(out)
