@@ -39,7 +39,8 @@ def load(
             for an endless iterator with `state_dict` and `load_state_dict`.
         drop_remainder: leave out a last batch that is not full; by default as `shuffle`.
         labels: whether each batch comes with its labels.
-        dtype: of the batches; as it is stored (float16) if None, which is the fastest.
+        dtype: "float32" to widen what is stored as float16; None leaves all as it is stored, which
+            is the fastest.
         start_step: step with which to begin; for a model that resumes,
             `int(model.optimizer.iterations)`.
         verify: "once", "always" or "never": when a row is compared with its checksum.

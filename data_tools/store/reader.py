@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from data_tools.layout import check_choice
+from data_tools.store.memory import BatchMemory
 from data_tools.store.store import Store
 
 LABELS = "labels"
@@ -28,7 +30,7 @@ class StoreReader:
         shuffle: whether each epoch has an order of its own.
         drop_remainder: leave out a last batch that is not full.
         labels: whether each batch comes with the field "labels".
-        dtype: of the batches, such as "float32"; as it is stored if None.
+        dtype: "float32" to widen what is stored as float16; None leaves all as it is stored.
         start_step: step with which to begin.
         verify: see `Store`.
 
@@ -76,6 +78,8 @@ class StoreReader:
         for name, value, least in (("batch_size", batch_size, 1), ("start_step", start_step, 0)):
             if value < least:
                 raise ValueError(f"`{name}` must be at least {least}; received: {value}")
+        if dtype is not None:
+            check_choice("dtype", dtype, ("float32",))
         self.rows = np.arange(len(self.store)) if split is None else self.store.rows_of_split(split)
         if len(self.rows) < (batch_size if drop_remainder else 1):
             raise ValueError(
@@ -85,6 +89,7 @@ class StoreReader:
         self.kinds = (*chosen, LABELS) if labels else tuple(chosen)
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.drop_remainder, self.dtype, self.start_step = drop_remainder, dtype, start_step
+        self._memory = BatchMemory()
         self._order: tuple[int, np.ndarray] = (-1, self.rows)
 
     def __len__(self) -> int:
@@ -108,8 +113,12 @@ class StoreReader:
         rows = self.order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         arrays = {}
         for kind in self.kinds:
-            array = self.store.read(kind, rows)
-            arrays[kind] = array if self.dtype is None else array.astype(self.dtype, copy=False)
+            field = self.store.fields[kind]
+            single = self.dtype == "float32" and field.dtype == "float16"
+            out = self._memory.take(
+                (len(rows), *field.shape), np.float32 if single else field.stored
+            )
+            arrays[kind] = self.store.read(kind, rows, out)
         if "text" in arrays:
             arrays["text_mask"] = np.any(arrays["text"] != 0, axis=-1)
         labels = arrays.pop(LABELS, None)

@@ -15,10 +15,21 @@ import numpy as np
 
 from data_tools.layout import check_choice
 from data_tools.store import rows
+from data_tools.store.memory import widen
 from data_tools.store.schema import INDEX, Field, read_schema, shard_path
 
 VERIFY = ("once", "always", "never")
 MAX_OPEN_FILES = 128
+PIECE_BYTES = 2**20
+"""Bytes that are read, checked and converted while they are in the cache."""
+
+
+def _runs(numbers: np.ndarray, shards: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
+    """Stretches of at most `limit` rows that follow each other on disk as well."""
+    breaks = np.flatnonzero((np.diff(numbers) != 1) | (np.diff(shards) != 0)) + 1
+    for start, end in zip([0, *breaks.tolist()], [*breaks.tolist(), len(numbers)], strict=True):
+        for piece in range(start, end, limit):
+            yield piece, min(piece + limit, end)
 
 
 class Store:
@@ -77,18 +88,26 @@ class Store:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def read(self, field: str, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Rows of one field, in the order asked, as they are stored.
+    def read(
+        self,
+        field: str,
+        numbers: Sequence[int] | np.ndarray,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Rows of one field, in the order asked.
 
         Args:
             field: name of the field.
             numbers: row numbers.
+            out: array (rows, ...) to fill, of the stored dtype, or of float32 where float16 is
+                stored; new memory and the stored dtype if None.
 
         Returns:
-            Array (rows, ...) in memory of its own.
+            Array (rows, ...).
 
         Raises:
-            ValueError: the field or a row does not exist, or the stored row is damaged.
+            ValueError: the field or a row does not exist, `out` does not fit, or a stored row is
+                damaged.
         """
         check_choice("field", field, tuple(self.fields))
         numbers = np.asarray(numbers, np.int64)
@@ -98,34 +117,40 @@ class Store:
                 f"received: {numbers.min()} to {numbers.max()}"
             )
         spec = self.fields[field]
-        result = np.empty((len(numbers), *spec.shape), spec.stored)
+        shape = (len(numbers), *spec.shape)
+        if out is None:
+            out = np.empty(shape, spec.stored)
+        widened = out.dtype == np.float32 and spec.dtype == "float16"
+        if out.shape != shape or not (widened or out.dtype == spec.stored):
+            raise ValueError(
+                f"`out` must be {spec.dtype}, or float32 for float16, of shape {shape}; "
+                f"received: {out.dtype} of shape {out.shape}"
+            )
         shards = np.searchsorted(self._starts, numbers, "right") - 1
-        # Neighbours on disk that are neighbours in the batch are read at once.
-        breaks = np.flatnonzero((np.diff(numbers) != 1) | (np.diff(shards) != 0)) + 1
-        for start, end in zip([0, *breaks], [*breaks, len(numbers)], strict=True):
-            if start < end:
-                shard = int(shards[start])
-                first = int(numbers[start] - self._starts[shard])
-                self._file(shard, field).read_into(first, result[start:end])
-        if self.verify != "never":
-            self._verify(field, numbers, shards, result)
-        return result
+        for start, end in _runs(numbers, shards, max(1, PIECE_BYTES // spec.num_bytes)):
+            piece = out[start:end]
+            target = np.empty(piece.shape, spec.stored) if widened else piece
+            shard = int(shards[start])
+            first = int(numbers[start] - self._starts[shard])
+            self._file(shard, field).read_into(first, target)
+            self._verify(field, int(numbers[start]), first, shard, target)
+            if widened:
+                widen(target, piece)
+        return out
 
-    def _verify(
-        self, field: str, numbers: np.ndarray, shards: np.ndarray, result: np.ndarray
-    ) -> None:
-        seen = self._seen[field]
-        for position, number in enumerate(numbers):
-            if seen[number] and self.verify == "once":
-                continue
-            shard = int(shards[position])
-            row = int(number - self._starts[shard])
-            if rows.checksum(result[position]) != self._checksums(shard)[field][row]:
+    def _verify(self, field: str, number: int, first: int, shard: int, target: np.ndarray) -> None:
+        seen = self._seen[field][number : number + len(target)]
+        if self.verify == "never" or (self.verify == "once" and seen.all()):
+            return
+        known = self._checksums(shard)[field]
+        for position, row in enumerate(target):
+            if rows.checksum(row) != known[first + position]:
                 raise ValueError(
                     f"{shard_path(self.root, shard) / f'{field}.npy'} must hold what was written; "
-                    f"row {row} (clip {self.clip(int(number))['id']!r}) does not match its checksum"
+                    f"row {first + position} (clip {self.clip(number + position)['id']!r}) does "
+                    "not match its checksum"
                 )
-            seen[number] = True
+        seen[:] = True
 
     def _file(self, shard: int, field: str) -> rows.RowFile:
         key = (shard, field)
