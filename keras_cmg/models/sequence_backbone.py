@@ -131,7 +131,7 @@ class SequenceBackbone(CrossModalBackbone):
             input_shape: modality to shape.
 
         Raises:
-            ValueError: as `check_batch`.
+            ValueError: as `check_batch`, or for features that no encoder here takes.
 
         Example:
 
@@ -141,6 +141,13 @@ class SequenceBackbone(CrossModalBackbone):
         {'audio': (None, 10, 128)}
         """
         self.check_batch(input_shape)
+        for name in self.modalities:
+            # Before anything is kept: a refused batch leaves the backbone as it was.
+            if len(input_shape[name]) not in (3, 5) and name not in self.given_encoders:
+                raise ValueError(
+                    f"Features of {name!r} must have shape (batch, frames, dim) or (batch, "
+                    f"frames, height, width, channels). Received shape {tuple(input_shape[name])}."
+                )
         self.feature_shapes = {m: (None, *tuple(input_shape[m])[1:]) for m in self.modalities}
 
     def add_modality(self, name: str) -> None:

@@ -113,3 +113,11 @@ def test_modality_encoder_refuses_what_it_does_not_know():
         ModalityEncoder(built(), "smell")
     with pytest.raises(ValueError, match="'word'"):
         ModalityEncoder(built(), "audio", "word")
+
+
+def test_a_refused_batch_leaves_the_backbone_as_it_was():
+    backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+    with pytest.raises(ValueError, match=r"'audio' must have shape \(batch, frames, dim\) or"):
+        backbone({"audio": np.zeros((2, 128), "float32")})
+    codes = backbone.encode("audio", np.zeros((2, 10, 128), "float32"))
+    assert tuple(codes["indices"].shape) == (2, 10)
