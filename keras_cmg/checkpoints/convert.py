@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_cmg.checkpoints.names import UNUSED, model_links, unused_tensors
 from keras_cmg.checkpoints.sizes import MAP_SIZE, model_for
+from keras_cmg.models.fcid import FCID, FCIDBackbone
 
 
 class Summary(NamedTuple):
@@ -40,6 +41,7 @@ def _shown(names: list[str], most: int = 8) -> str:
 
 
 MODULES = ("decoder", "cpc", "club_audio", "club_video", "club_text")
+"""Those of every pretrainer; FCID has `club_audiovisual` too."""
 
 
 def import_state(
@@ -76,12 +78,14 @@ def import_state(
     model = model_for(shapes, map_size, dtype, dropout)
     mapped = assign_state(model, state)
     rest = sorted(set(state) - set(mapped))
+    fine_and_coarse = isinstance(model, FCID | FCIDBackbone)
+    modules = (*MODULES, "club_audiovisual") if fine_and_coarse else MODULES
     summary = Summary(
         mapped=mapped,
         ignored=[name for name in rest if UNUSED.match(name)],
         unknown=[name for name in rest if not UNUSED.match(name)],
         missing=[
-            module for module in MODULES if not any(name.startswith(f"{module}/") for name in state)
+            module for module in modules if not any(name.startswith(f"{module}/") for name in state)
         ],
     )
     return model, summary

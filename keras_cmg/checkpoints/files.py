@@ -105,7 +105,8 @@ def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (EOFError, OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # PyTorch goes on about how to load the file all the same, which nobody should.
+        reason = (str(error) or type(error).__name__).splitlines()[0].partition(" This file")[0]
         raise ValueError(f"{path} must be a PyTorch file of tensors alone. {reason}") from error
 
 
