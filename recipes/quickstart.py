@@ -58,6 +58,7 @@ class Settings:
 
     data: str
     num_clips: dict[str, int]
+    split: str | None = None
     preset: str = "small"
     epochs: int = 10
     batch_size: int = 80
@@ -84,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", choices=sorted(DEFAULTS), default="synthetic", help="data set")
     parser.add_argument("--root", help="folder of the raw files (default: download where needed)")
     parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
+    parser.add_argument("--split", help="way of splitting (digits: official or speaker)")
     parser.add_argument("--preset", help="of FCID: small, paper or reference")
     parser.add_argument(
         "--set",
@@ -193,7 +195,12 @@ def prepare(options: argparse.Namespace, chosen: Settings) -> Path:
     folder = options.features or Path(options.out) / "features"
     try:
         return data_tools.prepare(
-            options.data, folder, options.root, num_clips=chosen.num_clips, progress=True
+            options.data,
+            folder,
+            options.root,
+            num_clips=chosen.num_clips,
+            split=chosen.split,
+            progress=True,
         )
     except ValueError as error:
         raise ValueError(f"features in {folder}: {error}") from error
