@@ -109,7 +109,7 @@ def shared_outputs(model, features, general, batch, codes: str) -> dict[str, Any
         found[f"out/cmcm_score_{a[0]}{b[0]}"] = scores
         found[f"loss/cmcm_{a[0]}{b[0]}"] = code_matching.pair_loss(scores, "reference")
     for term, estimator in model.estimators.items():
-        x, y = model._disentangled(term, features)
+        x, y, _ = model._disentangled(term, features, {})
         q = estimator(x, y)
         found[f"loss/{term}_loglikeli"] = estimator.log_likelihood(x, y)
         found[f"out/{term}_mu"] = q["mean"]

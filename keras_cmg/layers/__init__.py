@@ -8,11 +8,14 @@ from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
 from keras_cmg.layers.image_autoencoder import ImageDecoder, ImageEncoder
 from keras_cmg.layers.map_pooling import MapAttention, MapPooling
+from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
+from keras_cmg.layers.prototypes import Prototypes
 from keras_cmg.layers.residual_unit import ResidualUnit
 from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
 from keras_cmg.layers.temporal_attention import TemporalAttention, TransformerBlock
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
+from keras_cmg.layers.translator import Translator
 from keras_cmg.layers.transposed_convolution import TransposedConvolution
 
 __all__ = [
@@ -27,12 +30,15 @@ __all__ = [
     "MapDecoder",
     "MapPooling",
     "MapSpecificEncoder",
+    "MomentumTeacher",
     "PatchConvolution",
+    "Prototypes",
     "ResidualUnit",
     "SequenceDecoder",
     "SequenceSpecificEncoder",
     "TOCChannelMask",
     "TemporalAttention",
     "TransformerBlock",
+    "Translator",
     "TransposedConvolution",
 ]

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_cmg.layers.k_means import k_means
 from keras_cmg.layers.precision import full_precision
 from keras_cmg.ops import counter_random, quantization
 from keras_cmg.training import engine
@@ -324,7 +325,7 @@ class Codebook(keras.layers.Layer):
             )
         if not np.isfinite(points).all():
             raise ValueError("`features` must be finite. Received NaN or infinity.")
-        codes = _k_means(
+        codes = k_means(
             points.reshape(-1, self.embedding_dim), self.num_embeddings, num_iterations, self.seed
         )
         self.codebook.assign(codes)
@@ -368,35 +369,3 @@ def _frame_weights(weight, indices):
     if len(weight.shape) < len(indices.shape):
         weight = weight[:, None]
     return ops.broadcast_to(weight, ops.shape(indices))
-
-
-def _k_means(points: np.ndarray, count: int, iterations: int, seed: int) -> np.ndarray:
-    random = np.random.default_rng(seed)
-    if len(points) < count:
-        repeats = -(-count // len(points))
-        doubled = np.tile(points, (repeats, 1))[:count]
-        scale = 1e-3 * max(float(points.std()), 1e-6)
-        return (doubled + scale * random.standard_normal(doubled.shape)).astype("float32")
-    codes = _spread_start(points, count, random)
-    for _ in range(iterations):
-        nearest = ops.convert_to_numpy(quantization.nearest_codes(points, codes))
-        counts = np.bincount(nearest, minlength=count)
-        sums = np.zeros_like(codes)
-        np.add.at(sums, nearest, points)
-        codes = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], codes)
-    return codes.astype("float32")
-
-
-def _spread_start(points: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """Starting codes far from one another (k-means++; Arthur and Vassilvitskii, 2007)."""
-    chosen = [points[random.integers(len(points))]]
-    distances = np.full(len(points), np.inf)
-    for _ in range(count - 1):
-        distances = np.minimum(distances, np.square(points - chosen[-1]).sum(axis=1))
-        total = distances.sum()
-        if total > 0:
-            pick = int(random.choice(len(points), p=distances / total))
-        else:
-            pick = int(random.integers(len(points)))
-        chosen.append(points[pick])
-    return np.stack(chosen)

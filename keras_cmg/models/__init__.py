@@ -5,25 +5,50 @@ pretrainer adds decoders, estimators, losses and their weights, and is what `fit
 system subclasses both and gets every recipe.
 """
 
-from keras_cmg.models.baselines import DCID, DCIDBackbone
+from keras_cmg.models.alignment_pretrainer import AlignmentPretrainer
+from keras_cmg.models.baselines import (
+    CMCM,
+    CODIS,
+    DCID,
+    FAC,
+    TURN,
+    CODISBackbone,
+    DCIDBackbone,
+    SimMMDG,
+    SimMMDGBackbone,
+    Vanilla,
+)
 from keras_cmg.models.cross_modal_backbone import CrossModalBackbone, ModalityEncoder
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.fine_coarse_backbone import FineCoarseBackbone
 from keras_cmg.models.heads import LinearProbe
 from keras_cmg.models.pretrainer import Pretrainer
 from keras_cmg.models.registry import create, register_system, system, systems
 from keras_cmg.models.vqvae import VQVAE, VQVAEBackbone
+from keras_cmg.models.sequence_backbone import SequenceBackbone
 
 __all__ = [
+    "CMCM",
+    "CODIS",
     "DCID",
+    "FAC",
     "FCID",
     "VQVAE",
+    "TURN",
+    "AlignmentPretrainer",
+    "CODISBackbone",
     "CrossModalBackbone",
     "DCIDBackbone",
     "FCIDBackbone",
+    "FineCoarseBackbone",
     "LinearProbe",
     "ModalityEncoder",
     "Pretrainer",
     "VQVAEBackbone",
+    "SequenceBackbone",
+    "SimMMDG",
+    "SimMMDGBackbone",
+    "Vanilla",
     "create",
     "register_system",
     "system",

@@ -85,6 +85,49 @@ class Pretrainer(PhasedObjective, keras.Model):
         body = cls.backbone_class(**merged(settings["backbone"], changes))
         return cls(body, **merged(settings["objective"], overrides))
 
+    @classmethod
+    def default_backbone(cls, modalities: tuple[str, ...]) -> CrossModalBackbone:
+        """The backbone of the preset `"small"`, for those who give modalities alone.
+
+        Args:
+            modalities: names.
+
+        Returns:
+            A backbone, not built.
+
+        Raises:
+            ValueError: if `modalities` is no sequence of names.
+
+        Example:
+
+        >>> FCID.default_backbone(("audio",)).modalities
+        ('audio',)
+        """
+        if not isinstance(modalities, list | tuple):
+            raise ValueError(
+                f"`backbone` must be a {cls.backbone_class.__name__} or a tuple of modalities. "
+                f"Received: {modalities!r}"
+            )
+        settings = named(cls.presets, "small")["backbone"]
+        return cls.backbone_class(**{**settings, "modalities": tuple(modalities)})
+
+    def require_several_modalities(self) -> None:
+        """Refuses a single modality, for systems that learn from pairs alone.
+
+        Raises:
+            ValueError: naming the system and the modality.
+
+        Example:
+
+        >>> FCID(("audio", "text")).require_several_modalities()
+        """
+        if len(self.backbone.modalities) < 2:
+            raise ValueError(
+                f"{type(self).__name__} aligns modalities with one another and has nothing to "
+                "learn from one alone. `modalities` must hold at least two names. "
+                f"Received: {self.backbone.modalities}"
+            )
+
     # What the loss is made of.
 
     def weigh(

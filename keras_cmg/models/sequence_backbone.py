@@ -113,7 +113,7 @@ class SequenceBackbone(CrossModalBackbone):
 
     def build(self, input_shape: Mapping[str, Any]) -> None:
         self.set_feature_shapes(input_shape)
-        self.encoders = {}
+        self.encoders: dict[str, keras.Layer] = {}
         for name in self.modalities:
             self.add_modality(name)
         for name, layer in self.encoders.items():

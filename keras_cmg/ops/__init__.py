@@ -1,5 +1,6 @@
 """The equations, as pure functions of tensors."""
 
+from keras_cmg.ops.adaptive_sampling import adaptive_weights
 from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, select_channels
 from keras_cmg.ops.code_activation import activation_colours
 from keras_cmg.ops.code_matching import (
@@ -9,10 +10,12 @@ from keras_cmg.ops.code_matching import (
     pair_loss,
 )
 from keras_cmg.ops.contrastive import (
+    cosine_logits,
     cpc_loss,
     diagonal_accuracy,
     diagonal_cross_entropy,
     info_nce,
+    pair_cross_entropies,
     prediction_logits,
 )
 from keras_cmg.ops.counter_random import (
@@ -23,7 +26,16 @@ from keras_cmg.ops.counter_random import (
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
+from keras_cmg.ops.masking import (
+    exclude,
+    mean_over_time,
+    pair_presence,
+    presence,
+    weighted_mean,
+    weights_like,
+)
 from keras_cmg.ops.mutual_information import log_likelihood, upper_bound
+from keras_cmg.ops.optimal_transport import assignments, sinkhorn, transport_cost
 from keras_cmg.ops.quantization import (
     code_agreement,
     code_statistics,
@@ -40,6 +52,16 @@ from keras_cmg.ops.retrieval import retrieval_hits
 __all__ = [
     "ChannelScores",
     "activation_colours",
+from keras_cmg.ops.supervised_contrastive import (
+    distance_loss,
+    same_event,
+    supervised_contrastive_loss,
+)
+
+__all__ = [
+    "ChannelScores",
+    "adaptive_weights",
+    "assignments",
     "channel_scores",
     "code_agreement",
     "code_log_probabilities",
@@ -47,9 +69,11 @@ __all__ = [
     "code_statistics",
     "code_usage",
     "commitment_loss",
+    "cosine_logits",
     "cpc_loss",
     "diagonal_accuracy",
     "diagonal_cross_entropy",
+    "distance_loss",
     "ema_update",
     "event_counts",
     "frechet_distance",
@@ -58,18 +82,32 @@ __all__ = [
     "matching_scores",
     "mean_f1",
     "merge_moments",
+    "exclude",
+    "info_nce",
+    "log_likelihood",
+    "matching_scores",
+    "mean_over_time",
     "mix_modalities",
     "nearest_codes",
+    "pair_cross_entropies",
     "pair_loss",
+    "pair_presence",
     "perplexity",
     "prediction_logits",
+    "presence",
     "random_bits",
     "random_integer",
     "random_permutation",
     "random_uniform",
     "retrieval_hits",
     "segment_counts",
+    "same_event",
     "select_channels",
+    "sinkhorn",
     "straight_through",
+    "supervised_contrastive_loss",
+    "transport_cost",
     "upper_bound",
+    "weighted_mean",
+    "weights_like",
 ]

@@ -30,11 +30,38 @@ def diagonal_cross_entropy(
     >>> round(float(diagonal_cross_entropy(np.zeros((4, 4), "float32"))), 4)
     1.3863
     """
+    losses, whole = pair_cross_entropies(logits, axis, present)
+    return weighted_mean(losses, None if present is None else whole)
+
+
+def pair_cross_entropies(
+    logits: Tensor, axis: int = -1, present: Present | None = None
+) -> tuple[Tensor, Tensor]:
+    """`-log softmax(logits)[i, i]` of each pair: the terms of `diagonal_cross_entropy`.
+
+    Args:
+        logits: float tensor `(batch, batch)`.
+        axis: the axis of the candidates.
+        present: as for `diagonal_cross_entropy`.
+
+    Returns:
+        Losses `(batch,)` in nats, zero for a pair that is not whole; and which pairs are whole,
+        `(batch,)` of zeros and ones.
+
+    Example:
+
+    >>> losses, whole = pair_cross_entropies(np.zeros((2, 2), "float32"))
+    >>> [round(float(v), 4) for v in losses], whole.tolist()
+    ([0.6931, 0.6931], [1.0, 1.0])
+    """
+    logits = ops.convert_to_tensor(logits)
     if present is None:
-        return -ops.mean(ops.diagonal(ops.log_softmax(logits, axis=axis)))
+        losses = -ops.diagonal(ops.log_softmax(logits, axis=axis))
+        return losses, ops.ones_like(losses)
     rows, columns = present
     logits = exclude(logits, columns[None, :] if axis in (-1, 1) else rows[:, None])
-    return -weighted_mean(ops.diagonal(ops.log_softmax(logits, axis=axis)), rows * columns)
+    whole = ops.cast(rows * columns, logits.dtype)
+    return -ops.diagonal(ops.log_softmax(logits, axis=axis)) * whole, whole
 
 
 def diagonal_accuracy(logits: Tensor, axis: int = -1, present: Present | None = None) -> Tensor:

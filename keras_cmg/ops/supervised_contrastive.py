@@ -1,0 +1,103 @@
+"""Contrast between groups of clips: what shares a clip or a label belongs together."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_cmg.ops.contrastive import cosine_logits
+from keras_cmg.ops.masking import exclude, weighted_mean
+from keras_cmg.types import Tensor
+
+
+def same_event(labels: Tensor) -> Tensor:
+    """Which clips of a batch share an event.
+
+    Args:
+        labels: `(batch, frames, classes + 1)` or `(batch, classes + 1)`, multi-hot; the last
+            column is background and makes no two clips alike.
+
+    Returns:
+        Float tensor `(batch, batch)` of zeros and ones, ones on the diagonal.
+
+    Example:
+
+    >>> labels = np.array([[[1, 0, 0]], [[1, 1, 0]], [[0, 0, 1]]])
+    >>> same_event(labels).tolist()
+    [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    events = ops.cast(ops.cast(ops.convert_to_tensor(labels)[..., :-1], "bool"), "float32")
+    if len(events.shape) == 3:
+        events = ops.max(events, axis=1)
+    shared = ops.cast(ops.matmul(events, ops.transpose(events)) > 0, "float32")
+    return ops.maximum(shared, ops.eye(ops.shape(shared)[0], dtype="float32"))
+
+
+def supervised_contrastive_loss(
+    x: Tensor, positives: Tensor, temperature: float = 0.1, present: Tensor | None = None
+) -> Tensor:
+    """Every vector finds all that belong with it among all others (Khosla et al., 2020, Eq. 2).
+
+    The mean over anchors of the mean over their positives of `-log softmax`, on cosine
+    similarities; an anchor is no candidate of its own.
+
+    Args:
+        x: float tensor `(count, dim)`.
+        positives: `(count, count)`, nonzero where two vectors belong together; the diagonal does
+            not matter.
+        temperature: of the softmax.
+        present: optional `(count,)`; a vector of weight zero is neither anchor nor candidate.
+
+    Returns:
+        Scalar, in nats; 0 where no vector has a positive.
+
+    Raises:
+        ValueError: if `temperature` is not positive.
+
+    Example:
+
+    >>> x = np.ones((4, 2), "float32")
+    >>> round(float(supervised_contrastive_loss(x, np.ones((4, 4)))), 4)
+    1.0986
+    """
+    logits = cosine_logits(x, x, temperature)
+    others = 1 - ops.eye(ops.shape(logits)[0], dtype=logits.dtype)
+    if present is not None:
+        present = ops.cast(present, logits.dtype)
+        others = others * present[:, None] * present[None, :]
+    pairs = ops.cast(ops.cast(positives, "bool"), logits.dtype) * others
+    log_p = ops.log_softmax(exclude(logits, others), axis=1)
+    # A candidate that is excluded has a logarithm of -1e9, which no zero weight should meet.
+    log_p = ops.where(pairs > 0, log_p, 0.0)
+    count = ops.sum(pairs, axis=1)
+    anchors = -ops.sum(log_p, axis=1) / ops.maximum(count, 1.0)
+    return ops.sum(anchors) / ops.maximum(ops.sum(ops.cast(count > 0, logits.dtype)), 1.0)
+
+
+def distance_loss(
+    x: Tensor, y: Tensor, weights: Tensor | None = None, normalize: bool = False
+) -> Tensor:
+    """Pushes two features of one clip apart: minus their mean squared distance.
+
+    Args:
+        x: float tensor `(batch, dim)`.
+        y: float tensor `(batch, dim)`.
+        weights: optional `(batch,)`; 0 leaves a clip out.
+        normalize: on unit vectors, where the loss is bounded: `2 cos - 2` between -4 and 0;
+            otherwise it is divided by `dim` and has no lower bound.
+
+    Returns:
+        Scalar.
+
+    Example:
+
+    >>> x, y = np.array([[3.0, 0.0]], "float32"), np.array([[0.0, 3.0]], "float32")
+    >>> float(distance_loss(x, y)), round(float(distance_loss(x, y, normalize=True)), 5)
+    (-9.0, -2.0)
+    """
+    x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
+    if normalize:
+        x, y = ops.normalize(x, axis=-1), ops.normalize(y, axis=-1)
+        distances = ops.sum(ops.square(x - y), axis=-1)
+    else:
+        distances = ops.mean(ops.square(x - y), axis=-1)
+    return -weighted_mean(distances, weights)
