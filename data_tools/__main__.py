@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from data_tools import datasets, prepare, verify
 from data_tools.datasets.base import SPLITS
+from data_tools.inspection import inspect, write_clean
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         The parser.
 
     Example:
-        >>> parser().parse_args(["verify", "features"]).root
+        >>> parser().parse_args(["verify", "features"]).name
         'features'
     """
     result = argparse.ArgumentParser(prog="python -m data_tools", description=__doc__)
@@ -42,9 +44,95 @@ def parser() -> argparse.ArgumentParser:
         help="library of the spectrogram (default: numpy)",
     )
     command.add_argument("--overwrite", action="store_true", help="replace another preparation")
-    command = commands.add_parser("verify", help="check a feature folder from end to end")
-    command.add_argument("root", help="the folder")
+    command = commands.add_parser(
+        "verify",
+        help="check a published data set or a prepared folder from end to end",
+        epilog="exit codes: 0 nothing is missing or damaged; 1 it can't be read at all, or a "
+        "prepared folder is damaged; 2 wrong words; 3 something of a published data set is "
+        "missing, damaged or unlike the published file, and was listed",
+    )
+    command.add_argument(
+        "name", help=f"a prepared folder, or with --root one of {', '.join(datasets.PUBLISHED)}"
+    )
+    command.add_argument("--root", help="folder of the published data set")
+    command.add_argument("--clean", metavar="FILE", help="write the cleaned split into this table")
+    command.add_argument(
+        "--quick", action="store_true", help="look for feature files without reading them"
+    )
+    command.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the data set, such as events=audio or side=vggsound",
+    )
     return result
+
+
+def parse_options(words: Sequence[str]) -> dict[str, bool | int | str]:
+    """Options of a data set from the command line.
+
+    Args:
+        words: each `name=value`.
+
+    Returns:
+        The values, as bool or int where they look like it.
+
+    Raises:
+        ValueError: a word has no equals sign.
+
+    Example:
+        >>> parse_options(["events=audio", "weak=true", "num_pairs=500"])
+        {'events': 'audio', 'weak': True, 'num_pairs': 500}
+    """
+    options: dict[str, bool | int | str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name or not equals:
+            raise ValueError(f"`--option` must be NAME=VALUE; received: {word!r}")
+        if value.lower() in ("true", "false"):
+            options[name] = value.lower() == "true"
+        else:
+            options[name] = int(value) if value.isdecimal() else value
+    return options
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    """Checks what the command line asks for, and prints what is found.
+
+    Args:
+        arguments: of `verify`.
+
+    Returns:
+        Exit code.
+
+    Raises:
+        FileNotFoundError: a folder or file is missing.
+        ValueError: a file is damaged, or the arguments do not go together.
+    """
+    if arguments.root is None:
+        if arguments.clean or arguments.option or arguments.quick:
+            raise ValueError(
+                "`--clean`, `--quick` and `--option` must come with `--root`, the folder of a "
+                "published data set"
+            )
+        if arguments.name in datasets.PUBLISHED and not Path(arguments.name).exists():
+            raise ValueError(f"`--root` must name the folder of {arguments.name!r}")
+        print("\n".join(verify(arguments.name)))
+        print(f"{arguments.name} is whole")
+        return 0
+    if arguments.name in datasets.DATASETS:
+        raise ValueError(
+            f"{arguments.name!r} is kept as a prepared folder: verify {arguments.root}, "
+            "without `--root`"
+        )
+    options = parse_options(arguments.option)
+    report = inspect(arguments.name, arguments.root, read=not arguments.quick, **options)
+    print("\n".join(report.lines()))
+    if arguments.clean:
+        write_clean(report, arguments.clean)
+        print(f"written to {arguments.clean}")
+    return 0 if report.whole else 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line; those of the process if None.
 
     Returns:
-        Exit code: 0, or 1 after an error that was printed.
+        Exit code: 0; 1 after an error that was printed; 3 if `verify` lists something missing.
 
     Example:
         >>> main(["prepare", "synthetic", "--out", ".", "--train", "0"])
@@ -63,8 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         if options.command == "verify":
-            print("\n".join(verify(options.root)))
-            print(f"{options.root} is whole")
+            return run_verify(options)
         else:
             asked = {split: getattr(options, split) for split in SPLITS}
             default = datasets.DATASETS[options.name].default_num_clips

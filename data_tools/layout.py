@@ -195,12 +195,17 @@ class FeatureFolder:
         """Rows of an array as float32.
 
         Raises:
-            ValueError: a value is not finite.
+            ValueError: a value is not finite, or the file is damaged.
         """
         array = self.array(kind)
         stored = np.empty((len(rows), *array.shape[1:]), array.dtype)
         for position, row in enumerate(rows):
-            stored[position] = array[row]
+            try:
+                stored[position] = array[row]
+            except OSError as error:
+                raise ValueError(
+                    f"{array.file.filename} must be whole; reading row {row} gave: {error}"
+                ) from error
         # NumPy converts half precision many times faster than HDF5 does.
         result = stored.astype(np.float32, copy=False)
         if not np.isfinite(result).all():
