@@ -156,7 +156,7 @@ class AVEtoAVVP(AVVP):
         check_choice("modalities", modality, self.modalities)
         if split != "test":
             return RowSource(self.ave.folder, modality)
-        ids = [example.id for example in self.examples(split)]
+        ids = [example.id for example in self.published[split]]
         return FileSource(self.feature_folder(modality, split), modality, ids)
 
     def feature_folder(self, modality: str, split: str) -> Path:

@@ -208,10 +208,11 @@ class PublishedDataset(abc.ABC):
         """
         check_choice("modalities", modality, self.modalities)
         folder = self.feature_folder(modality, split)
-        examples = self.examples(split)
         if modality == "text" and not folder.is_dir():
             return CaptionSource(self.text_encoder)
-        return FileSource(folder, modality, [example.id for example in examples])
+        # The usual shape is that of all splits.
+        every = (example for examples in self.published.values() for example in examples)
+        return FileSource(folder, modality, [example.id for example in every])
 
     def feature_folder(self, modality: str, split: str) -> Path:
         """Folder of the feature files of a modality."""
