@@ -1,4 +1,4 @@
-"""Makes feature folders from raw data sets, and checks them."""
+"""Makes feature folders from raw data sets and stores from raw clips, and checks them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data_tools import datasets, prepare, verify
 from data_tools.datasets.base import SPLITS
+from data_tools.extraction import command as extraction
 from data_tools.inspection import inspect, write_clean
 
 
@@ -44,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
         help="library of the spectrogram (default: numpy)",
     )
     command.add_argument("--overwrite", action="store_true", help="replace another preparation")
+    command = commands.add_parser("extract", help="features of raw clips into a sharded store")
+    extraction.add_arguments(command)
     command = commands.add_parser(
         "verify",
         help="check a published data set or a prepared folder from end to end",
@@ -148,9 +151,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["prepare", "synthetic", "--out", ".", "--train", "0"])
         1
     """
-    options = parser().parse_args(arguments)
+    options, rest = parser().parse_known_args(arguments)
+    if rest and options.command != "extract":
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        if options.command == "verify":
+        if options.command == "extract":
+            print("\n".join(extraction.run(options, rest)))
+        elif options.command == "verify":
             return run_verify(options)
         else:
             asked = {split: getattr(options, split) for split in SPLITS}

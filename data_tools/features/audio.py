@@ -44,15 +44,24 @@ def spectrogram_sizes(sample_rate: int) -> tuple[int, int]:
 
 
 @functools.lru_cache
-def mel_weights(num_bins: int, sample_rate: int) -> np.ndarray:
+def mel_weights(
+    num_bins: int,
+    sample_rate: int,
+    num_bands: int = NUM_BANDS,
+    lowest: float = MIN_HERTZ,
+    highest: float | None = None,
+) -> np.ndarray:
     """Triangular filters on the HTK mel scale.
 
     Args:
         num_bins: frequency bins of the spectrogram, from 0 to half the sample rate.
         sample_rate: in hertz.
+        num_bands: number of filters.
+        lowest: where the first filter begins, in hertz.
+        highest: where the last filter ends, in hertz; half the sample rate if None.
 
     Returns:
-        (num_bins, 32) float32.
+        (num_bins, num_bands) float32.
 
     Example:
         >>> mel_weights(129, 8000).shape
@@ -62,8 +71,8 @@ def mel_weights(num_bins: int, sample_rate: int) -> np.ndarray:
     def mel(hertz: np.ndarray) -> np.ndarray:
         return 1127.0 * np.log1p(hertz / 700.0)
 
-    low, high = mel(np.array([MIN_HERTZ, sample_rate / 2]))
-    edges = np.linspace(low, high, NUM_BANDS + 2)
+    low, high = mel(np.array([lowest, sample_rate / 2 if highest is None else highest]))
+    edges = np.linspace(low, high, num_bands + 2)
     bins = mel(np.linspace(0.0, sample_rate / 2, num_bins))[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])

@@ -204,8 +204,7 @@ class ShardWriter:
         index = {
             "rows": [dict(self.clips[slot]) for slot in good],
             "checksums": {
-                name: [row[column] for row in checksums]
-                for column, name in enumerate(self.fields)
+                name: [row[column] for row in checksums] for column, name in enumerate(self.fields)
             },
             "failures": [
                 {"id": self.clips[slot]["id"], **failure}

@@ -1,0 +1,17 @@
+"""Signals from sound, picture, video and caption files; a bad file is refused with its reason."""
+
+from data_tools.decoding.captions import decode_caption
+from data_tools.decoding.pictures import decode_folder, decode_picture
+from data_tools.decoding.signatures import DecodeError, kind_of
+from data_tools.decoding.sounds import decode_audio
+from data_tools.decoding.videos import decode_video
+
+__all__ = [
+    "DecodeError",
+    "decode_audio",
+    "decode_caption",
+    "decode_folder",
+    "decode_picture",
+    "decode_video",
+    "kind_of",
+]

@@ -1,0 +1,46 @@
+"""Captions from text files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from data_tools.decoding.signatures import DecodeError
+
+MAX_BYTES = 2**20
+"""Longest caption file that is read."""
+
+
+def decode_caption(path: str | os.PathLike[str]) -> str:
+    """The text of a file, its lines joined by spaces.
+
+    Args:
+        path: a UTF-8 text file.
+
+    Returns:
+        The caption.
+
+    Raises:
+        DecodeError: the file is missing, empty, too long, or not UTF-8 text.
+
+    Example:
+        >>> _ = Path("a.txt").write_text("a dog\\nbarks\\n")
+        >>> decode_caption("a.txt")
+        'a dog barks'
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DecodeError("does not exist")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise DecodeError(f"has {size} bytes, more than a caption can have ({MAX_BYTES})")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"must be UTF-8 text; byte {error.start} is not") from error
+    if "\0" in text:
+        raise DecodeError("must be text; it holds zero bytes")
+    caption = " ".join(text.split())
+    if not caption:
+        raise DecodeError("is empty")
+    return caption

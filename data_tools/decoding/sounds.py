@@ -1,0 +1,140 @@
+"""Sound files to mono waveforms at one rate."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+from scipy import signal
+
+from data_tools.decoding.signatures import SOUNDS, DecodeError, kind_of
+
+SILENCE = 1e-4
+"""Peak below which a sound is silent: -80 dB of full scale."""
+BLOCK = 65_536
+MAX_RATE = 384_000
+
+
+def decode_audio(path: str | os.PathLike[str], sample_rate: int, seconds: float) -> np.ndarray:
+    """The beginning of a sound file (WAV, FLAC, Ogg, MP3), or of the sound of a video file.
+
+    Args:
+        path: the file.
+        sample_rate: of the result, in hertz.
+        seconds: how much is read at most; what follows is neither read nor checked.
+
+    Returns:
+        (samples,) float32, channels averaged.
+
+    Raises:
+        DecodeError: the file is missing, empty, damaged or cut short, is not what its name says, or
+            holds nothing but silence, or a sample that is not finite.
+
+    Example:
+        >>> import soundfile
+        >>> tone = np.sin(np.arange(8000) / 5)
+        >>> soundfile.write("tone.flac", tone, 8000)
+        >>> decode_audio("tone.flac", 16000, 10).shape
+        (16000,)
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if kind in SOUNDS.values():
+        samples, rate = _read_sound(path, kind, seconds)
+    else:
+        from data_tools.decoding.videos import read_track
+
+        samples, rate = read_track(path, seconds)
+    if not len(samples):
+        raise DecodeError("holds no samples")
+    if not np.isfinite(samples).all():
+        raise DecodeError("holds samples that are not finite")
+    if np.abs(samples).max() < SILENCE:
+        raise DecodeError("is silent")
+    return resample(samples, rate, sample_rate)
+
+
+def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
+    """Another sample rate, by a polyphase filter.
+
+    Args:
+        samples: (samples,) float.
+        rate: of the samples, in hertz.
+        sample_rate: of the result, in hertz.
+
+    Returns:
+        (about samples * sample_rate / rate,) float32.
+
+    Example:
+        >>> resample(np.ones(441), 44100, 16000).shape
+        (160,)
+    """
+    if rate != sample_rate:
+        common = math.gcd(rate, sample_rate)
+        samples = signal.resample_poly(
+            samples.astype(np.float32), sample_rate // common, rate // common
+        )
+    return samples.astype(np.float32, copy=False)
+
+
+def _read_sound(path: Path, kind: str, seconds: float) -> tuple[np.ndarray, int]:
+    import soundfile
+
+    _check_whole(path, kind)
+    blocks = []
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            if not 0 < rate <= MAX_RATE:
+                raise DecodeError(f"has a sample rate of {rate} Hz")
+            wanted = min(file.frames, math.ceil(seconds * rate))
+            missing = wanted
+            while missing > 0:
+                block = file.read(min(BLOCK, missing), dtype="float32", always_2d=True)
+                if not len(block):
+                    raise DecodeError(f"is cut short: {wanted - missing} of {file.frames} samples")
+                blocks.append(block.mean(axis=1))
+                missing -= len(block)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        # Without the path, which libsndfile puts in front.
+        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+        raise DecodeError(f"cannot be decoded: {reason}") from error
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate
+
+
+def _check_whole(path: Path, kind: str) -> None:
+    """Finds the files whose end is missing where libsndfile would read what is left."""
+    if kind == "WAV":
+        _check_whole_wav(path)
+    elif kind == "Ogg":
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - BLOCK))
+            tail = stream.read()
+        page = tail.rfind(b"OggS")
+        # Bit 2 of the sixth byte marks the last page of a stream; its segments follow.
+        if page < 0 or len(tail) < page + 27 or not tail[page + 5] & 4:
+            raise DecodeError("is cut short: its last page is missing")
+        segments = tail[page + 27 : page + 27 + tail[page + 26]]
+        if len(tail) < page + 27 + tail[page + 26] + sum(segments):
+            raise DecodeError("is cut short: its last page is not whole")
+
+
+def _check_whole_wav(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        if stream.read(4) != b"RIFF":
+            return  # RF64 keeps its sizes elsewhere; libsndfile checks them.
+        position = 12
+        while position + 8 <= size:
+            stream.seek(position)
+            name, length = stream.read(4), int.from_bytes(stream.read(4), "little")
+            if name == b"data":
+                # Recorders that stream leave the length open.
+                if length not in (0, 0xFFFFFFFF) and position + 8 + length > size:
+                    found = size - position - 8
+                    raise DecodeError(f"is cut short: {found} of {length} bytes of samples")
+                return
+            position += 8 + length + length % 2
+    raise DecodeError("is cut short: it has no samples")

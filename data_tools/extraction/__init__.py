@@ -1,0 +1,6 @@
+"""From raw clips to features in a store: decoding, extractors by name, jobs that resume."""
+
+from data_tools.extraction.extractor import EXTRACTORS, Extractor
+from data_tools.extraction.running import extract
+
+__all__ = ["EXTRACTORS", "Extractor", "extract"]

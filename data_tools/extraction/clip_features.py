@@ -1,0 +1,164 @@
+"""One clip to one row: the function that every road of extraction runs, here and on a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_tools.extraction.clips import Clip
+from data_tools.extraction.extractor import Extractor, create_extractor
+from data_tools.store import Field
+from data_tools.store.schema import check_row
+
+FITTED = "extractors.npz"
+
+
+class ClipError(Exception):
+    """A clip without a row.
+
+    Args:
+        failures: for each modality that failed, `modality`, `file` and `reason`.
+
+    Example:
+        >>> ClipError([{"modality": "audio", "file": "a.wav", "reason": "is silent"}]).failures
+        [{'modality': 'audio', 'file': 'a.wav', 'reason': 'is silent'}]
+    """
+
+    def __init__(self, failures: list[dict[str, str]]) -> None:
+        super().__init__(failures)
+        self.failures = failures
+
+
+class ClipFeatures:
+    """The extractors of a job, applied to clip after clip.
+
+    Args:
+        root: of the clips' paths.
+        extractors: modality to `{"name": ..., "options": {...}}`.
+        categories: class names; rows have labels if there are any.
+        segments: seconds of a clip.
+
+    Raises:
+        ValueError: an extractor is unknown or refuses its options.
+
+    Example:
+        >>> features = ClipFeatures(".", {"text": {"name": "words", "options": {}}}, ["cat", "dog"])
+        >>> row = features({"id": "a", "caption": "a dog barks", "label": "dog", "end": 4.0})
+        >>> row["text"].shape, row["labels"].argmax(-1).tolist()
+        ((10, 64), [1, 1, 1, 1, 2, 2, 2, 2, 2, 2])
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        extractors: Mapping[str, Mapping[str, Any]],
+        categories: list[str] | None = None,
+        segments: int = 10,
+    ) -> None:
+        self.root = Path(root)
+        self.extractors: dict[str, Extractor] = {
+            modality: create_extractor(modality, spec["name"], spec["options"])
+            for modality, spec in extractors.items()
+        }
+        self.categories = list(categories or [])
+        self.segments = segments
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """Fields of a row."""
+        fields = {modality: extractor.field for modality, extractor in self.extractors.items()}
+        if self.categories:
+            fields["labels"] = Field((self.segments, len(self.categories) + 1))
+        return fields
+
+    def load_state(self, path: str | os.PathLike[str]) -> None:
+        """Restores what the extractors learned.
+
+        Raises:
+            ValueError: the file lacks what an extractor must have.
+        """
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            state = dict(archive)
+        for modality, extractor in self.extractors.items():
+            if extractor.needs_fit:
+                prefix = f"{modality}_"
+                own = {
+                    name.removeprefix(prefix): array
+                    for name, array in state.items()
+                    if name.startswith(prefix)
+                }
+                try:
+                    extractor.load_state(own)
+                except KeyError as error:
+                    raise ValueError(
+                        f"{path} must hold what the {modality} extractor learned; it lacks {error}"
+                    ) from error
+
+    def save_state(self, path: str | os.PathLike[str]) -> None:
+        """Writes what the extractors learned into a NumPy archive."""
+        with open(path, "wb") as stream:
+            np.savez(
+                stream,
+                **{
+                    f"{modality}_{name}": array
+                    for modality, extractor in self.extractors.items()
+                    for name, array in extractor.state().items()
+                },
+            )
+
+    def signals(self, clip: Clip) -> dict[str, Any]:
+        """The signals from which extractors learn.
+
+        Raises:
+            ClipError: one of them cannot be had.
+        """
+        return self._each(
+            clip, lambda extractor: extractor.decode(self.root, clip), fitted_only=True
+        )
+
+    def __call__(self, clip: Clip) -> dict[str, np.ndarray]:
+        """The row of a clip.
+
+        Raises:
+            ClipError: the clip is at fault, with all reasons.
+        """
+        row = self._each(clip, lambda extractor: extractor(extractor.decode(self.root, clip)))
+        if self.categories:
+            row["labels"] = self._labels(clip)
+        return row
+
+    def _each(self, clip: Clip, function: Any, fitted_only: bool = False) -> dict[str, Any]:
+        if "fault" in clip:
+            raise ClipError([{"modality": "", "file": "", "reason": clip["fault"]}])
+        results, failures = {}, []
+        for modality, extractor in self.extractors.items():
+            if fitted_only and not extractor.needs_fit:
+                continue
+            try:
+                results[modality] = function(extractor)
+                if not fitted_only:
+                    check_row({modality: extractor.field}, {modality: results[modality]})
+            # Whatever an extractor or a decoder raises is a fault of this clip alone.
+            except Exception as error:
+                kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+                reason = f"{kind}{error}".replace(f"{self.root}{os.sep}", "")
+                file = str(clip.get(modality, ""))
+                failures.append({"modality": modality, "file": file, "reason": reason})
+        if self.categories and clip.get("label") not in self.categories:
+            failures.append({"modality": "labels", "file": "", "reason": "has no label"})
+        if failures:
+            raise ClipError(failures)
+        return results
+
+    def _labels(self, clip: Clip) -> np.ndarray:
+        labels = np.zeros((self.segments, len(self.categories) + 1), np.float32)
+        # A second belongs to the event if its middle does.
+        middles = np.arange(self.segments) + 0.5
+        event = (middles >= clip.get("start", 0.0)) & (middles < clip.get("end", np.inf))
+        labels[event, self.categories.index(clip["label"])] = 1
+        labels[~event, -1] = 1
+        return labels

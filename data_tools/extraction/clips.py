@@ -1,0 +1,194 @@
+"""The clips of a job: from a manifest, or from a folder whose files of one name belong together."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from data_tools.decoding.signatures import CAPTIONS, PICTURES, SOUNDS, VIDEOS
+
+COLUMNS = ("id", "audio", "video", "caption", "text", "label", "split", "start", "end")
+MODALITY_FOLDERS = ("audio", "video", "frames", "text", "captions")
+"""Folders that divide a set by modality: they are no part of a clip's id."""
+CAPTION_FILES = ("captions.csv", "captions.jsonl")
+
+Clip = dict[str, Any]
+"""`id`; `audio`, `video` and `text` (paths below the root), `caption`, `label`, `split`, `start` and
+`end` (seconds of the event) as far as given; `fault` where the clip cannot be used as it is."""
+
+
+def find_clips(source: str | os.PathLike[str]) -> tuple[Path, Iterator[Clip]]:
+    """The clips of a folder or of a manifest.
+
+    Args:
+        source: a folder, or a CSV file with a column `id` and any of `audio`, `video`, `text`
+            (paths below the manifest's folder), `caption`, `label`, `split`, `start`, `end`.
+
+    Returns:
+        The root of the paths, and the clips.
+
+    Raises:
+        FileNotFoundError: there is no such folder or file.
+        ValueError: the manifest lacks columns or is not CSV.
+
+    Example:
+        >>> _ = Path("clips.csv").write_text("id,caption,label\\na,a dog barks,dog\\n")
+        >>> list(find_clips("clips.csv")[1])
+        [{'id': 'a', 'caption': 'a dog barks', 'label': 'dog'}]
+    """
+    source = Path(source)
+    if source.is_dir():
+        return source, _without_twins(scan_folder(source))
+    if source.suffix.lower() != ".csv":
+        raise ValueError(f"`source` must be a folder or a .csv manifest; received: {source}")
+    if not source.is_file():
+        raise FileNotFoundError(f"`source` must exist; received: {source}")
+    return source.parent, _without_twins(read_manifest(source))
+
+
+def read_manifest(path: Path) -> Iterator[Clip]:
+    """Rows of a manifest; a row that cannot be used has a `fault`.
+
+    Args:
+        path: the CSV file.
+
+    Yields:
+        The clips.
+
+    Raises:
+        ValueError: the file has no `id` or no modality among its columns, or is not UTF-8 text.
+
+    Example:
+        >>> _ = Path("clips.csv").write_text("id,audio,start\\na,a.wav,soon\\n")
+        >>> next(read_manifest(Path("clips.csv")))["fault"]
+        "start must be a number of seconds; received: 'soon'"
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = reader.fieldnames or []
+            if "id" not in columns or not {"audio", "video", "caption", "text"} & set(columns):
+                raise ValueError(
+                    f"{path} must have a column 'id' and one of 'audio', 'video', 'caption' and "
+                    f"'text'; received: {columns}"
+                )
+            for row in reader:
+                clip: Clip = {name: row[name].strip() for name in COLUMNS if row.get(name)}
+                if not clip.get("id"):
+                    clip |= {"id": f"line {reader.line_num}", "fault": "has no id"}
+                for name in ("start", "end"):
+                    try:
+                        clip |= {name: float(clip[name])} if name in clip else {}
+                    except ValueError:
+                        fault = f"{name} must be a number of seconds; received: {clip.pop(name)!r}"
+                        clip["fault"] = fault
+                yield clip
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} must be a CSV file in UTF-8; reading it gave: {error}") from error
+
+
+def scan_folder(root: Path) -> Iterator[Clip]:
+    """Clips of a folder: files of the same path but for the extension, in the order of the ids.
+
+    Folders named after a modality at the top are no part of the id. A folder below the top that
+    holds pictures alone is a video, each picture a frame; any other picture is a video that stands
+    still. Captions are `.txt` files, or lie in `captions.csv` or `captions.jsonl` at the top.
+
+    Args:
+        root: the folder.
+
+    Yields:
+        The clips; those that only have files of unknown kinds have a `fault`.
+
+    Raises:
+        ValueError: a file of captions is damaged.
+
+    Example:
+        >>> for name in ("audio/b.wav", "video/b.mp4", "a.wav", "a.txt"):
+        ...     Path("set", name).parent.mkdir(parents=True, exist_ok=True)
+        ...     Path("set", name).touch()
+        >>> for clip in scan_folder(Path("set")):
+        ...     print(clip)
+        {'id': 'a', 'text': 'a.txt', 'audio': 'a.wav'}
+        {'id': 'b', 'audio': 'audio/b.wav', 'video': 'video/b.mp4'}
+    """
+    clips: dict[str, Clip] = {}
+    unknown: dict[str, str] = {}
+    for path, modality in _media(root):
+        relative = path.relative_to(root)
+        parts = relative.parts
+        inner = parts[1:] if len(parts) > 1 and parts[0] in MODALITY_FOLDERS else parts
+        identity = Path(*inner).as_posix() if path.is_dir() else _stem(Path(*inner))
+        if modality is None:
+            unknown.setdefault(identity, relative.as_posix())
+            continue
+        clip = clips.setdefault(identity, {"id": identity})
+        if modality in clip:
+            clip["fault"] = f"has two files of {modality}: {clip[modality]}, {relative.as_posix()}"
+        clip.setdefault(modality, relative.as_posix())
+    for identity, caption in _captions(root):
+        clips.setdefault(identity, {"id": identity})["caption"] = caption
+    for identity, file in unknown.items():
+        if identity not in clips:
+            reason = f"has the extension {Path(file).suffix!r}, which is not known: {file}"
+            clips[identity] = {"id": identity, "fault": reason}
+    for identity in sorted(clips):
+        yield clips[identity]
+
+
+def _stem(path: Path) -> str:
+    return path.with_suffix("").as_posix()
+
+
+def _media(root: Path) -> Iterator[tuple[Path, str | None]]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files = sorted(Path(folder, name) for name in names if not name.startswith("."))
+        parts = Path(folder).relative_to(root).parts
+        below = len(parts) > 1 or (len(parts) == 1 and parts[0] not in MODALITY_FOLDERS)
+        if below and files and all(file.suffix.lower() in PICTURES for file in files):
+            yield Path(folder), "video"
+            continue
+        for file in files:
+            if not parts and file.name in CAPTION_FILES:
+                continue
+            yield file, _modality(file.suffix.lower())
+
+
+def _modality(suffix: str) -> str | None:
+    if suffix in SOUNDS or suffix == ".m4a":
+        return "audio"
+    if suffix in VIDEOS or suffix in PICTURES:
+        return "video"
+    return "text" if suffix in CAPTIONS else None
+
+
+def _captions(root: Path) -> Iterator[tuple[str, str]]:
+    for name in CAPTION_FILES:
+        path = root / name
+        if not path.is_file():
+            continue
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
+                lines: Iterable[Any] = (
+                    csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream)
+                )
+                for line in lines:
+                    yield str(line["id"]), str(line["caption"] or "")
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise ValueError(
+                f"{path} must give an id and a caption per line; reading it gave: {error!r}"
+            ) from error
+
+
+def _without_twins(clips: Iterable[Clip]) -> Iterator[Clip]:
+    seen: set[str] = set()
+    for clip in clips:
+        if clip["id"] in seen:
+            clip["fault"] = "has the id of an earlier clip"
+        seen.add(clip["id"])
+        yield clip

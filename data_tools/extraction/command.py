@@ -1,0 +1,181 @@
+"""The command `python -m data_tools extract`."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from typing import Any
+
+from data_tools.extraction.clips import find_clips
+from data_tools.extraction.extractor import EXTRACTORS
+from data_tools.extraction.job import FAILURES
+from data_tools.extraction.running import LIMIT, extract
+
+DEFAULTS = {"audio": "log_mel", "video": "patches", "text": "words"}
+LOOKED_AT = 10_000
+"""Clips that are looked at to find out which modalities there are."""
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the options of `extract`.
+
+    Args:
+        command: parser of the subcommand.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_arguments(parser)
+        >>> parser.parse_args(["--input", "clips", "--out", "store"]).segments
+        10
+    """
+    command.add_argument("--input", required=True, help="folder of clips, or CSV manifest")
+    command.add_argument("--out", required=True, help="store to write, or to go on with")
+    for modality, names in EXTRACTORS.items():
+        known = ", ".join(names)
+        command.add_argument(
+            f"--{modality}",
+            metavar="NAME",
+            help=f"{known}, MODULE:CLASS, or none (default: {DEFAULTS[modality]} where there is "
+            f"{modality})",
+        )
+    command.add_argument("--segments", type=int, default=10, help="seconds of a clip (default: 10)")
+    command.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    command.add_argument(
+        "--shards", type=int, metavar="N", help="clips per shard (default: 256 MB)"
+    )
+    command.add_argument("--fitted", metavar="FILE", help="extractors.npz of another extraction")
+    command.add_argument(
+        "--limit", type=float, default=LIMIT, help=f"seconds for a clip (default: {LIMIT:g})"
+    )
+    command.add_argument("--overwrite", action="store_true", help="begin anew")
+    command.add_argument("--audio-weights", metavar="FILE", help="of vggish")
+    command.add_argument("--audio-pca", metavar="FILE", help="PCA parameters of vggish")
+    command.add_argument("--audio-hop", type=float, help="of vggish, in seconds (default: 1)")
+    command.add_argument("--video-weights", metavar="FILE", help="of vgg19 (default: imagenet)")
+    command.add_argument("--video-channels", type=int, help="of patches (default: 64)")
+    command.add_argument("--frames-per-segment", type=int, help="frames per second (default: 1)")
+    command.add_argument("--frame-rate", type=float, help="of folders of frames, per second")
+    command.add_argument("--seed", type=int, help="of patches (default: 0)")
+    command.add_argument("--text-preset", metavar="NAME", help="of bert, or the folder of one")
+    command.add_argument("--text-dim", type=int, help="of words (default: 64)")
+    command.add_argument("--tokens", type=int, help="words of a caption (default: 10)")
+    command.add_argument(
+        "--runner",
+        metavar="NAME",
+        help="Apache Beam runner, such as DirectRunner, DataflowRunner or FlinkRunner; the "
+        "pipeline's own options follow all others",
+    )
+
+
+OPTIONS = {
+    ("audio", "log_mel"): {"segments": "segments"},
+    ("audio", "vggish"): {
+        "segments": "segments",
+        "weights": "audio_weights",
+        "pca": "audio_pca",
+        "hop_seconds": "audio_hop",
+    },
+    ("video", "patches"): {
+        "segments": "segments",
+        "channels": "video_channels",
+        "frames_per_segment": "frames_per_segment",
+        "frame_rate": "frame_rate",
+        "seed": "seed",
+    },
+    ("video", "vgg19"): {
+        "segments": "segments",
+        "weights": "video_weights",
+        "frames_per_segment": "frames_per_segment",
+        "frame_rate": "frame_rate",
+    },
+    ("text", "words"): {"num_tokens": "tokens", "dim": "text_dim"},
+    ("text", "bert"): {"num_tokens": "tokens", "preset": "text_preset"},
+}
+"""Options of the extractors, by those of the command line."""
+
+
+def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The extractors that a command line asks for.
+
+    Args:
+        options: the parsed command line.
+
+    Returns:
+        Modality to `{"name": ..., "options": {...}}`.
+
+    Raises:
+        ValueError: none is asked for, or an option belongs to none of them.
+        FileNotFoundError: the input does not exist.
+    """
+    chosen = {}
+    used = {"segments"}
+    for modality in EXTRACTORS:
+        name = getattr(options, modality)
+        if name is None and modality in _modalities(options.input):
+            name = DEFAULTS[modality]
+        if name is None or name == "none":
+            continue
+        names = OPTIONS.get((modality, name), {"segments": "segments"})
+        used |= set(names.values())
+        values = {ours: getattr(options, theirs) for ours, theirs in names.items()}
+        given = {key: value for key, value in values.items() if value is not None}
+        chosen[modality] = {"name": name, "options": given}
+    if not chosen:
+        raise ValueError("`input` must hold clips of a modality that is asked for; found none")
+    known = {theirs for names in OPTIONS.values() for theirs in names.values()}
+    for stray in sorted(known - used):
+        if getattr(options, stray) is not None:
+            option = stray.replace("_", "-")
+            names = [f"{spec['name']}" for spec in chosen.values()]
+            raise ValueError(f"`--{option}` must belong to an extractor in use; those are {names}")
+    return chosen
+
+
+def _modalities(source: str) -> set[str]:
+    """Modalities of the first clips."""
+    _, clips = find_clips(source)
+    found = set()
+    for clip in itertools.islice(clips, LOOKED_AT):
+        found |= {name for name in ("audio", "video", "text") if clip.get(name)}
+        found |= {"text"} if clip.get("caption") else set()
+    return found
+
+
+def run(options: argparse.Namespace, rest: list[str]) -> list[str]:
+    """Runs `extract`.
+
+    Args:
+        options: the parsed command line.
+        rest: words that the parser did not know: options of a Beam pipeline.
+
+    Returns:
+        Lines to print.
+
+    Raises:
+        FileNotFoundError: the input or a file of weights does not exist.
+        ValueError: an argument or the input is wrong, or the output holds something else.
+        ImportError: an extractor or the runner lacks a package.
+    """
+    arguments = {
+        "source": options.input,
+        "out": options.out,
+        "extractors": chosen_extractors(options),
+        "segments": options.segments,
+        "shard_rows": options.shards,
+        "fitted": options.fitted,
+        "limit": options.limit,
+        "overwrite": options.overwrite,
+        "workers": options.workers,
+    }
+    if options.runner is not None:
+        from data_tools.beam import extract_with_beam
+
+        result = extract_with_beam(**arguments, runner=options.runner, pipeline_options=rest)
+    elif rest:
+        raise ValueError(f"unknown arguments: {' '.join(rest)}")
+    else:
+        result = extract(**arguments, progress=True)
+    lines = [f"{result['rows']} clips are in {options.out}"]
+    if result["failed"]:
+        lines.append(f"{result['failed']} failed, see {options.out}/{FAILURES}")
+    return lines

@@ -1,0 +1,228 @@
+"""Extraction on one machine: fit, extract with worker processes, finish."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from data_tools.extraction.clip_features import ClipFeatures
+from data_tools.extraction.clips import Clip
+from data_tools.extraction.job import Job, finish, plan
+from data_tools.extraction.pool import Task, run_tasks
+from data_tools.files import atomic_file
+from data_tools.store.schema import SCHEMA
+from data_tools.store.shard import ShardWriter
+
+FIT_CLIPS = 250
+"""Clips from which features are learned, at equal distances over the training clips."""
+LIMIT = 300.0
+"""Seconds after which a clip is given up."""
+LOCK = ".lock"
+
+
+def extract(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    extractors: Mapping[str, Mapping[str, Any]],
+    segments: int = 10,
+    shard_rows: int | None = None,
+    fitted: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    limit: float = LIMIT,
+    progress: bool = False,
+    overwrite: bool = False,
+) -> dict[str, int]:
+    """Extracts the features of clips into a store; a killed extraction goes on where it was.
+
+    Args:
+        source: a folder of clips or a CSV manifest, see `find_clips`.
+        out: store to write.
+        extractors: modality to `{"name": ..., "options": {...}}`.
+        segments: seconds of a clip.
+        shard_rows: clips of a shard; as many as have about 256 MB of features if None.
+        fitted: `extractors.npz` of another extraction, to be used instead of learning anew.
+        workers: processes; the result does not depend on it.
+        limit: seconds that a clip may take.
+        progress: show a progress bar.
+        overwrite: begin anew, whatever the folder holds.
+
+    Returns:
+        Number of `rows` written and of clips that `failed`; `failures.jsonl` has the reasons.
+
+    Raises:
+        FileNotFoundError: the source or a file of weights does not exist.
+        ValueError: an argument or the source is wrong, or `out` holds something else or is in use.
+        ImportError: an extractor lacks a package.
+
+    Example:
+        >>> _ = Path("clips.csv").write_text("id,caption\\na,a dog barks\\nb,\\n")
+        >>> extract("clips.csv", "store", {"text": {"name": "words", "options": {}}})
+        {'rows': 1, 'failed': 1}
+        >>> Path("store", "failures.jsonl").read_text()
+        '{"id": "b", "modality": "text", "file": "", "reason": "has no caption"}\\n'
+    """
+    if workers < 1:
+        raise ValueError(f"`workers` must be at least 1; received: {workers}")
+    if not limit > 0:
+        raise ValueError(f"`limit` must be above 0 seconds; received: {limit}")
+    with threadpool_limits(1):
+        job = plan(source, out, extractors, segments, shard_rows, fitted, overwrite)
+    with locked(job.out):
+        if not (job.out / SCHEMA).is_file():
+            if job.needs_fit:
+                fit(job, workers, limit)
+            _run(job, workers, limit, progress)
+        result = finish(job)
+    (job.out / LOCK).unlink(missing_ok=True)
+    return result
+
+
+def fit(job: Job, workers: int, limit: float) -> None:
+    """Lets the extractors learn from clips of the training split, or of all if there is none.
+
+    Args:
+        job: the job.
+        workers: processes that decode.
+        limit: seconds that a clip may take.
+
+    Raises:
+        ValueError: no clip can be decoded, or an extractor wants more of them.
+    """
+    chosen = _fit_clips(job)
+    scratch = job.out / "fit"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    tasks = [
+        {"clip": clip, "out": str(scratch / f"{number}.npz")} for number, clip in enumerate(chosen)
+    ]
+    reasons = []
+    for task, answer in run_tasks(job.setup(), tasks, min(workers, len(tasks)), limit):
+        if "failures" in answer:
+            Path(task["out"]).unlink(missing_ok=True)
+            reasons += [f"{task['clip']['id']}: {f['reason']}" for f in answer["failures"]]
+    signals: dict[str, list[Any]] = {}
+    for task in tasks:
+        if Path(task["out"]).exists():
+            with np.load(task["out"], allow_pickle=False) as archive:
+                for modality in archive.files:
+                    signals.setdefault(modality, []).append(archive[modality])
+    if not signals:
+        raise ValueError(
+            f"no clip of {len(tasks)} could be decoded to learn features from, such as "
+            f"{reasons[0] if reasons else 'none'}"
+        )
+    setup = job.setup()
+    setup.pop("state")
+    features = ClipFeatures(**setup)
+    # One thread: what is learned must not depend on the machine's cores.
+    with threadpool_limits(1):
+        for modality, values in signals.items():
+            features.extractors[modality].fit(values)
+    with atomic_file(job.fitted) as temporary:
+        features.save_state(temporary)
+    shutil.rmtree(scratch)
+
+
+def _fit_clips(job: Job) -> list[Clip]:
+    clips = [clip for number in range(job.num_shards) for clip in job.clips(number)]
+    usable = [clip for clip in clips if "fault" not in clip]
+    training = [clip for clip in usable if clip.get("split") == "train"] or usable
+    if not training:
+        raise ValueError("no clip can be used to learn features from")
+    count = min(len(training), FIT_CLIPS)
+    return [training[position * len(training) // count] for position in range(count)]
+
+
+def _run(job: Job, workers: int, limit: float, progress: bool) -> None:
+    open_shards: dict[int, ShardWriter] = {}
+    bar = _bar(job.content["num_clips"], progress)
+
+    def tasks() -> Iterator[Task]:
+        for number in range(job.num_shards):
+            shard = job.shard(number)
+            missing = shard.missing
+            bar(len(shard.clips) - len(missing))
+            if not missing:
+                shard.finish()
+                continue
+            open_shards[number] = shard
+            for slot in missing:
+                yield {
+                    "clip": shard.clips[slot],
+                    "part": str(shard.part),
+                    "slot": slot,
+                    "shard": number,
+                }
+
+    with contextlib.closing(run_tasks(job.setup(), tasks(), workers, limit)) as answers:
+        for task, answer in answers:
+            shard = open_shards[task["shard"]]
+            note(shard, task, answer)
+            bar(1)
+            if not shard.missing:
+                shard.finish()
+                del open_shards[task["shard"]]
+    bar(None)
+
+
+def note(shard: ShardWriter, task: Task, answer: Mapping[str, Any]) -> None:
+    """Notes a worker's answer in the shard.
+
+    Args:
+        shard: of the task.
+        task: what was asked.
+        answer: `checksums` or `failures`.
+    """
+    if "checksums" in answer:
+        shard.note(task["slot"], answer["checksums"])
+    else:
+        shard.fail(task["slot"], answer["failures"])
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keeps a second process out of a job's folder; a killed one leaves it free.
+
+    Args:
+        out: the folder.
+
+    Raises:
+        ValueError: another process is at work there.
+
+    Example:
+        >>> with locked(Path(".")):
+        ...     pass
+    """
+    with (out / LOCK).open("w") as stream:
+        try:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows has no such locks.
+            pass
+        except OSError as error:
+            raise ValueError(f"`out` must be free; another process extracts into {out}") from error
+        yield
+
+
+def _bar(total: int, progress: bool) -> Callable[[int | None], None]:
+    if not progress:
+        return lambda count: None
+    from tqdm import tqdm
+
+    bar = tqdm(total=total, desc="extract", unit="clip", dynamic_ncols=True)
+
+    def update(count: int | None) -> None:
+        if count is None:
+            bar.close()
+        else:
+            bar.update(count)
+
+    return update

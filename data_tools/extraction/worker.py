@@ -1,0 +1,97 @@
+"""A process that decodes and extracts, so that a crash of a decoder costs one clip and not the job.
+
+It reads tasks and writes answers, a line of JSON each; rows go straight into the files of the
+shard. `python -m data_tools.extraction.worker` is started by `data_tools.extraction.pool`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+"""Settings under which the numbers do not depend on the cores of a machine."""
+
+
+def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
+    """Does one task.
+
+    Args:
+        features: the `ClipFeatures` of the job.
+        task: `clip`, and `part` and `slot` of a shard for a row, or `out` for the signals.
+
+    Returns:
+        `checksums` of a row, `failures` of a clip, or nothing.
+    """
+    import numpy as np
+
+    from data_tools.extraction.clip_features import ClipError
+    from data_tools.store.shard import write_slot
+
+    try:
+        if "out" in task:
+            signals = features.signals(task["clip"])
+            with open(task["out"], "wb") as stream:
+                np.savez(stream, **signals)
+            return {}
+        row = features(task["clip"])
+    except ClipError as error:
+        return {"failures": error.failures}
+    return {"checksums": write_slot(Path(task["part"]), features.fields, task["slot"], row)}
+
+
+def main(setup: str) -> int:
+    """Serves tasks until its input ends.
+
+    Args:
+        setup: JSON of the arguments of `ClipFeatures`, and of the file of its `state` or None.
+
+    Returns:
+        Exit code.
+    """
+    os.environ.update(ONE_THREAD)
+    # An interrupt at the keyboard reaches all processes; the job ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Libraries may print: what was the standard output carries answers alone.
+    channel: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def send(message: dict[str, Any]) -> None:
+        channel.write(json.dumps(message) + "\n")
+        channel.flush()
+
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    from data_tools.extraction.clip_features import ClipFeatures
+
+    options = json.loads(setup)
+    state = options.pop("state")
+    try:
+        features = ClipFeatures(**options)
+        if state is not None:
+            features.load_state(state)
+    except (ImportError, OSError, ValueError) as error:
+        send({"error": str(error), "kind": type(error).__name__})
+        return 1
+    send({"ready": True})
+    # The job may be killed: an answer that nobody reads ends this process too.
+    with threadpool_limits(1), contextlib.suppress(BrokenPipeError):
+        for line in sys.stdin:
+            send(answer(features, json.loads(line)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
