@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -203,6 +204,23 @@ class AudioFeatures:
     def __call__(self, waveforms: np.ndarray) -> np.ndarray:
         """Features: (clips, seconds * sample_rate) to (clips, seconds, 128) float32."""
         return (self.summaries(waveforms) - self.mean) / self.std
+
+    def layer(self, dtype: str = "float64") -> Any:
+        """The same as a Keras layer, to be served with a model: (clips, samples) to features.
+
+        Args:
+            dtype: "float32" where the format or the engine has no other; a thousandth of a
+                standard deviation may then lie between the two.
+
+        Returns:
+            A `keras_cmg.LogMelSummary`.
+        """
+        # Preparing features needs no Keras.
+        from keras_cmg.layers.log_mel_summary import LogMelSummary
+
+        return LogMelSummary(
+            self.sample_rate, self.mean.tolist(), self.std.tolist(), dtype=dtype, name="log_mel"
+        )
 
     def state(self) -> dict[str, np.ndarray]:
         """Fitted arrays by name."""

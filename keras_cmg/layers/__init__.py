@@ -7,6 +7,7 @@ from keras_cmg.layers.codebook import Codebook
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
 from keras_cmg.layers.image_autoencoder import ImageDecoder, ImageEncoder
+from keras_cmg.layers.log_mel_summary import LogMelSummary
 from keras_cmg.layers.map_pooling import MapAttention, MapPooling
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
@@ -26,6 +27,7 @@ __all__ = [
     "Codebook",
     "ImageDecoder",
     "ImageEncoder",
+    "LogMelSummary",
     "MapAttention",
     "MapDecoder",
     "MapPooling",

@@ -170,7 +170,9 @@ class TransformerBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, frame_mask=None, training=False):
-        attendable = None if frame_mask is None else ops.cast(frame_mask, "bool")[:, None, :]
+        attendable = (
+            None if frame_mask is None else ops.cast(ops.expand_dims(frame_mask, 1), "bool")
+        )
         # A vector added to all keys leaves the softmax as it is. Without their common part, scores
         # are differences of frames rather than of large numbers, and keep their digits.
         keys = inputs - ops.mean(inputs, axis=1, keepdims=True)

@@ -24,8 +24,8 @@ from keras_cmg.models.fine_coarse_backbone import FineCoarseBackbone
 from keras_cmg.models.heads import LinearProbe
 from keras_cmg.models.pretrainer import Pretrainer
 from keras_cmg.models.registry import create, register_system, system, systems
-from keras_cmg.models.vqvae import VQVAE, VQVAEBackbone
 from keras_cmg.models.sequence_backbone import SequenceBackbone
+from keras_cmg.models.vqvae import VQVAE, VQVAEBackbone
 
 __all__ = [
     "CMCM",
@@ -33,8 +33,8 @@ __all__ = [
     "DCID",
     "FAC",
     "FCID",
-    "VQVAE",
     "TURN",
+    "VQVAE",
     "AlignmentPretrainer",
     "CODISBackbone",
     "CrossModalBackbone",
@@ -44,10 +44,10 @@ __all__ = [
     "LinearProbe",
     "ModalityEncoder",
     "Pretrainer",
-    "VQVAEBackbone",
     "SequenceBackbone",
     "SimMMDG",
     "SimMMDGBackbone",
+    "VQVAEBackbone",
     "Vanilla",
     "create",
     "register_system",

@@ -126,7 +126,7 @@ def mean_over_time(x: Tensor, frame_mask: Tensor | None = None) -> Tensor:
     x = ops.convert_to_tensor(x)
     if frame_mask is None:
         return ops.mean(x, axis=1)
-    mask = ops.cast(frame_mask, x.dtype)[..., None]
+    mask = ops.expand_dims(ops.cast(frame_mask, x.dtype), -1)
     return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1)
 
 

@@ -10,6 +10,7 @@ SEQUENCE = np.random.default_rng(0).standard_normal((2, 4, 6)).astype("float32")
 MAP = np.random.default_rng(1).standard_normal((2, 4, 5, 5, 6)).astype("float32")
 SPECIFIC_MAP = MAP[:, :, :3, :3]
 CLIP = SEQUENCE[:, 0]
+WAVEFORM = np.random.default_rng(3).standard_normal((2, 1500)).astype("float32")
 PAIR = {"audio": SEQUENCE, "video": 2 * SEQUENCE}
 TEMPORAL = {"units": 8, "num_heads": 2, "feedforward_units": 4, "dropout": 0.0}
 
@@ -24,6 +25,7 @@ CASES = {
     "CoarseProjector": (layers.CoarseProjector, {"units": 3}, (SEQUENCE,)),
     "Codebook": (layers.Codebook, {"num_embeddings": 5, "embedding_dim": 6}, (SEQUENCE,)),
     "Codebook pair": (layers.Codebook, {"num_embeddings": 5, "embedding_dim": 6}, (PAIR,)),
+    "LogMelSummary": (layers.LogMelSummary, {"sample_rate": 1000}, (WAVEFORM,)),
     "MapAttention": (layers.MapAttention, {"reduction": 2, **TEMPORAL}, (MAP,)),
     "MapDecoder": (
         layers.MapDecoder,
@@ -62,7 +64,7 @@ CASES = {
         (SEQUENCE,),
     ),
 }
-FULL_PRECISION = ("CLUBEstimator", "Codebook")
+FULL_PRECISION = ("CLUBEstimator", "Codebook", "LogMelSummary")
 
 
 def adapt(layer):

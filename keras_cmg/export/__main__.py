@@ -1,0 +1,119 @@
+"""Exports a trained run for serving: SavedModel, ONNX or LiteRT."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_cmg.export.exporting import FORMATS, MAX_CLIPS, MAX_FRAMES, export
+from keras_cmg.export.metadata import read_metadata
+from keras_cmg.export.runs import load_run
+from keras_cmg.layers.toc_channel_mask import TOCChannelMask
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: words after the program's name; default those of the command line.
+
+    Returns:
+        Exit status: 0, or 2 after an error, told in one line.
+
+    Example:
+
+    >>> main(["no-such-run", "--to", "served"])
+    2
+    """
+    options = _parser().parse_args(arguments)
+    # TensorFlow reads this once, when it is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        model, origin = load_run(options.run)
+        path = export(
+            model,
+            options.to,
+            format=options.format,
+            levels=_levels(options.level),
+            toc=_toc(options.toc, model),
+            probes=options.probe and load_run(options.probe)[0],
+            labels=options.labels and Path(options.labels).read_text(encoding="utf-8").splitlines(),
+            probe_view=options.probe_view,
+            activation=options.activation,
+            front_ends=_front_ends(options.waveform, options.format),
+            max_clips=options.max_clips,
+            max_frames=options.max_frames,
+            extra=origin,
+            overwrite=options.overwrite,
+        )
+    except (ImportError, OSError, ValueError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print(path)
+    for name, signature in read_metadata(path)["signatures"].items():
+        shapes = ", ".join(f"{key} {tuple(shape)}" for key, shape in signature["inputs"].items())
+        print(f"  {name}: {shapes}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m keras_cmg.export", description=__doc__)
+    parser.add_argument("run", help="folder of a recipe's run, or a .keras file")
+    parser.add_argument("--to", required=True, help="folder to write")
+    parser.add_argument("--format", choices=FORMATS, default="saved_model")
+    parser.add_argument(
+        "--level", action="append", default=[], metavar="[MODALITY=]LEVEL",
+        help="segment (default) or clip, for all modalities or for one",
+    )  # fmt: skip
+    parser.add_argument("--toc", type=int, metavar="Q", help="also give the channels TOC keeps")
+    parser.add_argument("--probe", help="a .keras file with a probe, for all modalities")
+    parser.add_argument("--probe-view", help="what it was trained on: quantized, general, selected")
+    parser.add_argument("--activation", default="softmax", help="softmax or sigmoid")
+    parser.add_argument("--labels", help="text file with a class name per line")
+    parser.add_argument(
+        "--waveform", metavar="FEATURES", help="prepared features whose sound is to be taken raw"
+    )
+    parser.add_argument("--max-clips", type=int, default=MAX_CLIPS, help="of a request")
+    parser.add_argument("--max-frames", type=int, default=MAX_FRAMES, help="of a clip")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    return parser
+
+
+def _levels(words: list[str]) -> str | dict[str, str]:
+    named = dict(word.split("=", 1) for word in words if "=" in word)
+    plain = [word for word in words if "=" not in word]
+    if len(plain) > 1 or (plain and named):
+        raise ValueError(f"--level takes one level for all, or one for each. Received: {words}")
+    return plain[0] if plain else named or "segment"
+
+
+def _toc(channels: int | None, model: keras.Model) -> TOCChannelMask | None:
+    if channels is None:
+        return None
+    codebook = getattr(model, "backbone", model).codebook
+    if codebook is None:
+        raise ValueError("--toc needs a system with a codebook.")
+    toc = TOCChannelMask(channels)
+    toc.adapt(codebook)
+    return toc
+
+
+def _front_ends(features: str | None, format: str) -> dict[str, Any] | None:
+    if features is None:
+        return None
+    # Features are prepared in a checkout, so it is there where such a folder is.
+    from data_tools.extractors import Extractors
+    from data_tools.layout import EXTRACTORS
+
+    extractors = Extractors.load(Path(features) / EXTRACTORS)
+    # LiteRT has no double precision.
+    return {"audio": extractors.audio.layer("float32" if format == "litert" else "float64")}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

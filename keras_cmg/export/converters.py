@@ -1,0 +1,99 @@
+"""Endpoints as ONNX and LiteRT files, by way of their TensorFlow graphs."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from keras_cmg.export.metadata import METADATA
+from keras_cmg.export.served_system import Endpoint, ServedSystem
+from keras_cmg.export.tensorflow_graphs import graph_of
+
+OPSET = 18
+"""Of the ONNX files; onnxruntime 1.15 and later read it."""
+
+
+def write_onnx(
+    served: ServedSystem, path: Path, metadata: Mapping[str, Any], limits: Mapping[str, int]
+) -> None:
+    """Writes a file `<endpoint>.onnx` per endpoint, any number of clips and frames, and metadata.
+
+    Args:
+        served: what to write.
+        path: folder.
+        metadata: of `metadata_of`.
+        limits: unused: ONNX has no check that could end a request.
+
+    Raises:
+        ImportError: if tf2onnx is not installed.
+    """
+    import tf2onnx
+
+    for endpoint in served.endpoints():
+        graph = graph_of(endpoint)
+        tf2onnx.convert.from_function(
+            graph,
+            input_signature=graph.input_signature,
+            opset=OPSET,
+            output_path=str(path / f"{endpoint.name}.onnx"),
+        )
+    _write_metadata(path, metadata)
+
+
+def write_litert(
+    served: ServedSystem, path: Path, metadata: Mapping[str, Any], limits: Mapping[str, int]
+) -> None:
+    """Writes a file `<endpoint>.tflite` per endpoint, of one signature of that name, and metadata.
+
+    Any number of clips and frames; recurrent layers need a fixed number of clips in this format,
+    and endpoints with one take a clip at a time. The metadata's entry `clips` says which.
+
+    Args:
+        served: what to write.
+        path: folder.
+        metadata: of `metadata_of`.
+        limits: unused: LiteRT has no check that could end a request.
+
+    Raises:
+        ValueError: if an endpoint holds an operation that LiteRT does not have.
+    """
+    clips: dict[str, int | None] = {}
+    for endpoint in served.endpoints():
+        content = None
+        for batch_size in (None, 1):
+            try:
+                content = _litert(endpoint, batch_size, path)
+            except Exception as error:  # converters raise classes of their own
+                reason = str(error).strip().splitlines()[-1:]
+                continue
+            clips[endpoint.name] = batch_size
+            break
+        if content is None:
+            raise ValueError(f"LiteRT cannot hold {endpoint.name!r}. Converting gave: {reason}")
+        (path / f"{endpoint.name}.tflite").write_bytes(content)
+    _write_metadata(path, {**metadata, "clips": clips})
+
+
+def _litert(endpoint: Endpoint, batch_size: int | None, path: Path) -> bytes:
+    graph = graph_of(endpoint, batch_size=batch_size)
+    concrete = graph.get_concrete_function()
+    module = tf.Module()
+    module.weights = list(concrete.graph.variables)
+    folder = path.parent / f"litert_{endpoint.name}"
+    tf.saved_model.save(module, str(folder), signatures={endpoint.name: concrete})
+    with warnings.catch_warnings():
+        # TensorFlow points at the runtime's new package; the converter has no other home yet.
+        warnings.simplefilter("ignore")
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(folder), signature_keys=[endpoint.name]
+        )
+        return converter.convert()
+
+
+def _write_metadata(path: Path, metadata: Mapping[str, Any]) -> None:
+    (path / METADATA).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,135 @@
+"""What a served model says about itself: signatures, labels, channel choice, versions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_cmg.export.served_system import ServedSystem
+from keras_cmg.files import read_json, sha256_of_array
+from keras_cmg.version import __version__
+
+FORMAT = "keras_cmg.export/1"
+METADATA = "metadata.json"
+
+
+def metadata_of(
+    served: ServedSystem,
+    labels: Sequence[str] | None = None,
+    limits: Mapping[str, int] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """All that a client must know, in the types of JSON.
+
+    Args:
+        served: what is exported.
+        labels: names of the classes, in the order of the logits.
+        limits: largest sizes of a request.
+        extra: further entries, such as the command that trained the model.
+
+    Returns:
+        Dict of `format`, `backbone` (class), `modalities`, `signatures` (modality, level, and
+        shapes of the inputs), `labels`, `toc`, `codebook`, `limits`, `versions` and `extra`.
+
+    Raises:
+        ValueError: if `labels` do not fit the probes.
+
+    Example:
+
+    >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+    >>> backbone.build({"audio": (None, 10, 128)})
+    >>> metadata_of(ServedSystem(backbone))["signatures"]["encode_audio"]["inputs"]
+    {'audio': [None, None, 128]}
+    """
+    names = None if labels is None else [str(label) for label in labels]
+    for modality, probe in served.probes.items():
+        classes = getattr(probe, "num_classes", None)
+        if names is not None and classes is not None and len(names) != classes:
+            raise ValueError(
+                f"`labels` must name the {classes} classes of the probe of {modality!r}. "
+                f"Received {len(names)} labels."
+            )
+    return {
+        "format": FORMAT,
+        "backbone": type(served.backbone).__name__,
+        "modalities": list(served.backbone.modalities),
+        "signatures": {
+            endpoint.name: {
+                "modality": endpoint.modality,
+                "level": endpoint.level,
+                "inputs": {name: list(shape) for name, shape in endpoint.inputs.items()},
+            }
+            for endpoint in served.endpoints()
+        },
+        "labels": names,
+        "activation": served.activation if served.probes else None,
+        "probe_view": served.probe_view if served.probes else None,
+        "sample_rates": {
+            name: layer.sample_rate
+            for name, layer in served.front_ends.items()
+            if hasattr(layer, "sample_rate")
+        },
+        "toc": _toc(served.toc),
+        "codebook": _codebook(served.backbone.codebook),
+        "limits": dict(limits or {}),
+        "versions": {
+            "keras_cmg": __version__,
+            "keras": keras.__version__,
+            "engine": keras.backend.backend(),
+        },
+        "extra": dict(extra or {}),
+    }
+
+
+def _toc(toc: Any) -> dict[str, Any] | None:
+    if toc is None:
+        return None
+    settings = {key: getattr(toc, key, None) for key in ("mode", "criterion", "trade_off")}
+    return {"channels": toc.indices.tolist(), **settings}
+
+
+def _codebook(codebook: np.ndarray | None) -> dict[str, Any] | None:
+    if codebook is None:
+        return None
+    num_embeddings, embedding_dim = codebook.shape
+    return {
+        "num_embeddings": num_embeddings,
+        "embedding_dim": embedding_dim,
+        "sha256": sha256_of_array(codebook.astype("float32")),
+    }
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What an exported folder says about itself; needs no engine.
+
+    Args:
+        path: a SavedModel, or a folder of ONNX or LiteRT files.
+
+    Returns:
+        The dict of `metadata_of`.
+
+    Raises:
+        FileNotFoundError: if the folder holds no metadata.
+        ValueError: if they are damaged, or of another format.
+
+    Example:
+
+    >>> read_metadata("no-such-folder")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: There is no metadata.json in no-such-folder.
+    """
+    for place in (Path(path) / METADATA, Path(path) / "assets" / METADATA):
+        if place.is_file():
+            found = read_json(place)
+            if found.get("format") != FORMAT:
+                raise ValueError(
+                    f"{place} must be of the format {FORMAT!r}. Received: {found.get('format')!r}"
+                )
+            return found
+    raise FileNotFoundError(f"There is no {METADATA} in {path}.")

@@ -1,0 +1,251 @@
+"""What is served: a backbone with its channel choice, probes and front ends, as one Keras model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_cmg.models.cross_modal_backbone import LEVELS, CrossModalBackbone
+from keras_cmg.types import Tensor
+
+ACTIVATIONS = ("softmax", "sigmoid")
+VIEWS = ("general", "quantized", "selected")
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """One thing that can be asked: a name, the shapes of its inputs, and a function of tensors."""
+
+    name: str
+    modality: str
+    level: str
+    inputs: dict[str, tuple[int | None, ...]]
+    """Input name to shape; None stands for any size. All inputs are float32."""
+    unit: str
+    """What axis 1 of the first input counts: `"frames"` or `"samples"`."""
+    function: Callable[..., dict[str, Tensor]]
+    """From the inputs, by name, to a flat dict of outputs."""
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class ServedSystem(keras.Model):
+    """A backbone with what surrounds it in service; its `endpoints` become signatures.
+
+    Args:
+        backbone: a built `CrossModalBackbone`.
+        levels: `"segment"` or `"clip"`, or a dict of modality to either: what a code stands for.
+            Modalities that are not named keep `"segment"`.
+        toc: an adapted `TOCChannelMask`; adds the output `"selected"`.
+        probes: a model from codes to logits for all modalities, or a dict of modality to model.
+        probe_view: what probes were trained on: `"quantized"`, `"general"` or `"selected"`;
+            default `"selected"` where there is a `toc`, else `"quantized"`.
+        activation: from logits to probabilities: `"softmax"`, one class, or `"sigmoid"`, several.
+        front_ends: modality to a Keras layer from `(batch, samples)` to features, such as
+            `LogMelSummary`.
+        masked: modalities that also get endpoints with a mask; default text, where it is there.
+        **kwargs: the arguments of every Keras model.
+
+    Raises:
+        ValueError: for unknown modalities, levels or views, or parts that are not built.
+
+    Example:
+
+    >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+    >>> backbone.build({"audio": (None, 10, 128)})
+    >>> [endpoint.name for endpoint in ServedSystem(backbone, front_ends={
+    ...     "audio": LogMelSummary(8000)}).endpoints()]
+    ['encode_audio', 'encode_audio_waveform']
+    """
+
+    def __init__(
+        self,
+        backbone: CrossModalBackbone,
+        levels: str | Mapping[str, str] = "segment",
+        toc: keras.Layer | None = None,
+        probes: keras.Model | Mapping[str, keras.Model] | None = None,
+        probe_view: str | None = None,
+        activation: str = "softmax",
+        front_ends: Mapping[str, keras.Layer] | None = None,
+        masked: tuple[str, ...] | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not backbone.built:
+            raise ValueError(
+                "`backbone` must be built. Call it on a batch, or `build` it with the shapes of "
+                f"{backbone.modalities}."
+            )
+        names = backbone.modalities
+        chosen = dict.fromkeys(names, levels) if isinstance(levels, str) else dict(levels)
+        if probes is not None and not isinstance(probes, Mapping):
+            probes = dict.fromkeys(names, probes)
+        if masked is None:
+            masked = tuple(name for name in names if name == "text")
+        self.backbone = backbone
+        self.toc = toc
+        self.probes = dict(probes or {})
+        self.front_ends = dict(front_ends or {})
+        self.masked = tuple(masked)
+        for argument, keys in (
+            ("levels", chosen),
+            ("probes", self.probes),
+            ("front_ends", self.front_ends),
+            ("masked", self.masked),
+        ):
+            unknown = sorted(set(keys) - set(names))
+            if unknown:
+                raise ValueError(f"`{argument}` must name modalities of {names}. Got: {unknown}")
+        self.levels = {name: chosen.get(name, "segment") for name in names}
+        if set(self.levels.values()) - set(LEVELS):
+            raise ValueError(f"`levels` must be of {LEVELS}. Received: {self.levels}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"`activation` must be one of {ACTIVATIONS}. Received: {activation!r}")
+        self.activation = activation
+        self.probe_view = probe_view or ("selected" if toc is not None else "quantized")
+        views = VIEWS if toc is not None else VIEWS[:2]
+        if self.probe_view not in views:
+            raise ValueError(f"`probe_view` must be one of {views}. Received: {probe_view!r}")
+        for name, probe in self.probes.items():
+            if not probe.built:
+                raise ValueError(f"The probe of {name!r} must be built: call it on some codes.")
+        self.built = True
+
+    def endpoints(self) -> list[Endpoint]:
+        """All that can be asked, in a fixed order.
+
+        Returns:
+            Endpoints `encode_<modality>`, `classify_<modality>` where there is a probe, each also
+            with `_masked` and `_waveform` where that was asked for.
+
+        Raises:
+            ValueError: if `toc` has made no choice yet.
+
+        Example:
+
+        >>> backbone = FCIDBackbone.from_preset("small", modalities=("text",))
+        >>> backbone.build({"text": (None, 10, 64)})
+        >>> [endpoint.inputs for endpoint in ServedSystem(backbone).endpoints()]
+        [{'text': (None, None, 64)}, {'text': (None, None, 64), 'text_mask': (None, None)}]
+        """
+        if self.toc is not None:
+            _ = self.toc.indices
+        return [
+            endpoint
+            for kind in ("encode", "classify")
+            for name in self.backbone.modalities
+            if kind == "encode" or name in self.probes
+            for endpoint in self._endpoints_of(kind, name)
+        ]
+
+    def _endpoints_of(self, kind: str, modality: str):
+        answer = self.encode if kind == "encode" else self.classify
+        shape = (None, None, *self.backbone.feature_shapes[modality][2:])
+        features, mask, level = modality, f"{modality}_mask", self.levels[modality]
+        waveform = f"{modality}_waveform"
+        yield Endpoint(
+            f"{kind}_{modality}", modality, level, {features: shape}, "frames",
+            lambda **inputs: answer(modality, inputs[features]),
+        )  # fmt: skip
+        if modality in self.masked:
+            yield Endpoint(
+                f"{kind}_{modality}_masked", modality, level,
+                {features: shape, mask: (None, None)}, "frames",
+                lambda **inputs: answer(modality, inputs[features], inputs[mask]),
+            )  # fmt: skip
+        if modality in self.front_ends:
+            front_end = self.front_ends[modality]
+            yield Endpoint(
+                f"{kind}_{modality}_waveform", modality, level,
+                {waveform: (None, None)}, "samples",
+                lambda **inputs: answer(modality, front_end(inputs[waveform])),
+            )  # fmt: skip
+
+    def encode(self, modality: str, x: Any, mask: Any = None) -> dict[str, Tensor]:
+        """Codes of one modality, with the channels that TOC keeps.
+
+        Args:
+            modality: its name.
+            x: features `(batch, frames, ...)`.
+            mask: optional `(batch, frames)`, nonzero where a frame counts.
+
+        Returns:
+            The dict of `CrossModalBackbone.encode` in float32 and int32, and `"selected"`.
+
+        Example:
+
+        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone.build({"audio": (None, 10, 128)})
+        >>> sorted(ServedSystem(backbone).encode("audio", np.zeros((1, 10, 128), "float32")))
+        ['general', 'indices', 'quantized']
+        """
+        codes = dict(self.backbone.encode(modality, x, self.levels[modality], mask))
+        if self.toc is not None:
+            codes["selected"] = self.toc(codes["quantized"])
+        return {
+            key: ops.cast(value, "int32" if key == "indices" else "float32")
+            for key, value in codes.items()
+        }
+
+    def classify(self, modality: str, x: Any, mask: Any = None) -> dict[str, Tensor]:
+        """What a modality's probe says.
+
+        Args:
+            modality: its name.
+            x: features `(batch, frames, ...)`.
+            mask: optional `(batch, frames)`, nonzero where a frame counts.
+
+        Returns:
+            Dict of `"logits"` and `"probabilities"`, `(batch, [frames,] classes)`, and
+            `"label_index"`, int32 `(batch, [frames])`, the most probable class.
+
+        Example:
+
+        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone.build({"audio": (None, 10, 128)})
+        >>> probe = LinearProbe(num_classes=3)
+        >>> probe.build((None, None, 256))
+        >>> served = ServedSystem(backbone, probes=probe)
+        >>> tuple(served.classify("audio", np.zeros((2, 10, 128)))["logits"].shape)
+        (2, 3)
+        """
+        codes = self.encode(modality, x, mask)[self.probe_view]
+        logits = ops.cast(self.probes[modality](codes), "float32")
+        squash = ops.softmax if self.activation == "softmax" else ops.sigmoid
+        best = ops.squeeze(ops.top_k(logits, 1)[1], axis=-1)
+        return {
+            "logits": logits,
+            "probabilities": squash(logits),
+            "label_index": ops.cast(best, "int32"),
+        }
+
+    def get_config(self):
+        def serialized(layers):
+            return {
+                name: keras.saving.serialize_keras_object(layer) for name, layer in layers.items()
+            }
+
+        return {
+            **super().get_config(),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "toc": self.toc and keras.saving.serialize_keras_object(self.toc),
+            "probes": serialized(self.probes),
+            "front_ends": serialized(self.front_ends),
+            "levels": self.levels,
+            "probe_view": self.probe_view,
+            "activation": self.activation,
+            "masked": self.masked,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        restore = keras.saving.deserialize_keras_object
+        for key in ("probes", "front_ends"):
+            config[key] = {name: restore(layer) for name, layer in config[key].items()}
+        for key in ("backbone", "toc"):
+            config[key] = config[key] and restore(config[key])
+        config["masked"] = tuple(config["masked"])
+        return cls(**config)

@@ -1,0 +1,130 @@
+"""Endpoints as TensorFlow graphs: with checks of the request for serving, bare for conversion.
+
+Only ever imported where Keras runs on TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from keras_cmg.export.look_up import exportable_look_up
+from keras_cmg.export.metadata import METADATA
+from keras_cmg.export.served_system import Endpoint, ServedSystem
+
+
+def graph_of(
+    endpoint: Endpoint,
+    max_clips: int | None = None,
+    max_length: int | None = None,
+    batch_size: int | None = None,
+) -> Any:
+    """An endpoint as a traced function.
+
+    Args:
+        endpoint: what to trace.
+        max_clips: refuse more clips at once; without it nothing at all is checked.
+        max_length: refuse more frames, or samples.
+        batch_size: fix the number of clips.
+
+    Returns:
+        A `tf.function` with one concrete function.
+    """
+
+    def answer(*values):
+        inputs = dict(zip(endpoint.inputs, values, strict=True))
+        if max_clips is not None:
+            inputs = checked(endpoint, inputs, max_clips, max_length)
+        return endpoint.function(**inputs)
+
+    signature = [
+        tf.TensorSpec((batch_size, *shape[1:]), tf.float32, name=name)
+        for name, shape in endpoint.inputs.items()
+    ]
+    graph = tf.function(answer, input_signature=signature)
+    with exportable_look_up():
+        graph.get_concrete_function()
+    return graph
+
+
+def checked(
+    endpoint: Endpoint, inputs: Mapping[str, Any], max_clips: int, max_length: int | None
+) -> dict[str, Any]:
+    """The inputs, behind checks that run with each request and end it with a message.
+
+    Servers pass on what they are sent: a wrong width, no clip at all, a clip that would not fit
+    the memory, NaN.
+
+    Args:
+        endpoint: whose inputs these are.
+        inputs: name to tensor.
+        max_clips: clips at most.
+        max_length: frames or samples at most.
+
+    Returns:
+        Name to tensor. Running it raises `tf.errors.InvalidArgumentError`.
+    """
+    features = next(iter(endpoint.inputs))
+    passed = {}
+    for name, x in inputs.items():
+        shape = endpoint.inputs[name]
+        # A rank or width that the graph does not fit would end in an error of some inner layer.
+        x = tf.ensure_shape(x, shape, name=f"shape_of_{name}")
+        sizes = tf.shape(x)
+        checks = [
+            _require(tf.reduce_all(sizes > 0), f"{name} must not be empty; its shape is", sizes),
+            _require(sizes[0] <= max_clips, f"{name} must hold at most {max_clips} clips;", sizes),
+        ]
+        if max_length is not None:
+            message = f"{name} must hold at most {max_length} {endpoint.unit} per clip;"
+            checks.append(_require(sizes[1] <= max_length, message, sizes))
+        with tf.control_dependencies(checks):
+            x = tf.identity(x)
+        finite = tf.reduce_all(tf.math.is_finite(x))
+        checks = [_require(finite, f"{name} must be finite; it holds NaN or infinity.", sizes)]
+        if name != features:
+            counted = tf.reduce_all(tf.reduce_any(x != 0, axis=1))
+            same = tf.reduce_all(sizes == tf.shape(inputs[features])[:2])
+            checks += [
+                _require(same, f"{name} must have the clips and frames of {features};", sizes),
+                _require(counted, f"{name} must count at least one frame of each clip;", sizes),
+            ]
+        with tf.control_dependencies(checks):
+            passed[name] = tf.identity(x)
+    return passed
+
+
+def _require(condition: Any, message: str, sizes: Any) -> Any:
+    return tf.debugging.Assert(condition, [message, "shape", sizes], summarize=8)
+
+
+def write_saved_model(
+    served: ServedSystem, path: Path, metadata: Mapping[str, Any], limits: Mapping[str, int]
+) -> None:
+    """Writes a SavedModel with a signature per endpoint and the metadata as an asset.
+
+    Args:
+        served: what to write.
+        path: folder, new or empty.
+        metadata: of `metadata_of`.
+        limits: `max_clips`, `max_frames`, `max_samples`.
+    """
+    module = tf.Module(name="keras_cmg")
+    graphs = {
+        endpoint.name: graph_of(
+            endpoint, limits["max_clips"], limits[f"max_{endpoint.unit}"]
+        ).get_concrete_function()
+        for endpoint in served.endpoints()
+    }
+    # What no signature reads, such as specific encoders, is left behind.
+    read = {id(v): v for graph in graphs.values() for v in graph.graph.variables}
+    module.weights = list(read.values())
+    note = path.parent / METADATA
+    note.write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
+    module.metadata = tf.saved_model.Asset(str(note))
+    tf.saved_model.save(module, str(path), signatures=graphs)
+    note.unlink()

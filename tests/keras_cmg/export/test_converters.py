@@ -1,0 +1,107 @@
+"""ONNX and LiteRT files answer as the model does, whatever engine it was on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_cmg
+from keras_cmg.export import ServedSystem, export, read_metadata
+from tests.helpers import served_systems
+from tests.helpers.served_systems import (
+    SYSTEMS,
+    answers,
+    assert_first_of_equal_codes,
+    assert_same,
+    built,
+    requests,
+)
+
+pytest.importorskip("tensorflow")
+
+Asked = dict[str, dict[str, np.ndarray]]
+
+
+def onnx_answers(folder: Path, asked: Asked) -> dict[str, Any]:
+    runtime = pytest.importorskip("onnxruntime")
+    found = {}
+    for key, inputs in asked.items():
+        session = runtime.InferenceSession(folder / f"{key.partition('/')[0]}.onnx")
+        names = [output.name for output in session.get_outputs()]
+        found[key] = dict(zip(names, session.run(names, inputs), strict=True))
+    return found
+
+
+def litert_answers(folder: Path, asked: Asked) -> dict[str, Any]:
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    found = {}
+    for key, inputs in asked.items():
+        name = key.partition("/")[0]
+        runner = interpreter(str(folder / f"{name}.tflite")).get_signature_runner(name)
+        found[key] = runner(**inputs)
+    return found
+
+
+def check(name: str, format: str, folder: Path) -> dict[str, Any]:
+    """Exports a system and compares; gives the metadata."""
+    pytest.importorskip("tf2onnx" if format == "onnx" else "ai_edge_litert")
+    model = built(name)
+    # A sentence as a sequence, and what else there is in one go: conversion takes seconds each.
+    arguments = served_systems.surroundings(model)
+    arguments["probes"] = {"audio": arguments["probes"]} if "probes" in arguments else {}
+    path = export(model, folder / format, format=format, **arguments)
+    served = ServedSystem(model.backbone, **arguments)
+    metadata = read_metadata(path)
+    fixed = {key for key, clips in metadata.get("clips", {}).items() if clips is not None}
+    asked = {
+        key: inputs
+        for key, inputs in requests(served).items()
+        if key.partition("/")[0] not in fixed or key.endswith("/1")
+    }
+    run = onnx_answers if format == "onnx" else litert_answers
+    found = run(path, asked)
+    assert_same(found, answers(served, asked))
+    assert_first_of_equal_codes(found)
+    return metadata
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_fcid_is_converted_as_it_is(format: str, tmp_path: Path) -> None:
+    metadata = check("fcid", format, tmp_path)
+    assert not any(metadata.get("clips", {}).values())
+
+
+@pytest.mark.every_engine
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+@pytest.mark.parametrize("name", sorted(set(SYSTEMS) - {"fcid"}))
+def test_every_system_is_converted_as_it_is(name: str, format: str, tmp_path: Path) -> None:
+    check(name, format, tmp_path)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Unexportable(keras.layers.Layer):
+    """An encoder that LiteRT has no operation for."""
+
+    def call(self, inputs, training=False):
+        spectrum = keras.ops.svd(inputs)[1]
+        return spectrum[..., None] * keras.ops.ones((1, 1, 4))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:2], 4)
+
+
+def test_a_failed_conversion_leaves_nothing_behind(tmp_path: Path) -> None:
+    backbone = keras_cmg.FCIDBackbone(
+        ("audio",), num_embeddings=3, embedding_dim=4, encoders={"audio": Unexportable()}
+    )
+    backbone.build({"audio": (None, 4, 4)})
+    with pytest.raises(ValueError, match=re.escape("LiteRT cannot hold 'encode_audio'")):
+        export(backbone, tmp_path / "served", format="litert")
+    assert not list(tmp_path.iterdir())
