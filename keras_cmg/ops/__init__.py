@@ -48,10 +48,6 @@ from keras_cmg.ops.quantization import (
     straight_through,
 )
 from keras_cmg.ops.retrieval import retrieval_hits
-
-__all__ = [
-    "ChannelScores",
-    "activation_colours",
 from keras_cmg.ops.supervised_contrastive import (
     distance_loss,
     same_event,
@@ -60,6 +56,7 @@ from keras_cmg.ops.supervised_contrastive import (
 
 __all__ = [
     "ChannelScores",
+    "activation_colours",
     "adaptive_weights",
     "assignments",
     "channel_scores",
@@ -76,17 +73,14 @@ __all__ = [
     "distance_loss",
     "ema_update",
     "event_counts",
+    "exclude",
     "frechet_distance",
     "info_nce",
     "log_likelihood",
     "matching_scores",
     "mean_f1",
-    "merge_moments",
-    "exclude",
-    "info_nce",
-    "log_likelihood",
-    "matching_scores",
     "mean_over_time",
+    "merge_moments",
     "mix_modalities",
     "nearest_codes",
     "pair_cross_entropies",
@@ -100,8 +94,8 @@ __all__ = [
     "random_permutation",
     "random_uniform",
     "retrieval_hits",
-    "segment_counts",
     "same_event",
+    "segment_counts",
     "select_channels",
     "sinkhorn",
     "straight_through",
