@@ -64,9 +64,14 @@ class MomentumTeacher(keras.layers.Layer):
         ]
         self.built = True
 
+    @property
+    def followed(self) -> list:
+        """The student's variables, in the order of `averages`."""
+        return self._followed.items
+
     def update(self) -> None:
         """Moves every weight of the teacher a step towards the student's."""
-        for average, variable in zip(self.averages, self._followed.items, strict=True):
+        for average, variable in zip(self.averages, self.followed, strict=True):
             new = ops.stop_gradient(ops.convert_to_tensor(variable.value))
             old = ops.convert_to_tensor(average.value)
             average.assign(self.momentum * old + (1 - self.momentum) * ops.cast(new, old.dtype))
@@ -81,7 +86,7 @@ class MomentumTeacher(keras.layers.Layer):
             What the function returns, without gradient into the weights.
         """
         values = [ops.stop_gradient(ops.convert_to_tensor(v.value)) for v in self.averages]
-        with keras.StatelessScope(list(zip(self._followed.items, values, strict=True))):
+        with keras.StatelessScope(list(zip(self.followed, values, strict=True))):
             return function()
 
     def get_config(self):

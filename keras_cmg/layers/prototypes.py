@@ -25,7 +25,7 @@ class Prototypes(keras.layers.Layer):
     Args:
         num_embeddings: number of prototypes.
         embedding_dim: their length.
-        seed: of the initial prototypes, normal draws.
+        seed: of the initial prototypes, normal draws of about unit length.
         dtype: a policy; weights and computation take the dtype of its variables.
         **kwargs: the arguments of every Keras layer.
 
@@ -68,7 +68,8 @@ class Prototypes(keras.layers.Layer):
 
     def build(self, input_shape: Any = None) -> None:
         shape = (self.num_embeddings, self.embedding_dim)
-        start = np.random.default_rng(self.seed).standard_normal(shape)
+        # About unit length, so that a step of the optimiser turns them as it turns features.
+        start = np.random.default_rng(self.seed).standard_normal(shape) / np.sqrt(shape[1])
 
         def initial(shape, dtype=None):
             return ops.convert_to_tensor(start, dtype=dtype)

@@ -1,0 +1,105 @@
+"""Every registered system at a thousandth of its size, with fixed weights where wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_cmg
+from tests.helpers import small_fcid
+
+SYSTEMS = ("cmcm", "codis", "dcid", "fac", "fcid", "simmmdg", "turn", "vanilla")
+PEERS = ("cmcm", "codis", "fac", "simmmdg", "turn", "vanilla")
+"""Those that learn from pairs of modalities alone."""
+
+BACKBONE: dict[str, Any] = {
+    "embedding_dim": 8,
+    "num_embeddings": 6,
+    "general": {"num_layers": 1, "feedforward_units": 8, "num_heads": 2, "dropout": 0.0},
+}
+OWN: dict[str, dict[str, Any]] = {
+    "fcid": {**small_fcid.BACKBONE, "general": BACKBONE["general"]},
+    "dcid": {
+        "map_specific": {"hidden_channels": 3, "channels": 4},
+        "specific": {"audio": {"units": 5}, "text": {"units": 5}},
+        "recurrent": {"text": {"units": 3, "num_layers": 1}},
+    },
+}
+ESTIMATORS = {"club": {"hidden_units": 4}, "cpc": {"units": 4}, "decoder_channels": 3}
+OBJECTIVE: dict[str, dict[str, Any]] = {
+    "fcid": ESTIMATORS,
+    "dcid": ESTIMATORS,
+    "cmcm": {"warm_start_steps": 1},
+    "codis": {"momentum": 0.9},
+}
+SHAPES = {**small_fcid.SHAPES, "text": (10, 8)}
+"""As many words as segments: DCID predicts words from segments, one for one."""
+
+
+def small_system(
+    name: str,
+    modalities: tuple[str, ...] = ("audio", "text"),
+    backbone: dict[str, Any] | None = None,
+    preset: str = "small",
+    **overrides: Any,
+) -> keras_cmg.Pretrainer:
+    """A system with a few thousand weights, not compiled."""
+    keras.utils.set_random_seed(0)
+    body = {**BACKBONE, **OWN.get(name, {})}
+    if name == "simmmdg":
+        body.pop("num_embeddings")
+    return keras_cmg.create(
+        name,
+        preset,
+        modalities,
+        backbone={**body, **(backbone or {})},
+        **{**OBJECTIVE.get(name, {}), **overrides},
+    )
+
+
+def compiled_system(*args: Any, **kwargs: Any) -> keras_cmg.Pretrainer:
+    """The same with two Adam optimisers."""
+    return small_fcid.compiled(small_system(*args, **kwargs))
+
+
+def batch(
+    modalities: tuple[str, ...] = ("audio", "text"), clips: int = 4, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Features drawn from a normal distribution."""
+    random = np.random.default_rng(seed)
+    return {m: random.standard_normal((clips, *SHAPES[m])).astype("float32") for m in modalities}
+
+
+def fixed_system(name: str, dtype: str = "float32") -> keras_cmg.Pretrainer:
+    """A compiled system whose weights depend on their place and shape alone."""
+    model = small_system(name, dtype=dtype, backbone={"dtype": dtype})
+    model.build({m: (None, *x.shape[1:]) for m, x in batch().items()})
+    random = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        fan_in = np.prod(variable.shape[:-1]) if len(variable.shape) > 1 else 1
+        scale = 0.1 if len(variable.shape) == 1 else 1 / np.sqrt(fan_in)
+        around = 1.0 if variable.name == "gamma" else 0.0
+        variable.assign(around + scale * random.standard_normal(variable.shape))
+    quantizer = model.backbone.quantizer
+    if hasattr(quantizer, "ema_sums"):
+        codes = 0.3 * np.abs(random.standard_normal(quantizer.codebook.shape))
+        quantizer.codebook.assign(codes)
+        quantizer.ema_sums.assign(codes)
+    if hasattr(model, "teacher"):
+        for average, variable in zip(model.teacher.averages, model.teacher.followed, strict=True):
+            average.assign(variable)
+    return small_fcid.compiled(model)
+
+
+def three_steps(model: keras_cmg.Pretrainer) -> dict[str, list[float]]:
+    """The logs of three steps on three batches, some of whose clips lack the text."""
+    logs: dict[str, list[float]] = {}
+    for step in range(3):
+        x = {m: v.astype(model.variable_dtype) for m, v in batch(seed=step).items()}
+        x["text_mask"] = np.repeat([[1], [1], [0], [1]], 10, axis=1).astype(model.variable_dtype)
+        history = model.fit(x, batch_size=4, shuffle=False, verbose=0).history
+        for key, (value,) in history.items():
+            logs.setdefault(key, []).append(float(value))
+    return logs
