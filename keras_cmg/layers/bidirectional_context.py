@@ -20,6 +20,7 @@ class BidirectionalContext(keras.layers.Layer):
 
     Call arguments:
         inputs: float tensor `(batch, frames, dim)`.
+        frame_mask: optional `(batch, frames)`, nonzero where a frame counts; others are skipped.
 
     Returns:
         Float tensor `(batch, frames, 2 * units)`, forwards first.
@@ -66,9 +67,11 @@ class BidirectionalContext(keras.layers.Layer):
             name=f"{'backwards' if backwards else 'forwards'}_{i}",
         )
 
-    def call(self, inputs):
+    def call(self, inputs, frame_mask=None):
+        mask = None if frame_mask is None else ops.cast(frame_mask, "bool")
         for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
-            inputs = ops.concatenate([forwards(inputs), ops.flip(backwards(inputs), 1)], axis=-1)
+            onwards, back = forwards(inputs, mask=mask), backwards(inputs, mask=mask)
+            inputs = ops.concatenate([onwards, ops.flip(back, 1)], axis=-1)
         return inputs
 
     def compute_output_shape(self, input_shape):

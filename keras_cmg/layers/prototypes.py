@@ -12,6 +12,7 @@ from keras import ops
 from keras_cmg.layers.k_means import k_means
 from keras_cmg.layers.precision import full_precision
 from keras_cmg.ops import quantization
+from keras_cmg.ops.contrastive import unit_length
 from keras_cmg.types import Tensor
 
 
@@ -80,7 +81,7 @@ class Prototypes(keras.layers.Layer):
     @property
     def codebook(self) -> Tensor:
         """The prototypes at unit length, float tensor `(num_embeddings, embedding_dim)`."""
-        return ops.normalize(ops.convert_to_tensor(self.prototypes), axis=-1)
+        return unit_length(self.prototypes)
 
     def call(self, inputs, weights=None, training=False):
         if not isinstance(inputs, Mapping):
@@ -129,7 +130,7 @@ class Prototypes(keras.layers.Layer):
         >>> tuple(prototypes.similarities(np.ones((2, 4), "float32")).shape)
         (2, 8)
         """
-        x = ops.normalize(ops.cast(x, self.compute_dtype), axis=-1)
+        x = unit_length(ops.cast(x, self.compute_dtype))
         return ops.matmul(x, ops.transpose(self.codebook))
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:

@@ -17,6 +17,7 @@ from keras_cmg.ops.contrastive import (
     info_nce,
     pair_cross_entropies,
     prediction_logits,
+    unit_length,
 )
 from keras_cmg.ops.counter_random import (
     random_bits,
@@ -101,6 +102,7 @@ __all__ = [
     "straight_through",
     "supervised_contrastive_loss",
     "transport_cost",
+    "unit_length",
     "upper_bound",
     "weighted_mean",
     "weights_like",

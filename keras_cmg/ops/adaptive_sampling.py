@@ -39,5 +39,6 @@ def adaptive_weights(
     if counts is None:
         counts = ops.ones_like(flat)
     counts = ops.reshape(ops.cast(counts, flat.dtype), (-1,))
-    shares = ops.softmax(exclude(flat, counts)) * counts
+    # Not `softmax`, which warns of a single pair.
+    shares = ops.exp(ops.log_softmax(exclude(flat, counts))) * counts
     return ops.reshape(shares * ops.sum(counts), ops.shape(losses))

@@ -147,9 +147,28 @@ def cosine_logits(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Te
     """
     if temperature <= 0:
         raise ValueError(f"`temperature` must be positive. Received: {temperature}")
-    queries = ops.normalize(queries, axis=-1)
-    keys = ops.normalize(keys, axis=-1)
-    return ops.matmul(queries, ops.swapaxes(keys, -1, -2)) / temperature
+    return ops.matmul(unit_length(queries), ops.swapaxes(unit_length(keys), -1, -2)) / temperature
+
+
+def unit_length(x: Tensor) -> Tensor:
+    """Vectors over their length; a zero vector, which has no direction, stays and gets no gradient.
+
+    Args:
+        x: float tensor `(..., dim)`.
+
+    Returns:
+        Float tensor of the same shape.
+
+    Example:
+
+    >>> unit_length(np.array([[0.0, 2.0], [0.0, 0.0]], "float32")).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+    """
+    x = ops.convert_to_tensor(x)
+    squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    # Any smaller length is zero for a float32.
+    is_vector = squared > 1e-24
+    return ops.where(is_vector, x * ops.rsqrt(ops.where(is_vector, squared, 1.0)), 0.0)
 
 
 def prediction_logits(targets: Tensor, predictions: Tensor) -> Tensor:

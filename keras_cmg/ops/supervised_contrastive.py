@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from keras_cmg.ops.contrastive import cosine_logits
+from keras_cmg.ops.contrastive import cosine_logits, unit_length
 from keras_cmg.ops.masking import exclude, weighted_mean
 from keras_cmg.types import Tensor
 
@@ -96,7 +96,7 @@ def distance_loss(
     """
     x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
     if normalize:
-        x, y = ops.normalize(x, axis=-1), ops.normalize(y, axis=-1)
+        x, y = unit_length(x), unit_length(y)
         distances = ops.sum(ops.square(x - y), axis=-1)
     else:
         distances = ops.mean(ops.square(x - y), axis=-1)

@@ -65,11 +65,11 @@ class CODISBackbone(SequenceBackbone):
         )
 
     def encode_frames(self, name, x, mask=None, training=False):
-        return ops.normalize(super().encode_frames(name, x, mask, training), axis=-1)
+        return contrastive.unit_length(super().encode_frames(name, x, mask, training))
 
     def general_features(self, modality, x, level, mask=None):
         general = super().general_features(modality, x, level, mask)
-        return general if level == "segment" else ops.normalize(general, axis=-1)
+        return general if level == "segment" else contrastive.unit_length(general)
 
 
 @register_system("codis")

@@ -126,7 +126,7 @@ class DCIDBackbone(SequenceBackbone):
             kind: {} for kind in ("input", "general", "specific", "summary")
         }
         for name in self.modalities:
-            x = self._in_context(name, inputs[name])
+            x = self._in_context(name, inputs[name], masks.get(name))
             specific = self.specific_encoders[name](x)
             features["input"][name] = x
             features["general"][name] = self.encode_frames(name, x, masks.get(name), training)
@@ -134,8 +134,11 @@ class DCIDBackbone(SequenceBackbone):
             features["summary"][name] = self.specific_encoders[name].summarize(specific)
         return {**features, **self.assign_codes(features["general"], masks, training)}
 
-    def _in_context(self, name, x):
-        return self.contexts[name](x) if name in self.contexts else ops.convert_to_tensor(x)
+    def _in_context(self, name, x, mask):
+        if name not in self.contexts:
+            return ops.convert_to_tensor(x)
+        return self.contexts[name](x, frame_mask=mask)
 
     def general_features(self, modality, x, level, mask=None):
-        return super().general_features(modality, self._in_context(modality, x), level, mask)
+        mask = mask if self.use_masks else None
+        return super().general_features(modality, self._in_context(modality, x, mask), level, mask)
