@@ -1,7 +1,13 @@
-"""Every registered system at a thousandth of its size, with fixed weights where wanted."""
+"""Every registered system at a thousandth of its size, with fixed weights where wanted.
+
+`python -m tests.helpers.small_systems` writes `three_steps.json` beside this file: the numbers that
+every engine has to repeat in float32.
+"""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,6 +19,8 @@ from tests.helpers import small_fcid
 SYSTEMS = ("cmcm", "codis", "dcid", "fac", "fcid", "simmmdg", "turn", "vanilla")
 PEERS = ("cmcm", "codis", "fac", "simmmdg", "turn", "vanilla")
 """Those that learn from pairs of modalities alone."""
+
+EXPECTED = Path(__file__).with_name("three_steps.json")
 
 BACKBONE: dict[str, Any] = {
     "embedding_dim": 8,
@@ -74,7 +82,7 @@ def batch(
 
 def fixed_system(name: str, dtype: str = "float32") -> keras_cmg.Pretrainer:
     """A compiled system whose weights depend on their place and shape alone."""
-    model = small_system(name, dtype=dtype, backbone={"dtype": dtype})
+    model = small_system(name, dtype=dtype)
     model.build({m: (None, *x.shape[1:]) for m, x in batch().items()})
     random = np.random.default_rng(0)
     for variable in model.trainable_variables:
@@ -103,3 +111,17 @@ def three_steps(model: keras_cmg.Pretrainer) -> dict[str, list[float]]:
         for key, (value,) in history.items():
             logs.setdefault(key, []).append(float(value))
     return logs
+
+
+def expected_steps() -> dict[str, dict[str, list[float]]]:
+    """System to the logs of its three steps in float64."""
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        return {name: three_steps(fixed_system(name, "float64")) for name in PEERS}
+    finally:
+        keras.config.set_floatx(before)
+
+
+if __name__ == "__main__":
+    EXPECTED.write_text(json.dumps(expected_steps(), indent=1) + "\n")
