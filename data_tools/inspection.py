@@ -196,7 +196,7 @@ def write_clean(report: Report, path: str | os.PathLike[str]) -> None:
         ...     _ = Path(folder, "flickr.csv").write_text("filename\\n1.wav\\n1.wav\\n2.wav\\n")
         ...     write_clean(inspect("flickrsound", folder), Path(folder, "clean.csv"))
         ...     Path(folder, "clean.csv").read_text().splitlines()
-        ['split,key,id', 'train,1,1', 'train,2,2']
+        ['split,key,id', 'train,1,1', 'val,2,2']
     """
     with (
         atomic_file(path) as temporary,

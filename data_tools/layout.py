@@ -8,6 +8,7 @@ under the key `order`.
 from __future__ import annotations
 
 import functools
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from data_tools.datasets.base import SPLITS
 from data_tools.files import read_json
 
 KEY, ORDER_KEY = "avadataset", "order"
+MAX_ROW_BYTES, MAX_WHOLE_BYTES = 2**26, 2**28
+"""Of a clip's row, and of an array that is read at once."""
 FILES = {
     "audio": "audio_feature.h5",
     "video": "visual_feature.h5",
@@ -69,7 +72,7 @@ def order_file(split: str) -> str:
 
 
 def open_array(path: Path, key: str = KEY) -> h5py.Dataset:
-    """Opens one array of an HDF5 file.
+    """Opens one array of numbers of an HDF5 file; the file can't lead to another one.
 
     Args:
         path: the file.
@@ -80,7 +83,8 @@ def open_array(path: Path, key: str = KEY) -> h5py.Dataset:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or lacks the array.
+        ValueError: the file is damaged, lacks the array, keeps it in another file, or holds
+            something else.
 
     Example:
         >>> import tempfile
@@ -100,11 +104,68 @@ def open_array(path: Path, key: str = KEY) -> h5py.Dataset:
         file = h5py.File(path, "r")
     except OSError as error:
         raise ValueError(f"{path} must be an HDF5 file; opening it gave: {error}") from error
-    if key not in file or not isinstance(file[key], h5py.Dataset):
-        keys = sorted(file)
+    try:
+        _require_numbers(file, path, key)
+    except ValueError:
         file.close()
-        raise ValueError(f"{path} must hold an array named {key!r}; received: {keys}")
+        raise
     return file[key]
+
+
+def _require_numbers(file: h5py.File, path: Path, key: str) -> None:
+    # A link is looked at before it is followed.
+    link = file.get(key, getlink=True)
+    array = file[key] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(array, h5py.Dataset):
+        raise ValueError(f"{path} must hold an array named {key!r}; received: {sorted(file)}")
+    if array.is_virtual or array.external:
+        raise ValueError(f"{path} must hold {key!r} itself; received one kept in other files")
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise ValueError(
+            f"{path} must hold rows of numbers under {key!r}; received {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    size = math.prod(array.shape[1:]) * array.dtype.itemsize
+    if size > MAX_ROW_BYTES:
+        raise ValueError(
+            f"{path} must have rows of at most {MAX_ROW_BYTES} bytes; received: {size}"
+        )
+
+
+def read_array(path: Path, key: str = KEY) -> np.ndarray:
+    """Reads one array of numbers of an HDF5 file at once.
+
+    Args:
+        path: the file.
+        key: name of the array in it.
+
+    Returns:
+        The array.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, lacks the array, or it is too large.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "train_order.h5")
+        ...     with h5py.File(path, "w") as file:
+        ...         file[ORDER_KEY] = [2, 0]
+        ...     read_array(path, ORDER_KEY)
+        array([2, 0])
+    """
+    array = open_array(path, key)
+    with array.file:
+        if array.nbytes > MAX_WHOLE_BYTES:
+            raise ValueError(
+                f"{path} must hold at most {MAX_WHOLE_BYTES} bytes under {key!r}; received: "
+                f"{array.nbytes}"
+            )
+        try:
+            return np.asarray(array)
+        except OSError as error:
+            raise ValueError(f"{path} must be whole; reading it gave: {error}") from error
 
 
 class FeatureFolder:
@@ -175,9 +236,7 @@ class FeatureFolder:
             ValueError: the split is unknown or empty, or a row number is out of range.
         """
         check_choice("split", split, SPLITS)
-        array = open_array(self.root / order_file(split), ORDER_KEY)
-        rows = np.asarray(array)
-        array.file.close()
+        rows = read_array(self.root / order_file(split), ORDER_KEY)
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) == 0:
             raise ValueError(
                 f"{order_file(split)} of {self.root} must list at least one row number; "

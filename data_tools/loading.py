@@ -70,7 +70,12 @@ class BatchReader:
             selection.close()
         elif on_error != "raise":
             self._leave_out(dict(self._bad()), on_error)
-        if not self.examples or (drop_remainder and len(self.examples) < batch_size):
+        if not self.examples:
+            raise ValueError(
+                f"{selection.name} must have a clip that can be read; received "
+                f"{len(selection.examples)}, none of which can"
+            )
+        if drop_remainder and len(self.examples) < batch_size:
             raise ValueError(
                 "`batch_size` must not exceed the clips of the split when the last batch is "
                 f"dropped; received: {batch_size} for {len(self.examples)} clips of "

@@ -22,6 +22,7 @@ PUBLISHED = {
     "celeba_hq": "CelebAHQ",
     "clotho": "Clotho",
     "flickrsound": "FlickrSound",
+    "mnist": "MNIST",
     "mscoco": "MSCOCO",
     "ucf_vggsound": "UCFVGGSound",
     "valor": "VALOR",

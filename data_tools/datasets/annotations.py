@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -72,7 +73,7 @@ def read_lines(path: Path) -> list[str]:
         ...     read_lines(path)
         ['Dog', 'Car']
     """
-    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -87,7 +88,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a column is missing, or a row is too short; the message has the line.
+        ValueError: a column is missing, or a row is too short or too long; the message has the
+            line.
 
     Example:
         >>> import tempfile
@@ -100,7 +102,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     text = read_text(path)
     header = text.partition("\n")[0]
     delimiter = "\t" if "\t" in header else ","
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     missing = [column for column in columns if column not in (reader.fieldnames or ())]
     if missing:
         raise ValueError(
@@ -109,10 +111,10 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     rows = []
     try:
         for row in reader:
-            if any(row[column] is None for column in columns):
+            if None in row or None in row.values():
                 raise ValueError(
-                    f"{path} must have {len(reader.fieldnames or ())} fields in each line; "
-                    f"line {reader.line_num} has fewer"
+                    f"{path} must have {len(reader.fieldnames or ())} fields in each line; line "
+                    f"{reader.line_num} has {'more' if None in row else 'fewer'}"
                 )
             rows.append({column: row[column].strip() for column in columns})
     except csv.Error as error:

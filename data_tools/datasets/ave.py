@@ -91,14 +91,19 @@ class AVE(PublishedDataset):
         return splits, [*findings, *self._array_findings()]
 
     def _array_findings(self) -> list[Finding]:
-        """Where label arrays contradict the annotations."""
+        """Where arrays contradict the annotations."""
         findings: list[Finding] = []
+        for name in (layout.FILES["audio"], layout.FILES["video"]):
+            if (self.folder.root / name).is_file():
+                array = layout.open_array(self.folder.root / name)
+                with array.file:
+                    count = len(array)
+                rows = [f"{count} rows, {len(self.rows)} lines"] if count != len(self.rows) else []
+                findings += findings_of("rows unlike the annotations", name, rows, "none")
         for name, columns in (("labels.h5", None), ("labels_closs.h5", 0), ("mil_labels.h5", 1)):
             if not (self.folder.root / name).is_file():
                 continue
-            array = layout.open_array(self.folder.root / name)
-            stored = np.asarray(array)
-            array.file.close()
+            stored = layout.read_array(self.folder.root / name)
             wrong = []
             for example in self.rows:
                 expected = segment_labels(example.spans, len(self.categories))
@@ -189,9 +194,7 @@ def read_order(path: Path, num_rows: int) -> list[int]:
         ...     read_order(path, 3)
         [2, 0]
     """
-    array = layout.open_array(path, layout.ORDER_KEY)
-    numbers = np.asarray(array)
-    array.file.close()
+    numbers = layout.read_array(path, layout.ORDER_KEY)
     whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and numbers.size > 0
     if not whole or numbers.min() < 0 or numbers.max() >= num_rows:
         raise ValueError(

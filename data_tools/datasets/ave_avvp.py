@@ -142,9 +142,7 @@ class AVEtoAVVP(AVVP):
     @functools.cached_property
     def _stored_labels(self) -> np.ndarray:
         path = self.find(LABEL_FILE)
-        array = layout.open_array(path)
-        labels = np.asarray(array, np.float32)
-        array.file.close()
+        labels = layout.read_array(path).astype(np.float32)
         if labels.ndim != 3 or labels.shape[-1] != len(self.categories) + 1:
             raise ValueError(
                 f"{path} must have {len(self.categories) + 1} columns, one per class and one for "

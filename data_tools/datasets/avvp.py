@@ -68,7 +68,7 @@ class AVVP(PublishedDataset):
 
     name = "avvp"
     modalities = ("audio", "video")
-    folders = ("", "avvp", "checked", "avvp/checked")
+    folders: tuple[str, ...] = ("", "avvp", "checked", "avvp/checked")
     prefix = "AVVP"
 
     def __init__(

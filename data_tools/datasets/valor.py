@@ -45,7 +45,8 @@ class VALOR(CaptionedDataset):
         return tuple(names[0] for names in FILES.values())
 
     def pairs(self) -> tuple[dict[str, list[Example]], list[Finding]]:
-        splits, findings = {}, []
+        splits: dict[str, list[Example]] = {}
+        findings: list[Finding] = []
         for split, names in FILES.items():
             try:
                 path = self.find(*names)
