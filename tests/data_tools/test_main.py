@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_tools.__main__ import main
+from tests.helpers.published_layouts import write_flickrsound
 
 
 def test_prepare_and_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,3 +50,51 @@ def test_preparing_needs_no_engine() -> None:
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+def test_published_sets_are_verified_and_cleaned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_flickrsound(tmp_path)
+    words = ["verify", "flickrsound", "--root", str(tmp_path)]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "flickr.csv: 30 rows, sha256 " in shown
+    assert "reference: test 30" in shown
+    (tmp_path / "audio" / "7000003.zip").write_bytes(b"")
+    clean = tmp_path / "clean.csv"
+    assert main([*words, "--clean", str(clean)]) == 3
+    shown = capsys.readouterr().out
+    assert "7000003.zip must hold something; received a file of 0 bytes" in shown
+    assert f"written to {clean}" in shown
+    assert len(clean.read_text().splitlines()) == 30
+    # The empty file is there, which is all that is asked.
+    assert main([*words, "--quick", "--option", "num_pairs=5"]) == 0
+    assert "counts: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ave"], "`--root` must name the folder of 'ave'"),
+        (["imagenet", "--root", "."], "`name` must be one of"),
+        (["digits", "--root", "."], "is kept as a prepared folder: verify ., without"),
+        (["somewhere", "--clean", "x"], "must come with `--root`"),
+        (["ave", "--root", ".", "--option", "order"], "`--option` must be NAME=VALUE"),
+        (["ave", "--root", ".", "--option", "colour=red"], "options of 'ave' must be known"),
+        (["ave", "--root", "."], "must hold Annotations.txt"),
+    ],
+    ids=str,
+)
+def test_wrong_words_of_verify_are_named(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", *words]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

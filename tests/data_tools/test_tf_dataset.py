@@ -10,6 +10,7 @@ import pytest
 import data_tools
 from data_tools.loading import BatchReader
 from data_tools.selection import select
+from tests.helpers.published_layouts import write_vggsound
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
@@ -33,3 +34,18 @@ def test_shapes_are_known_before_reading(prepared: Path) -> None:
     (partial,) = data_tools.load(prepared, "val", batch_size=3, format="tf").element_spec
     assert partial["audio"].shape.as_list() == [None, 10, 128]
     assert partial["text_mask"].dtype.name == "bool"
+
+
+def test_published_sets_give_the_same_batches_in_each_format(tmp_path: Path) -> None:
+    write_vggsound(tmp_path)
+    options = {"dataset": "vggsound", "protocol": "reference", "labels": True, "batch_size": 2}
+    epochs = data_tools.load(tmp_path, "train", format="tf", memory_limit=0, **options)
+    batches = data_tools.load(tmp_path, "train", **options)
+    for _ in range(2):
+        for index, (arrays, labels) in enumerate(epochs.as_numpy_iterator()):
+            expected, expected_labels = batches[index]
+            np.testing.assert_array_equal(labels, expected_labels)
+            assert set(arrays) == {"audio", "video", "text", "text_mask"}
+            for name, value in expected.items():
+                np.testing.assert_array_equal(arrays[name], value)
+        batches.on_epoch_end()
