@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import functools
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from data_tools import datasets
-from data_tools.datasets.annotations import read_lines, read_table, read_text
 from data_tools.datasets.base import SPLITS
-from data_tools.datasets.published import PROTOCOLS, Example, Finding, PublishedDataset
-from data_tools.files import atomic_file, sha256_file
+from data_tools.datasets.examples import Example, Finding
+from data_tools.datasets.file_states import AS_PUBLISHED, UNKNOWN, FileState, file_states
+from data_tools.datasets.published import PROTOCOLS, PublishedDataset
+from data_tools.files import atomic_file
 from data_tools.sources import Source
-
-CHECKSUMS = Path(datasets.__file__).with_name("checksums.json")
-AS_PUBLISHED, DIFFERENT, UNKNOWN = "as published", "NOT AS PUBLISHED", "no published checksum"
-
-
-@dataclasses.dataclass(frozen=True)
-class FileState:
-    """One annotation file.
-
-    Args:
-        name: of the file.
-        needed: whether the chosen options need it.
-        content: what is in it; empty if it is missing.
-        sha256: its checksum; empty if it is missing.
-        state: how the checksum compares with the published file.
-    """
-
-    name: str
-    needed: bool
-    content: str = ""
-    sha256: str = ""
-    state: str = "MISSING"
-
-    def __str__(self) -> str:
-        if not self.sha256:
-            return f"{self.name}: MISSING"
-        return f"{self.name}: {self.content}, sha256 {self.sha256[:12]}..., {self.state}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +137,7 @@ def inspect(name: str, root: str | os.PathLike[str], read: bool = True, **option
     return Report(
         name,
         Path(root),
-        _files(dataset),
+        file_states(dataset),
         {
             protocol: {split: len(examples) for split, examples in one.splits.items()}
             for protocol, one in opened.items()
@@ -207,67 +177,6 @@ def write_clean(report: Report, path: str | os.PathLike[str]) -> None:
         for split in SPLITS:
             for example in report.clean.get(split, []):
                 table.writerow((split, example.key, example.id))
-
-
-@functools.cache
-def published_checksums() -> dict[str, dict[str, str]]:
-    """SHA-256 of the published annotation files, by data set and name."""
-    return json.loads(CHECKSUMS.read_text(encoding="utf-8"))
-
-
-def _files(dataset: PublishedDataset) -> list[FileState]:
-    needed = dataset.annotation_files()
-    known = published_checksums().get(dataset.name, {})
-    states = []
-    for name in dict.fromkeys((*needed, *known)):
-        try:
-            path = dataset.find(name)
-        except FileNotFoundError:
-            states.append(FileState(name, name in needed))
-            continue
-        digest = sha256_file(path)
-        state = (
-            UNKNOWN if name not in known else AS_PUBLISHED if digest == known[name] else DIFFERENT
-        )
-        states.append(FileState(name, name in needed, describe_content(path), digest, state))
-    return states
-
-
-def describe_content(path: Path) -> str:
-    """How much is in an annotation file.
-
-    Args:
-        path: a table, a list, an HDF5 or a JSON file.
-
-    Returns:
-        Its rows, lines, arrays or bytes.
-
-    Raises:
-        ValueError: it can't be read.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "a.csv")
-        ...     _ = path.write_text("label,prompt\\nskiing,The sound of skis\\n")
-        ...     describe_content(path)
-        '1 rows'
-    """
-    if path.suffix == ".csv":
-        first = read_text(path).partition("\n")[0].strip()
-        columns: Sequence[str] = first.split("\t" if "\t" in first else ",")
-        return f"{len(read_table(path, columns))} rows"
-    if path.suffix == ".txt":
-        return f"{len(read_lines(path))} lines"
-    if path.suffix == ".h5":
-        try:
-            with h5py.File(path, "r") as file:
-                return ", ".join(
-                    f"{key} {array.shape} {array.dtype}" for key, array in file.items()
-                )
-        except OSError as error:
-            raise ValueError(f"{path} must be an HDF5 file; opening it gave: {error}") from error
-    return f"{path.stat().st_size} bytes"
 
 
 def _features(dataset: PublishedDataset, modality: str, split: str, read: bool) -> FeatureState:

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from data_tools import datasets, layout
+from data_tools import datasets, hdf5, layout
 from data_tools.datasets.base import SPLITS, Clip, RawDataset
 from data_tools.extractors import Extractors
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
@@ -170,7 +170,7 @@ def _write_features(
                 if kind not in arrays:
                     file = stack.enter_context(h5py.File(folder / layout.FILES[kind], "w"))
                     shape = (len(clips), *values.shape[1:])
-                    arrays[kind] = file.create_dataset(layout.KEY, shape, values.dtype)
+                    arrays[kind] = file.create_dataset(hdf5.KEY, shape, values.dtype)
                 arrays[kind][start : start + len(values)] = values
 
 
@@ -179,7 +179,7 @@ def _write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) ->
         rows = np.array([row for row, clip in enumerate(clips) if clip.split == split], np.int64)
         if len(rows):
             with h5py.File(folder / layout.order_file(split), "w") as file:
-                file[layout.ORDER_KEY] = rows
+                file[hdf5.ORDER_KEY] = rows
     lines = {
         layout.CLIPS: [json.dumps(dataclasses.asdict(clip)) for clip in clips],
         layout.CAPTIONS: [clip.caption for clip in clips],

@@ -12,7 +12,7 @@ import numpy as np
 
 from data_tools import datasets
 from data_tools.datasets.annotations import read_table
-from data_tools.datasets.published import Example
+from data_tools.datasets.examples import Example
 from data_tools.layout import MODALITIES, FeatureFolder, check_choice
 from data_tools.sources import RowSource, Source
 

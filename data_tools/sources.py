@@ -6,7 +6,7 @@ import abc
 import collections
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from data_tools.layout import FILES, FeatureFolder
 from data_tools.untrusted import find_feature, read_feature
 
 if TYPE_CHECKING:
-    from data_tools.datasets.published import Example
+    from data_tools.datasets.examples import Example
 
 TextEncoder = Callable[[list[str]], np.ndarray]
 
@@ -250,47 +250,3 @@ class ArraySource(Source):
                 f"{self.name} must have a row {example.row}; received {len(self.array)} rows"
             )
         return self.array[example.row]
-
-
-class ImageSource(Source):
-    """Pictures of a folder, cut to a square and resized.
-
-    Args:
-        folder: where they lie.
-        size: height and width in pixels.
-    """
-
-    MAX_PIXELS = 2**26
-    FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
-
-    def __init__(self, folder: Path, size: int) -> None:
-        if size < 1:
-            raise ValueError(f"`size` must be at least 1; received: {size}")
-        self.folder = folder
-        self.shape = (size, size, 3)
-
-    def read(self, example: Example) -> np.ndarray:
-        from PIL import Image, ImageOps
-
-        path = self.folder / example.id
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist")
-        side = self.shape[0]
-        errors: tuple[Any, ...] = (OSError, SyntaxError, ValueError, Warning, EOFError)
-        try:
-            with Image.open(path, formats=self.FORMATS) as picture:
-                if picture.width * picture.height > self.MAX_PIXELS:
-                    raise ValueError(f"{picture.width} x {picture.height} pixels")
-                fitted = ImageOps.fit(
-                    picture.convert("RGB"), (side, side), Image.Resampling.BICUBIC
-                )
-        except (*errors, Image.DecompressionBombError) as error:
-            raise ValueError(
-                f"{path} must be a whole picture of at most {self.MAX_PIXELS} pixels; reading it "
-                f"gave: {error}"
-            ) from error
-        return np.asarray(fitted, np.float32) / 255
-
-    def files(self, example: Example) -> str:
-        path = self.folder / example.id
-        return "" if path.is_file() else f"{path} does not exist"

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from data_tools import layout
+from data_tools import hdf5, layout
 from data_tools.datasets.annotations import read_lines, read_span, segment_labels
 from data_tools.datasets.base import SPLITS
-from data_tools.datasets.published import Example, Finding, PublishedDataset, findings_of
+from data_tools.datasets.examples import Example, Finding, findings_of
+from data_tools.datasets.published import PublishedDataset
 from data_tools.layout import check_choice
 from data_tools.sources import LabelSource, RowSource, Source
 
@@ -95,7 +96,7 @@ class AVE(PublishedDataset):
         findings: list[Finding] = []
         for name in (layout.FILES["audio"], layout.FILES["video"]):
             if (self.folder.root / name).is_file():
-                array = layout.open_array(self.folder.root / name)
+                array = hdf5.open_array(self.folder.root / name)
                 with array.file:
                     count = len(array)
                 rows = [f"{count} rows, {len(self.rows)} lines"] if count != len(self.rows) else []
@@ -103,7 +104,7 @@ class AVE(PublishedDataset):
         for name, columns in (("labels.h5", None), ("labels_closs.h5", 0), ("mil_labels.h5", 1)):
             if not (self.folder.root / name).is_file():
                 continue
-            stored = layout.read_array(self.folder.root / name)
+            stored = hdf5.read_array(self.folder.root / name)
             wrong = []
             for example in self.rows:
                 expected = segment_labels(example.spans, len(self.categories))
@@ -194,7 +195,7 @@ def read_order(path: Path, num_rows: int) -> list[int]:
         ...     read_order(path, 3)
         [2, 0]
     """
-    numbers = layout.read_array(path, layout.ORDER_KEY)
+    numbers = hdf5.read_array(path, hdf5.ORDER_KEY)
     whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and numbers.size > 0
     if not whole or numbers.min() < 0 or numbers.max() >= num_rows:
         raise ValueError(

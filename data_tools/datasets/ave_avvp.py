@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools import layout
+from data_tools import hdf5
 from data_tools.datasets.annotations import read_lines
 from data_tools.datasets.ave import ANNOTATIONS, AVE, read_annotations, read_order
 from data_tools.datasets.avvp import AVVP, CATEGORIES, WEAK_FILES, read_events, read_weak
 from data_tools.datasets.base import SPLITS
-from data_tools.datasets.published import Example, Finding, findings_of
+from data_tools.datasets.examples import Example, Finding, findings_of
 from data_tools.layout import check_choice
 from data_tools.sources import ArraySource, FileSource, LabelSource, RowSource, Source
 
@@ -142,7 +142,7 @@ class AVEtoAVVP(AVVP):
     @functools.cached_property
     def _stored_labels(self) -> np.ndarray:
         path = self.find(LABEL_FILE)
-        labels = layout.read_array(path).astype(np.float32)
+        labels = hdf5.read_array(path).astype(np.float32)
         if labels.ndim != 3 or labels.shape[-1] != len(self.categories) + 1:
             raise ValueError(
                 f"{path} must have {len(self.categories) + 1} columns, one per class and one for "

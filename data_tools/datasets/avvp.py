@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.datasets.annotations import Span, hash_split, read_lines, read_span, read_table
-from data_tools.datasets.published import Example, Finding, PublishedDataset, findings_of
+from data_tools.datasets.examples import Example, Finding, findings_of
+from data_tools.datasets.published import PublishedDataset
 from data_tools.layout import check_choice
 from data_tools.sources import LabelSource, Source, WeakLabelSource
 

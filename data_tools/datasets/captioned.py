@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from data_tools.datasets.published import Example, Finding, PublishedDataset
+from data_tools.datasets.examples import Example, Finding
+from data_tools.datasets.published import PublishedDataset
 
 
 class CaptionedDataset(PublishedDataset):

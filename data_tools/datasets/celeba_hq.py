@@ -6,14 +6,60 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image, ImageOps
+
 from data_tools.datasets.annotations import hash_split
 from data_tools.datasets.base import SPLITS
-from data_tools.datasets.published import Example, Finding, PublishedDataset
+from data_tools.datasets.examples import Example, Finding
+from data_tools.datasets.published import PublishedDataset
 from data_tools.layout import check_choice
-from data_tools.sources import ImageSource, Source
+from data_tools.sources import Source
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 VAL, TEST = 0.05, 0.05
+
+
+class ImageSource(Source):
+    """Pictures of a folder, cut to a square and resized.
+
+    Args:
+        folder: where they lie.
+        size: height and width in pixels.
+    """
+
+    MAX_PIXELS = 2**26
+    FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+
+    def __init__(self, folder: Path, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"`size` must be at least 1; received: {size}")
+        self.folder = folder
+        self.shape = (size, size, 3)
+
+    def read(self, example: Example) -> np.ndarray:
+        path = self.folder / example.id
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} does not exist")
+        side = self.shape[0]
+        errors: tuple[Any, ...] = (OSError, SyntaxError, ValueError, Warning, EOFError)
+        try:
+            with Image.open(path, formats=self.FORMATS) as picture:
+                if picture.width * picture.height > self.MAX_PIXELS:
+                    raise ValueError(f"{picture.width} x {picture.height} pixels")
+                fitted = ImageOps.fit(
+                    picture.convert("RGB"), (side, side), Image.Resampling.BICUBIC
+                )
+        except (*errors, Image.DecompressionBombError) as error:
+            raise ValueError(
+                f"{path} must be a whole picture of at most {self.MAX_PIXELS} pixels; reading it "
+                f"gave: {error}"
+            ) from error
+        return np.asarray(fitted, np.float32) / 255
+
+    def files(self, example: Example) -> str:
+        path = self.folder / example.id
+        return "" if path.is_file() else f"{path} does not exist"
 
 
 class CelebAHQ(PublishedDataset):

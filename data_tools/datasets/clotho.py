@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from data_tools.datasets.annotations import read_table
 from data_tools.datasets.captioned import CaptionedDataset, empty_captions
-from data_tools.datasets.published import Example, Finding, findings_of
+from data_tools.datasets.examples import Example, Finding, findings_of
 
 FILES = {
     "train": ("clotho_captions_development.csv", "train.csv"),

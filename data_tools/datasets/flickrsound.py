@@ -9,7 +9,7 @@ from data_tools.datasets.annotations import hash_split, read_table
 from data_tools.datasets.base import SPLITS
 from data_tools.datasets.captioned import CaptionedDataset
 from data_tools.datasets.clotho import file_id
-from data_tools.datasets.published import Example, Finding
+from data_tools.datasets.examples import Example, Finding
 
 FILES = ("flickr.csv", "flickrsound.csv", "FlickrSound.csv")
 

@@ -10,7 +10,8 @@ import numpy as np
 from data_tools.datasets import digits_sources
 from data_tools.datasets.base import NUM_SEGMENTS
 from data_tools.datasets.digits import VAL_IMAGES, WORDS
-from data_tools.datasets.published import Example, Finding, PublishedDataset
+from data_tools.datasets.examples import Example, Finding
+from data_tools.datasets.published import PublishedDataset
 from data_tools.layout import check_choice
 from data_tools.sources import Source, WeakLabelSource
 

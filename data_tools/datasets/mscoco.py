@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_tools.datasets.annotations import read_records
 from data_tools.datasets.captioned import CaptionedDataset, empty_captions
-from data_tools.datasets.published import Example, Finding, findings_of
+from data_tools.datasets.examples import Example, Finding, findings_of
 
 FILES = {
     "train": ("captions_train2017.json", "captions_train2014.json"),

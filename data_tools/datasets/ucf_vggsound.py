@@ -10,7 +10,8 @@ from typing import Any
 
 from data_tools.datasets.annotations import read_lines, read_table
 from data_tools.datasets.base import NUM_SEGMENTS, SPLITS
-from data_tools.datasets.published import Example, Finding, PublishedDataset, findings_of
+from data_tools.datasets.examples import Example, Finding, findings_of
+from data_tools.datasets.published import PublishedDataset
 from data_tools.layout import check_choice
 
 CLASS_FILES = {"ucf": "UCF101sameVGGSound.txt", "vggsound": "VGGSoundsameUCF101.txt"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data_tools.datasets.annotations import read_records
 from data_tools.datasets.captioned import CaptionedDataset, empty_captions
-from data_tools.datasets.published import Example, Finding, findings_of
+from data_tools.datasets.examples import Example, Finding, findings_of
 
 FILES = {
     "train": ("desc_train.json", "train.json"),

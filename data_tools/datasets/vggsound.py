@@ -8,7 +8,8 @@ from typing import Any
 
 from data_tools.datasets.annotations import read_lines, read_table
 from data_tools.datasets.base import NUM_SEGMENTS, SPLITS
-from data_tools.datasets.published import Example, Finding, PublishedDataset, findings_of
+from data_tools.datasets.examples import Example, Finding, findings_of
+from data_tools.datasets.published import PublishedDataset
 
 TABLES = ("vggsound-avel40k.csv", "vggsound_avel40k.csv", "VggsoundAVEL40k.csv")
 CLASS_FILE = "VggsoundAVEL40kCategories.txt"

@@ -16,6 +16,11 @@ from data_tools.untrusted.bounds import MAX_BYTES, BoundedStream
 from data_tools.untrusted.pickles import read_pickled_array
 
 SUFFIXES = (".zip", ".npy")
+OTHER_SUFFIXES = (
+    *(".pkl", ".pickle", ".npz", ".pt", ".pth", ".mat", ".h5", ".csv", ".txt", ".json", ""),
+    *(".rar", ".7z", ".gz", ".tar", ".tar.gz", ".wav", ".mp3", ".mp4", ".jpg", ".png"),
+)
+"""Of files that are there in place of a feature, for the error alone."""
 
 _LENGTHS = {b"\1\0": "<H", b"\2\0": "<I"}
 _HEADER = re.compile(
@@ -36,7 +41,7 @@ def find_feature(folder: str | os.PathLike[str], id: str) -> Path:
         The path: `<id>.zip`, else `<id>.npy`.
 
     Raises:
-        FileNotFoundError: neither is there; the message names other files of that clip.
+        FileNotFoundError: neither is there; the message names files with other usual endings.
         ValueError: the id would lead out of the folder.
 
     Example:
@@ -53,11 +58,8 @@ def find_feature(folder: str | os.PathLike[str], id: str) -> Path:
         if path.exists():
             return path
     wanted = " or ".join(id + suffix for suffix in SUFFIXES)
-    try:
-        # Only a clip without its file costs a look through the folder.
-        others = sorted(x.name for x in os.scandir(folder) if x.name.startswith(id + "."))
-    except OSError:
-        others = []
+    # A look through the folder would take too long where many are missing.
+    others = [id + suffix for suffix in OTHER_SUFFIXES if (folder / (id + suffix)).exists()]
     raise FileNotFoundError(
         f"{folder} must hold {wanted}; received {', '.join(others) or 'neither'}"
     )

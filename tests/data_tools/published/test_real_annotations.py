@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.inspection import AS_PUBLISHED, inspect
+from data_tools.datasets.file_states import AS_PUBLISHED
+from data_tools.inspection import inspect
 
 
 def find(root: Path, name: str, *needed: str) -> Path:
