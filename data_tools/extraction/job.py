@@ -24,6 +24,7 @@ from data_tools.files import atomic_file, atomic_folder, read_json, sha256_file
 from data_tools.store.schema import (
     INDEX,
     SCHEMA,
+    SHARDS,
     Field,
     default_shard_rows,
     shard_path,
@@ -202,6 +203,10 @@ def finish(job: Job) -> dict[str, int]:
             temporary.write_text(_lines(failed), encoding="utf-8")
         origin = {"extraction": job.content["identity"], "versions": job.content["versions"]}
         write_schema(job.out, job.fields, job.num_shards, job.content["categories"], origin)
+    # What a kill left of shards that were finished elsewhere.
+    for path in (job.out / SHARDS).iterdir():
+        if not path.name.isdecimal():
+            shutil.rmtree(path)
     (job.out / JOB).unlink(missing_ok=True)
     shutil.rmtree(job.out / PLAN, ignore_errors=True)
     return {"rows": rows, "failed": job.content["num_clips"] - rows}

@@ -1,0 +1,147 @@
+"""Extraction as an Apache Beam pipeline: the same clips, the same function, the same bytes.
+
+The unit of work is a shard. A worker extracts its clips into a folder of its own, clip by clip in a
+process that may crash, and puts the finished shard in its place; features never travel between
+workers. Beam starts a lost shard again, and one that stands already is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from data_tools.extraction.job import Job, finish, plan
+from data_tools.extraction.pool import Worker
+from data_tools.extraction.running import LIMIT, LOCK, fit, locked, note
+from data_tools.store.schema import SCHEMA, shard_path
+
+
+def extract_with_beam(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    extractors: Mapping[str, Mapping[str, Any]],
+    segments: int = 10,
+    shard_rows: int | None = None,
+    fitted: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    limit: float = LIMIT,
+    overwrite: bool = False,
+    runner: str = "DirectRunner",
+    pipeline_options: Sequence[str] = (),
+) -> dict[str, int]:
+    """Extracts the features of clips with Beam; what was begun here or by `extract` goes on.
+
+    The input and `out` must be seen by all workers under the same paths, and the workers must have
+    this package. Features are learned on the machine that starts the pipeline.
+
+    Args:
+        source: a folder of clips or a CSV manifest.
+        out: store to write.
+        extractors: modality to `{"name": ..., "options": {...}}`.
+        segments: seconds of a clip.
+        shard_rows: clips of a shard; as many as have about 256 MB of features if None.
+        fitted: `extractors.npz` of another extraction, to be used instead of learning anew.
+        workers: processes of the Direct runner; other runners have options of their own.
+        limit: seconds that a clip may take.
+        overwrite: begin anew, whatever the folder holds.
+        runner: of Beam, such as "DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner".
+        pipeline_options: further words of Beam's command line.
+
+    Returns:
+        Number of `rows` written and of clips that `failed`.
+
+    Raises:
+        FileNotFoundError: the source or a file of weights does not exist.
+        ValueError: an argument or the source is wrong, or `out` holds something else or is in use.
+        ImportError: Beam or what an extractor needs is not installed.
+    """
+    beam = _beam()
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    words = [f"--runner={runner}", *pipeline_options]
+    if runner == "DirectRunner":
+        words += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+    with threadpool_limits(1):
+        job = plan(source, out, extractors, segments, shard_rows, fitted, overwrite)
+    with locked(job.out):
+        if not (job.out / SCHEMA).is_file():
+            if job.needs_fit:
+                fit(job, workers, limit)
+            todo = [
+                number
+                for number in range(job.num_shards)
+                if not shard_path(job.out, number).exists()
+            ]
+            if todo:
+                step = _extract_shards(beam)(str(job.out.absolute()), job.content, limit)
+                with beam.Pipeline(options=PipelineOptions(words)) as pipeline:
+                    shards = pipeline | beam.Create(todo) | beam.Reshuffle()
+                    _ = shards | "Extract" >> beam.ParDo(step)
+        result = finish(job)
+    (job.out / LOCK).unlink(missing_ok=True)
+    return result
+
+
+def extract_shard(job: Job, number: int, worker: Worker) -> None:
+    """Extracts one shard in a folder of its own, then puts it into its place.
+
+    Args:
+        job: the job.
+        number: of the shard.
+        worker: process that does the clips.
+    """
+    target = shard_path(job.out, number)
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the last step is a rename; two workers may do the same shard.
+    scratch = Path(tempfile.mkdtemp(prefix=f".{number:05d}.", suffix=".part", dir=target.parent))
+    try:
+        shard = job.shard(number, scratch)
+        for slot in shard.missing:
+            task = {"clip": shard.clips[slot], "part": str(shard.part), "slot": slot}
+            note(shard, task, worker.run(task))
+        shard.finish()
+        try:
+            os.replace(shard.path, target)
+        except OSError:
+            # Another worker was first, with the same bytes.
+            if not target.exists():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _beam() -> Any:
+    try:
+        import apache_beam
+    except ImportError as error:
+        raise ImportError(
+            "a runner needs Apache Beam (pip install apache-beam, in an environment of its own: it "
+            f"wants older versions of some packages): {error}"
+        ) from error
+    return apache_beam
+
+
+def _extract_shards(beam: Any) -> Any:
+    class ExtractShards(beam.DoFn):  # type: ignore[misc, name-defined]
+        def __init__(self, out: str, content: dict[str, Any], limit: float) -> None:
+            self.out, self.content, self.limit = out, content, limit
+
+        def setup(self) -> None:
+            self.job = Job(Path(self.out), self.content)
+            self.worker = Worker(self.job.setup(), self.limit)
+
+        def process(self, number: int) -> None:
+            extract_shard(self.job, number, self.worker)
+
+        def teardown(self) -> None:
+            self.worker.close()
+
+    return ExtractShards
