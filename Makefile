@@ -4,6 +4,7 @@ PYTHON ?= python3
 ENGINE ?= jax
 VENV   ?= .venv
 OUT    ?= runs/demo
+BEAM_VENV ?= .venv-beam
 
 BIN      := $(VENV)/bin
 PACKAGES := $(wildcard keras_cmg data_tools recipes benchmarks)
@@ -17,7 +18,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.5
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-jax test-tensorflow test-torch test-slow lint format wheel clean
+.PHONY: help demo test test-jax test-tensorflow test-torch test-slow test-beam lint format wheel clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +40,9 @@ test-torch: $(VENV)/.test  ## All tests and docstring examples, on PyTorch.
 test-slow: $(VENV)/.test  ## The slow tests, on PyTorch.
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -m slow
 
+test-beam: $(BEAM_VENV)/.test  ## Extraction by Apache Beam, in an environment of its own.
+	$(BEAM_VENV)/bin/python -m pytest -o filterwarnings= tests/data_tools/extraction/test_beam.py
+
 lint: $(VENV)/.test  ## Style, formatting and types.
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
@@ -52,7 +56,7 @@ wheel: $(VENV)/.test  ## Build the wheel into dist/.
 	$(BIN)/python -m hatchling build --target wheel
 
 clean:  ## Remove the environment, caches and builds; runs/ stays.
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(BEAM_VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -66,4 +70,10 @@ $(VENV)/.demo-$(ENGINE): pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) ".[test]"
+	@touch $@
+
+# Without the constraints: Beam wants older versions of Pillow and protobuf.
+$(BEAM_VENV)/.test: pyproject.toml
+	$(PYTHON) -m venv $(BEAM_VENV)
+	$(BEAM_VENV)/bin/python -m pip install --editable ".[beam]" pytest
 	@touch $@

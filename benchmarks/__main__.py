@@ -1,4 +1,4 @@
-"""Command line: `python -m benchmarks toc`, `assign` or `train`; the engine is KERAS_BACKEND."""
+"""Command line: `python -m benchmarks toc`, `assign`, `store` or `train`; the engine is KERAS_BACKEND."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 
-from benchmarks import assign, measuring, toc, train
+from benchmarks import assign, measuring, store, toc, train
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -33,6 +33,12 @@ def main(arguments: list[str] | None = None) -> None:
     one.add_argument("--vectors", type=int, default=65_536)
     one.add_argument("--codes", type=int, default=16_384)
     one.add_argument("--channels", type=int, default=256)
+    one = names.add_parser(
+        "store", help="the feature store against zips of pickles and a bare read"
+    )
+    one.add_argument("--clips", type=int, default=400)
+    one.add_argument("--batch-size", type=int, default=40)
+    one.add_argument("--naive-clips", type=int, default=40)
     one = names.add_parser("train", help="a training step against a large matrix product")
     one.add_argument("--preset", default="small", help="small, paper or reference")
     one.add_argument("--batch-size", type=int, default=8)
@@ -46,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
         one.add_argument("--out", help="JSON file to write")
     options = vars(parser.parse_args(arguments))
     name, out = options.pop("name"), options.pop("out")
-    results = {"toc": toc, "assign": assign, "train": train}[name].run(**options)
+    results = {"toc": toc, "assign": assign, "store": store, "train": train}[name].run(**options)
     measuring.report(f"{name} on {keras.backend.backend()}", results, out)
 
 

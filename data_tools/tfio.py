@@ -72,6 +72,51 @@ def mel_spectrogram(waveform: Any, sample_rate: int) -> Any:
     )
 
 
+def mask(mel: Any, max_bands: int = 8, max_frames: int = 20) -> Any:
+    """Silences a random stretch of bands and one of frames, as augmentation of training clips.
+
+    It goes between `mel_spectrogram` and `summarise`. Each spectrogram gets stretches of its own,
+    whose lengths are drawn from 0 up to, but without, the limits; the draws follow
+    `tf.random.set_seed`.
+
+    Args:
+        mel: tensor (..., frames, bands) of mel amplitudes.
+        max_bands: limit of the bands; no mask over bands if 0.
+        max_frames: limit of the frames; no mask over frames if 0.
+
+    Returns:
+        Tensor of the same shape, zero where it is masked.
+
+    Raises:
+        ImportError: tensorflow-io is not installed.
+        ValueError: a limit is negative or exceeds its axis.
+
+    References:
+        Park et al., "SpecAugment: a simple data augmentation method for automatic speech
+        recognition", Interspeech 2019.
+    """
+    functions = library().audio
+    import tensorflow as tf
+
+    mel = tf.convert_to_tensor(mel)
+    for name, limit, size in (
+        ("max_bands", max_bands, mel.shape[-1]),
+        ("max_frames", max_frames, mel.shape[-2]),
+    ):
+        if limit < 0 or (size is not None and limit > size):
+            raise ValueError(f"`{name}` must be from 0 to {size}; received: {limit}")
+
+    def one(spectrogram: Any) -> Any:
+        if max_bands:
+            spectrogram = functions.freq_mask(spectrogram, param=max_bands)
+        if max_frames:
+            spectrogram = functions.time_mask(spectrogram, param=max_frames)
+        return spectrogram
+
+    flat = tf.reshape(mel, tf.concat([[-1], tf.shape(mel)[-2:]], 0))
+    return tf.reshape(tf.map_fn(one, flat), tf.shape(mel))
+
+
 def summarise(mel: Any) -> Any:
     """Mean log-mel spectrum of each quarter of the sound's energy.
 

@@ -17,6 +17,9 @@ ENGINES = {"jax", "tensorflow", "torch"}
 # Optional dependencies that the core library must do without.
 OPTIONAL = {
     "PIL",
+    "apache_beam",
+    "av",
+    "keras_hub",
     "keras_tuner",
     "matplotlib",
     "sklearn",

@@ -76,7 +76,7 @@ def patches(waveform: np.ndarray, hop_seconds: float = 0.96) -> np.ndarray:
     if len(spectrogram) < PATCH_FRAMES:
         return np.zeros((0, PATCH_FRAMES, NUM_BANDS), np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(spectrogram, PATCH_FRAMES, axis=0)
-    return np.ascontiguousarray(np.swapaxes(windows[::hop], 1, 2))
+    return np.array(np.swapaxes(windows[::hop], 1, 2), order="C")
 
 
 def build_vggish(relu: bool = False) -> Any:

@@ -79,9 +79,9 @@ def load(
     if format == "stream":
         return BatchStream(reader)
     if format == "tf":
-        from data_tools.tf_dataset import feature_dataset
+        from data_tools.store.tf_dataset import store_dataset
 
-        return feature_dataset(reader)
+        return store_dataset(reader)
     from data_tools.store.pydataset import StoreDataset
 
     return StoreDataset(reader)

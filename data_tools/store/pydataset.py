@@ -13,9 +13,10 @@ class StoreDataset(keras.utils.PyDataset):
     """Batches of a reader, pass after pass.
 
     A pass is as long as an epoch, and begins at the reader's `start_step`: a model that resumes in
-    the middle of an epoch sees the batches that it would have seen without the interruption. `fit`
-    by default shuffles the order of the batches of a pass; use `shuffle=False` there, so that the
-    order is the reader's.
+    the middle of an epoch sees the batches that it would have seen without the interruption. The
+    next pass begins once the last batch of the one before was taken: what Keras reads to build a
+    model does not count. `fit` by default shuffles the order of the batches of a pass; use
+    `shuffle=False` there, so that the order is the reader's.
 
     Args:
         reader: where the batches come from.
@@ -35,19 +36,17 @@ class StoreDataset(keras.utils.PyDataset):
         super().__init__(**kwargs)
         self.reader = reader
         self.passes = 0
-        self._began = False
+        self._taken = False
 
     def __len__(self) -> int:
         return len(self.reader)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        return self.reader.batch(index, self.passes)
-
-    def on_epoch_begin(self) -> None:
-        self._began = True
+        batch = self.reader.batch(index, self.passes)
+        self._taken |= index == len(self) - 1
+        return batch
 
     def on_epoch_end(self) -> None:
-        # Keras also ends an epoch before the first one begins.
-        if self._began:
-            self.passes += 1
-        self._began = False
+        # Keras also ends an epoch before the first one, in which it may have read a few batches.
+        self.passes += self._taken
+        self._taken = False

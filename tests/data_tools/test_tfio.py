@@ -50,3 +50,44 @@ def test_summary_runs_inside_a_pipeline(clips: np.ndarray) -> None:
     )
     values = np.stack(list(dataset.as_numpy_iterator()))
     np.testing.assert_allclose(values, AudioFeatures(8000).summaries(clips), atol=0.01)
+
+
+def test_masks_silence_stretches_of_bands_and_frames(clips: np.ndarray) -> None:
+    import tensorflow as tf
+
+    tf.random.set_seed(0)
+    ones = np.ones((200, 100, 32), np.float32)
+    masked = np.asarray(tfio.mask(ones, max_bands=8, max_frames=20))
+    assert set(np.unique(masked)) == {0.0, 1.0}
+    # A band or a frame is masked as a whole, and the masked ones stand side by side.
+    for axis, limit in ((1, 8), (2, 20)):
+        silent = masked.max(axis=axis) == 0
+        counts = silent.sum(1)
+        assert counts.max() == limit - 1
+        assert counts.min() == 0
+        edges = np.abs(np.diff(np.pad(silent, ((0, 0), (1, 1))).astype(int), axis=1)).sum(1)
+        assert edges.max() <= 2
+    assert len(np.unique(masked.reshape(200, -1), axis=0)) > 150
+
+
+def test_masks_follow_the_seed_inside_a_pipeline(clips: np.ndarray) -> None:
+    import tensorflow as tf
+
+    def run() -> np.ndarray:
+        tf.random.set_seed(3)
+        segments = tf.data.Dataset.from_tensor_slices(clips.reshape(4, 10, 8000))
+        masked = segments.map(
+            lambda clip: tfio.summarise(tfio.mask(tfio.mel_spectrogram(clip, 8000), 8, 20))
+        )
+        return np.stack(list(masked.as_numpy_iterator()))
+
+    first = run()
+    np.testing.assert_array_equal(run(), first)
+    assert np.abs(first - AudioFeatures(8000).summaries(clips)).max() > 1
+
+
+def test_masks_without_a_limit_change_nothing(clips: np.ndarray) -> None:
+    mel = np.random.default_rng(0).random((2, 3, 10, 8)).astype("float32")
+    np.testing.assert_array_equal(np.asarray(tfio.mask(mel, 0, 0)), mel)
+    with pytest.raises(ValueError, match="`max_frames` must be from 0 to 10; received: 11"):
+        tfio.mask(mel, 0, 11)

@@ -66,19 +66,13 @@ def test_rows_are_the_features_of_the_clips(clips: Path, extracted: Path) -> Non
     store.close()
 
 
-def test_bytes_do_not_depend_on_the_workers(
-    clips: Path, extracted: Path, tmp_path: Path
-) -> None:
+def test_bytes_do_not_depend_on_the_workers(clips: Path, extracted: Path, tmp_path: Path) -> None:
     extract(clips, tmp_path / "out", EXTRACTORS, segments=2, shard_rows=3, workers=3)
     assert same_folders(extracted, tmp_path / "out")
 
 
-def test_what_was_learned_serves_other_clips(
-    clips: Path, extracted: Path, tmp_path: Path
-) -> None:
-    extract(
-        clips, tmp_path / "out", EXTRACTORS, segments=2, fitted=extracted / "extractors.npz"
-    )
+def test_what_was_learned_serves_other_clips(clips: Path, extracted: Path, tmp_path: Path) -> None:
+    extract(clips, tmp_path / "out", EXTRACTORS, segments=2, fitted=extracted / "extractors.npz")
     stores = [Store(extracted), Store(tmp_path / "out")]
     for name in stores[0].fields:
         one, other = (store.read(name, np.arange(8)) for store in stores)

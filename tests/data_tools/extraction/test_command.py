@@ -1,0 +1,60 @@
+"""The command line of `extract`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data_tools.__main__ import main
+from data_tools.store import Store
+from tests.helpers import media
+
+
+def test_one_command_from_clips_to_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    media.write_clips(tmp_path / "clips", 4)
+    (tmp_path / "clips/audio/clip0001.flac").write_bytes(b"")
+    words = ["extract", "--input", str(tmp_path / "clips"), "--out", str(tmp_path / "store")]
+    options = ["--segments", "2", "--video-channels", "8", "--tokens", "5", "--shards", "2"]
+    assert main([*words, *options, "--workers", "2"]) == 0
+    assert "3 clips are in" in (printed := capsys.readouterr().out)
+    assert "1 failed, see" in printed
+    store = Store(tmp_path / "store")
+    assert {name: field.shape for name, field in store.fields.items()} == {
+        "audio": (2, 128),
+        "video": (2, 7, 7, 8),
+        "text": (5, 64),
+    }
+    store.close()
+    assert main([*words, *options, "--text-dim", "8"]) == 1
+    assert "differs in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--audio", "vggish"], "`weights` must name a file of VGGish weights"),
+        (["--audio", "nothing"], "`audio` must be one of"),
+        (["--text-preset", "bert_base"], "`--text-preset` must belong to an extractor in use"),
+        (["--audio", "none"], "must hold clips of a modality"),
+        (["--workers", "0"], "`workers` must be at least 1"),
+        (["--limit", "0"], "`limit` must be above 0"),
+        (["--shards", "0"], "`shard_rows` must be at least 1"),
+        (["--frobnicate", "1"], "unknown arguments: --frobnicate 1"),
+    ],
+)
+def test_mistakes_are_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    media.write_sound(tmp_path / "clips/a.wav")
+    words = ["extract", "--input", str(tmp_path / "clips"), "--out", str(tmp_path / "store")]
+    assert main([*words, *options]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+def test_unknown_options_of_other_commands_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["verify", str(tmp_path), "--frobnicate"])
