@@ -1,4 +1,4 @@
-"""Command line: `python -m benchmarks toc`, `assign`, `store` or `train`; the engine is KERAS_BACKEND."""
+"""Command line: `python -m benchmarks toc`, `assign`, `store`, `train`; KERAS_BACKEND counts."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     one.add_argument("--vectors", type=int, default=65_536)
     one.add_argument("--codes", type=int, default=16_384)
     one.add_argument("--channels", type=int, default=256)
-    one = names.add_parser(
-        "store", help="the feature store against zips of pickles and a bare read"
-    )
+    one = names.add_parser("store", help="the feature store against zips and a bare read")
     one.add_argument("--clips", type=int, default=400)
     one.add_argument("--batch-size", type=int, default=40)
     one.add_argument("--naive-clips", type=int, default=40)

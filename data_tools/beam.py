@@ -130,7 +130,7 @@ def _beam() -> Any:
 
 
 def _extract_shards(beam: Any) -> Any:
-    class ExtractShards(beam.DoFn):  # type: ignore[misc, name-defined]
+    class ExtractShards(beam.DoFn):
         def __init__(self, out: str, content: dict[str, Any], limit: float) -> None:
             self.out, self.content, self.limit = out, content, limit
 

@@ -100,15 +100,13 @@ class ClipFeatures:
 
     def save_state(self, path: str | os.PathLike[str]) -> None:
         """Writes what the extractors learned into a NumPy archive."""
+        state: dict[str, Any] = {
+            f"{modality}_{name}": array
+            for modality, extractor in self.extractors.items()
+            for name, array in extractor.state().items()
+        }
         with open(path, "wb") as stream:
-            np.savez(
-                stream,
-                **{
-                    f"{modality}_{name}": array
-                    for modality, extractor in self.extractors.items()
-                    for name, array in extractor.state().items()
-                },
-            )
+            np.savez(stream, **state)
 
     def signals(self, clip: Clip) -> dict[str, Any]:
         """The signals from which extractors learn.

@@ -17,8 +17,8 @@ MODALITY_FOLDERS = ("audio", "video", "frames", "text", "captions")
 CAPTION_FILES = ("captions.csv", "captions.jsonl")
 
 Clip = dict[str, Any]
-"""`id`; `audio`, `video` and `text` (paths below the root), `caption`, `label`, `split`, `start` and
-`end` (seconds of the event) as far as given; `fault` where the clip cannot be used as it is."""
+"""`id`; `audio`, `video` and `text` (paths below the root), `caption`, `label`, `split`, `start`
+and `end` (seconds of the event) as far as given; `fault` where the clip cannot be used as it is."""
 
 
 def find_clips(source: str | os.PathLike[str]) -> tuple[Path, Iterator[Clip]]:

@@ -38,10 +38,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             help=f"{known}, MODULE:CLASS, or none (default: {DEFAULTS[modality]} where there is "
             f"{modality})",
         )
-    command.add_argument("--segments", type=int, default=10, help="seconds of a clip (default: 10)")
+    command.add_argument("--segments", type=int, default=10, help="seconds per clip (default: 10)")
     command.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     command.add_argument(
-        "--shards", type=int, metavar="N", help="clips per shard (default: 256 MB)"
+        "--shards", type=int, metavar="N", help="clips per shard (default: of 256 MB)"
     )
     command.add_argument("--fitted", metavar="FILE", help="extractors.npz of another extraction")
     command.add_argument(
@@ -126,8 +126,8 @@ def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     for stray in sorted(known - used):
         if getattr(options, stray) is not None:
             option = stray.replace("_", "-")
-            names = [f"{spec['name']}" for spec in chosen.values()]
-            raise ValueError(f"`--{option}` must belong to an extractor in use; those are {names}")
+            in_use = [spec["name"] for spec in chosen.values()]
+            raise ValueError(f"`--{option}` must belong to an extractor in use; those are {in_use}")
     return chosen
 
 

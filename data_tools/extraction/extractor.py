@@ -61,14 +61,14 @@ class Extractor(abc.ABC):
     def __call__(self, signal: Any) -> np.ndarray:
         """Features of a signal, in the shape of the field; the same bits in every process."""
 
-    def fit(self, signals: Sequence[Any]) -> None:
+    def fit(self, signals: Sequence[Any]) -> None:  # noqa: B027
         """Learns from the signals of training clips, where `needs_fit`."""
 
     def state(self) -> dict[str, np.ndarray]:
         """What was learned, by name."""
         return {}
 
-    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:  # noqa: B027
         """Restores what `state` returned."""
 
     def sources(self) -> dict[str, str]:

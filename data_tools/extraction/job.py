@@ -1,8 +1,8 @@
 """An extraction: planned once, done in any order and by any number of workers, taken up at will.
 
-While it runs, its folder holds `job.json` (what is asked), `plan/` (the clips of each shard) and the
-shards as far as they are. Once all are there `schema.json` makes the folder a store, and the first two
-go. The bytes of the result depend on the clips and the arguments alone.
+While it runs, its folder holds `job.json` (what is asked), `plan/` (the clips of each shard) and
+the shards as far as they are. Once all are there `schema.json` makes the folder a store, and the
+first two go. The bytes of the result depend on the clips and the arguments alone.
 """
 
 from __future__ import annotations

@@ -11,14 +11,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 Task = dict[str, Any]
 ATTEMPTS = 2
 """A clip whose worker died gets a second one: something else may have killed the first."""
-ERRORS = {"ImportError": ImportError, "ModuleNotFoundError": ImportError}
-ERRORS |= {"FileNotFoundError": FileNotFoundError}
+ERRORS: dict[str, type[Exception]] = {
+    "ImportError": ImportError,
+    "ModuleNotFoundError": ImportError,
+    "FileNotFoundError": FileNotFoundError,
+}
 
 
 class Worker:
@@ -93,7 +96,7 @@ class Worker:
             return self._process
         # The worker imports what this process would, wherever it was started.
         path = os.pathsep.join([*(entry or os.getcwd() for entry in sys.path)])
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         process = subprocess.Popen(
             [sys.executable, "-m", "data_tools.extraction.worker", json.dumps(self.setup)],
             stdin=subprocess.PIPE,
@@ -146,7 +149,7 @@ def _describe(code: int) -> str:
 
 def run_tasks(
     setup: dict[str, Any], tasks: Iterable[Task], workers: int, limit: float
-) -> Iterator[tuple[Task, dict[str, Any]]]:
+) -> Generator[tuple[Task, dict[str, Any]], None, None]:
     """Does tasks in worker processes; answers come as they are ready, in any order.
 
     Args:

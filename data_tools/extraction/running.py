@@ -99,7 +99,7 @@ def fit(job: Job, workers: int, limit: float) -> None:
     scratch = job.out / "fit"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    tasks = [
+    tasks: list[Task] = [
         {"clip": clip, "out": str(scratch / f"{number}.npz")} for number, clip in enumerate(chosen)
     ]
     reasons = []

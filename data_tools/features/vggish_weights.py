@@ -1,4 +1,4 @@
-"""VGGish weights from files: of Keras, of the PyTorch port, or arrays of the TensorFlow checkpoint."""
+"""VGGish weights from files: of Keras, of its PyTorch port, of the TensorFlow checkpoint."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def read_pca(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         >>> [array.shape for array in read_pca("pca.npz")]
         [(128, 128), (128,)]
     """
-    arrays = read_arrays(path)
+    arrays = read_arrays(Path(path))
     shapes = {name: array.shape for name, array in arrays.items()}
     if shapes.get("pca_eigen_vectors") != (128, 128) or shapes.get("pca_means") not in (
         (128, 1),

@@ -116,7 +116,7 @@ class StoreReader:
             field = self.store.fields[kind]
             single = self.dtype == "float32" and field.dtype == "float16"
             out = self._memory.take(
-                (len(rows), *field.shape), np.float32 if single else field.stored
+                (len(rows), *field.shape), "float32" if single else field.stored
             )
             arrays[kind] = self.store.read(kind, rows, out)
         if "text" in arrays:

@@ -50,7 +50,7 @@ def checksum(array: np.ndarray) -> int:
         >>> checksum(np.frombuffer(b"123456789", np.uint8)) == 0xCBF43926
         True
     """
-    return zlib.crc32(memoryview(array).cast("B"))
+    return zlib.crc32(array.data.cast("B"))
 
 
 class RowFile:
@@ -116,7 +116,7 @@ class RowFile:
         Raises:
             ValueError: the file ends before.
         """
-        view = memoryview(out).cast("B")
+        view = out.data.cast("B")
         position = self._start + row * self.field.num_bytes
         while len(view):
             count = self._read_at(view, position)
@@ -133,7 +133,7 @@ class RowFile:
 
     def write(self, row: int, array: np.ndarray) -> None:
         """Writes one row, of the stored dtype."""
-        view = memoryview(np.ascontiguousarray(array)).cast("B")
+        view = np.ascontiguousarray(array).data.cast("B")
         self._stream.seek(self._start + row * self.field.num_bytes)
         while len(view):
             view = view[self._stream.write(view) :]

@@ -163,7 +163,7 @@ def write_schema(
         categories: class names in the order of the label columns.
         origin: what the store was made from.
     """
-    shards = []
+    shards: list[dict[str, Any]] = []
     for number in range(num_shards):
         index = shard_path(root, number) / INDEX
         shards.append({"rows": len(read_json(index)["rows"]), "sha256": sha256_file(index)})
@@ -208,7 +208,7 @@ def read_schema(root: Path) -> dict[str, Any]:
             for name, field in content["fields"].items()
         }
         rows = [int(shard["rows"]) for shard in content["shards"]]
-        whole = sum(rows) == content["num_rows"] and isinstance(content["categories"], list)
+        whole = bool(sum(rows) == content["num_rows"]) and isinstance(content["categories"], list)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} must be a whole schema; reading it gave: {error!r}") from error
     if not whole:

@@ -1,8 +1,8 @@
 """One shard in the making: rows arrive in any order, progress outlives a kill, the end is atomic.
 
-While unfinished, a shard is the folder `NUMBER.part`: one `.npy` file per field with a slot for each
-planned row, and a journal with a line for each slot that is done. A finished one is the folder
-`NUMBER`: the rows that succeeded, in order, and `index.json` with their checksums and the failures.
+While unfinished, a shard is the folder `NUMBER.part`: one `.npy` file per field with a slot for
+each planned row, and a journal with a line for each slot that is done. A finished one is the folder
+`NUMBER`: the rows that succeeded, in order, and `index.json` with checksums and failures.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def torch_port() -> Any:
             channels = width
     sizes = (512 * 4 * 6, *vggish.DENSE.values())
     dense: list[Any] = []
-    for one, other in zip(sizes, sizes[1:], strict=False):
+    for one, other in itertools.pairwise(sizes):
         dense += [nn.Linear(one, other), nn.ReLU()]
     modules = {"features": nn.Sequential(*layers), "embeddings": nn.Sequential(*dense)}
     return nn.ModuleDict(modules)

@@ -49,7 +49,7 @@ def write_video(
     sound: np.ndarray | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A video in the container that the name says, with a mono track at 16 kHz if there is sound."""
+    """A video in the container that the name says, with a mono track if there is sound."""
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -99,7 +99,7 @@ def test_a_picture_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"a\0b", b"x" * (2**20 + 1)])
 def test_captions_that_are_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(DecodeError, match="zero bytes|more than a caption"):
+    with pytest.raises(DecodeError, match=r"zero bytes|more than a caption"):
         decode_caption(tmp_path / "a.txt")
 
 

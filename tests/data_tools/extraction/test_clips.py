@@ -47,7 +47,8 @@ def test_a_folder(tmp_path: Path) -> None:
 
 def test_a_manifest(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_text(
-        '\ufeffid,audio,caption,start,other\na,x.wav,"a dog, barking",1.5,?\n,y.wav,,,\na,z.wav,,,\n'
+        '\ufeffid,audio,caption,start,other\na,x.wav,"a dog, barking",1.5,?\n'
+        ",y.wav,,,\na,z.wav,,,\n"
     )
     _, clips = find_clips(tmp_path / "clips.csv")
     assert list(clips) == [
