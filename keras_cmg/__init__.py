@@ -4,7 +4,7 @@ Layers and models for cross-modal generalisation: label one modality, and the mo
 others. See `FCID`, `FCIDBackbone`, `TOCChannelMask`, and the equations in `keras_cmg.ops`.
 """
 
-from keras_cmg import export, metrics, ops
+from keras_cmg import export, metrics, ops, search
 from keras_cmg.layers import (
     BidirectionalContext,
     CLUBEstimator,
@@ -53,6 +53,7 @@ from keras_cmg.models import (
     system,
     systems,
 )
+from keras_cmg.search import CodeIndex
 from keras_cmg.version import __version__
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "CODISBackbone",
     "CPCPredictor",
     "CoarseProjector",
+    "CodeIndex",
     "Codebook",
     "CrossModalBackbone",
     "DCIDBackbone",
@@ -102,6 +104,7 @@ __all__ = [
     "metrics",
     "ops",
     "register_system",
+    "search",
     "system",
     "systems",
 ]

@@ -111,9 +111,8 @@ def export(
         front_ends=front_ends,
         masked=None if masked is None else tuple(masked),
     )
-    rate = max(
-        (getattr(layer, "sample_rate", 1) for layer in served.front_ends.values()), default=1
-    )
+    rates = [getattr(layer, "sample_rate", 1) for layer in served.front_ends.values()]
+    rate = max(rates, default=1)
     limits = {"max_clips": max_clips, "max_frames": max_frames, "max_samples": max_frames * rate}
     metadata = metadata_of(served, labels, limits if format == "saved_model" else None, extra)
     with new_folder(path, overwrite) as folder:

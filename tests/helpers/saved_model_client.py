@@ -9,8 +9,8 @@ import sys
 sys.modules["keras_cmg"] = None
 sys.modules["data_tools"] = None
 
-import numpy as np
-import tensorflow as tf
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 
 def main(model: str, source: str, target: str) -> None:

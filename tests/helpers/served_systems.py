@@ -43,7 +43,7 @@ def built(name: str) -> keras_cmg.Pretrainer:
 
 
 def surroundings(model: keras_cmg.Pretrainer) -> dict[str, Any]:
-    """Arguments of the export: a channel choice and a probe on it, as far as there is a codebook."""
+    """Arguments of the export: a channel choice and a probe on it, where there is a codebook."""
     keras.utils.set_random_seed(2)
     backbone = model.backbone
     if backbone.codebook is None:
@@ -56,7 +56,7 @@ def surroundings(model: keras_cmg.Pretrainer) -> dict[str, Any]:
 
 
 def requests(served: ServedSystem, frames: int = 7) -> dict[str, dict[str, np.ndarray]]:
-    """Inputs of every endpoint by `<endpoint>/<clips>`, another length than the model was built on."""
+    """Inputs of every endpoint by `<endpoint>/<clips>`, of another length than in training."""
     random = np.random.default_rng(3)
     found = {}
     for endpoint in served.endpoints():

@@ -1,0 +1,380 @@
+"""Millions of clips filed under their codes: an inverted index over the shared code space."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_cmg.files import sha256_of_array
+from keras_cmg.search import storage as stored
+from keras_cmg.search.engine import STORAGES, InvertedLists
+
+NO_CLIP = -1
+"""Id in an answer that found fewer clips than asked for."""
+
+MAX_HALF = float(np.finfo("float16").max)
+
+
+class CodeIndex:
+    """Clips of any modality under their code, found by sound, picture, words or codes.
+
+    Each code has a list of the clips that fell on it. A query visits the lists of its nearest
+    codes and ranks what it finds there by squared distance in the continuous space, or, without
+    stored vectors, by the code alone. Lists and ranking are FAISS's.
+
+    Args:
+        codebook: float array `(num_embeddings, dim)`, a backbone's `codebook`.
+        storage: what is kept of a clip's features: `"float32"`, `"float16"`, or `"codes"`: nothing
+            but the list it stands in, 8 bytes for its id; clips of one code are then equally near.
+
+    Raises:
+        ImportError: if faiss is not installed.
+        ValueError: for a codebook that is not a finite matrix, or an unknown storage.
+
+    Example:
+
+    >>> index = CodeIndex(np.array([[0.0, 0.0], [4.0, 4.0]]))
+    >>> index.add([7, 8, 9], np.array([[0.1, 0.0], [4.0, 4.1], [3.9, 4.0]]))
+    >>> index.search(np.array([[4.0, 4.0]]), num_clips=2)["ids"].tolist()
+    [[8, 9]]
+
+    References:
+        Sivic and Zisserman (2003), Video Google: a text retrieval approach to object matching in
+        videos; Johnson et al. (2019), Billion-scale similarity search with GPUs.
+    """
+
+    def __init__(self, codebook: Any, storage: str = "float32"):
+        codebook = np.ascontiguousarray(codebook, "float32")
+        if codebook.ndim != 2 or not codebook.size or not np.isfinite(codebook).all():
+            raise ValueError(
+                "`codebook` must be a finite array of shape (num_embeddings, dim). "
+                f"Received shape {codebook.shape}."
+            )
+        if storage not in STORAGES:
+            raise ValueError(f"`storage` must be one of {sorted(STORAGES)}. Received: {storage!r}")
+        self.codebook = codebook
+        self.storage = storage
+        self._lists = InvertedLists(codebook, storage)
+        self._ids: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, clip: int) -> bool:
+        return clip in self._ids
+
+    @property
+    def list_sizes(self) -> np.ndarray:
+        """How many clips each code has, int64 `(num_embeddings,)`."""
+        return self._lists.sizes()
+
+    @property
+    def dim(self) -> int:
+        """Length of a feature vector."""
+        return self.codebook.shape[1]
+
+    def add(self, ids: Any, features: Any, codes: Any = None) -> None:
+        """Files clips under their codes; all of them or, after an error, none.
+
+        Args:
+            ids: int `(clips,)`, at least 0, none of them in the index.
+            features: float `(clips, dim)`, `encode(..., level="clip")["general"]`.
+            codes: int `(clips,)`, the system's `indices`; default the nearest codes.
+
+        Raises:
+            ValueError: for ids that repeat, features that are not finite or of another shape, or
+                codes beyond the codebook.
+
+        Example:
+
+        >>> index = CodeIndex(np.eye(3), storage="codes")
+        >>> index.add([1, 2], np.eye(3)[:2])
+        >>> len(index), 2 in index
+        (2, True)
+        """
+        clips = _integers("ids", ids)
+        vectors = self._vectors(features)
+        if len(clips) != len(vectors):
+            raise ValueError(
+                "`ids` and `features` must hold the same clips. "
+                f"Received {len(clips)} and {len(vectors)}."
+            )
+        if len(clips) and clips.min() < 0:
+            raise ValueError(f"`ids` must be at least 0. Received: {clips.min()}")
+        new = set(clips.tolist())
+        if len(new) < len(clips) or not self._ids.isdisjoint(new):
+            repeated = sorted(self._ids & new)[:3] or "one id twice"
+            raise ValueError(f"`ids` must be new, each given once. Received: {repeated}")
+        if codes is None:
+            lists = self._lists.nearest(vectors, 1)[1][:, 0]
+        else:
+            lists = self._codes(codes)
+            if lists.shape != clips.shape:
+                raise ValueError(
+                    f"`codes` must have shape {clips.shape}. Received shape {lists.shape}."
+                )
+        if len(clips):
+            self._lists.add(clips, vectors, lists)
+            self._ids |= new
+
+    def remove(self, ids: Any) -> int:
+        """Takes clips out.
+
+        Args:
+            ids: int `(clips,)`; those that are not in the index are passed over.
+
+        Returns:
+            How many were taken out.
+
+        Raises:
+            ValueError: if the ids are not integers.
+
+        Example:
+
+        >>> index = CodeIndex(np.eye(2))
+        >>> index.add([1, 2], np.eye(2))
+        >>> index.remove([2, 5]), len(index)
+        (1, 1)
+        """
+        found = self._ids & set(_integers("ids", ids).tolist())
+        if found:
+            self._lists.remove(np.fromiter(found, "int64", len(found)))
+            self._ids -= found
+        return len(found)
+
+    def search(self, features: Any, num_clips: int = 10, num_codes: int = 8) -> dict[str, Any]:
+        """The nearest clips among those filed under the nearest codes.
+
+        Args:
+            features: float `(queries, dim)`, of any modality.
+            num_clips: how many to find.
+            num_codes: lists to visit; all of them make the search exact.
+
+        Returns:
+            Dict of `"ids"`, int64 `(queries, num_clips)`, nearest first, -1 where there are no
+            more, and `"distances"`, float32, squared; infinite there.
+
+        Raises:
+            ValueError: for features of another shape or not finite, or numbers below 1.
+
+        Example:
+
+        >>> index = CodeIndex(np.eye(2))
+        >>> index.add([5], np.eye(2)[:1])
+        >>> index.search(np.eye(2), num_clips=2)["ids"].tolist()
+        [[5, -1], [5, -1]]
+        """
+        _positive(num_clips=num_clips, num_codes=num_codes)
+        vectors = self._vectors(features)
+        distances, lists = self._lists.nearest(vectors, min(num_codes, len(self.codebook)))
+        return self._answer(vectors, distances, lists, num_clips)
+
+    def search_codes(self, codes: Any, num_clips: int = 10) -> dict[str, Any]:
+        """Clips filed under given codes, ranked by their distance to these codes' mean.
+
+        Args:
+            codes: int `(queries,)`, or `(queries, codes)` for several lists each, such as the
+                codes of a clip's segments; a repeated code weighs more.
+            num_clips: how many to find.
+
+        Returns:
+            As `search`.
+
+        Raises:
+            ValueError: for codes beyond the codebook, or a number below 1.
+
+        Example:
+
+        >>> index = CodeIndex(np.eye(3), storage="codes")
+        >>> index.add([4, 5, 6], np.eye(3))
+        >>> index.search_codes([[0, 1], [2, 2]], num_clips=2)["ids"].tolist()
+        [[4, 5], [6, -1]]
+        """
+        _positive(num_clips=num_clips)
+        lists = self._codes(codes)
+        lists = lists[:, None] if lists.ndim == 1 else lists
+        if lists.ndim != 2 or not lists.shape[1]:
+            raise ValueError(
+                "`codes` must have shape (queries,) or (queries, codes). "
+                f"Received shape {lists.shape}."
+            )
+        means = self.codebook[lists].mean(axis=1)
+        lists = _each_once(lists)
+        distances = np.square(self.codebook[lists] - means[:, None]).sum(axis=2)
+        return self._answer(means, distances, lists, num_clips)
+
+    def add_clips(self, backbone: Any, modality: str, x: Any, ids: Any, mask: Any = None) -> None:
+        """Encodes clips and files them.
+
+        Args:
+            backbone: a `CrossModalBackbone` with this index's codebook.
+            modality: name of the modality.
+            x: its features `(clips, frames, ...)`.
+            ids: int `(clips,)`.
+            mask: optional `(clips, frames)`.
+
+        Raises:
+            ValueError: as `add` and `encode`, or for another codebook.
+
+        Example:
+
+        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> x = np.random.default_rng(0).normal(size=(3, 10, 128)).astype("float32")
+        >>> _ = backbone.encode("audio", x)
+        >>> index = CodeIndex(backbone.codebook)
+        >>> index.add_clips(backbone, "audio", x, ids=[0, 1, 2])
+        >>> index.search_clips(backbone, "audio", x, num_clips=1)["ids"].tolist()
+        [[0], [1], [2]]
+        """
+        codes = self._encoded(backbone, modality, x, mask)
+        self.add(ids, codes["general"], codes["indices"])
+
+    def search_clips(
+        self,
+        backbone: Any,
+        modality: str,
+        x: Any,
+        num_clips: int = 10,
+        num_codes: int = 8,
+        mask: Any = None,
+    ) -> dict[str, Any]:
+        """Encodes queries of any modality and finds the nearest clips.
+
+        Args:
+            backbone: a `CrossModalBackbone` with this index's codebook.
+            modality: name of the queries' modality.
+            x: its features `(queries, frames, ...)`.
+            num_clips: how many to find.
+            num_codes: lists to visit.
+            mask: optional `(queries, frames)`.
+
+        Returns:
+            As `search`.
+
+        Raises:
+            ValueError: as `search` and `encode`, or for another codebook.
+
+        Example:
+
+        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> x = np.zeros((1, 10, 128), "float32")
+        >>> _ = backbone.encode("audio", x)
+        >>> CodeIndex(backbone.codebook).search_clips(backbone, "audio", x, 1)["ids"].tolist()
+        [[-1]]
+        """
+        codes = self._encoded(backbone, modality, x, mask)
+        return self.search(codes["general"], num_clips, num_codes)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the index into a folder; a reader finds the earlier state or this, never a mix.
+
+        Args:
+            path: folder, new or of an earlier state.
+
+        Raises:
+            ValueError: if the folder holds something else.
+
+        Example:
+
+        >>> index = CodeIndex(np.eye(2))
+        >>> index.add([3], np.eye(2)[:1])
+        >>> index.save("clips")
+        >>> 3 in CodeIndex.load("clips")
+        True
+        """
+        description = {
+            "storage": self.storage,
+            "clips": len(self),
+            "num_embeddings": len(self.codebook),
+            "dim": self.dim,
+            "codebook": sha256_of_array(self.codebook),
+        }
+        stored.write(path, self._lists.write, self.codebook, description)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CodeIndex:
+        """Reads what `save` wrote, after its checksums.
+
+        Args:
+            path: the folder.
+
+        Returns:
+            The index.
+
+        Raises:
+            FileNotFoundError: if there is no index.
+            ValueError: if a file is damaged, naming it.
+
+        Example:
+
+        >>> CodeIndex.load("no-such-index")
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: There is no file no-such-index/index.json.
+        """
+        file, codebook, description = stored.read(path)
+        index = cls(codebook, description["storage"])
+        index._lists.read(file)
+        index._ids = set(index._lists.ids().tolist())
+        if len(index._ids) != description["clips"]:
+            raise ValueError(f"{path} must hold {description['clips']} clips; it is damaged.")
+        return index
+
+    def _encoded(self, backbone, modality, x, mask) -> Mapping[str, np.ndarray]:
+        from keras import ops
+
+        codebook = backbone.codebook
+        if codebook is None or not np.array_equal(codebook.astype("float32"), self.codebook):
+            raise ValueError("`backbone` must have the codebook that this index was made with.")
+        codes = backbone.encode(modality, x, "clip", mask)
+        return {key: ops.convert_to_numpy(value) for key, value in codes.items()}
+
+    def _answer(self, vectors, to_codes, lists, num_clips: int) -> dict[str, np.ndarray]:
+        distances, ids = self._lists.search(vectors, to_codes, lists, num_clips)
+        distances = np.where(ids == NO_CLIP, np.inf, distances).astype("float32")
+        return {"ids": ids, "distances": distances}
+
+    def _vectors(self, features: Any) -> np.ndarray:
+        vectors = np.ascontiguousarray(features, "float32")
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
+            raise ValueError(
+                f"`features` must have shape (clips, {self.dim}). Received shape {vectors.shape}."
+            )
+        if not np.isfinite(vectors).all():
+            raise ValueError("`features` must be finite. Received NaN or infinity.")
+        if self.storage == "float16" and np.abs(vectors).max(initial=0) > MAX_HALF:
+            raise ValueError(f"`features` stored in half precision must not exceed {MAX_HALF}.")
+        return vectors
+
+    def _codes(self, codes: Any) -> np.ndarray:
+        codes = _integers("codes", codes)
+        if codes.size and not (codes.min() >= 0 and codes.max() < len(self.codebook)):
+            raise ValueError(
+                f"`codes` must lie between 0 and {len(self.codebook) - 1}. "
+                f"Received: {codes.min()} to {codes.max()}"
+            )
+        return codes
+
+
+def _integers(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise ValueError(f"`{name}` must be integers. Received: {array.dtype}")
+    return np.ascontiguousarray(array, "int64")
+
+
+def _positive(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+
+
+def _each_once(lists: np.ndarray) -> np.ndarray:
+    """The lists of each query in ascending order; -1, no list, in the place of repetitions."""
+    ordered = np.sort(lists, axis=1)
+    repeated = np.zeros(ordered.shape, bool)
+    repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    return np.where(repeated, -1, ordered)
