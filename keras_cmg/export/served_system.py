@@ -26,7 +26,7 @@ class Endpoint:
     inputs: dict[str, tuple[int | None, ...]]
     """Input name to shape; None stands for any size. All inputs are float32."""
     unit: str
-    """What axis 1 of the first input counts: `"frames"` or `"samples"`."""
+    """What axis 1 of the first input counts: `"frames"`, `"samples"`, or `"rows"` of images."""
     function: Callable[..., dict[str, Tensor]]
     """From the inputs, by name, to a flat dict of outputs."""
 
@@ -143,17 +143,20 @@ class ServedSystem(keras.Model):
 
     def _endpoints_of(self, kind: str, modality: str):
         answer = self.encode if kind == "encode" else self.classify
-        shape = (None, None, *self.backbone.feature_shapes[modality][2:])
+        shape = self.backbone.feature_shapes[modality]
+        # Images come one by one and in one size; everything else has frames, as many as it likes.
+        unit = "rows" if len(shape) == 4 else "frames"
+        shape = (None, *shape[1:]) if unit == "rows" else (None, None, *shape[2:])
         features, mask, level = modality, f"{modality}_mask", self.levels[modality]
         waveform = f"{modality}_waveform"
         yield Endpoint(
-            f"{kind}_{modality}", modality, level, {features: shape}, "frames",
+            f"{kind}_{modality}", modality, level, {features: shape}, unit,
             lambda **inputs: answer(modality, inputs[features]),
         )  # fmt: skip
         if modality in self.masked:
             yield Endpoint(
                 f"{kind}_{modality}_masked", modality, level,
-                {features: shape, mask: (None, None)}, "frames",
+                {features: shape, mask: (None, None)}, unit,
                 lambda **inputs: answer(modality, inputs[features], inputs[mask]),
             )  # fmt: skip
         if modality in self.front_ends:

@@ -116,7 +116,7 @@ def write_saved_model(
     module = tf.Module(name="keras_cmg")
     graphs = {
         endpoint.name: graph_of(
-            endpoint, limits["max_clips"], limits[f"max_{endpoint.unit}"]
+            endpoint, limits["max_clips"], limits.get(f"max_{endpoint.unit}")
         ).get_concrete_function()
         for endpoint in served.endpoints()
     }

@@ -9,8 +9,6 @@ import numpy as np
 
 import keras_cmg
 from keras_cmg.export import ServedSystem
-from tests.helpers.small_fcid import small_fcid
-from tests.keras_cmg.models.baselines.test_dcid import dcid
 
 MODALITIES = ("audio", "video", "text")
 SHAPES = {"audio": (None, 10, 12), "video": (None, 10, 7, 7, 6), "text": (None, 10, 8)}
@@ -18,41 +16,50 @@ CLIPS = (1, 33)
 NUM_CODES = 6
 
 
-def fcid() -> keras_cmg.Pretrainer:
-    return small_fcid(MODALITIES)
+SYSTEMS = (*keras_cmg.systems(), "vqvae")
 
 
-SYSTEMS = {"fcid": fcid, "dcid": lambda: dcid(*MODALITIES)}
-
-
-def built(name: str) -> keras_cmg.Pretrainer:
+def built(name: str) -> keras.Model:
     """A small system, its codes moved to where features are, so that several are in use.
 
     Each code is there twice: of the two, every format must give the first.
     """
-    model = SYSTEMS[name]()
-    model.build(SHAPES)
+    keras.utils.set_random_seed(0)
+    sizes = {"embedding_dim": 8} if name == "simmmdg" else {"embedding_dim": 8, "num_embeddings": 6}
+    if name == "vqvae":
+        model = keras_cmg.VQVAE.from_preset("small", backbone={**sizes, "hidden_channels": 4})
+        shapes = {"image": (None, 8, 8, 1)}
+    else:
+        general = {"feedforward_units": 8, "num_heads": 2}
+        model = keras_cmg.create(name, "small", MODALITIES, backbone={**sizes, "general": general})
+        shapes = SHAPES
     backbone = model.backbone
+    backbone.build(shapes)
     if backbone.codebook is not None:
         random = np.random.default_rng(1)
-        batch = {m: random.normal(size=(8, *SHAPES[m][1:])).astype("float32") for m in MODALITIES}
+        batch = {m: random.normal(size=(8, *s[1:])).astype("float32") for m, s in shapes.items()}
         backbone.adapt_codebook(batch, "segment")
-        codes = backbone.codebook[: len(backbone.codebook) // 2]
-        backbone.quantizer.codebook.assign(np.concatenate([codes, codes]))
+        half = backbone.codebook[: NUM_CODES // 2]
+        variable = getattr(backbone.quantizer, "prototypes", None)
+        variable = backbone.quantizer.codebook if variable is None else variable
+        variable.assign(np.concatenate([half, half]))
     return model
 
 
-def surroundings(model: keras_cmg.Pretrainer) -> dict[str, Any]:
+def surroundings(model: keras.Model) -> dict[str, Any]:
     """Arguments of the export: a channel choice and a probe on it, where there is a codebook."""
     keras.utils.set_random_seed(2)
     backbone = model.backbone
+    levels = {"text": "clip"} if "text" in backbone.modalities else {}
     if backbone.codebook is None:
-        return {"levels": {"text": "clip"}}
+        probe = keras_cmg.LinearProbe(3)
+        probe.build((None, None, 8))
+        return {"levels": levels, "probes": probe}
     toc = keras_cmg.TOCChannelMask(4)
     toc.adapt(backbone.codebook)
     probe = keras_cmg.LinearProbe(3)
     probe.build((None, None, 4))
-    return {"levels": {"text": "clip"}, "toc": toc, "probes": probe}
+    return {"levels": levels, "toc": toc, "probes": probe}
 
 
 def requests(served: ServedSystem, frames: int = 7) -> dict[str, dict[str, np.ndarray]]:
@@ -61,7 +68,8 @@ def requests(served: ServedSystem, frames: int = 7) -> dict[str, dict[str, np.nd
     found = {}
     for endpoint in served.endpoints():
         for clips in CLIPS:
-            length = frames if endpoint.unit == "frames" else 20001
+            lengths = {"frames": frames, "samples": 20001, "rows": 8}
+            length = lengths[endpoint.unit]
             found[f"{endpoint.name}/{clips}"] = {
                 name: (random.random((clips, length)) < 0.7).astype("float32")
                 + (np.arange(length) == 0)

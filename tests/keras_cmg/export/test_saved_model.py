@@ -17,7 +17,6 @@ from data_tools.features import AudioFeatures
 from keras_cmg.export import ServedSystem, export, read_metadata
 from tests.helpers import served_systems
 from tests.helpers.served_systems import (
-    MODALITIES,
     SYSTEMS,
     answers,
     assert_first_of_equal_codes,
@@ -61,7 +60,8 @@ def check_system(name: str, folder: Path) -> None:
     path = export(model, folder / "served", **arguments)
     served = ServedSystem(model.backbone, **arguments)
     asked = requests(served)
-    assert {key.partition("/")[0] for key in asked} >= {f"encode_{m}" for m in MODALITIES}
+    modalities = model.backbone.modalities
+    assert {key.partition("/")[0] for key in asked} >= {f"encode_{m}" for m in modalities}
     found = asked_elsewhere(path, asked, folder)
     assert_same(found, answers(served, asked))
     assert_first_of_equal_codes(found)
