@@ -1,4 +1,4 @@
-"""Command line: `python -m benchmarks toc`, `assign`, `store`, `train`; KERAS_BACKEND counts."""
+"""Command line: `python -m benchmarks NAME`; the engine is KERAS_BACKEND."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 
-from benchmarks import assign, measuring, store, toc, train
+from benchmarks import assign, index, measuring, serve, store, toc, train
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,13 +44,31 @@ def main(arguments: list[str] | None = None) -> None:
         "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
     )
     one.add_argument("--jit", choices=["auto", "on", "off"], default="auto")
-    for one in names.choices.values():
-        one.add_argument("--rounds", type=int, default=3, help="how often each part is timed")
+    one = names.add_parser("index", help="clips filed under codes against brute force")
+    one.add_argument("--clips", type=int, default=1_000_000)
+    one.add_argument("--codes", type=int, default=1024)
+    one.add_argument("--channels", type=int, default=256)
+    one.add_argument("--queries", type=int, default=1000)
+    one.add_argument("--storage", default="float32", help="float32, float16 or codes")
+    one = names.add_parser("serve", help="an exported SavedModel against predict")
+    one.add_argument("--preset", default="small", help="small, paper or reference")
+    one.add_argument("--modality", default="audio", help="audio, video or text")
+    for name, one in names.choices.items():
+        usual = 200 if name == "serve" else 3
+        one.add_argument("--rounds", type=int, default=usual, help="how often each part is timed")
         one.add_argument("--clock", choices=["wall", "processor"], default="wall")
         one.add_argument("--out", help="JSON file to write")
     options = vars(parser.parse_args(arguments))
     name, out = options.pop("name"), options.pop("out")
-    results = {"toc": toc, "assign": assign, "store": store, "train": train}[name].run(**options)
+    benchmarks = {
+        "toc": toc,
+        "assign": assign,
+        "index": index,
+        "serve": serve,
+        "store": store,
+        "train": train,
+    }
+    results = benchmarks[name].run(**options)
     measuring.report(f"{name} on {keras.backend.backend()}", results, out)
 
 

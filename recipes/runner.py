@@ -13,6 +13,7 @@ from typing import Any
 
 RECIPES = {
     "quickstart": ("", "train FCID without labels, probe it across modalities"),
+    "search": ("", "find clips of one modality by another, filed under their codes"),
 }
 """Name of each module of this folder that is a recipe; what of the paper it redraws; what it does.
 

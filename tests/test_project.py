@@ -20,11 +20,13 @@ OPTIONAL = {
     "apache_beam",
     "av",
     "keras_hub",
+    "faiss",
     "keras_tuner",
     "matplotlib",
     "sklearn",
     "soundfile",
     "tensorflow_io",
+    "tf2onnx",
     "tqdm",
 }
 SOURCES = (".ci", "benchmarks", "data_tools", "docs", "keras_cmg", "recipes", "tests")

@@ -11,7 +11,7 @@ import keras
 from keras_cmg.files import read_json
 
 MODEL, RESULT = "model.keras", "result.json"
-ORIGIN = ("recipe", "data", "seed", "command", "versions")
+ORIGIN = ("recipe", "settings", "seed", "command", "date", "versions")
 """What is taken over from a run's result into the metadata."""
 
 
@@ -22,8 +22,8 @@ def load_run(path: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any]]
         path: folder of a recipe's run, with `model.keras` and `result.json`; or a `.keras` file.
 
     Returns:
-        The model, not compiled, and a dict: `recipe`, `data`, `seed`, `command`, `versions` of
-        the run; empty for a file alone.
+        The model, not compiled, and a dict: `recipe`, `settings`, `seed`, `command`, `date` and
+        `versions` of the run; empty for a file alone.
 
     Raises:
         FileNotFoundError: if there is no model at `path`.

@@ -1,0 +1,58 @@
+"""The recipe `search` counts what it finds, and takes over a run's model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_cmg
+from recipes import runner, search
+
+pytest.importorskip("faiss")
+
+
+def test_counts_of_a_hand_example() -> None:
+    classes = np.array([0, 0, 1])
+    ids = np.array([[0, 1, 2], [2, 1, 0], [0, 1, -1]])
+    padded = np.pad(ids, [(0, 0), (0, 8)], constant_values=-1)
+    found = search.counted(padded, classes)
+    # First others: 1 (right), 2 (wrong), 0 (wrong); right among all others: 1, 1, none.
+    assert found == pytest.approx({"P@1": 1 / 3, "P@10": 2 / 30, "R@10": 2 / 3})
+    assert search.chance(classes) == pytest.approx(2 / 6)
+
+
+def test_brute_force_ranks_all_and_codes_rank_by_code() -> None:
+    random = np.random.default_rng(0)
+    codebook = random.normal(size=(4, 3)).astype("float32")
+    codes = np.repeat(np.arange(4), 12)
+    general = codebook[codes] + 0.01 * random.normal(size=(48, 3)).astype("float32")
+    clips = {name: {"general": general, "indices": codes} for name in ("audio", "text")}
+    for ranking in search.RANKINGS:
+        found = search.scores(clips, codes, codebook, ranking, 1)
+        assert set(found) == {f"{a}->{b}" for a in clips for b in clips}
+        assert all(score == 1 for scores in found.values() for score in scores.values())
+
+
+def test_a_finished_run_is_taken_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = keras_cmg.FCID.from_preset("small", ("audio", "video", "text"))
+    model.build({"audio": (None, 10, 128), "video": (None, 10, 7, 7, 64), "text": (None, 10, 64)})
+    model.save(tmp_path / "model.keras")
+    out = tmp_path / "found"
+    words = ["search", "--smoke", "--run", str(tmp_path), "--out", str(out)]
+    assert runner.main(words) == 0
+    assert "audio->video" in capsys.readouterr().out
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert set(result["scores"]) == set(search.RANKINGS)
+    assert result["settings"]["run"] == str(tmp_path)
+    assert runner.main([*words[:-1], str(tmp_path / "other"), "--num-codes", "0"]) == 2
+    assert "--num-codes must be positive" in capsys.readouterr().err
+
+
+def test_a_missing_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["search", "--smoke", "--run", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert runner.main(words) == 2
+    assert "is neither a run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
