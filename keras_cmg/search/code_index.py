@@ -21,8 +21,8 @@ MAX_HALF = float(np.finfo("float16").max)
 class CodeIndex:
     """Clips of any modality under their code, found by sound, picture, words or codes.
 
-    Each code has a list of the clips that fell on it. A query visits the lists of its nearest
-    codes and ranks what it finds there by squared distance in the continuous space, or, without
+    Each code has a list of the clips that fell on it. A query visits the lists of the nearest
+    codes that have clips and ranks what it finds there by squared distance in the continuous space, or, without
     stored vectors, by the code alone. Lists and ranking are FAISS's.
 
     Args:
@@ -69,7 +69,7 @@ class CodeIndex:
     @property
     def list_sizes(self) -> np.ndarray:
         """How many clips each code has, int64 `(num_embeddings,)`."""
-        return self._lists.sizes()
+        return self._lists.sizes.copy()
 
     @property
     def dim(self) -> int:
@@ -109,7 +109,7 @@ class CodeIndex:
             repeated = sorted(self._ids & new)[:3] or "one id twice"
             raise ValueError(f"`ids` must be new, each given once. Received: {repeated}")
         if codes is None:
-            lists = self._lists.nearest(vectors, 1)[1][:, 0]
+            lists = self._lists.code_of(vectors)
         else:
             lists = self._codes(codes)
             if lists.shape != clips.shape:
@@ -151,7 +151,8 @@ class CodeIndex:
         Args:
             features: float `(queries, dim)`, of any modality.
             num_clips: how many to find.
-            num_codes: lists to visit; all of them make the search exact.
+            num_codes: lists to visit, of the nearest codes that have clips; all of them make the
+                search exact.
 
         Returns:
             Dict of `"ids"`, int64 `(queries, num_clips)`, nearest first, -1 where there are no
@@ -169,7 +170,7 @@ class CodeIndex:
         """
         _positive(num_clips=num_clips, num_codes=num_codes)
         vectors = self._vectors(features)
-        distances, lists = self._lists.nearest(vectors, min(num_codes, len(self.codebook)))
+        distances, lists = self._lists.nearest_filled(vectors, num_codes)
         return self._answer(vectors, distances, lists, num_clips)
 
     def search_codes(self, codes: Any, num_clips: int = 10) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class InvertedLists:
     def __init__(self, codebook: np.ndarray, storage: str):
         library = faiss()
         num_embeddings, dim = codebook.shape
+        self.codebook = codebook
         self.codes = library.IndexFlatL2(dim)
         self.codes.add(codebook)
         if STORAGES[storage]:
@@ -68,17 +69,48 @@ class InvertedLists:
         else:
             self.index = library.IndexIVFFlat(self.codes, dim, num_embeddings, library.METRIC_L2)
 
-    def nearest(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The codes nearest to vectors.
+        self._changed()
+
+    def _changed(self) -> None:
+        self.sizes = self._sizes()
+        self.filled = np.flatnonzero(self.sizes)
+        self.filled_codes = None
+
+    def code_of(self, vectors: np.ndarray) -> np.ndarray:
+        """The code nearest to each vector.
+
+        Args:
+            vectors: float32 `(n, dim)`.
+
+        Returns:
+            int64 `(n,)`.
+        """
+        return self.codes.search(vectors, 1)[1][:, 0]
+
+    def nearest_filled(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest codes among those that have clips.
+
+        Modalities share a code space and still leave parts of it to others: the codes nearest to
+        a sound may hold no picture at all.
 
         Args:
             vectors: float32 `(n, dim)`.
             count: of codes for each.
 
         Returns:
-            Squared distances, and int64 codes, both `(n, count)`, nearest first.
+            Squared distances, and int64 codes, nearest first, `(n, count)`, or less where fewer
+            codes have clips.
         """
-        return self.codes.search(vectors, count)
+        if len(self.filled) == len(self.codebook):
+            return self.codes.search(vectors, min(count, len(self.codebook)))
+        if not len(self.filled):
+            shape = (len(vectors), 1)
+            return np.full(shape, np.inf, "float32"), np.full(shape, -1, "int64")
+        if self.filled_codes is None:
+            self.filled_codes = faiss().IndexFlatL2(self.codebook.shape[1])
+            self.filled_codes.add(self.codebook[self.filled])
+        distances, places = self.filled_codes.search(vectors, min(count, len(self.filled)))
+        return distances, self.filled[places]
 
     def add(self, ids: np.ndarray, vectors: np.ndarray, codes: np.ndarray) -> None:
         """Appends to the lists.
@@ -90,6 +122,10 @@ class InvertedLists:
         """
         pointer = faiss().swig_ptr
         self.index.add_core(len(ids), pointer(vectors), pointer(ids), pointer(codes))
+        new = self.sizes[codes] == 0
+        self.sizes += np.bincount(codes, minlength=len(self.sizes))
+        if new.any():
+            self.filled, self.filled_codes = np.flatnonzero(self.sizes), None
 
     def remove(self, ids: np.ndarray) -> None:
         """Takes ids out of the lists; one pass over all ids in the index.
@@ -98,6 +134,7 @@ class InvertedLists:
             ids: int64 `(n,)`.
         """
         self.index.remove_ids(ids)
+        self._changed()
 
     def search(
         self, vectors: np.ndarray, distances: np.ndarray, codes: np.ndarray, count: int
@@ -118,12 +155,7 @@ class InvertedLists:
             vectors, count, np.ascontiguousarray(codes), np.ascontiguousarray(distances, "float32")
         )
 
-    def sizes(self) -> np.ndarray:
-        """How many clips each code has.
-
-        Returns:
-            int64 `(num_embeddings,)`.
-        """
+    def _sizes(self) -> np.ndarray:
         lists = self.index.invlists
         return np.array([lists.list_size(code) for code in range(self.index.nlist)], "int64")
 
@@ -136,7 +168,7 @@ class InvertedLists:
         lists, view = self.index.invlists, faiss().rev_swig_ptr
         found = [
             view(lists.get_ids(code), size).copy()
-            for code, size in enumerate(self.sizes().tolist())
+            for code, size in enumerate(self.sizes.tolist())
             if size
         ]
         return np.concatenate(found) if found else np.zeros(0, "int64")
@@ -166,3 +198,4 @@ class InvertedLists:
         if not same or (index.d, index.nlist) != (self.index.d, self.index.nlist):
             raise ValueError(f"{path} must hold the lists of this codebook and storage.")
         self.index = index
+        self._changed()

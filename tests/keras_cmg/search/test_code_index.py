@@ -94,6 +94,17 @@ def test_clips_are_found_by_codes(clips):
     np.testing.assert_array_equal(single[0][: len(in_list)], in_list[order])
 
 
+def test_codes_without_clips_are_passed_over(clips):
+    codebook, features, _ = clips
+    index = keras_cmg.CodeIndex(codebook)
+    far = squared(codebook[:1], codebook)[0].argsort()[-2:]
+    index.add([1, 2], features[:2], codes=far)
+    assert set(index.search(codebook[:1], 2, num_codes=2)["ids"][0].tolist()) == {1, 2}
+    assert index.search(codebook[:1], 2, num_codes=1)["ids"][0].tolist() == [1, -1]
+    index.remove([1])
+    assert index.search(codebook[:1], 1, num_codes=1)["ids"][0].tolist() == [2]
+
+
 def test_clips_are_filed_under_the_systems_own_codes(clips):
     codebook, features, _ = clips
     index = keras_cmg.CodeIndex(codebook)
