@@ -35,8 +35,9 @@ def nearest_codes(x: Tensor, codebook: Tensor, **sizes: Any) -> Tensor:
     """
     codebook = ops.convert_to_tensor(codebook)
     x = ops.cast(x, codebook.dtype)
-    half_norms = ops.sum(ops.square(codebook), axis=1) / 2
-    scores = ops.matmul(x, ops.transpose(codebook)) - half_norms
+    half_norms = ops.sum(ops.square(codebook), axis=1, keepdims=True) / 2
+    columns = ops.transpose(ops.concatenate([codebook, -half_norms], axis=1))
+    scores = ops.matmul(ops.concatenate([x, ops.ones_like(x[..., :1])], axis=-1), columns)
     return ops.cast(ops.squeeze(ops.top_k(scores, 1)[1], axis=-1), "int32")
 
 

@@ -22,8 +22,8 @@ class CodeIndex:
     """Clips of any modality under their code, found by sound, picture, words or codes.
 
     Each code has a list of the clips that fell on it. A query visits the lists of the nearest
-    codes that have clips and ranks what it finds there by squared distance in the continuous space, or, without
-    stored vectors, by the code alone. Lists and ranking are FAISS's.
+    codes that have clips, and ranks what it finds there by squared distance in the continuous
+    space, or, without stored vectors, by the code alone. Lists and ranking are FAISS's.
 
     Args:
         codebook: float array `(num_embeddings, dim)`, a backbone's `codebook`.

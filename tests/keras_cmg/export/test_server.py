@@ -19,9 +19,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_cmg.export import ServedSystem, export
-from tests.helpers import served_systems
-from tests.helpers.served_systems import answers, assert_same, built, requests
+from keras_cmg.export import ServedSystem
+from tests.helpers.served_systems import answers, assert_same, requests
 from tests.test_docs import blocks
 
 pytest.importorskip("tensorflow")
@@ -31,21 +30,11 @@ START_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def served() -> ServedSystem:
-    model = built("fcid")
-    return ServedSystem(model.backbone, **served_systems.surroundings(model))
-
-
-@pytest.fixture(scope="module")
 def address(
-    served: ServedSystem, repository: Path, tmp_path_factory: pytest.TempPathFactory
+    fcid_saved_model: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Where the guide's `serve.py` answers for a freshly exported model."""
+    """Where the guide's `serve.py` answers for an exported model."""
     folder = tmp_path_factory.mktemp("server")
-    export(
-        served.backbone, folder / "1", max_clips=64, max_frames=20,
-        levels=served.levels, toc=served.toc, probes=served.probes,
-    )  # fmt: skip
     (script,) = (
         block.text
         for block in blocks(repository / "docs" / "serving.md", "python")
@@ -61,7 +50,7 @@ def address(
         cwd=folder,
         env={
             **os.environ,
-            "MODEL": str(folder / "1"),
+            "MODEL": str(fcid_saved_model),
             "PORT": str(port),
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "CUDA_VISIBLE_DEVICES": "-1",
@@ -117,9 +106,9 @@ def predict(address: str, signature: str, inputs: dict[str, Any]) -> tuple[int, 
     return ask(address, json.dumps(body).encode())
 
 
-def test_answers_over_http_are_those_of_the_model(served: ServedSystem, address: str) -> None:
-    asked = requests(served)
-    expected = answers(served, asked)
+def test_answers_over_http_are_those_of_the_model(fcid: ServedSystem, address: str) -> None:
+    asked = requests(fcid)
+    expected = answers(fcid, asked)
     found = {}
     for key, inputs in asked.items():
         status, answer = predict(address, key.partition("/")[0], inputs)
@@ -146,7 +135,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("case", MALFORMED)
 def test_malformed_requests_get_an_error_and_the_server_lives_on(
-    served: ServedSystem, address: str, case: str
+    fcid: ServedSystem, address: str, case: str
 ) -> None:
     inputs, message = MALFORMED[case]
     status, answer = predict(address, "encode_audio", inputs)
@@ -155,7 +144,7 @@ def test_malformed_requests_get_an_error_and_the_server_lives_on(
     x = np.ones((1, 3, 12), "float32")
     status, answer = predict(address, "encode_audio", {"audio": x})
     assert status == 200
-    expected = keras.ops.convert_to_numpy(served.encode("audio", x)["general"])
+    expected = keras.ops.convert_to_numpy(fcid.encode("audio", x)["general"])
     np.testing.assert_allclose(answer["outputs"]["general"], expected, atol=1e-5)
 
 
