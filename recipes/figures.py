@@ -6,6 +6,7 @@ import base64
 import io
 import wave
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -52,13 +53,40 @@ def png(figure: Figure, dpi: int = 110) -> str:
     >>> png(Figure(figsize=(1, 1)))[:22]
     'data:image/png;base64,'
     """
-    FigureCanvasAgg(figure)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dpi)
+    save(figure, stream, dpi)
     return data_uri(stream.getvalue(), "image/png")
 
 
-def _style(axes) -> None:
+def save(figure: Figure, stream: Any, dpi: int = 110) -> None:
+    """Writes a figure as PNG, drawn off screen.
+
+    Args:
+        figure: of matplotlib.
+        stream: file to write to.
+        dpi: dots per inch.
+
+    Example:
+
+    >>> stream = io.BytesIO()
+    >>> save(Figure(figsize=(1, 1)), stream)
+    >>> stream.getvalue()[1:4]
+    b'PNG'
+    """
+    FigureCanvasAgg(figure)
+    figure.savefig(stream, format="png", dpi=dpi)
+
+
+def style(axes: Any) -> None:
+    """Gives a plot the look of all plots.
+
+    Args:
+        axes: of matplotlib.
+
+    Example:
+
+    >>> style(Figure().add_subplot())
+    """
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=FAINT, labelsize=8)
@@ -84,7 +112,7 @@ def curve(title: str, series: Mapping[str, Sequence[float]], legend: bool = Fals
     """
     figure = Figure(figsize=(3.1, 2.0), layout="constrained")
     axes = figure.add_subplot()
-    _style(axes)
+    style(axes)
     for (name, values), colour in zip(series.items(), LINES, strict=False):
         # A line of few points would hardly show.
         marker = "o" if len(values) < 4 else None
@@ -141,7 +169,7 @@ def code_use_bars(counts: np.ndarray, colours: np.ndarray) -> str:
     """
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     axes = figure.add_subplot()
-    _style(axes)
+    style(axes)
     start = 0
     handles = []
     for name, colour in CODE_COLOURS.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recipes import code_use, figures, report, scores
+from recipes import report, scores, sections
 
 
 def page(
@@ -34,6 +34,9 @@ def page(
         HTML.
     """
     versions = result["versions"]
+    losses = sections.loss_parts(history, result["loss_terms"])
+    similarities = sections.similarity_parts(codebook, kept)
+    use = sections.use_parts(indices, result["num_embeddings"])
     subtitle = (
         f"FCID on {result['settings']['data']} clips, seed {result['seed']}, {versions['engine']} "
         f"{versions['engine_version']}, Keras {versions['keras']}, keras_cmg "
@@ -65,9 +68,9 @@ def page(
             "quantisation.</p>",
         ),
         report.section("Different senses, same code", *example_parts(examples)),
-        report.section("Training without labels", *loss_parts(history, result["loss_terms"])),
-        report.section("Alike codes, before and after TOC", *similarity_parts(codebook, kept)),
-        report.section("Who uses which code", *use_parts(result, indices)),
+        report.section("Training without labels", *losses),
+        report.section("Alike codes, before and after TOC", *similarities),
+        report.section("Who uses which code", *use),
         report.section("What was measured, and how", *method_parts(result)),
     )
 
@@ -82,65 +85,6 @@ def example_parts(examples: Sequence[Mapping[str, Any]]) -> list[str]:
         report.example_cards(examples),
         '<p class="soft">Not hand-picked: the codes that most modalities use most, of different '
         "classes first, each with the first clip of every modality in test order.</p>",
-    ]
-
-
-def loss_parts(history: Mapping[str, Sequence[float]], terms: Sequence[str]) -> list[str]:
-    """What the section of training holds."""
-    main = ["loss", *terms, "perplexity", "code_usage", "code_agreement"]
-    others = sorted(key for key in history if key[:4] != "val_" and key not in main)
-
-    def curves(keys: Sequence[str]) -> str:
-        pictures = {}
-        for key in keys:
-            series = {"train": history[key]}
-            if f"val_{key}" in history:
-                series["validation"] = history[f"val_{key}"]
-            title = key.replace("_", " ")
-            pictures[f"{title} by epoch"] = figures.curve(title, series, legend=key == "loss")
-        return report.gallery(pictures)
-
-    return [
-        curves(main),
-        f"<details><summary>other figures of training</summary>{curves(others)}</details>",
-        '<p class="soft">The loss, its terms and the state of the codebook, by epoch, on training '
-        "and validation clips. “Perplexity”: how many codes a batch uses, counted as if "
-        "evenly; “code usage”: the share of all codes in it; “code agreement”: how often "
-        "two modalities of a clip get the same code.</p>",
-    ]
-
-
-def similarity_parts(codebook: np.ndarray, kept: Mapping[str, np.ndarray]) -> list[str]:
-    """What the section of the codebook holds."""
-    everything = {f"all {codebook.shape[1]} dimensions": codebook}
-    chosen = {f"TOC keeps {name}": codebook[:, channels] for name, channels in kept.items()}
-    maps = {
-        title: code_use.cosine_similarity(codes) for title, codes in (everything | chosen).items()
-    }
-    lowest = min(0.0, *(float(similarity.min()) for similarity in maps.values()))
-    pictures = {}
-    for title, similarity in maps.items():
-        text = f"{title}, mean {code_use.mean_off_diagonal(similarity):.3f}"
-        pictures[f"Similarity of codes: {text}"] = figures.similarity_map(text, similarity, lowest)
-    return [
-        report.gallery(pictures),
-        '<p class="soft">Cosine similarity of each two codes, and its mean over different codes. '
-        "TOC (training-free optimisation of the codebook) keeps the dimensions in which codes "
-        "differ: the less alike two codes are, the easier a probe tells them apart.</p>",
-    ]
-
-
-def use_parts(result: Mapping[str, Any], indices: Mapping[str, np.ndarray]) -> list[str]:
-    """What the section on the use of codes holds."""
-    counts = code_use.activations(indices, result["num_embeddings"])
-    used = result["codes_used"]
-    each = ", ".join(f"{name} {used[name]}" for name in indices)
-    return [
-        report.picture(figures.code_use_bars(counts, code_use.colours(counts)), "use of each code"),
-        f"<p>Of {result['num_embeddings']} codes, test clips use {used['any']} ({each}); "
-        f"{used['shared']} are used by every modality.</p>",
-        '<p class="soft">One code per clip and modality. Green: each modality has at least 5 % '
-        "of the code’s use; red: one modality has more than 95 %; blue: between the two.</p>",
     ]
 
 

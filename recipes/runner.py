@@ -14,6 +14,7 @@ from typing import Any
 RECIPES = {
     "quickstart": ("", "train FCID without labels, probe it across modalities"),
     "search": ("", "find clips of one modality by another, filed under their codes"),
+    "vqvae_toc": ("Table 3, Figures 4, 10", "TOC before a VQ-VAE's decoder, against random masks"),
 }
 """Name of each module of this folder that is a recipe; what of the paper it redraws; what it does.
 

@@ -26,6 +26,16 @@ CASES = {
     "Codebook": (layers.Codebook, {"num_embeddings": 5, "embedding_dim": 6}, (SEQUENCE,)),
     "Codebook pair": (layers.Codebook, {"num_embeddings": 5, "embedding_dim": 6}, (PAIR,)),
     "LogMelSummary": (layers.LogMelSummary, {"sample_rate": 1000}, (WAVEFORM,)),
+    "ImageDecoder": (
+        layers.ImageDecoder,
+        {"channels": 2, "grid": (2, 2), "hidden_channels": 3, "num_residual": 1, "upsampling": 1},
+        (SEQUENCE,),
+    ),
+    "ImageEncoder": (
+        layers.ImageEncoder,
+        {"units": 5, "hidden_channels": 3, "num_residual": 1, "downsampling": 1},
+        (MAP[:, 0, :4, :4],),
+    ),
     "MapAttention": (layers.MapAttention, {"reduction": 2, **TEMPORAL}, (MAP,)),
     "MapDecoder": (
         layers.MapDecoder,
