@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = {
+    "generation": ("Table 4, Figures 5, 11", "images from codes of images, sounds and words"),
     "quickstart": ("", "train FCID without labels, probe it across modalities"),
     "search": ("", "find clips of one modality by another, filed under their codes"),
     "vqvae_toc": ("Table 3, Figures 4, 10", "TOC before a VQ-VAE's decoder, against random masks"),

@@ -225,3 +225,23 @@ def beside_published(
     note += f"; ours are on {data}." if data else "."
     title = f"Table {published.number}: {published.title} ({published.unit})"
     return Table(title, published.heading, columns, tuple(rows), note)
+
+
+def of_published(published: Published) -> Table:
+    """A table of the paper as it stands.
+
+    Args:
+        published: the table.
+
+    Returns:
+        The table.
+
+    Example:
+
+    >>> from recipes import published
+    >>> of_published(published.CODEBOOK_SIZE).rows[0]
+    ('256', ('52.75',))
+    """
+    rows = tuple((row, tuple(map(str, values))) for row, values in published.rows.items())
+    title = f"As published: Table {published.number}, {published.title} ({published.unit})"
+    return Table(title, published.heading, published.columns, rows)

@@ -247,6 +247,18 @@ def report_tables(runs: Sequence[Run]) -> list[tables.Table]:
         found.append(dataclasses.replace(table, title=f"{table.title}; {text}"))
         title = f"Random masks worse than each criterion (%); {text}"
         found.append(tables.over_seeds(title, "masked dimensions (%)", wins, digits=0))
+    gains = {
+        share: {
+            text: [
+                100 * (cell["usage-weighted TOC"] / cell["TOC"] - 1)
+                for cell in (run.result["masked"][view][share]["chosen"] for run in runs)
+            ]
+            for view, text in VIEWS.items()
+        }
+        for share in runs[0].result["masked"]["zero"]
+    }
+    title = "Usage-weighted TOC against uniform TOC: change of the error (%)"
+    found.append(tables.over_seeds(title, "masked dimensions (%)", gains, note="Paired by seed."))
     return found
 
 
