@@ -1,13 +1,13 @@
 """Images of sounds and words, by codes that know neither (Table 4, Figures 5 and 11).
 
-Pre-trains FCID without labels, then trains two dense layers from the codes of *images* to the
-embeddings of a frozen image generator. Driven by the codes of images, sounds and captions of test
-clips, with all dimensions of a code and with those that TOC keeps, the generator shows what the
-codes of each modality carry. An image is the middle second of a clip's event; image and sound give
-the codes of that second, a caption one code.
+Pre-trains FCID, or other systems, without labels, then trains two dense layers from the codes of
+*images* to the embeddings of a frozen image generator. Driven by the codes of images, sounds and
+captions of test clips, with all dimensions of a code and with those that TOC keeps, the generator
+shows what the codes of each modality carry. An image is the middle second of a clip's event; image
+and sound give the codes of that second, a caption one code.
 
     python -m recipes generation                                   # rendered shapes, no download
-    python -m recipes generation --data digits --root FOLDER
+    python -m recipes generation --data digits --root FOLDER --systems cmcm dcid fcid
     python -m recipes generation --generator ip-adapter --pipeline FOLDER --adapter FILE
 
 The generator is a small autoencoder trained here; with `pip install 'keras-cmg[generation]'` it
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,11 @@ import keras_cmg
 from data_tools import rendering
 from recipes import (
     image_figures,
-    pretraining,
     probing,
     provenance,
     published,
     publishing,
+    quickstart,
     settings,
     tables,
 )
@@ -56,12 +56,14 @@ SHOWN = 10
 
 @dataclasses.dataclass
 class Settings:
-    """What a run is made of; every field but `num_clips` is an option."""
+    """What a run is made of; every field but `num_clips` and `split` is an option."""
 
     data: str = "synthetic"
     num_clips: dict[str, int] = dataclasses.field(
         default_factory=lambda: {"train": 1500, "val": 300, "test": 500}
     )
+    split: str | None = None
+    systems: tuple[str, ...] = ("fcid",)
     preset: str = "small"
     epochs: int = 10
     batch_size: int = 80
@@ -86,10 +88,13 @@ SMOKE: dict[str, Any] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
-    parser.add_argument("--data", choices=("digits", "synthetic"), help="default: synthetic")
+    parser.add_argument("--data", choices=("digits", "synthetic"), default="synthetic")
     parser.add_argument("--root", help="folder of the raw files (default: download where needed)")
     parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
-    parser.add_argument("--preset", choices=("paper", "reference", "small"), help="of FCID")
+    parser.add_argument(
+        "--systems", nargs="+", choices=keras_cmg.systems(), help="to train (default: fcid)"
+    )
+    parser.add_argument("--preset", choices=("paper", "reference", "small"), help="of each system")
     parser.add_argument("--epochs", type=int, help="of training without labels")
     parser.add_argument("--batch-size", type=int, help="clips per step")
     parser.add_argument("--learning-rate", type=float, help="of the main Adam")
@@ -122,52 +127,32 @@ def run(options: argparse.Namespace, out: Path) -> None:
         out: folder to write into.
     """
     chosen = settings_of(options)
-    provenance.set_seed(options.seed)
-    model = keras_cmg.FCID.from_preset(chosen.preset, modalities=MODALITIES, seed=options.seed)
-    folder = options.features or Path(options.out) / "features"
-    features = pretraining.prepare(chosen.data, folder, options.root, chosen.num_clips)
-    pretraining.pretrain(
-        model,
-        features,
-        MODALITIES,
-        chosen.epochs,
-        chosen.batch_size,
-        chosen.learning_rate,
-        options.seed,
-    )
+    features = quickstart.prepare(options, chosen)
+    folder = data_tools.FeatureFolder(features)
     images, seconds = event_images(features, options.root)
     labels = {split: probing.clip_classes(features, split) for split in images}
-    codes = event_codes(model.backbone, features, seconds)
+    provenance.set_seed(options.seed)
     print("training a generator and a classifier of images", flush=True)
     generator = generator_of(options, chosen, images)
-    judge = Judge(len(data_tools.FeatureFolder(features).categories))
+    judge = Judge(len(folder.categories))
     seen = judge.fit(images, labels, chosen.judge_epochs)
     looks = inception_features(options.inception) if options.inception else judge.features
     embeddings = {split: generator.embed(images[split]) for split in ("train", "val")}
-    toc = keras_cmg.TOCChannelMask(chosen.toc_channels)
-    toc.adapt(model.backbone.codebook)
     rows = {"original": images["test"][:SHOWN]}
     distances: dict[str, dict[str, float]] = {}
     accuracies: dict[str, dict[str, float]] = {}
-    for system, channels in (("FCID", None), ("FCID+TOC", toc.indices)):
-        print(f"from codes to images: {system}", flush=True)
-        views = {
-            split: {name: x if channels is None else x[:, channels] for name, x in parts.items()}
-            for split, parts in codes.items()
-        }
+    for name, codes in codes_of_systems(features, seconds, chosen, options.seed):
+        print(f"from codes to images: {name}", flush=True)
         prompt = CodePrompt(generator.embedding_dim, chosen.prompt_units)
-        prompt.fit(
-            {split: views[split]["video"] for split in embeddings},
-            embeddings,
-            chosen.prompt_epochs,
-        )
-        distances[system], accuracies[system] = {}, {}
+        learned = {split: codes[split]["video"] for split in embeddings}
+        prompt.fit(learned, embeddings, chosen.prompt_epochs)
+        distances[name], accuracies[name] = {}, {}
         for modality, source in SOURCES.items():
-            made = prompt.images(generator, views["test"][modality], options.seed)
-            distances[system][f"{source}->image"] = distance(looks, images["test"], made)
+            made = prompt.images(generator, codes["test"][modality], options.seed)
+            distances[name][f"{source}->image"] = distance(looks, images["test"], made)
             right = judge.classes(made) == labels["test"]
-            accuracies[system][f"{source}->image"] = float(right.mean())
-            rows[f"{source} to image, {system}"] = made[:SHOWN]
+            accuracies[name][f"{source}->image"] = float(right.mean())
+            rows[f"{source} to image, {name}"] = made[:SHOWN]
     rebuilt = generator.generate(generator.embed(images["test"]), options.seed)
     bounds = {
         "other real images": distance(looks, images["test"], images["val"]),
@@ -184,9 +169,32 @@ def run(options: argparse.Namespace, out: Path) -> None:
             "accuracies": accuracies,
             "bounds": bounds,
             "judge_accuracy": seen,
-            "features": data_tools.FeatureFolder(features).manifest["files"],
+            "features": folder.manifest["files"],
         },
     )
+
+
+def codes_of_systems(
+    features: Path, seconds: Mapping[str, np.ndarray], chosen: Settings, seed: int
+) -> Iterator[tuple[str, dict[str, dict[str, np.ndarray]]]]:
+    """Trains each system without labels; name and codes, whole and as TOC leaves them."""
+    for system in chosen.systems:
+        model = keras_cmg.create(system, chosen.preset, modalities=MODALITIES, seed=seed)
+        quickstart.pretrain(model, features, chosen, seed)
+        codes = event_codes(model.backbone, features, seconds)
+        name = type(model).__name__
+        yield name, codes
+        if model.backbone.codebook is None:
+            continue
+        toc = keras_cmg.TOCChannelMask(chosen.toc_channels)
+        toc.adapt(model.backbone.codebook)
+        yield (
+            f"{name}+TOC",
+            {
+                split: {modality: x[:, toc.indices] for modality, x in parts.items()}
+                for split, parts in codes.items()
+            },
+        )
 
 
 def event_images(
@@ -295,10 +303,11 @@ def report(runs: Sequence[Run], out: Path) -> str:
         )
     ]
     text = (
-        "FCID is trained without labels and frozen. Two dense layers learn from the image codes of "
-        "training clips to the embeddings of their images in a frozen generator, and stop at the "
-        "epoch that is best on validation clips; no sound and no caption takes part. What they "
-        "cannot know of an embedding is drawn with the spread of their errors on validation clips. "
+        "Each system is trained without labels and frozen. Two dense layers learn from the image "
+        "codes of training clips to the embeddings of their images in a frozen generator, and stop "
+        "at the epoch that is best on validation clips; no sound and no caption takes part. What "
+        "they cannot know of an embedding is drawn with the spread of their errors on validation "
+        "clips. "
         f"Generator: {first['settings']['generator']}."
     )
     return publishing.publish(out, "Images of sounds and words", runs, found, parts, text)

@@ -31,7 +31,6 @@ from recipes import (
     assignments,
     code_use,
     examples,
-    pretraining,
     probing,
     provenance,
     publishing,
@@ -40,6 +39,7 @@ from recipes import (
     settings,
 )
 from recipes.output import RESULT
+from recipes.progress import EpochLine
 from recipes.seeds import Run
 
 MODALITIES = ("audio", "video", "text")
@@ -126,20 +126,9 @@ def run(options: argparse.Namespace, out: Path) -> None:
     )
     backbone = model.backbone
     masks = probing.toc_masks(chosen.toc_channels, backbone.embedding_dim)
-    cache = options.features or Path(options.out) / "features"
-    features = pretraining.prepare(
-        options.data, cache, options.root, chosen.num_clips, split=chosen.split
-    )
+    features = prepare(options, chosen)
     folder = data_tools.FeatureFolder(features)
-    history, train_seconds = pretraining.pretrain(
-        model,
-        features,
-        MODALITIES,
-        chosen.epochs,
-        chosen.batch_size,
-        chosen.learning_rate,
-        options.seed,
-    )
+    history, train_seconds = pretrain(model, features, chosen, options.seed)
     codebook = np.asarray(backbone.codebook)
     for mask in masks.values():
         mask.adapt(codebook)
@@ -199,3 +188,42 @@ def report(runs: Sequence[Run], out: Path) -> str:
         return publishing.publish(out, title, runs, [table], method=METHOD)
     publishing.write_tables(out, "Quickstart", runs, [table], METHOD)
     return scores.score_lines(runs[0].result)
+
+
+def prepare(options: argparse.Namespace, chosen: Settings) -> Path:
+    """The folder of features, prepared now or found as it was left."""
+    folder = options.features or Path(options.out) / "features"
+    try:
+        return data_tools.prepare(
+            options.data,
+            folder,
+            options.root,
+            num_clips=chosen.num_clips,
+            split=chosen.split,
+            progress=True,
+        )
+    except ValueError as error:
+        raise ValueError(f"features in {folder}: {error}") from error
+
+
+def pretrain(
+    model: keras_cmg.FCID, features: Path, chosen: Settings, seed: int
+) -> tuple[dict[str, list[float]], float]:
+    """Trains without labels; the logs of every epoch, and the seconds it took."""
+    train = data_tools.load(features, "train", MODALITIES, chosen.batch_size, seed=seed)
+    # Whole batches only: contrastive losses of a smaller one are not comparable.
+    val = data_tools.load(features, "val", MODALITIES, chosen.batch_size, drop_remainder=True)
+    model.compile(
+        keras.optimizers.Adam(chosen.learning_rate, global_clipnorm=1.0),
+        keras.optimizers.Adam(1e-3),
+    )
+    start = time.perf_counter()
+    history = model.fit(
+        train,
+        validation_data=val,
+        epochs=chosen.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[EpochLine(("loss", "val_loss", "val_perplexity", "val_code_agreement"))],
+    )
+    return history.history, time.perf_counter() - start

@@ -85,5 +85,9 @@ def frechet_distance(
 def _root(covariance: Tensor) -> Tensor:
     """The symmetric root of a positive semi-definite matrix."""
     covariance = ops.convert_to_tensor(covariance)
-    values, vectors = ops.eigh((covariance + ops.transpose(covariance)) / 2)
-    return ops.matmul(vectors * ops.sqrt(ops.maximum(values, 0)), ops.transpose(vectors))
+    # Matrices of very small entries make eigensolvers divide by what has underflown.
+    scale = ops.max(ops.abs(covariance))
+    scale = ops.where(scale > 0, scale, 1.0)
+    values, vectors = ops.eigh((covariance + ops.transpose(covariance)) / (2 * scale))
+    roots = ops.sqrt(ops.maximum(values, 0) * scale)
+    return ops.matmul(vectors * roots, ops.transpose(vectors))

@@ -325,6 +325,14 @@ def test_same_samples_have_no_distance_in_any_order() -> None:
     assert value(metric) == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-6, 1e6])
+def test_samples_that_hardly_differ_have_a_distance_too(size: float) -> None:
+    draws_of_rank_one = np.outer(np.arange(40), np.arange(64)).astype("float32") * size / 2520
+    metric = metrics.FrechetDistance(64)
+    metric.update_state(draws_of_rank_one, draws_of_rank_one + size)
+    assert value(metric) == pytest.approx(64 * size**2, rel=2e-2)
+
+
 # What is refused.
 
 
