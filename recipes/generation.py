@@ -92,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", help="folder of the raw files (default: download where needed)")
     parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
     parser.add_argument(
-        "--systems", nargs="+", choices=keras_cmg.systems(), help="to train (default: fcid)"
+        "--systems", nargs="+", metavar="NAME", help="to train, such as dcid (default: fcid)"
     )
     parser.add_argument("--preset", choices=("paper", "reference", "small"), help="of each system")
     parser.add_argument("--epochs", type=int, help="of training without labels")
@@ -116,6 +116,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     settings.check_positive(chosen, names)
     if chosen.generator == "ip-adapter" and not (options.pipeline and options.adapter):
         raise ValueError("--generator ip-adapter needs --pipeline and --adapter")
+    for name in chosen.systems:
+        keras_cmg.system(name)
     return chosen
 
 

@@ -11,7 +11,7 @@ from keras import ops
 from keras_cmg.layers.codebook import Codebook
 from keras_cmg.layers.image_autoencoder import ImageEncoder
 from keras_cmg.models.cross_modal_backbone import CrossModalBackbone
-from keras_cmg.models.fcid.presets import merged
+from keras_cmg.models.presets import merged
 from keras_cmg.models.vqvae import presets
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from keras_cmg.models.presets import named
+
 PAPER: dict[str, Any] = {
     "backbone": {
         "num_embeddings": 128,
@@ -43,6 +45,4 @@ def preset(name: str) -> dict[str, Any]:
     >>> preset("small")["backbone"]["num_embeddings"]
     128
     """
-    if name not in PRESETS:
-        raise ValueError(f"`preset` must be one of {sorted(PRESETS)}. Received: {name!r}")
-    return copy.deepcopy(PRESETS[name])
+    return named(PRESETS, name)

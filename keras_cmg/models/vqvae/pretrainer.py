@@ -10,14 +10,15 @@ from keras import ops
 
 from keras_cmg.layers.image_autoencoder import ImageDecoder
 from keras_cmg.models import terms
-from keras_cmg.models.fcid.presets import merged
 from keras_cmg.models.pretrainer import Pretrainer
+from keras_cmg.models.registry import register_system
 from keras_cmg.models.vqvae import presets
 from keras_cmg.models.vqvae.backbone import VQVAEBackbone
 from keras_cmg.ops import quantization
 from keras_cmg.types import Tensor
 
 
+@register_system("vqvae")
 @keras.saving.register_keras_serializable("keras_cmg")
 class VQVAE(Pretrainer):
     """Vector-quantised autoencoder of images, codes by moving averages.
@@ -28,8 +29,12 @@ class VQVAE(Pretrainer):
     Args:
         backbone: a `VQVAEBackbone`; or the one modality's name in a tuple, for the preset
             `"small"`.
+        loss_weights: weights of "reconstruction" and "commitment"; default 1.
         commitment_cost: beta.
         **kwargs: the arguments of every Keras model.
+
+    Raises:
+        ValueError: for a weight of an unknown term.
 
     Example:
 
@@ -45,51 +50,22 @@ class VQVAE(Pretrainer):
         van den Oord et al. (2017), Neural Discrete Representation Learning, Eq. 3 and appendix A.1.
     """
 
+    backbone_class = VQVAEBackbone
+    presets = presets.PRESETS
+
     def __init__(
-        self, backbone: VQVAEBackbone | tuple[str, ...], commitment_cost: float = 0.25, **kwargs
+        self,
+        backbone: VQVAEBackbone | tuple[str, ...],
+        loss_weights: Mapping[str, float] | None = None,
+        commitment_cost: float = 0.25,
+        **kwargs,
     ):
         if not isinstance(backbone, VQVAEBackbone):
-            backbone = VQVAEBackbone.from_preset("small", modalities=backbone)
+            backbone = self.default_backbone(backbone)
         super().__init__(backbone, **kwargs)
         self.commitment_cost = commitment_cost
+        self.weigh(("reconstruction", "commitment"), loss_weights)
         self.create_trackers()
-
-    @classmethod
-    def from_preset(
-        cls,
-        name: str = "small",
-        modalities: tuple[str, ...] | None = None,
-        seed: int = 0,
-        backbone: Mapping[str, Any] | None = None,
-        **overrides,
-    ) -> VQVAE:
-        """A model with named settings.
-
-        Args:
-            name: `"paper"` or `"small"`.
-            modalities: the one name of the images; default "image".
-            seed: of the initial codes. Other weights follow `keras.utils.set_random_seed`.
-            backbone: changes to the backbone's settings.
-            **overrides: arguments of the class.
-
-        Returns:
-            The model, not compiled.
-
-        Raises:
-            ValueError: for an unknown preset.
-
-        Example:
-
-        >>> VQVAE.from_preset("paper").backbone.num_embeddings
-        128
-        """
-        own = VQVAEBackbone.from_preset(name, modalities, **{"seed": seed, **(backbone or {})})
-        return cls(own, **merged(presets.preset(name)["objective"], overrides))
-
-    @property
-    def loss_names(self) -> tuple[str, ...]:
-        """The terms of the loss."""
-        return ("reconstruction", "commitment")
 
     @property
     def log_keys(self) -> tuple[str, ...]:
@@ -97,9 +73,8 @@ class VQVAE(Pretrainer):
         return (*self.loss_names, "perplexity", "code_usage")
 
     def build(self, input_shape: Mapping[str, Any]) -> None:
+        self.build_backbone(input_shape)
         backbone = self.backbone
-        if not backbone.built:
-            backbone.build({m: input_shape[m] for m in backbone.modalities if m in input_shape})
         self.decoder = ImageDecoder(
             backbone.feature_shapes[backbone.modality][-1],
             backbone.grid,
@@ -137,24 +112,22 @@ class VQVAE(Pretrainer):
             raise ValueError("The model does not know the images' shape yet. Train or build it.")
         return self.decoder(ops.cast(codes, self.compute_dtype))
 
-    def main_losses(self, x, features, training):
-        features = keras.tree.map_structure(
-            lambda value: terms.full_precision(self, value), features
-        )
+    def reconstruction_loss(self, x, features):
+        """Squared error of the image that the codes give."""
         name = self.backbone.modality
-        losses = {
-            "reconstruction": terms.mean_squared_error(
-                x[name], self.decoder(features["quantized"][name])
-            ),
-            "commitment": sum(
-                quantization.commitment_loss(
-                    features["general"], features["codes"], self.commitment_cost, cross_modal=False
-                ).values()
-            ),
-        }
+        return terms.mean_squared_error(x[name], self.decoder(features["quantized"][name]))
+
+    def commitment_loss(self, x, features):
+        """How far the encoder's vectors lie from their codes."""
+        return sum(
+            quantization.commitment_loss(
+                features["general"], features["codes"], self.commitment_cost, cross_modal=False
+            ).values()
+        )
+
+    def extra_logs(self, x, features):
         codes = terms.code_logs(features["indices"], self.backbone.num_embeddings)
-        use = {key: codes[key] for key in ("perplexity", "code_usage")}
-        return {"loss": sum(losses.values()), **losses, **use}
+        return {key: codes[key] for key in ("perplexity", "code_usage")}
 
     def get_build_config(self):
         return self.backbone.get_build_config()
@@ -164,4 +137,8 @@ class VQVAE(Pretrainer):
             self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
 
     def get_config(self):
-        return {**super().get_config(), "commitment_cost": self.commitment_cost}
+        return {
+            **super().get_config(),
+            "loss_weights": self.given_weights,
+            "commitment_cost": self.commitment_cost,
+        }
