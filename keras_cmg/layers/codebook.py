@@ -12,10 +12,12 @@ from keras import ops
 from keras_cmg.layers.k_means import k_means
 from keras_cmg.layers.precision import full_precision
 from keras_cmg.ops import counter_random, quantization
+from keras_cmg.ops.rotation_trick import rotate_to
 from keras_cmg.training import engine
 from keras_cmg.types import Tensor
 
 REVIVALS = ("input", "code")
+GRADIENTS = {"straight_through": quantization.straight_through, "rotation": rotate_to}
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -48,6 +50,8 @@ class Codebook(keras.layers.Layer):
             far away in the first steps; otherwise counts start at one, and an unused code stays.
         mix_modalities: MM-EMA; otherwise each modality moves the codes with its own features alone.
         initial_scale: codes start uniform within plus and minus this; default `1/num_embeddings`.
+        gradient: how a gradient passes through the choice of a code: `"straight_through"`,
+            unchanged (the paper); `"rotation"`, see `keras_cmg.ops.rotate_to`.
         seed: of the initial codes.
         dtype: a policy; state and computation take the dtype of its variables.
         **kwargs: the arguments of every Keras layer.
@@ -60,12 +64,12 @@ class Codebook(keras.layers.Layer):
 
     Returns:
         For one tensor, a dict; for a dict of modalities, a dict of dicts:
-        `"quantized"` `(batch, [frames,] dim)` with straight-through gradient, `"codes"` of the same
+        `"quantized"` `(batch, [frames,] dim)` with the gradient asked for, `"codes"` of the same
         shape without gradient, from before the update, and `"indices"` `(batch, [frames])`.
 
     Raises:
-        ValueError: for sizes below 1, a decay outside [0, 1), an unknown `revival`, or inputs
-            whose last axis is not `embedding_dim`.
+        ValueError: for sizes below 1, a decay outside [0, 1), an unknown `revival` or `gradient`,
+            or inputs whose last axis is not `embedding_dim`.
 
     Example:
 
@@ -95,6 +99,7 @@ class Codebook(keras.layers.Layer):
         cold_start: bool = False,
         mix_modalities: bool = True,
         initial_scale: float | None = None,
+        gradient: str = "straight_through",
         seed: int = 0,
         dtype: Any = None,
         **kwargs,
@@ -107,6 +112,10 @@ class Codebook(keras.layers.Layer):
             raise ValueError(f"`decay` must lie in [0, 1). Received: {decay}")
         if revival not in REVIVALS:
             raise ValueError(f"`revival` must be one of {REVIVALS}. Received: {revival!r}")
+        if gradient not in GRADIENTS:
+            raise ValueError(
+                f"`gradient` must be one of {tuple(GRADIENTS)}. Received: {gradient!r}"
+            )
         if revive_after is not None and revive_after < 1:
             raise ValueError(f"`revive_after` must be at least 1 or None. Received: {revive_after}")
         self.num_embeddings = num_embeddings
@@ -122,6 +131,7 @@ class Codebook(keras.layers.Layer):
         self.cold_start = cold_start
         self.mix_modalities = mix_modalities
         self.initial_scale = initial_scale
+        self.gradient = gradient
         self.seed = seed
 
     def build(self, input_shape: Any = None) -> None:
@@ -199,7 +209,7 @@ class Codebook(keras.layers.Layer):
         indices = quantization.nearest_codes(ops.stop_gradient(x), codebook)
         codes = ops.stop_gradient(ops.take(codebook, indices, axis=0))
         return {
-            "quantized": quantization.straight_through(x, codes),
+            "quantized": GRADIENTS[self.gradient](x, codes),
             "codes": codes,
             "indices": indices,
         }
@@ -351,7 +361,7 @@ class Codebook(keras.layers.Layer):
         names = (
             "num_embeddings embedding_dim decay epsilon revive_after revival revival_noise "
             "reset_revived_state revive_in_evaluation revival_offset cold_start mix_modalities "
-            "initial_scale seed"
+            "initial_scale gradient seed"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

@@ -49,6 +49,7 @@ from keras_cmg.ops.quantization import (
     straight_through,
 )
 from keras_cmg.ops.retrieval import retrieval_hits
+from keras_cmg.ops.rotation_trick import rotate_to
 from keras_cmg.ops.supervised_contrastive import (
     distance_loss,
     same_event,
@@ -95,6 +96,7 @@ __all__ = [
     "random_permutation",
     "random_uniform",
     "retrieval_hits",
+    "rotate_to",
     "same_event",
     "segment_counts",
     "select_channels",

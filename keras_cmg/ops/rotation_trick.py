@@ -1,0 +1,59 @@
+"""A gradient through quantisation that knows where in its cell a vector lies."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from keras_cmg.types import Tensor
+
+
+def rotate_to(x: Tensor, codes: Tensor, epsilon: float = 1e-6) -> Tensor:
+    """The value of `codes` with the gradient of the rotation that takes `x` there.
+
+    With unit vectors u of `x`, v of its code and w of u + v, the code is `s R x`, where `R = I -
+    2 w w^T + 2 v u^T` turns u into v in their plane and `s = |code| / |x|`. Both are held still, so
+    that a gradient g comes back as `s R^T g`: it keeps its angle to the code, where
+    `straight_through` passes g on unchanged.
+
+    Where no such rotation is defined, because a vector is shorter than `epsilon` or the two
+    point in opposite directions, the gradient is that of `straight_through`.
+
+    Args:
+        x: float tensor `(..., dim)`.
+        codes: the chosen codes, of the same shape; they receive no gradient.
+        epsilon: length below which a vector has no direction.
+
+    Returns:
+        Tensor of the same shape, with the values of `codes`.
+
+    Example:
+
+    >>> x, code = np.array([[1.0, 0.0]], "float32"), np.array([[0.0, 2.0]], "float32")
+    >>> [round(float(value), 4) for value in rotate_to(x, code)[0]]
+    [0.0, 2.0]
+
+    References:
+        Fifty et al. (2024), Restructuring Vector Quantization with the Rotation Trick, section 4.
+    """
+    x = ops.convert_to_tensor(x)
+    codes = ops.stop_gradient(ops.convert_to_tensor(codes))
+    fixed = ops.stop_gradient(x)
+    x_norm, code_norm = _norm(fixed), _norm(codes)
+    u = fixed / ops.maximum(x_norm, epsilon)
+    v = codes / ops.maximum(code_norm, epsilon)
+    between = _norm(u + v)
+    w = (u + v) / ops.maximum(between, epsilon)
+    turned = x - 2 * _dot(x, w) * w + 2 * _dot(x, u) * v
+    shortest = ops.minimum(ops.minimum(x_norm, code_norm), between)
+    scaled = turned * (code_norm / ops.maximum(x_norm, epsilon))
+    result = ops.where(shortest > epsilon, scaled, x)
+    # The value to the last bit, and the straight-through one where nothing was turned.
+    return result + ops.stop_gradient(codes - result)
+
+
+def _dot(x, y):
+    return ops.sum(x * y, axis=-1, keepdims=True)
+
+
+def _norm(x):
+    return ops.sqrt(_dot(x, x))
