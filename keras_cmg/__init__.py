@@ -54,6 +54,7 @@ from keras_cmg.models import (
     systems,
 )
 from keras_cmg.search import CodeIndex
+from keras_cmg.training.codebook_start import CodebookStart
 from keras_cmg.version import __version__
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "CoarseProjector",
     "CodeIndex",
     "Codebook",
+    "CodebookStart",
     "CrossModalBackbone",
     "DCIDBackbone",
     "FCIDBackbone",

@@ -13,6 +13,7 @@ from typing import Any
 
 RECIPES = {
     "generation": ("Table 4, Figures 5, 11", "images from codes of images, sounds and words"),
+    "compare": ("Tables 1 and 2", "tune, train and compare all systems; take one of them apart"),
     "quickstart": ("", "train FCID without labels, probe it across modalities"),
     "search": ("", "find clips of one modality by another, filed under their codes"),
     "vqvae_toc": ("Table 3, Figures 4, 10", "TOC before a VQ-VAE's decoder, against random masks"),

@@ -152,12 +152,28 @@ class CrossModalBackbone(keras.Model):
             "indices": codes["indices"],
         }
 
-    def adapt_codebook(self, batch: Mapping[str, Any], level: str = "clip") -> None:
-        """Starts the codebook at k-means centres of a batch's features, before training.
+    def trained_level(self, modality: str) -> str:
+        """What training quantises of a modality.
 
         Args:
-            batch: dict of all modalities, the larger the better; masks are honoured.
-            level: `"clip"` or `"segment"`, what training will quantise.
+            modality: its name.
+
+        Returns:
+            `"segment"` or `"clip"`.
+
+        Example:
+
+        >>> FCIDBackbone().trained_level("audio")
+        'clip'
+        """
+        return "segment"
+
+    def adapt_codebook(self, batches: Any, level: str | None = None) -> None:
+        """Starts the codebook at k-means centres of features.
+
+        Args:
+            batches: dict of all modalities, or an iterable of such dicts; masks are honoured.
+            level: `"clip"` or `"segment"`; by default what training quantises of each modality.
 
         Raises:
             ValueError: without a codebook, or for a batch that `encode` refuses.
@@ -170,17 +186,27 @@ class CrossModalBackbone(keras.Model):
         (4, 256)
         """
         self.require_codebook("Adapting a codebook")
-        if not self.built:
-            self.build({name: tuple(batch[name].shape) for name in self.modalities})
+        features = []
+        for batch in [batches] if isinstance(batches, Mapping) else batches:
+            if not self.built:
+                self.build({name: tuple(batch[name].shape) for name in self.modalities})
+            features.extend(self._codebook_rows(batch, level))
+        if not features:
+            raise ValueError("`batches` must yield at least one batch. Received none.")
+        self.quantizer.adapt(np.concatenate(features))
+
+    def _codebook_rows(self, batch: Mapping[str, Any], level: str | None) -> list[np.ndarray]:
         masks = self.frame_masks(batch)
         features = []
         for name in self.modalities:
-            x = self.encode(name, batch[name], level, masks.get(name))["general"]
+            mask = masks.get(name)
+            chosen = level or self.trained_level(name)
+            x = self.encode(name, batch[name], chosen, mask)["general"]
             rows = ops.convert_to_numpy(x).reshape(-1, self.quantizer.embedding_dim)
-            if name in masks:
-                rows = rows[ops.convert_to_numpy(weights_like(masks[name], x)).ravel() > 0]
+            if mask is not None:
+                rows = rows[ops.convert_to_numpy(weights_like(mask, x)).ravel() > 0]
             features.append(rows)
-        self.quantizer.adapt(np.concatenate(features))
+        return features
 
     def frame_masks(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
         """The masks of a batch, of those modalities that have one.

@@ -132,6 +132,9 @@ class FineCoarseBackbone(SequenceBackbone):
             return True
         return self.quantize_level == "segment" and modality in self.fine
 
+    def trained_level(self, modality):
+        return "segment" if self.quantizes_segments(modality) else "clip"
+
     def build_rest(self) -> None:
         dim, dtype = self.embedding_dim, self.dtype_policy
         self.projectors = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_cmg.models.presets import merged, named
 
-__all__ = ["PAPER", "PRESETS", "REFERENCE", "SMALL", "merged", "preset"]
+__all__ = ["PAPER", "PAPER_SMALL", "PLUS", "PRESETS", "REFERENCE", "SMALL", "merged", "preset"]
 
 PAPER: dict[str, Any] = {
     "backbone": {
@@ -22,7 +22,12 @@ PAPER: dict[str, Any] = {
         "map_general": {"pooling": "attention", "reduction": 8},
         "specific": {"units": 256},
         "map_specific": {"hidden_channels": 1024, "channels": 2048, "activated_skip": False},
-        "codebook": {"decay": 0.99, "epsilon": 1e-5, "revive_after": 300},
+        "codebook": {
+            "decay": 0.99,
+            "epsilon": 1e-5,
+            "revive_after": 300,
+            "gradient": "straight_through",
+        },
     },
     "objective": {
         "loss_weights": {"code_matching": 0.0},
@@ -41,6 +46,7 @@ PAPER: dict[str, Any] = {
         "activated_skip": False,
         "detach_coarse_targets": False,
         "estimator_steps": 5,
+        "codebook_start": None,
     },
 }
 """The equations of the paper at its published widths."""
@@ -98,14 +104,36 @@ SMALL["objective"].update(
 """Trains on a CPU in minutes: narrow, places of a map kept, code matching on, and the coarse
 CLUB terms counted per feature; docs/results.md shows what each of these is worth."""
 
-PRESETS = {"paper": PAPER, "reference": REFERENCE, "small": SMALL}
+PAPER_SMALL: dict[str, Any] = copy.deepcopy(SMALL)
+PAPER_SMALL["objective"] = merged(
+    PAPER["objective"],
+    {"club": {"hidden_units": 128}, "cpc": {"units": 128}, "decoder_channels": 32},
+)
+"""The equations of the paper, all weights as published, at the widths and with the encoders of
+`"small"`: what `"small"` and `"plus"` are compared with."""
+
+PLUS: dict[str, Any] = copy.deepcopy(SMALL)
+PLUS["backbone"]["quantize_level"] = "segment"
+PLUS["backbone"]["codebook"].update(decay=0.9, gradient="rotation")
+PLUS["objective"].update(infonce_pairs="all", codebook_start=2)
+"""The best settings we know, at the widths of `"small"`: codes of segments, placed by k-means once
+the encoders have begun to learn, and quick to follow; every pair of modalities aligned. `python -m
+recipes compare --ablate plus` tells what each is worth."""
+
+PRESETS = {
+    "paper": PAPER,
+    "paper_small": PAPER_SMALL,
+    "reference": REFERENCE,
+    "small": SMALL,
+    "plus": PLUS,
+}
 
 
 def preset(name: str) -> dict[str, Any]:
     """A copy of the named preset.
 
     Args:
-        name: `"paper"`, `"reference"` or `"small"`.
+        name: a key of `PRESETS`.
 
     Returns:
         Dict with `"backbone"` and `"objective"`.

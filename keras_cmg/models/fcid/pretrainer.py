@@ -19,6 +19,7 @@ from keras_cmg.models.pretrainer import Pretrainer
 from keras_cmg.models.registry import register_system
 from keras_cmg.models.terms import full_precision, mean_squared_error
 from keras_cmg.ops import code_matching, counter_random, quantization
+from keras_cmg.training.codebook_start import CodebookStart
 
 INFONCE_PAIRS = ("coarse", "all")
 
@@ -67,6 +68,8 @@ class FCID(Pretrainer):
         decoders: modality to Keras layer in the place of the fine decoder: takes
             `(general, specific)`, returns the modality's features.
         estimator_steps: steps of the estimators per step, the K of the training loop.
+        codebook_start: epoch, from 0, before which `fit` places the codes by k-means on the
+            features of its data, see `keras_cmg.CodebookStart`; None leaves them where they are.
         **kwargs: the arguments of every Keras model.
 
     Call arguments:
@@ -119,6 +122,7 @@ class FCID(Pretrainer):
         detach_coarse_targets: bool = False,
         decoders: Mapping[str, keras.Layer] | None = None,
         estimator_steps: int = 5,
+        codebook_start: int | None = None,
         **kwargs,
     ):
         if not isinstance(backbone, FCIDBackbone):
@@ -130,6 +134,11 @@ class FCID(Pretrainer):
             )
         if estimator_steps < 1:
             raise ValueError(f"`estimator_steps` must be at least 1. Received: {estimator_steps}")
+        if codebook_start is not None and codebook_start < 0:
+            raise ValueError(
+                f"`codebook_start` must be an epoch from 0 on, or None. Received: {codebook_start}"
+            )
+        self.codebook_start = codebook_start
         self.commitment_cost = commitment_cost
         self.cross_modal_commitment = cross_modal_commitment
         self.infonce_temperature = infonce_temperature
@@ -370,13 +379,25 @@ class FCID(Pretrainer):
             self.cpc, fine, time, self.cpc_self_weight, self.cpc_candidates, masks
         )
 
+    def fit(self, x=None, **kwargs):
+        if self.codebook_start is not None:
+            start = CodebookStart(x, self.codebook_start)
+            start.set_model(self)
+            # Not a change to the caller's list.
+            given = kwargs.get("callbacks") or []
+            if isinstance(given, keras.callbacks.CallbackList):
+                given.append(start)
+            else:
+                kwargs["callbacks"] = [*given, start]
+        return super().fit(x, **kwargs)
+
     # Saving.
 
     def get_config(self):
         names = (
             "commitment_cost cross_modal_commitment infonce_temperature infonce_symmetric "
             "infonce_pairs code_matching_form coarse_club_weight cpc_self_weight cpc_candidates "
-            "cpc_first_frame decoder_channels activated_skip detach_coarse_targets"
+            "cpc_first_frame decoder_channels activated_skip detach_coarse_targets codebook_start"
         ).split()
         return {
             **super().get_config(),
