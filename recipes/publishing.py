@@ -14,6 +14,10 @@ from recipes.tables import Table
 
 TABLE, PAGE = "table.md", "report.html"
 SMOKE = "A smoke run: too little data and too few steps for its numbers to mean anything."
+REFERENCE = (
+    "Protocol “reference”: as the published code runs, which chooses the epoch on the very clips "
+    "that it reports, some of them trained on. These numbers are no estimate of what new clips give."
+)
 
 
 def publish(
@@ -38,9 +42,9 @@ def publish(
         The tables as text for a terminal.
     """
     write_tables(out, title, runs, tables, method)
-    smoke = runs[0].result["smoke"]
+    warnings = notices(runs[0].result)
     parts = [
-        f"<p><b>{SMOKE}</b></p>" if smoke else "",
+        *(f"<p><b>{html.escape(notice)}</b></p>" for notice in warnings),
         *(
             report.section(
                 table.title,
@@ -53,7 +57,25 @@ def publish(
         report.section("What was measured, and how", *method_parts(runs, method)),
     ]
     _write(out / PAGE, report.page(title, subtitle(runs), *parts))
-    return "\n\n".join(f"{table.title}\n{table.text()}" for table in tables)
+    return "\n\n".join([*warnings, *(f"{table.title}\n{table.text()}" for table in tables)])
+
+
+def notices(result: Mapping[str, Any]) -> list[str]:
+    """What a reader must know before any number.
+
+    Args:
+        result: of a run.
+
+    Returns:
+        Sentences, to be set in bold.
+
+    Example:
+
+    >>> notices({"smoke": False, "protocol": "reference"}) == [REFERENCE]
+    True
+    """
+    found = [SMOKE] if result["smoke"] else []
+    return [*found, *([REFERENCE] if result.get("protocol") == "reference" else [])]
 
 
 def write_tables(
@@ -69,7 +91,7 @@ def write_tables(
         method: how it was measured, in plain text.
     """
     first = runs[0].result
-    lines = [f"# {title}", *([f"**{SMOKE}**"] if first["smoke"] else []), subtitle(runs)]
+    lines = [f"# {title}", *(f"**{notice}**" for notice in notices(first)), subtitle(runs)]
     lines.append(f"```bash\n{first['command']}\n```")
     for table in tables:
         lines += [f"## {table.title}", table.markdown(), *([table.note] if table.note else [])]

@@ -17,6 +17,17 @@ RECIPES = {
     "quickstart": ("", "train FCID without labels, probe it across modalities"),
     "search": ("", "find clips of one modality by another, filed under their codes"),
     "vqvae_toc": ("Table 3, Figures 4, 10", "TOC before a VQ-VAE's decoder, against random masks"),
+    "pretrain": ("Figure 9", "train a system without labels and keep it for the other recipes"),
+    "ave": ("Table 1", "AVE: the event of a clip, across modalities"),
+    "avvp": ("Table 1", "AVVP: which events are when, across modalities"),
+    "ave_avvp": ("Table 1", "learn on AVE, localise events of AVVP, across modalities"),
+    "ucf_vggsound": ("Table 1", "UCF-101 seen, VGGSound heard: the class of a clip"),
+    "retrieval": ("Tables 2 and 10", "find the partner of a clip in another modality"),
+    "ablation": ("Tables 5, 6, 7, 9 and 11", "losses, CLUB terms, TOC, codebook size"),
+    "efficiency": ("Table 8", "time and memory of training, beside DCID's"),
+    "activation": ("Figures 6 and 7", "which modalities use which codes"),
+    "codebook_similarity": ("Figure 8", "how alike codes are, before and after TOC"),
+    "loss_curves": ("Figure 9", "the terms of the loss, epoch by epoch"),
 }
 """Name of each module of this folder that is a recipe; what of the paper it redraws; what it does.
 

@@ -41,6 +41,7 @@ __all__ = [
     "Synthetic",
     "create",
     "open_published",
+    "published_class",
 ]
 
 
@@ -91,12 +92,32 @@ def open_published(name: str, root: str | os.PathLike[str], **options: Any) -> P
         ...     [example.id for example in dataset.examples("test")]
         ['1', '2']
     """
-    if name not in PUBLISHED:
-        raise ValueError(f"`name` must be one of {sorted(PUBLISHED)}; received: {name!r}")
-    cls = getattr(importlib.import_module(f"data_tools.datasets.{name}"), PUBLISHED[name])
+    cls = published_class(name)
     try:
         return cls(root, **options)
     except TypeError as error:
         if "argument" not in str(error):
             raise
         raise ValueError(f"options of {name!r} must be known: {error}") from error
+
+
+def published_class(name: str) -> type[PublishedDataset]:
+    """Class of a published data set, by name.
+
+    Args:
+        name: one of `PUBLISHED`.
+
+    Returns:
+        The class.
+
+    Raises:
+        ValueError: the name is unknown.
+
+    Example:
+        >>> published_class("clotho").modalities
+        ('audio', 'text')
+    """
+    if name not in PUBLISHED:
+        raise ValueError(f"`name` must be one of {sorted(PUBLISHED)}; received: {name!r}")
+    module = importlib.import_module(f"data_tools.datasets.{name}")
+    return getattr(module, PUBLISHED[name])

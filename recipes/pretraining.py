@@ -1,0 +1,340 @@
+"""An encoder for a recipe: of a finished run, found in a cache, or trained now without labels."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+import data_tools
+import keras_cmg
+from data_tools.files import atomic_folder, read_json, sha256_file
+from keras_cmg.models.presets import merged
+from recipes import assignments, clips, provenance, settings
+from recipes.output import RESULT
+from recipes.progress import EpochLine
+
+MODEL, HISTORY = "model.keras", "history.json"
+NUM_CLIPS = {"train": 600, "val": 200, "test": 400}
+OPTIONS: dict[str, dict[str, Any]] = {"avvp": {"weak": True}}
+"""Of published data sets, where training without labels reads others than a probe does."""
+UNPAIRED = ("ucf_vggsound",)
+"""Data sets whose clips have one modality each, so that nothing can be learned across them."""
+SMOKE: dict[str, Any] = {
+    "num_clips": {"train": 20, "val": 10, "test": 20},
+    "max_clips": 20,
+    "epochs": 1,
+    "batch_size": 10,
+}
+
+
+@dataclasses.dataclass
+class Training:
+    """What an encoder is trained on, and how; settings of every recipe that needs one."""
+
+    data: str = "synthetic"
+    protocol: str = "heldout"
+    num_clips: dict[str, int] = dataclasses.field(default_factory=lambda: dict(NUM_CLIPS))
+    max_clips: int | None = None
+    run: str | None = None
+    system: str = "fcid"
+    preset: str = "small"
+    epochs: int = 10
+    batch_size: int = 40
+    learning_rate: float = 4e-4
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+OF_A_RUN = ("system", "preset", "epochs", "batch_size", "learning_rate", "model")
+"""Settings that a finished run brings along."""
+
+
+class Pretrained(NamedTuple):
+    """A trained system, and how it came about."""
+
+    model: keras_cmg.Pretrainer
+    history: dict[str, list[float]]
+    """Log key to a value per epoch."""
+    about: dict[str, Any]
+    """For a result: where from, seconds of training, parameters."""
+
+    @property
+    def backbone(self) -> keras_cmg.CrossModalBackbone:
+        """What is frozen and probed."""
+        return self.model.backbone
+
+
+def add_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Adds the options that say which encoder is used.
+
+    Args:
+        parser: of a recipe.
+        several: whether the recipe trains several systems and takes no finished run.
+    """
+    if not several:
+        parser.add_argument("--run", help="folder of a finished run of pretrain or quickstart")
+        parser.add_argument(
+            "--model",
+            dest="system",
+            choices=keras_cmg.systems(),
+            help="system to train where no run is given (default: fcid)",
+        )
+    parser.add_argument("--models", help="folder of trained encoders (default: OUT/models)")
+    parser.add_argument("--preset", help="of the system (default: small)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="NAME=VALUE",
+        help="argument of the system, dots for nesting: --set backbone.num_embeddings=512",
+    )
+    parser.add_argument("--epochs", type=int, help="of training without labels")
+    parser.add_argument("--batch-size", type=int, help="clips per step")
+    parser.add_argument("--learning-rate", type=float, help="of the main Adam")
+
+
+def settings_of(defaults: Any, options: argparse.Namespace, smoke: Mapping[str, Any]) -> Any:
+    """Settings of a recipe: defaults, those of `--smoke`, those of a run, the options given.
+
+    Args:
+        defaults: a `Training`, or a dataclass with more fields.
+        options: of the command line.
+        smoke: further fields that `--smoke` sets.
+
+    Returns:
+        The same dataclass, checked.
+
+    Raises:
+        FileNotFoundError: the run is not there.
+        ValueError: an option is wrong, or contradicts the run.
+    """
+    if isinstance(getattr(options, "num_clips", None), list):
+        options.num_clips = dict(zip(("train", "val", "test"), options.num_clips, strict=True))
+    chosen = settings.resolve(defaults, options, {**SMOKE, **smoke})
+    if chosen.run is not None:
+        given = [name for name in OF_A_RUN if getattr(options, name, None) is not None]
+        if given or getattr(options, "set", None):
+            raise ValueError(
+                f"--run brings its own settings; leave out: {', '.join([*given, 'set'][:3])}"
+            )
+        theirs = run_settings(run_folder(chosen.run, options.seed))
+        brought = {name: theirs[name] for name in OF_A_RUN if name in theirs}
+        if clips.Clips(chosen.data, Path()).prepared and theirs["data"] == chosen.data:
+            brought["num_clips"] = theirs["num_clips"]
+        chosen = dataclasses.replace(chosen, **brought)
+    settings.check_positive(chosen, ("epochs", "batch_size", "learning_rate"))
+    if chosen.max_clips is not None:
+        settings.check_positive(chosen, ("max_clips",))
+    presets = keras_cmg.system(chosen.system).presets
+    if chosen.preset not in presets:
+        raise ValueError(
+            f"--preset of {chosen.system} must be one of {sorted(presets)}; received: "
+            f"{chosen.preset!r}"
+        )
+    changed = merged(chosen.model, assignments.nested(getattr(options, "set", None) or []))
+    return dataclasses.replace(chosen, model=changed)
+
+
+def run_folder(run: str, seed: int) -> Path:
+    """Folder of a finished run: of the same seed where it has several.
+
+    Args:
+        run: folder.
+        seed: which one is wanted.
+
+    Returns:
+        The folder that holds the model.
+
+    Raises:
+        FileNotFoundError: there is no model.
+    """
+    for folder in (Path(run) / f"seed{seed}", Path(run)):
+        if (folder / MODEL).is_file():
+            return folder
+    raise FileNotFoundError(f"--run must hold {MODEL}, or seed{seed}/{MODEL}; received: {run}")
+
+
+def run_settings(folder: Path) -> dict[str, Any]:
+    """Settings that a finished run was made with.
+
+    Args:
+        folder: that holds its result and its model.
+
+    Returns:
+        Name to value.
+    """
+    return read_json(folder / RESULT)["settings"]
+
+
+def open_clips(options: argparse.Namespace, chosen: Training, prepare: bool = True) -> clips.Clips:
+    """The clips that the settings name; features are prepared where that is needed.
+
+    Args:
+        options: of the command line.
+        chosen: settings.
+        prepare: whether to prepare features of raw data.
+
+    Returns:
+        The clips.
+
+    Raises:
+        ValueError: the folder is missing or holds something else.
+    """
+    found = clips.Clips(chosen.data, Path(options.root or "."), chosen.protocol, chosen.max_clips)
+    if not found.prepared:
+        if options.root is None:
+            raise ValueError(f"--data {chosen.data} needs --root, the folder of the data set")
+        return found
+    folder = Path(options.features or Path(options.out) / "features")
+    if options.features is None and chosen.run is not None:
+        home = run_folder(chosen.run, options.seed)
+        stored = [place / "features" for place in (home, home.parent)]
+        folder = next((place for place in stored if place.is_dir()), folder)
+    try:
+        data_tools.prepare(
+            chosen.data, folder, options.root, num_clips=chosen.num_clips, progress=True
+        )
+    except ValueError as error:
+        raise ValueError(f"features in {folder}: {error}") from error
+    return clips.Clips(chosen.data, folder, chosen.protocol)
+
+
+def pretrained(
+    options: argparse.Namespace, chosen: Training, source: clips.Clips, seed: int
+) -> Pretrained:
+    """The encoder of a recipe.
+
+    Args:
+        options: of the command line.
+        chosen: settings.
+        source: clips to train on, where no run is given.
+        seed: of initial weights, dropout and order.
+
+    Returns:
+        The encoder: that of the run; the same as trained before; or trained now.
+
+    Raises:
+        ValueError: the data cannot serve for training.
+    """
+    if chosen.run is not None:
+        folder = run_folder(chosen.run, seed)
+        about = {"run": str(folder), "sha256": sha256_file(folder / MODEL)}
+        theirs = read_json(folder / RESULT)
+        about |= {key: theirs[key] for key in ("seed", "train_seconds") if key in theirs}
+        return _load(folder, about)
+    if chosen.data in UNPAIRED:
+        raise ValueError(
+            f"--data {chosen.data} needs --run: its clips are seen or heard, and nothing can be "
+            "learned across modalities from them"
+        )
+    identity = _identity(chosen, source, seed)
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    folder = Path(options.models or Path(options.out) / "models") / digest
+    if (folder / MODEL).is_file():
+        return _load(folder, read_json(folder / RESULT))
+    model = create(chosen, seed)
+    history, seconds, missing = train(model, source, chosen, seed)
+    about = {
+        "seed": seed,
+        "train_seconds": round(seconds, 2),
+        "clips_missing": missing,
+        "parameters": {"model": model.count_params(), "backbone": model.backbone.count_params()},
+    }
+    with atomic_folder(folder) as temporary:
+        model.save(temporary / MODEL)
+        provenance.write_json(temporary / HISTORY, history)
+        provenance.write_json(temporary / RESULT, {**about, "identity": identity})
+    return Pretrained(model, history, about)
+
+
+def _load(folder: Path, about: dict[str, Any]) -> Pretrained:
+    model = keras.saving.load_model(folder / MODEL, compile=False)
+    return Pretrained(model, read_json(folder / HISTORY), about)
+
+
+def _identity(chosen: Training, source: clips.Clips, seed: int) -> dict[str, Any]:
+    """All that decides the weights of an encoder."""
+    names = ("data", "epochs", "batch_size", "learning_rate", "system", "preset", "model")
+    return provenance.plain(
+        {
+            **{name: getattr(chosen, name) for name in names},
+            "seed": seed,
+            "clips": source.identity(),
+            "versions": provenance.versions(),
+        }
+    )
+
+
+def create(chosen: Training, seed: int, **overrides: Any) -> keras_cmg.Pretrainer:
+    """A system as the settings name it, not trained.
+
+    Args:
+        chosen: settings.
+        seed: of the initial weights and of dropout.
+        overrides: further arguments of the system.
+
+    Returns:
+        The model, not compiled.
+
+    Example:
+
+    >>> create(Training(system="dcid", data="clotho"), 0).backbone.modalities
+    ('audio', 'text')
+    """
+    provenance.set_seed(seed)
+    return keras_cmg.create(
+        chosen.system,
+        chosen.preset,
+        clips.modalities_of(chosen.data),
+        seed,
+        **merged(chosen.model, overrides),
+    )
+
+
+def train(
+    model: keras_cmg.Pretrainer, source: clips.Clips, chosen: Training, seed: int
+) -> tuple[dict[str, list[float]], float, int]:
+    """Trains without labels.
+
+    Args:
+        model: a system, not compiled.
+        source: the clips.
+        chosen: settings.
+        seed: of the order of the clips.
+
+    Returns:
+        The logs of every epoch, the seconds it took, and the clips that could not be read.
+    """
+    names, extra = model.backbone.modalities, OPTIONS.get(source.data, {})
+    missing: list[int] = []
+    training = clips.batches(
+        source, "train", names, chosen.batch_size, seed, True, missing.append, **extra
+    )
+    try:
+        validation = clips.batches(
+            source, "val", names, chosen.batch_size, seed, False, missing.append, **extra
+        )
+    except ValueError:
+        # A data set without validation clips, or with fewer than a batch.
+        validation = None
+    model.compile(
+        keras.optimizers.Adam(chosen.learning_rate, global_clipnorm=1.0),
+        keras.optimizers.Adam(1e-3),
+    )
+    start = time.perf_counter()
+    shown = ("loss", "val_loss", "val_perplexity", "val_code_agreement")
+    history = model.fit(
+        training,
+        validation_data=validation,
+        epochs=chosen.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[EpochLine(shown)],
+    )
+    return history.history, time.perf_counter() - start, sum(missing)
