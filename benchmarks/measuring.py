@@ -135,6 +135,31 @@ def anonymous_bytes() -> int:
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 
+def device_gigabytes() -> float:
+    """Most memory in use so far on the GPU of PyTorch or JAX.
+
+    Returns:
+        Gigabytes; 0 without one.
+
+    Example:
+
+    >>> device_gigabytes() >= 0
+    True
+    """
+    name = keras.backend.backend()
+    if name == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_allocated() / 1e9
+    if name == "jax":
+        import jax
+
+        statistics = jax.local_devices()[0].memory_stats() or {}
+        return statistics.get("peak_bytes_in_use", 0) / 1e9
+    return 0.0
+
+
 def report(name: str, results: Mapping[str, Any], out: str | None = None) -> None:
     """Prints results as a table, and writes them as JSON with what they were measured on.
 

@@ -12,7 +12,7 @@ from keras import ops
 
 import keras_cmg
 from benchmarks.flops import step_flops
-from benchmarks.measuring import seconds_in_turns
+from benchmarks.measuring import device_gigabytes, seconds_in_turns
 
 SIZE = 2048
 """Side of the square matrices whose product is the yardstick."""
@@ -123,16 +123,5 @@ def peak_gigabytes() -> float:
     >>> peak_gigabytes() > 0
     True
     """
-    name = keras.backend.backend()
-    if name == "torch":
-        import torch
-
-        if torch.cuda.is_available():
-            return torch.cuda.max_memory_allocated() / 1e9
-    if name == "jax":
-        import jax
-
-        statistics = jax.local_devices()[0].memory_stats() or {}
-        if "peak_bytes_in_use" in statistics:
-            return statistics["peak_bytes_in_use"] / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return device_gigabytes() or process

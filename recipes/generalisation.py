@@ -13,7 +13,7 @@ from keras import ops
 
 import keras_cmg
 from recipes import (
-    bars,
+    charts,
     clips,
     measures,
     pretraining,
@@ -117,7 +117,10 @@ def run(options: argparse.Namespace, out: Path, task: Task) -> None:
 
 
 def masks_of(
-    backbone: keras_cmg.CrossModalBackbone, chosen: Settings, task: Task
+    backbone: keras_cmg.CrossModalBackbone,
+    chosen: Settings,
+    task: Task,
+    criterion: str | None = None,
 ) -> dict[str, keras_cmg.TOCChannelMask]:
     """TOC as the protocol has it, adapted; nothing for a system without codes.
 
@@ -125,6 +128,7 @@ def masks_of(
         backbone: the encoder.
         chosen: settings.
         task: whose published script counts under "reference".
+        criterion: of TOC; that of the protocol if None.
 
     Returns:
         Number of dimensions, as text, to mask.
@@ -133,14 +137,15 @@ def masks_of(
         return {}
     dim = backbone.codebook.shape[1]
     if chosen.protocol == "heldout":
-        masks = toc_masks(chosen.toc_channels, dim)
+        masks = toc_masks(chosen.toc_channels, dim, criterion=criterion or "both")
     else:
-        kept = min(task.reference_channels, dim)
-        masks = {
-            str(kept): keras_cmg.TOCChannelMask(
-                kept, criterion=task.reference_criterion, normalize=False, unbiased=True
-            )
-        }
+        masks = toc_masks(
+            (min(task.reference_channels, dim),),
+            dim,
+            criterion=criterion or task.reference_criterion,
+            normalize=False,
+            unbiased=True,
+        )
     for mask in masks.values():
         mask.adapt(backbone.codebook)
     return masks
@@ -220,7 +225,7 @@ class _Reader:
         if self.task.localises and level == "clip":
             raise ValueError(f"{modality!r} has no seconds, so that it cannot localise events")
         options = {} if self.source.prepared else self.task.options.get(modality, {})
-        key = (split, modality, *sorted(options.items()))
+        key = (self.source.data, split, modality, *sorted(options.items()))
         if key not in self.cache:
             encoder = self.cache.setdefault(
                 ("encoder", modality),
@@ -394,7 +399,7 @@ def publish(runs: Sequence[Run], out: Path, task: Task) -> str:
         if part
     )
     picture = report.section(
-        "Probes at a glance", report.picture(bars.grouped(each[0], "%"), each[0].title)
+        "Probes at a glance", report.picture(charts.grouped(each[0], "%"), each[0].title)
     )
     title = f"{task.column}: cross-modal generalisation"
     return publishing.publish(out, title, runs, [main, *each], [picture], method)

@@ -58,9 +58,7 @@ def measure(
     """
     found: Mapping[str, keras.metrics.Metric]
     found = (
-        localisation(batch_size is not None)
-        if localises
-        else {"accuracy": metrics.ClipPrecision()}
+        localisation(batch_size is not None) if localises else {"accuracy": metrics.ClipPrecision()}
     )
     size = batch_size or len(labels)
     scores = {}

@@ -15,6 +15,7 @@ import keras
 
 import data_tools
 import keras_cmg
+from data_tools import datasets
 from data_tools.files import atomic_folder, read_json, sha256_file
 from keras_cmg.models.presets import merged
 from recipes import assignments, clips, provenance, settings
@@ -27,6 +28,8 @@ OPTIONS: dict[str, dict[str, Any]] = {"avvp": {"weak": True}}
 """Of published data sets, where training without labels reads others than a probe does."""
 UNPAIRED = ("ucf_vggsound",)
 """Data sets whose clips have one modality each, so that nothing can be learned across them."""
+PUBLISHED = sorted(set(datasets.PUBLISHED) - {"celeba_hq", *UNPAIRED})
+"""Published data sets that an encoder can be trained on."""
 SMOKE: dict[str, Any] = {
     "num_clips": {"train": 20, "val": 10, "test": 20},
     "max_clips": 20,
@@ -238,19 +241,44 @@ def pretrained(
     folder = Path(options.models or Path(options.out) / "models") / digest
     if (folder / MODEL).is_file():
         return _load(folder, read_json(folder / RESULT))
+    made = train_new(chosen, source, seed)
+    with atomic_folder(folder) as temporary:
+        save(made, temporary)
+        provenance.write_json(temporary / RESULT, {**made.about, "identity": identity})
+    return made
+
+
+def train_new(chosen: Training, source: clips.Clips, seed: int) -> Pretrained:
+    """Trains an encoder, whatever there is already.
+
+    Args:
+        chosen: settings.
+        source: clips to train on.
+        seed: of initial weights, dropout and order.
+
+    Returns:
+        The encoder.
+    """
     model = create(chosen, seed)
     history, seconds, missing = train(model, source, chosen, seed)
     about = {
         "seed": seed,
         "train_seconds": round(seconds, 2),
-        "clips_missing": missing,
+        "clips_unreadable": missing,
         "parameters": {"model": model.count_params(), "backbone": model.backbone.count_params()},
     }
-    with atomic_folder(folder) as temporary:
-        model.save(temporary / MODEL)
-        provenance.write_json(temporary / HISTORY, history)
-        provenance.write_json(temporary / RESULT, {**about, "identity": identity})
     return Pretrained(model, history, about)
+
+
+def save(made: Pretrained, folder: Path) -> None:
+    """Writes model and history, as a run that other recipes take.
+
+    Args:
+        made: the encoder.
+        folder: to write into.
+    """
+    made.model.save(folder / MODEL)
+    provenance.write_json(folder / HISTORY, made.history)
 
 
 def _load(folder: Path, about: dict[str, Any]) -> Pretrained:

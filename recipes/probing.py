@@ -73,12 +73,15 @@ def encode_splits(
     return codes
 
 
-def toc_masks(channels: Sequence[int], dim: int) -> dict[str, keras_cmg.TOCChannelMask]:
+def toc_masks(
+    channels: Sequence[int], dim: int, **options: Any
+) -> dict[str, keras_cmg.TOCChannelMask]:
     """A TOC mask for each number of kept dimensions, not adapted yet.
 
     Args:
         channels: numbers of dimensions to keep.
         dim: of the codes.
+        options: further arguments of the masks.
 
     Returns:
         The number, as text, to the mask.
@@ -94,7 +97,7 @@ def toc_masks(channels: Sequence[int], dim: int) -> dict[str, keras_cmg.TOCChann
     for kept in channels:
         if not 1 <= kept <= dim:
             raise ValueError(f"--toc-channels must lie between 1 and {dim}; received: {kept}")
-    return {str(kept): keras_cmg.TOCChannelMask(kept) for kept in channels}
+    return {str(kept): keras_cmg.TOCChannelMask(kept, **options) for kept in channels}
 
 
 def code_views(

@@ -16,7 +16,7 @@ TABLE, PAGE = "table.md", "report.html"
 SMOKE = "A smoke run: too little data and too few steps for its numbers to mean anything."
 REFERENCE = (
     "Protocol “reference”: as the published code runs, which chooses the epoch on the very clips "
-    "that it reports, some of them trained on. These numbers are no estimate of what new clips give."
+    "that it reports, some of them trained on. These numbers do not tell what new clips give."
 )
 
 
