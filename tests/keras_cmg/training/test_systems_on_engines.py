@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from tests.helpers.small_systems import PEERS
 
 from tests.helpers import small_systems
+from tests.helpers.small_systems import PEERS
 
 ENGINE = keras.backend.backend()
 
