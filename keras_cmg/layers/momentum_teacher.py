@@ -28,7 +28,7 @@ class MomentumTeacher(keras.layers.Layer):
     >>> student = keras.layers.Dense(1, kernel_initializer="ones")
     >>> student.build((None, 1))
     >>> teacher = MomentumTeacher(momentum=0.5)
-    >>> teacher.build([student])
+    >>> teacher.follow([student])
     >>> student.kernel.assign([[3.0]]) is None
     False
     >>> teacher.update()
@@ -46,7 +46,21 @@ class MomentumTeacher(keras.layers.Layer):
             raise ValueError(f"`momentum` must lie in [0, 1). Received: {momentum}")
         self.momentum = momentum
 
-    def build(self, students: Sequence[keras.Layer]) -> None:
+    def follow(self, students: Sequence[keras.Layer]) -> None:
+        """Starts as the students; takes the place of `build`, whose arguments Keras would keep.
+
+        Args:
+            students: built layers.
+
+        Example:
+
+        >>> teacher = MomentumTeacher()
+        >>> student = keras.layers.Dense(1)
+        >>> student.build((None, 1))
+        >>> teacher.follow([student])
+        >>> len(teacher.averages), len(teacher.trainable_variables)
+        (2, 0)
+        """
         # States of random generators are integers: a teacher draws nothing.
         followed = [v for layer in students for v in layer.variables if "float" in v.dtype]
         # Not tracked: they belong to the student.

@@ -73,6 +73,11 @@ def channel_scores(
         raise ValueError(f"`criterion` must be one of {CRITERIA}. Received: {criterion!r}")
     if not 0 <= trade_off <= 1:
         raise ValueError(f"`trade_off` must lie in [0, 1]. Received: {trade_off}")
+    if codebook is None:
+        raise ValueError(
+            "`codebook` must be a matrix of codes. Received: None. A system of continuous features "
+            "without codes, such as SimMMDG, has no codebook: TOC does not apply to it."
+        )
     codebook = codebook if isinstance(codebook, np.ndarray) else ops.convert_to_numpy(codebook)
     if codebook.ndim != 2 or 0 in codebook.shape:
         raise ValueError(

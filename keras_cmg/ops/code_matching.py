@@ -45,7 +45,7 @@ def code_log_probabilities(x: Tensor, codebook: Tensor, weights: Tensor | None =
         return log_p
     if weights is None or len(weights.shape) != 2:
         return ops.logsumexp(log_p, axis=1) - ops.log(ops.cast(ops.shape(log_p)[1], log_p.dtype))
-    weights = ops.cast(weights, log_p.dtype)
+    weights = ops.broadcast_to(ops.cast(weights, log_p.dtype), ops.shape(log_p)[:2])
     # A clip without any frame keeps all of them: it takes no part, but must stay finite.
     weights = ops.where(ops.max(weights, axis=1, keepdims=True) > 0, weights, 1.0)
     kept = ops.logsumexp(exclude(log_p, weights[..., None]), axis=1)

@@ -80,6 +80,8 @@ def upper_bound(
         raise ValueError(f"`negatives` must be one of {NEGATIVES}. Received: {negatives!r}")
     mean, y = ops.convert_to_tensor(mean), ops.convert_to_tensor(y)
     log_variance = ops.convert_to_tensor(log_variance)
+    if weights is not None:
+        weights = ops.cast(weights, y.dtype)
     if negatives == "all":
         precision = ops.exp(-log_variance)
         center, spread = _moments(y, weights)

@@ -161,7 +161,7 @@ class CODIS(AlignmentPretrainer):
 
     def build(self, input_shape: Mapping[str, Any]) -> None:
         self.build_backbone(input_shape)
-        self.teacher.build([self.backbone.encoders[name] for name in self.backbone.modalities])
+        self.teacher.follow([self.backbone.encoders[name] for name in self.backbone.modalities])
         self.built = True
 
     def call(self, inputs, training=False):

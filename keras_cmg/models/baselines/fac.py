@@ -37,7 +37,12 @@ class FAC(AlignmentPretrainer):
 
     Args:
         backbone: a `FineCoarseBackbone`, or a tuple of modalities for the preset `"small"`.
-        **kwargs: the arguments of `AlignmentPretrainer`.
+        loss_weights: term to weight; 1 where none is given, 0 leaves a term out of the program.
+        temperature: of both contrastive terms; the paper's 0.07.
+        symmetric: both directions.
+        commitment_cost: weight within the commitment term.
+        cross_modal_commitment: see `keras_cmg.ops.commitment_loss`.
+        **kwargs: the arguments of every Keras model.
 
     Raises:
         ValueError: for a single modality, unknown terms, or fine modalities with different frames.

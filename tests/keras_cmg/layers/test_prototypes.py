@@ -1,0 +1,80 @@
+"""Prototypes: looked up by cosine, moved by gradient alone."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_cmg.layers import Prototypes
+from keras_cmg.training import engine
+
+RANDOM = np.random.default_rng(0)
+
+
+def array(value):
+    return np.array(ops.convert_to_numpy(ops.stop_gradient(value)))
+
+
+def built(**arguments):
+    layer = Prototypes(**{"num_embeddings": 5, "embedding_dim": 3, **arguments})
+    layer.build()
+    return layer
+
+
+def test_the_most_similar_is_chosen_whatever_the_lengths():
+    layer = built()
+    x = RANDOM.normal(size=(2, 4, 3)).astype("float32")
+    raw = array(layer.prototypes)
+    cosine = x @ raw.T / np.linalg.norm(raw, axis=1) / np.linalg.norm(x, axis=2, keepdims=True)
+    for scale in (1.0, 100.0):
+        codes = layer({"audio": scale * x})["audio"]
+        np.testing.assert_array_equal(array(codes["indices"]), cosine.argmax(axis=-1))
+        np.testing.assert_allclose(
+            array(codes["codes"]), array(layer.codebook)[cosine.argmax(axis=-1)], rtol=1e-5
+        )
+    np.testing.assert_allclose(array(layer.similarities(x)), cosine, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(array(layer.codebook), axis=1), 1, rtol=1e-5)
+
+
+def test_looking_up_is_straight_through_and_moves_nothing():
+    layer, x = built(), RANDOM.normal(size=(4, 3)).astype("float32")
+    before = array(layer.prototypes)
+    found, slopes = engine.gradients(
+        lambda v: ops.sum(layer(v["x"], training=True)["quantized"]), [layer.prototypes], {"x": x}
+    )
+    np.testing.assert_array_equal(array(slopes["x"]), 1.0)
+    np.testing.assert_array_equal(array(found[0]), 0.0)
+    np.testing.assert_array_equal(array(layer.prototypes), before)
+
+
+def test_similarities_move_the_prototypes():
+    layer, x = built(), RANDOM.normal(size=(4, 3)).astype("float32")
+    found, _ = engine.gradients(
+        lambda v: ops.sum(layer.similarities(v["x"])), [layer.prototypes], {"x": x}
+    )
+    assert np.abs(array(found[0])).min() > 0
+
+
+def test_symbolic_shapes_and_precision():
+    outputs = built(dtype="mixed_bfloat16")(keras.Input((7, 3), dtype="bfloat16"))
+    assert outputs["codes"].shape == (None, 7, 3) and outputs["codes"].dtype == "float32"
+    assert outputs["indices"].shape == (None, 7)
+
+
+def test_places_can_be_given_by_features():
+    layer = built(num_embeddings=2)
+    layer.adapt(np.array([[[2.0, 0, 0], [0, 5.0, 0]]]))
+    np.testing.assert_allclose(np.sort(array(layer.codebook), axis=0)[1], [1, 1, 0], atol=1e-6)
+    for bad, message in (
+        (np.zeros((0, 3)), "at least one vector"),
+        (np.zeros((2, 4)), r"\(\.\.\., 3\)"),
+        (np.full((2, 3), np.nan), "must be finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            layer.adapt(bad)
+
+
+def test_bad_sizes_are_named():
+    for name in ("num_embeddings", "embedding_dim"):
+        with pytest.raises(ValueError, match=f"`{name}` must be at least 1"):
+            Prototypes(**{name: 0})
