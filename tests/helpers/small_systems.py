@@ -97,7 +97,7 @@ def fixed_system(name: str, dtype: str = "float32") -> keras_cmg.Pretrainer:
         quantizer.ema_sums.assign(codes)
     if hasattr(model, "teacher"):
         for average, variable in zip(model.teacher.averages, model.teacher.followed, strict=True):
-            average.assign(variable)
+            average.assign(np.array(keras.ops.convert_to_numpy(variable)))
     return small_fcid.compiled(model)
 
 
