@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_tools import datasets, prepare, verify
+from data_tools import datasets, prepare, store, verify
 from data_tools.datasets.base import SPLITS
 from data_tools.extraction import command as extraction
 from data_tools.inspection import inspect, write_clean
@@ -47,6 +47,16 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--overwrite", action="store_true", help="replace another preparation")
     command = commands.add_parser("extract", help="features of raw clips into a sharded store")
     extraction.add_arguments(command)
+    command = commands.add_parser("pack", help="published or prepared features into a store")
+    command.add_argument("root", help="folder of annotations and features")
+    command.add_argument("--out", required=True, help="store to write")
+    command.add_argument("--dataset", help=f"one of {', '.join(datasets.PUBLISHED)}")
+    command.add_argument("--labels", choices=("segment", "weak", "none"), default="segment")
+    command.add_argument("--shards", type=int, metavar="N", help="clips per shard")
+    command.add_argument("--overwrite", action="store_true", help="replace the store")
+    command.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the data set"
+    )
     command = commands.add_parser(
         "verify",
         help="check a published data set or a prepared folder from end to end",
@@ -138,6 +148,32 @@ def run_verify(arguments: argparse.Namespace) -> int:
     return 0 if report.whole else 3
 
 
+def run_pack(arguments: argparse.Namespace) -> str:
+    """Packs what the command line asks for.
+
+    Args:
+        arguments: of `pack`.
+
+    Returns:
+        A line to print.
+
+    Raises:
+        FileNotFoundError: a folder or file is missing.
+        ValueError: an argument or a file is wrong, or the store exists.
+    """
+    result = store.pack(
+        arguments.root,
+        arguments.out,
+        arguments.dataset,
+        labels=False if arguments.labels == "none" else arguments.labels,
+        shard_rows=arguments.shards,
+        overwrite=arguments.overwrite,
+        progress=True,
+        options=parse_options(arguments.option),
+    )
+    return f"{result['rows']} clips are in {arguments.out}, {result['failed']} could not be read"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
@@ -157,6 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "extract":
             print("\n".join(extraction.run(options, rest)))
+        elif options.command == "pack":
+            print(run_pack(options))
         elif options.command == "verify":
             return run_verify(options)
         else:

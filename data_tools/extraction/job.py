@@ -22,6 +22,7 @@ from data_tools.extraction.clip_features import FITTED, ClipFeatures
 from data_tools.extraction.clips import Clip, find_clips
 from data_tools.files import atomic_file, atomic_folder, read_json, sha256_file
 from data_tools.store.schema import (
+    FAILURES,
     INDEX,
     SCHEMA,
     SHARDS,
@@ -34,7 +35,7 @@ from data_tools.store.shard import ShardWriter
 
 FORMAT = "keras-cmg extraction 1"
 """Changes whenever the same arguments would give other numbers."""
-JOB, PLAN, FAILURES = "job.json", "plan", "failures.jsonl"
+JOB, PLAN = "job.json", "plan"
 VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "av", "keras")
 
 

@@ -14,6 +14,7 @@ from data_tools.files import atomic_file, read_json, sha256_file
 
 FORMAT = "keras-cmg store 1"
 SCHEMA, INDEX, SHARDS = "schema.json", "index.json", "shards"
+FAILURES = "failures.jsonl"
 SHARD_BYTES = 2**28
 """Size to which shards are cut unless told otherwise: few files, yet many units of work."""
 DTYPES = ("float16", "float32", "uint8", "int32")

@@ -1,8 +1,9 @@
-"""Writing a store row by row, and packing a feature folder into one."""
+"""Writing a store row by row."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from data_tools import layout
-from data_tools.datasets.base import SPLITS
 from data_tools.files import atomic_folder
-from data_tools.rendering import read_clips
 from data_tools.store.schema import (
+    FAILURES,
     Field,
     check_name,
     default_shard_rows,
@@ -23,8 +22,6 @@ from data_tools.store.schema import (
     write_schema,
 )
 from data_tools.store.shard import ShardWriter
-
-CHUNK = 64
 
 
 class StoreWriter:
@@ -70,6 +67,7 @@ class StoreWriter:
         self.categories, self.origin = list(categories), dict(origin or {})
         self._num_shards = 0
         self._shard: ShardWriter | None = None
+        self._failures: list[str] = []
 
     def __enter__(self) -> StoreWriter:
         self._stack = contextlib.ExitStack()
@@ -87,12 +85,29 @@ class StoreWriter:
         Raises:
             ValueError: an array has another shape, or a value that is not finite once rounded.
         """
+        self._open_shard().write(len(self._clips), arrays)
+        self._add({"id": id, **known})
+
+    def fail(self, id: str, reason: str) -> None:
+        """Notes a clip that has no row, in the index and in `failures.jsonl`.
+
+        Args:
+            id: name of the clip.
+            reason: why.
+        """
+        self._open_shard().fail(len(self._clips), [{"reason": reason}])
+        self._failures.append(json.dumps({"id": id, "reason": reason}) + "\n")
+        self._add({"id": id})
+
+    def _open_shard(self) -> ShardWriter:
         if self._shard is None:
             self._clips: list[dict[str, Any]] = []
             path = shard_path(self._folder, self._num_shards)
             self._shard = ShardWriter(path, self.fields, self._clips, self.shard_rows)
-        self._shard.write(len(self._clips), arrays)
-        self._clips.append({"id": id, **known})
+        return self._shard
+
+    def _add(self, clip: dict[str, Any]) -> None:
+        self._clips.append(clip)
         if len(self._clips) == self.shard_rows:
             self._finish_shard()
 
@@ -113,59 +128,7 @@ class StoreWriter:
             if error is not None:
                 raise error
             self._finish_shard()
+            if self._failures:
+                lines = "".join(self._failures)
+                (self._folder / FAILURES).write_text(lines, encoding="utf-8")
             write_schema(self._folder, self.fields, self._num_shards, self.categories, self.origin)
-
-
-def pack(
-    folder: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    shard_rows: int | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Packs a feature folder in the AVE layout into a store; rows keep their order and split.
-
-    Args:
-        folder: the feature folder.
-        out: store to write.
-        shard_rows: rows of a shard; about 256 MB if None.
-        overwrite: replace a folder that is there.
-
-    Returns:
-        The store.
-
-    Raises:
-        FileNotFoundError: the feature folder does not exist or holds no array.
-        ValueError: an array is damaged, or the store exists.
-
-    Example:
-        >>> import data_tools
-        >>> path = data_tools.prepare("synthetic", "features", num_clips={"train": 4, "val": 2})
-        >>> pack(path, "store").name
-        'store'
-    """
-    source = layout.FeatureFolder(folder)
-    kinds = [kind for kind, name in layout.FILES.items() if (source.root / name).is_file()]
-    num_rows = source.num_rows
-    fields = {
-        kind: Field(tuple(int(size) for size in source.array(kind).shape[1:])) for kind in kinds
-    }
-    splits = {
-        int(row): split
-        for split in SPLITS
-        if (source.root / layout.order_file(split)).is_file()
-        for row in source.order(split)
-    }
-    described = (source.root / layout.CLIPS).is_file()
-    ids = [clip.id for clip in read_clips(source)] if described else list(map(str, range(num_rows)))
-    origin = {"packed": source.manifest} if (source.root / layout.MANIFEST).is_file() else {}
-    categories = source.categories if "labels" in kinds else []
-    with StoreWriter(out, fields, shard_rows, categories, origin, overwrite) as writer:
-        for start in range(0, num_rows, CHUNK):
-            numbers = np.arange(start, min(start + CHUNK, num_rows))
-            arrays = {kind: source.read(kind, numbers) for kind in kinds}
-            for position, row in enumerate(numbers.tolist()):
-                known = {"split": splits[row]} if row in splits else {}
-                values = {kind: array[position] for kind, array in arrays.items()}
-                writer.append(ids[row], values, **known)
-    source.close()
-    return Path(out)

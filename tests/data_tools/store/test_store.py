@@ -9,14 +9,18 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 import data_tools
+from data_tools.__main__ import main
 from data_tools.store import Field, Store, StoreReader, StoreWriter, load, pack
 from data_tools.store.memory import BatchMemory, widen
 from data_tools.store.reader import BatchStream
 from data_tools.store.shard import ShardWriter
+from tests.helpers.hostile_files import write_zip
+from tests.helpers.published_layouts import write_table
 
 FIELDS = {
     "audio": Field((3, 4)),
@@ -47,9 +51,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copied(written: Path, tmp_path: Path) -> Path:
+def copied_store(written: Path, tmp_path: Path) -> Path:
     """A copy, to be damaged."""
-    return Path(shutil.copytree(written, tmp_path / "copied"))
+    return Path(shutil.copytree(written, tmp_path / "copied_store"))
 
 
 def test_any_rows_in_any_order(written: Path) -> None:
@@ -126,27 +130,27 @@ def _objects(path: Path) -> None:
     ],
 )
 def test_damage_is_named(
-    copied: Path, file: str, damage: Callable[[Path], None], message: str
+    copied_store: Path, file: str, damage: Callable[[Path], None], message: str
 ) -> None:
-    damage(copied / file)
+    damage(copied_store / file)
     with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
-        Store(copied).check()
+        Store(copied_store).check()
     assert Path(file).name in str(caught.value)
 
 
-def test_a_field_cannot_name_a_path(copied: Path) -> None:
-    schema = json.loads((copied / "schema.json").read_text())
+def test_a_field_cannot_name_a_path(copied_store: Path) -> None:
+    schema = json.loads((copied_store / "schema.json").read_text())
     schema["fields"]["../audio"] = schema["fields"].pop("audio")
-    (copied / "schema.json").write_text(json.dumps(schema))
+    (copied_store / "schema.json").write_text(json.dumps(schema))
     with pytest.raises(ValueError, match="plain word"):
-        Store(copied)
+        Store(copied_store)
 
 
-def test_rows_are_checked_when_first_read(copied: Path) -> None:
-    stores = {verify: Store(copied, verify) for verify in ("once", "always", "never")}
+def test_rows_are_checked_when_first_read(copied_store: Path) -> None:
+    stores = {verify: Store(copied_store, verify) for verify in ("once", "always", "never")}
     for store in stores.values():
         store.read("audio", np.arange(4, 8))
-    with (copied / "shards/00001/audio.npy").open("r+b") as stream:
+    with (copied_store / "shards/00001/audio.npy").open("r+b") as stream:
         stream.seek(-1, 2)
         stream.write(b"\x3c")
     for verify in ("once", "never"):
@@ -271,10 +275,10 @@ def test_an_epoch_has_every_row_of_the_split_once(written: Path) -> None:
     np.testing.assert_array_equal(labels[0], row(orders[0][0])["labels"])
 
 
-def test_a_modality_left_out_is_not_read(copied: Path) -> None:
-    for path in copied.glob("shards/*/text.npy"):
+def test_a_modality_left_out_is_not_read(copied_store: Path) -> None:
+    for path in copied_store.glob("shards/*/text.npy"):
         path.unlink()
-    (arrays,) = StoreReader(copied, modalities=("audio",), batch_size=3).batch(0, 0)
+    (arrays,) = StoreReader(copied_store, modalities=("audio",), batch_size=3).batch(0, 0)
     assert list(arrays) == ["audio"]
 
 
@@ -296,16 +300,29 @@ def test_bad_arguments(written: Path, options: dict[str, object], message: str) 
         StoreReader(written, **options)  # type: ignore[arg-type]
 
 
-def test_a_packed_folder_keeps_rows_and_splits(prepared: Path, tmp_path: Path) -> None:
-    store = Store(pack(prepared, tmp_path / "store", shard_rows=6))
-    folder = data_tools.FeatureFolder(prepared)
-    for kind in ("audio", "video", "text", "labels"):
-        rows = folder.read(kind, np.arange(21)).astype(np.float16)
-        np.testing.assert_array_equal(store.read(kind, np.arange(21)), rows)
+def test_a_packed_folder_keeps_rows_and_splits(copied: Path, tmp_path: Path) -> None:
+    assert pack(copied, tmp_path / "store", shard_rows=6) == {"rows": 21, "failed": 0}
+    store = Store(tmp_path / "store")
+    folder = data_tools.FeatureFolder(copied)
     for split in ("train", "val", "test"):
-        np.testing.assert_array_equal(store.rows_of_split(split), folder.order(split))
+        rows, numbers = store.rows_of_split(split), folder.order(split)
+        for kind in ("audio", "video", "text", "labels"):
+            expected = folder.read(kind, numbers).astype(np.float16)
+            np.testing.assert_array_equal(store.read(kind, rows), expected)
     assert store.categories == folder.categories
     folder.close()
+    store.close()
+
+
+def test_a_packed_folder_lacks_damaged_rows(copied: Path, tmp_path: Path) -> None:
+    with h5py.File(copied / "audio_feature.h5", "r+") as file:
+        file["avadataset"][3] = np.nan
+    assert main(["pack", str(copied), "--out", str(tmp_path / "store")]) == 0
+    store = Store(tmp_path / "store")
+    assert [clip["id"] for clip in store.clips()] == [str(n) for n in range(21) if n != 3]
+    (failure,) = (tmp_path / "store/failures.jsonl").read_text().splitlines()
+    assert "finite" in json.loads(failure)["reason"]
+    assert json.loads(failure)["id"] == "3"
     store.close()
 
 
@@ -342,3 +359,23 @@ def test_tf_data_gives_the_batches_of_the_reader(written: Path) -> None:
             np.testing.assert_array_equal(arrays["audio"], expected["audio"])
             np.testing.assert_array_equal(labels, expected_labels)
         assert index == 1
+
+
+def test_a_published_set_is_packed_from_its_zips(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "video").mkdir()
+    values = {str(n): rng.normal(size=(10, 7, 7, 8)).astype(np.float32) for n in range(6)}
+    for name, value in values.items():
+        write_zip(tmp_path / "video" / f"{name}.zip", pickle.dumps(value))
+    (tmp_path / "video/4.zip").write_bytes(b"")
+    write_table(tmp_path / "flickr.csv", [("filename",), *((name,) for name in values)])
+    options = {"protocol": "reference"}
+    arguments = {"modalities": ("video",), "labels": False, "options": options}
+    result = pack(tmp_path, tmp_path / "store", "flickrsound", **arguments)
+    assert result == {"rows": 5, "failed": 1}
+    store = Store(tmp_path / "store")
+    rows = store.read("video", np.arange(5))
+    for clip, row_ in zip(store.clips(), rows, strict=True):
+        np.testing.assert_array_equal(row_, values[clip["id"]].astype(np.float16))
+    assert '"id": "4"' in (tmp_path / "store/failures.jsonl").read_text()
+    store.close()
