@@ -16,9 +16,9 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from data_tools.extraction.job import Job, finish, plan
+from data_tools.extraction.job import Job, begin, finish, locked, plan
 from data_tools.extraction.pool import Worker
-from data_tools.extraction.running import LIMIT, LOCK, fit, locked, note
+from data_tools.extraction.running import LIMIT, fit, note
 from data_tools.store.schema import SCHEMA, shard_path
 
 
@@ -49,7 +49,7 @@ def extract_with_beam(
         fitted: `extractors.npz` of another extraction, to be used instead of learning anew.
         workers: processes of the Direct runner; other runners have options of their own.
         limit: seconds that a clip may take.
-        overwrite: begin anew, whatever the folder holds.
+        overwrite: begin anew where `out` holds another extraction or store.
         runner: of Beam, such as "DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner".
         pipeline_options: further words of Beam's command line.
 
@@ -68,8 +68,9 @@ def extract_with_beam(
     if runner == "DirectRunner":
         words += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
     with threadpool_limits(1):
-        job = plan(source, out, extractors, segments, shard_rows, fitted, overwrite)
+        job, clips = plan(source, out, extractors, segments, shard_rows, fitted)
     with locked(job.out):
+        job = begin(job, clips, fitted, overwrite)
         if not (job.out / SCHEMA).is_file():
             if job.needs_fit:
                 fit(job, workers, limit)
@@ -83,9 +84,7 @@ def extract_with_beam(
                 with beam.Pipeline(options=PipelineOptions(words)) as pipeline:
                     shards = pipeline | beam.Create(todo) | beam.Reshuffle()
                     _ = shards | "Extract" >> beam.ParDo(step)
-        result = finish(job)
-    (job.out / LOCK).unlink(missing_ok=True)
-    return result
+        return finish(job)
 
 
 def extract_shard(job: Job, number: int, worker: Worker) -> None:

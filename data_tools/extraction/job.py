@@ -1,6 +1,6 @@
 """An extraction: planned once, done in any order and by any number of workers, taken up at will.
 
-While it runs, its folder holds `job.json` (what is asked), `plan/` (the clips of each shard) and
+While it runs, its folder holds `job.json` (what is asked), `.plan/` (the clips of each shard) and
 the shards as far as they are. Once all are there `schema.json` makes the folder a store, and the
 first two go. The bytes of the result depend on the clips and the arguments alone.
 """
@@ -13,14 +13,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
 from data_tools.extraction.clips import Clip, find_clips
-from data_tools.files import atomic_file, atomic_folder, read_json, sha256_file
+from data_tools.files import atomic_file, read_json, sha256_file
 from data_tools.store.schema import (
     FAILURES,
     INDEX,
@@ -35,7 +35,7 @@ from data_tools.store.shard import ShardWriter
 
 FORMAT = "keras-cmg extraction 1"
 """Changes whenever the same arguments would give other numbers."""
-JOB, PLAN = "job.json", "plan"
+JOB, PLAN, FIT, LOCK = "job.json", ".plan", ".fit", ".lock"
 VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "av", "keras")
 
 
@@ -107,9 +107,8 @@ def plan(
     segments: int = 10,
     shard_rows: int | None = None,
     fitted: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-) -> Job:
-    """Plans an extraction, or finds the same one where it was left.
+) -> tuple[Job, list[Clip]]:
+    """Plans an extraction; nothing is written yet.
 
     Args:
         source: folder or manifest, see `find_clips`.
@@ -118,14 +117,13 @@ def plan(
         segments: seconds of a clip.
         shard_rows: clips of a shard; as many as have about 256 MB of features if None.
         fitted: `extractors.npz` of another extraction, to be used instead of learning anew.
-        overwrite: begin anew, whatever the folder holds.
 
     Returns:
-        The job.
+        The job and its clips.
 
     Raises:
         FileNotFoundError: the source or a file of weights does not exist.
-        ValueError: an argument or the source is wrong, or `out` holds something else.
+        ValueError: an argument or the source is wrong.
         ImportError: an extractor lacks a package.
     """
     out = Path(out)
@@ -169,19 +167,48 @@ def plan(
             for name, field in fields.items()
         },
     }
-    if not overwrite:
-        begun = _begun(out, identity)
-        if begun is not None:
-            return Job(out, {**content, "versions": begun})
-    with atomic_folder(out) as folder:
-        (folder / PLAN).mkdir()
-        for number, start in enumerate(range(0, len(clips), shard_rows)):
-            lines = _lines(clips[start : start + shard_rows])
-            (folder / PLAN / f"{number:05d}.jsonl").write_text(lines, encoding="utf-8")
-        if fitted is not None:
-            shutil.copyfile(fitted, folder / FITTED)
-        (folder / JOB).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return Job(out, content)
+    return Job(out, content), clips
+
+
+def begin(
+    job: Job,
+    clips: list[Clip],
+    fitted: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> Job:
+    """Writes the plan into the job's folder, or finds the same job there; the folder is locked.
+
+    Args:
+        job: what `plan` made.
+        clips: its clips.
+        fitted: as in `plan`.
+        overwrite: begin anew where the folder holds another extraction or store.
+
+    Returns:
+        The job, as it was begun.
+
+    Raises:
+        ValueError: the folder holds something else.
+    """
+    versions = _begun(job, overwrite)
+    if versions is not None:
+        return Job(job.out, {**job.content, "versions": versions})
+    for name in (SCHEMA, JOB):  # first, so that the rest is known to be no whole work
+        (job.out / name).unlink(missing_ok=True)
+    for name in (SHARDS, PLAN, FIT):
+        shutil.rmtree(job.out / name, ignore_errors=True)
+    for name in (FITTED, FAILURES):
+        (job.out / name).unlink(missing_ok=True)
+    (job.out / PLAN).mkdir()
+    rows = job.content["shard_rows"]
+    for number, start in enumerate(range(0, len(clips), rows)):
+        lines = _lines(clips[start : start + rows])
+        (job.out / PLAN / f"{number:05d}.jsonl").write_text(lines, encoding="utf-8")
+    if fitted is not None:
+        shutil.copyfile(fitted, job.out / FITTED)
+    with atomic_file(job.out / JOB) as temporary:
+        temporary.write_text(json.dumps(job.content, indent=1) + "\n", encoding="utf-8")
+    return job
 
 
 def finish(job: Job) -> dict[str, int]:
@@ -204,34 +231,83 @@ def finish(job: Job) -> dict[str, int]:
             temporary.write_text(_lines(failed), encoding="utf-8")
         origin = {"extraction": job.content["identity"], "versions": job.content["versions"]}
         write_schema(job.out, job.fields, job.num_shards, job.content["categories"], origin)
-    # What a kill left of shards that were finished elsewhere.
+    # What a kill left: shards that were finished elsewhere, files in the making.
     for path in (job.out / SHARDS).iterdir():
         if not path.name.isdecimal():
             shutil.rmtree(path)
+    for path in job.out.glob(".*.part"):
+        path.unlink()
     (job.out / JOB).unlink(missing_ok=True)
-    shutil.rmtree(job.out / PLAN, ignore_errors=True)
+    for name in (PLAN, FIT):
+        shutil.rmtree(job.out / name, ignore_errors=True)
     return {"rows": rows, "failed": job.content["num_clips"] - rows}
 
 
-def _begun(out: Path, identity: dict[str, Any]) -> dict[str, str] | None:
-    """Versions with which a folder's extraction began, None for a new folder; refuses others."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keeps a second process out of a job's folder, which is made; a killed one leaves it free.
+
+    Args:
+        out: the folder.
+
+    Raises:
+        ValueError: another process is at work there, or it is no folder.
+
+    Example:
+        >>> with locked(Path("out")):
+        ...     pass
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"`out` must be a folder; received: {out}")
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / LOCK
+    with path.open("w") as stream:
+        try:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The one that held it before may have removed the file in between.
+            if not path.exists() or not os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                raise BlockingIOError
+        except ImportError:  # Windows has no such locks.
+            pass
+        except OSError as error:
+            raise ValueError(f"`out` must be free; another process extracts into {out}") from error
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                out.rmdir()  # which only succeeds where nothing was written
+
+
+def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
+    """Versions with which the same extraction began there; None for a new one; refuses others."""
+    out = job.out
+    if not (out / JOB).is_file() and not (out / SCHEMA).is_file():
+        own = {LOCK, PLAN, FIT, FITTED, *(path.name for path in out.glob(".*.part"))}
+        own |= {SHARDS, FAILURES} if overwrite else set()
+        others = {path.name for path in out.iterdir()} - own
+        if others:
+            raise ValueError(
+                f"`out` must be a new folder or an extraction; {out} holds {sorted(others)[:3]}"
+            )
         return None
-    advice = "Choose another folder or ask to overwrite it."
+    if overwrite:
+        return None
     if (out / SCHEMA).is_file():
         found = read_json(out / SCHEMA)["origin"]
         begun, versions = found.get("extraction"), found.get("versions")
-    elif (out / JOB).is_file():
+    else:
         found = read_json(out / JOB)
         begun, versions = found["identity"], found["versions"]
-    else:
-        raise ValueError(f"`out` must be a new folder or an extraction; received: {out}. {advice}")
     # Through JSON, so that both sides have the same types.
-    asked = json.loads(json.dumps(identity))
+    asked = json.loads(json.dumps(job.content["identity"]))
     if begun != asked:
         different = [name for name in asked if (begun or {}).get(name) != asked[name]]
         raise ValueError(
-            f"`out` must not hold another extraction; {out} differs in {different}. {advice}"
+            f"`out` must not hold another extraction; {out} differs in {different}. Choose another "
+            "folder or ask to overwrite it."
         )
     return versions
 

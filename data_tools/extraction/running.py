@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data_tools.extraction.clip_features import ClipFeatures
 from data_tools.extraction.clips import Clip
-from data_tools.extraction.job import Job, finish, plan
+from data_tools.extraction.job import FIT, Job, begin, finish, locked, plan
 from data_tools.extraction.pool import Task, run_tasks
 from data_tools.files import atomic_file
 from data_tools.store.schema import SCHEMA
@@ -24,7 +24,6 @@ FIT_CLIPS = 250
 """Clips from which features are learned, at equal distances over the training clips."""
 LIMIT = 300.0
 """Seconds after which a clip is given up."""
-LOCK = ".lock"
 
 
 def extract(
@@ -51,7 +50,7 @@ def extract(
         workers: processes; the result does not depend on it.
         limit: seconds that a clip may take.
         progress: show a progress bar.
-        overwrite: begin anew, whatever the folder holds.
+        overwrite: begin anew where `out` holds another extraction or store.
 
     Returns:
         Number of `rows` written and of clips that `failed`; `failures.jsonl` has the reasons.
@@ -73,15 +72,14 @@ def extract(
     if not limit > 0:
         raise ValueError(f"`limit` must be above 0 seconds; received: {limit}")
     with threadpool_limits(1):
-        job = plan(source, out, extractors, segments, shard_rows, fitted, overwrite)
+        job, clips = plan(source, out, extractors, segments, shard_rows, fitted)
     with locked(job.out):
+        job = begin(job, clips, fitted, overwrite)
         if not (job.out / SCHEMA).is_file():
             if job.needs_fit:
                 fit(job, workers, limit)
             _run(job, workers, limit, progress)
-        result = finish(job)
-    (job.out / LOCK).unlink(missing_ok=True)
-    return result
+        return finish(job)
 
 
 def fit(job: Job, workers: int, limit: float) -> None:
@@ -96,7 +94,7 @@ def fit(job: Job, workers: int, limit: float) -> None:
         ValueError: no clip can be decoded, or an extractor wants more of them.
     """
     chosen = _fit_clips(job)
-    scratch = job.out / "fit"
+    scratch = job.out / FIT
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     tasks: list[Task] = [
@@ -184,32 +182,6 @@ def note(shard: ShardWriter, task: Task, answer: Mapping[str, Any]) -> None:
         shard.note(task["slot"], answer["checksums"])
     else:
         shard.fail(task["slot"], answer["failures"])
-
-
-@contextlib.contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keeps a second process out of a job's folder; a killed one leaves it free.
-
-    Args:
-        out: the folder.
-
-    Raises:
-        ValueError: another process is at work there.
-
-    Example:
-        >>> with locked(Path(".")):
-        ...     pass
-    """
-    with (out / LOCK).open("w") as stream:
-        try:
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows has no such locks.
-            pass
-        except OSError as error:
-            raise ValueError(f"`out` must be free; another process extracts into {out}") from error
-        yield
 
 
 def _bar(total: int, progress: bool) -> Callable[[int | None], None]:

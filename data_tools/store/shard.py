@@ -177,6 +177,8 @@ class ShardWriter:
                 return
             self._write_index(self.part, good)
         # From here on the folder lacks nothing: a kill in between leads here again.
+        for path in self.part.glob(".*.part"):  # a kill in between files
+            path.unlink()
         (self.part / JOURNAL).unlink(missing_ok=True)
         os.replace(self.part, self.path)
 

@@ -9,7 +9,7 @@ import pytest
 
 from data_tools.beam import extract_shard, extract_with_beam
 from data_tools.extraction import extract
-from data_tools.extraction.job import finish, plan
+from data_tools.extraction.job import begin, finish, plan
 from data_tools.extraction.pool import Worker
 from tests.data_tools.extraction.test_extract import (
     MISBEHAVING,
@@ -33,7 +33,9 @@ def test_missing_beam_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_shard_made_elsewhere_is_the_same(tmp_path: Path) -> None:
     source = write_captions(tmp_path, ["one", "two", "raise", "three", "four"])
     extract(source, tmp_path / "local", MISBEHAVING, shard_rows=2)
-    job = plan(source, tmp_path / "out", MISBEHAVING, shard_rows=2)
+    job, clips = plan(source, tmp_path / "out", MISBEHAVING, shard_rows=2)
+    job.out.mkdir()
+    begin(job, clips)
     job.shard(1)  # as if begun, and left, by another process
     worker = Worker(job.setup(), 60)
     for number in (2, 0, 1, 1):

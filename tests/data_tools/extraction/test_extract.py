@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from data_tools.extraction import extract
+from data_tools.extraction.job import locked
 from data_tools.store import Store
 from tests.helpers import faults, media
 
@@ -183,11 +184,26 @@ def test_labels_cover_the_event(tmp_path: Path) -> None:
 
 
 def test_two_jobs_do_not_share_a_folder(tmp_path: Path) -> None:
-    from data_tools.extraction.running import locked
-
     source = write_captions(tmp_path, ["one"])
     words = {"text": {"name": "words", "options": {}}}
-    (tmp_path / "out").mkdir()
-    with locked(tmp_path), pytest.raises(ValueError, match="another process"), locked(tmp_path):
-        pass
+    with locked(tmp_path / "out"), pytest.raises(ValueError, match="another process"):
+        extract(source, tmp_path / "out", words)
+    assert not (tmp_path / "out").exists()
     extract(source, tmp_path / "out", words)
+    assert not (tmp_path / "out/.lock").exists()
+
+
+def test_overwriting(tmp_path: Path) -> None:
+    source = write_captions(tmp_path, ["one"])
+    words = {"text": {"name": "words", "options": {}}}
+    extract(source, tmp_path / "out", words)
+    (tmp_path / "out/.schema.json.1.part").touch()
+    write_captions(tmp_path, ["one", "two"])
+    with pytest.raises(ValueError, match="another extraction"):
+        extract(source, tmp_path / "out", words)
+    assert extract(source, tmp_path / "out", words, overwrite=True)["rows"] == 2
+    extract(source, tmp_path / "fresh", words)
+    assert same_folders(tmp_path / "out", tmp_path / "fresh")
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(ValueError, match="must be a new folder"):
+        extract(source, tmp_path, words, overwrite=True)
