@@ -19,6 +19,7 @@ from data_tools.store import Field, Store, StoreReader, StoreWriter, load, pack
 from data_tools.store.memory import BatchMemory, widen
 from data_tools.store.reader import BatchStream
 from data_tools.store.shard import ShardWriter
+from data_tools.store.tfrecord import export_tfrecord, parse_examples
 from tests.helpers.hostile_files import write_zip
 from tests.helpers.published_layouts import write_table
 
@@ -379,3 +380,17 @@ def test_a_published_set_is_packed_from_its_zips(tmp_path: Path) -> None:
         np.testing.assert_array_equal(row_, values[clip["id"]].astype(np.float16))
     assert '"id": "4"' in (tmp_path / "store/failures.jsonl").read_text()
     store.close()
+
+
+def test_tfrecord_holds_the_same_rows(written: Path, tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    out = export_tfrecord(written, tmp_path / "records")
+    files = sorted(map(str, out.iterdir()))
+    assert len(files) == 3
+    dataset = tf.data.TFRecordDataset(files).batch(NUM_ROWS)
+    (batch,) = dataset.map(lambda records: parse_examples(records, FIELDS)).as_numpy_iterator()
+    for name in FIELDS:
+        np.testing.assert_array_equal(batch[name], np.stack([row(n)[name] for n in range(11)]))
+    assert batch["id"].tolist() == [f"clip{n}".encode() for n in range(11)]
+    with pytest.raises(ValueError, match="must be a new folder"):
+        export_tfrecord(written, out)
