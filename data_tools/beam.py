@@ -16,7 +16,9 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from data_tools.extraction.job import Job, begin, finish, locked, plan
+from data_tools.extraction.job import Job, finish
+from data_tools.extraction.lock import locked
+from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Worker
 from data_tools.extraction.running import LIMIT, fit, note
 from data_tools.store.schema import SCHEMA, shard_path
@@ -46,7 +48,8 @@ def extract_with_beam(
         extractors: modality to `{"name": ..., "options": {...}}`.
         segments: seconds of a clip.
         shard_rows: clips of a shard; as many as have about 256 MB of features if None.
-        fitted: `extractors.npz` of another extraction, to be used instead of learning anew.
+        fitted: another extraction, whose classes and learned features are used; or the
+            `extractors.npz` of one.
         workers: processes of the Direct runner; other runners have options of their own.
         limit: seconds that a clip may take.
         overwrite: begin anew where `out` holds another extraction or store.

@@ -146,8 +146,10 @@ class ClipFeatures:
                 reason = f"{kind}{error}".replace(f"{self.root}{os.sep}", "")
                 file = str(clip.get(modality, ""))
                 failures.append({"modality": modality, "file": file, "reason": reason})
-        if self.categories and clip.get("label") not in self.categories:
-            failures.append({"modality": "labels", "file": "", "reason": "has no label"})
+        label = clip.get("label")
+        if self.categories and label not in self.categories:
+            reason = f"has the label {label!r}, which is not known" if label else "has no label"
+            failures.append({"modality": "labels", "file": "", "reason": reason})
         if failures:
             raise ClipError(failures)
         return results

@@ -43,7 +43,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--shards", type=int, metavar="N", help="clips per shard (default: of 256 MB)"
     )
-    command.add_argument("--fitted", metavar="FILE", help="extractors.npz of another extraction")
+    command.add_argument(
+        "--fitted", metavar="STORE", help="use the classes and learned features of this extraction"
+    )
     command.add_argument(
         "--limit", type=float, default=LIMIT, help=f"seconds for a clip (default: {LIMIT:g})"
     )

@@ -14,7 +14,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data_tools.extraction.clip_features import ClipFeatures
 from data_tools.extraction.clips import Clip
-from data_tools.extraction.job import FIT, Job, begin, finish, locked, plan
+from data_tools.extraction.job import FIT, Job, finish
+from data_tools.extraction.lock import locked
+from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Task, run_tasks
 from data_tools.files import atomic_file
 from data_tools.store.schema import SCHEMA
@@ -46,7 +48,8 @@ def extract(
         extractors: modality to `{"name": ..., "options": {...}}`.
         segments: seconds of a clip.
         shard_rows: clips of a shard; as many as have about 256 MB of features if None.
-        fitted: `extractors.npz` of another extraction, to be used instead of learning anew.
+        fitted: another extraction, whose classes and learned features are used; or the
+            `extractors.npz` of one.
         workers: processes; the result does not depend on it.
         limit: seconds that a clip may take.
         progress: show a progress bar.

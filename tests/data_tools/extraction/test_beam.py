@@ -9,7 +9,8 @@ import pytest
 
 from data_tools.beam import extract_shard, extract_with_beam
 from data_tools.extraction import extract
-from data_tools.extraction.job import begin, finish, plan
+from data_tools.extraction.job import finish
+from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Worker
 from tests.data_tools.extraction.test_extract import (
     MISBEHAVING,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from data_tools.extraction import extract
-from data_tools.extraction.job import locked
+from data_tools.extraction.lock import locked
 from data_tools.store import Store
 from tests.helpers import faults, media
 
@@ -73,7 +73,7 @@ def test_bytes_do_not_depend_on_the_workers(clips: Path, extracted: Path, tmp_pa
 
 
 def test_what_was_learned_serves_other_clips(clips: Path, extracted: Path, tmp_path: Path) -> None:
-    extract(clips, tmp_path / "out", EXTRACTORS, segments=2, fitted=extracted / "extractors.npz")
+    extract(clips, tmp_path / "out", EXTRACTORS, segments=2, fitted=extracted)
     stores = [Store(extracted), Store(tmp_path / "out")]
     for name in stores[0].fields:
         one, other = (store.read(name, np.arange(8)) for store in stores)
@@ -181,6 +181,20 @@ def test_labels_cover_the_event(tmp_path: Path) -> None:
         ("a", "has the id of an earlier clip"),
     ]
     store.close()
+    # Later clips get the columns of the first ones, whichever classes they have.
+    (tmp_path / "later.csv").write_text("id,caption,label\na,a dog,dog\nb,a cow,cow\n")
+    later = tmp_path / "later"
+    extract(tmp_path / "later.csv", later, words, segments=2, fitted=tmp_path / "out")
+    store = Store(later)
+    assert store.read("labels", [0]).argmax(-1).tolist() == [[1, 1]]
+    assert failures(later)[0]["reason"] == "has the label 'cow', which is not known"
+    store.close()
+    media.write_sound(tmp_path / "clips/a.wav")
+    sound = {"audio": {"name": "log_mel", "options": {}}}
+    with pytest.raises(ValueError, match=r"has no extractors\.npz"):
+        extract(tmp_path / "clips", tmp_path / "x", sound, fitted=tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="`fitted` must be an extraction"):
+        extract(tmp_path / "clips", tmp_path / "x", sound, fitted=tmp_path / "nowhere")
 
 
 def test_two_jobs_do_not_share_a_folder(tmp_path: Path) -> None:

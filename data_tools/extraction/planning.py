@@ -1,0 +1,205 @@
+"""Plans an extraction, and begins it or finds it where it was left."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from data_tools.extraction.clip_features import FITTED, ClipFeatures
+from data_tools.extraction.clips import Clip, find_clips
+from data_tools.extraction.job import FIT, JOB, PLAN, Job, json_lines
+from data_tools.extraction.lock import LOCK
+from data_tools.files import atomic_file, read_json, sha256_file
+from data_tools.store.schema import FAILURES, SCHEMA, SHARDS, default_shard_rows, read_schema
+
+FORMAT = "keras-cmg extraction 1"
+"""Changes whenever the same arguments would give other numbers."""
+VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "av", "keras")
+
+
+def plan(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    extractors: Mapping[str, Mapping[str, Any]],
+    segments: int = 10,
+    shard_rows: int | None = None,
+    fitted: str | os.PathLike[str] | None = None,
+) -> tuple[Job, list[Clip]]:
+    """Plans an extraction; nothing is written yet.
+
+    Args:
+        source: folder or manifest, see `find_clips`.
+        out: the job's folder.
+        extractors: modality to `{"name": ..., "options": {...}}`.
+        segments: seconds of a clip.
+        shard_rows: clips of a shard; as many as have about 256 MB of features if None.
+        fitted: another extraction, whose classes and learned features are used; or the
+            `extractors.npz` of one.
+
+    Returns:
+        The job and its clips.
+
+    Raises:
+        FileNotFoundError: the source or a file of weights does not exist.
+        ValueError: an argument or the source is wrong.
+        ImportError: an extractor lacks a package.
+    """
+    out = Path(out)
+    root, found = find_clips(source)
+    clips = list(found)
+    if not clips:
+        raise ValueError(f"`source` must hold at least one clip; {source} has none")
+    labels = {clip["label"] for clip in clips if clip.get("label")}
+    learned, categories = _learned(fitted)
+    features = ClipFeatures(root, extractors, categories or sorted(labels), segments)
+    if learned is not None:
+        features.load_state(learned)
+    elif fitted is not None and any(one.needs_fit for one in features.extractors.values()):
+        raise ValueError(f"`fitted` must have learned features; {fitted} has no {FITTED}")
+    fields = features.fields
+    shard_rows = default_shard_rows(fields) if shard_rows is None else shard_rows
+    if shard_rows < 1:
+        raise ValueError(f"`shard_rows` must be at least 1; received: {shard_rows}")
+    identity = {
+        "format": FORMAT,
+        "num_clips": len(clips),
+        "plan_sha256": _digest(clips),
+        "shard_rows": shard_rows,
+        "segments": segments,
+        "categories": features.categories,
+        "extractors": {
+            modality: _portable(spec, features.extractors[modality].sources())
+            for modality, spec in extractors.items()
+        },
+        "fitted_sha256": None if learned is None else sha256_file(learned),
+    }
+    content = {
+        "identity": identity,
+        "versions": _versions(),
+        "root": str(root.absolute()),
+        "num_clips": len(clips),
+        "shard_rows": shard_rows,
+        "segments": segments,
+        "categories": features.categories,
+        "extractors": {modality: dict(spec) for modality, spec in extractors.items()},
+        "needs_fit": any(one.needs_fit for one in features.extractors.values()),
+        "fields": {
+            name: {"shape": list(field.shape), "dtype": field.dtype}
+            for name, field in fields.items()
+        },
+    }
+    return Job(out, content), clips
+
+
+def begin(
+    job: Job,
+    clips: list[Clip],
+    fitted: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> Job:
+    """Writes the plan into the job's folder, or finds the same job there; the folder is locked.
+
+    Args:
+        job: what `plan` made.
+        clips: its clips.
+        fitted: as in `plan`.
+        overwrite: begin anew where the folder holds another extraction or store.
+
+    Returns:
+        The job, as it was begun.
+
+    Raises:
+        ValueError: the folder holds something else.
+    """
+    versions = _begun(job, overwrite)
+    if versions is not None:
+        return Job(job.out, {**job.content, "versions": versions})
+    for name in (SCHEMA, JOB):  # first, so that the rest is known to be no whole work
+        (job.out / name).unlink(missing_ok=True)
+    for name in (SHARDS, PLAN, FIT):
+        shutil.rmtree(job.out / name, ignore_errors=True)
+    for name in (FITTED, FAILURES):
+        (job.out / name).unlink(missing_ok=True)
+    (job.out / PLAN).mkdir()
+    rows = job.content["shard_rows"]
+    for number, start in enumerate(range(0, len(clips), rows)):
+        lines = json_lines(clips[start : start + rows])
+        (job.out / PLAN / f"{number:05d}.jsonl").write_text(lines, encoding="utf-8")
+    learned, _ = _learned(fitted)
+    if learned is not None:
+        shutil.copyfile(learned, job.out / FITTED)
+    with atomic_file(job.out / JOB) as temporary:
+        temporary.write_text(json.dumps(job.content, indent=1) + "\n", encoding="utf-8")
+    return job
+
+
+def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
+    """Versions with which the same extraction began there; None for a new one; refuses others."""
+    out = job.out
+    if not (out / JOB).is_file() and not (out / SCHEMA).is_file():
+        own = {LOCK, PLAN, FIT, FITTED, *(path.name for path in out.glob(".*.part"))}
+        own |= {SHARDS, FAILURES} if overwrite else set()
+        others = {path.name for path in out.iterdir()} - own
+        if others:
+            raise ValueError(
+                f"`out` must be a new folder or an extraction; {out} holds {sorted(others)[:3]}"
+            )
+        return None
+    if overwrite:
+        return None
+    if (out / SCHEMA).is_file():
+        found = read_json(out / SCHEMA)["origin"]
+        begun, versions = found.get("extraction"), found.get("versions")
+    else:
+        found = read_json(out / JOB)
+        begun, versions = found["identity"], found["versions"]
+    # Through JSON, so that both sides have the same types.
+    asked = json.loads(json.dumps(job.content["identity"]))
+    if begun != asked:
+        different = [name for name in asked if (begun or {}).get(name) != asked[name]]
+        raise ValueError(
+            f"`out` must not hold another extraction; {out} differs in {different}. Choose another "
+            "folder or ask to overwrite it."
+        )
+    return versions
+
+
+def _learned(fitted: str | os.PathLike[str] | None) -> tuple[Path | None, list[str]]:
+    """What another extraction learned, and its classes."""
+    if fitted is None:
+        return None, []
+    path = Path(fitted)
+    if path.is_file():
+        return path, []
+    if not path.is_dir():
+        raise FileNotFoundError(f"`fitted` must be an extraction; {path} does not exist")
+    learned = path / FITTED
+    return learned if learned.is_file() else None, read_schema(path)["categories"]
+
+
+def _portable(spec: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
+    """An extractor as part of a job's identity: files by their checksums, not by their paths."""
+    options = {name: value for name, value in spec["options"].items() if name not in sources}
+    return {"name": spec["name"], "options": options, "sources": dict(sources)}
+
+
+def _digest(clips: Iterable[Clip]) -> str:
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(json_lines([clip]).encode())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in VERSIONED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
