@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.decoding import decode_audio
+from data_tools.decoding.signatures import VIDEOS
 from data_tools.extraction.extractor import Extractor, source_of
 from data_tools.features import AudioFeatures, vggish
 from data_tools.files import sha256_file
@@ -31,6 +32,27 @@ def fill_segments(features: np.ndarray, segments: int) -> np.ndarray:
         [1, 2, 2, 2]
     """
     return features[np.minimum(np.arange(segments), len(features) - 1)]
+
+
+def sound_of(root: Path, clip: Mapping[str, Any]) -> Path:
+    """The file that has the sound of a clip: its own, else its video file.
+
+    Args:
+        root: of the paths.
+        clip: the clip.
+
+    Returns:
+        The path.
+
+    Raises:
+        DecodeError: the clip has neither.
+
+    Example:
+        >>> sound_of(Path("set"), {"id": "a", "video": "a.mp4"}).as_posix()
+        'set/a.mp4'
+    """
+    in_video = Path(clip.get("video", "")).suffix.lower() in VIDEOS
+    return source_of(root, clip, "video" if in_video and not clip.get("audio") else "audio")
 
 
 def seconds_of(waveform: np.ndarray, sample_rate: int, segments: int) -> np.ndarray:
@@ -80,7 +102,7 @@ class LogMel(Extractor):
         return Field((self.segments, self.features.dim))
 
     def decode(self, root: Path, clip: Mapping[str, Any]) -> np.ndarray:
-        path = source_of(root, clip, "audio")
+        path = sound_of(root, clip)
         return decode_audio(path, self.features.sample_rate, self.segments)
 
     def _seconds(self, signal: np.ndarray) -> np.ndarray:
@@ -147,7 +169,7 @@ class VGGish(Extractor):
         return Field((self.segments, vggish.EMBEDDING_DIM))
 
     def decode(self, root: Path, clip: Mapping[str, Any]) -> np.ndarray:
-        path = source_of(root, clip, "audio")
+        path = sound_of(root, clip)
         return decode_audio(path, vggish.SAMPLE_RATE, self.segments + 1)
 
     def __call__(self, signal: np.ndarray) -> np.ndarray:

@@ -106,9 +106,9 @@ FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "marks for a caption": ("text", _bytes(".txt", b"?!..."), "has no words"),
     "latin caption": ("text", _bytes(".txt", "caf\xe9 noise".encode("latin-1")), "UTF-8"),
     "no caption": ("text", lambda path: None, "has no caption"),
-    "no sound": ("audio", lambda path: None, "has no audio"),
+    "no sound": ("audio", lambda path: None, "has no audio|holds no audio"),
     "no video": ("video", lambda path: None, "has no video"),
-    "unknown kind": ("audio", _bytes(".xyz", b"data"), "has no audio"),
+    "unknown kind": ("audio", _bytes(".xyz", b"data"), "has no audio|holds no audio"),
 }
 """Name to the modality that is at fault, how it is made at a path without extension, the reason."""
 

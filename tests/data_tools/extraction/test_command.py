@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_tools.__main__ import main
@@ -30,6 +31,19 @@ def test_one_command_from_clips_to_store(
     store.close()
     assert main([*words, *options, "--text-dim", "8"]) == 1
     assert "differs in" in capsys.readouterr().err
+
+
+def test_the_sound_of_video_files(tmp_path: Path) -> None:
+    for number in range(2):
+        sound = media.tone(1.0, hertz=200 * (1 + number))
+        media.write_video(tmp_path / f"clips/{number}.mp4", media.pictures(8), 8, sound)
+    words = ["extract", "--input", str(tmp_path / "clips"), "--out", str(tmp_path / "store")]
+    options = ["--segments", "1", "--audio", "log_mel", "--video", "none"]
+    assert main([*words, *options]) == 0
+    store = Store(tmp_path / "store")
+    assert list(store.fields) == ["audio"]
+    assert np.abs(np.subtract(*store.read("audio", [0, 1]))).max() > 0.5
+    store.close()
 
 
 @pytest.mark.parametrize(
