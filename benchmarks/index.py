@@ -103,8 +103,13 @@ def run(
         results[f"recall_{number}_codes"] = sum(hits) / (FOUND * queries)
         results[f"queries_per_second_{number}_codes"] = queries / times[f"{number}_codes"]
     one = query[:1]
-    single = seconds_in_turns({"one": lambda: index.search(one, FOUND, visits[-1])}, 50, 5, clock)
-    results[f"one_query_milliseconds_{visits[-1]}_codes"] = 1e3 * single["one"]
+    actions = {
+        f"{number}_codes": lambda number=number: index.search(one, FOUND, number)
+        for number in visits
+    }
+    actions["brute_force"] = lambda: faiss().knn(one, vectors, FOUND)
+    for name, seconds in seconds_in_turns(actions, 20, 3, clock).items():
+        results[f"one_query_milliseconds_{name}"] = 1e3 * seconds
     return {**results, **_upkeep(index, clips)}
 
 

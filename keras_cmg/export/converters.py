@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 from keras_cmg.export.metadata import METADATA
 from keras_cmg.export.served_system import Endpoint, ServedSystem
-from keras_cmg.export.tensorflow_graphs import graph_of
+from keras_cmg.export.tensorflow_graphs import graph_of, write_metadata
 
 OPSET = 18
 """Of the ONNX files; onnxruntime 1.15 and later read it."""
@@ -42,7 +41,7 @@ def write_onnx(
             opset=OPSET,
             output_path=str(path / f"{endpoint.name}.onnx"),
         )
-    _write_metadata(path, metadata)
+    write_metadata(path / METADATA, metadata)
 
 
 def write_litert(
@@ -76,7 +75,7 @@ def write_litert(
         if content is None:
             raise ValueError(f"LiteRT cannot hold {endpoint.name!r}. Converting gave: {reason}")
         (path / f"{endpoint.name}.tflite").write_bytes(content)
-    _write_metadata(path, {**metadata, "clips": clips})
+    write_metadata(path / METADATA, {**metadata, "clips": clips})
 
 
 def _litert(endpoint: Endpoint, batch_size: int | None, path: Path) -> bytes:
@@ -93,7 +92,3 @@ def _litert(endpoint: Endpoint, batch_size: int | None, path: Path) -> bytes:
             str(folder), signature_keys=[endpoint.name]
         )
         return converter.convert()
-
-
-def _write_metadata(path: Path, metadata: Mapping[str, Any]) -> None:
-    (path / METADATA).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")

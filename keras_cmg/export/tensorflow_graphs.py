@@ -124,7 +124,19 @@ def write_saved_model(
     read = {id(v): v for graph in graphs.values() for v in graph.graph.variables}
     module.weights = list(read.values())
     note = path.parent / METADATA
-    note.write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
+    write_metadata(note, metadata)
     module.metadata = tf.saved_model.Asset(str(note))
     tf.saved_model.save(module, str(path), signatures=graphs)
     note.unlink()
+
+
+def write_metadata(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Writes the metadata, with the version of TensorFlow.
+
+    Args:
+        path: the file.
+        metadata: of `metadata_of`.
+    """
+    versions = {**metadata["versions"], "tensorflow": tf.__version__}
+    text = json.dumps({**metadata, "versions": versions}, indent=1) + "\n"
+    path.write_text(text, encoding="utf-8")

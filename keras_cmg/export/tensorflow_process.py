@@ -1,8 +1,7 @@
-"""Runs the writers where Keras runs on TensorFlow: here, or in a process of its own."""
+"""Runs the writers where Keras runs on TensorFlow: here, or in a process of its own (`worker`)."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import os
@@ -15,9 +14,13 @@ from typing import Any
 import keras
 
 from keras_cmg.export.served_system import ServedSystem
-from keras_cmg.files import read_json
 
 SYSTEM, TASK = "system.keras", "task.json"
+NEEDED = {
+    "saved_model": {"tensorflow": "tensorflow"},
+    "onnx": {"tensorflow": "tensorflow", "tf2onnx": "export"},
+}
+"""Format to its packages and the extras that bring them."""
 
 
 def write(
@@ -40,15 +43,14 @@ def write(
         ImportError: if a package is missing.
         ValueError: if the system cannot be written, with the reason.
     """
-    needed = {"onnx": "tf2onnx"}.get(format)
-    for package in ("tensorflow", needed):
-        if package and importlib.util.find_spec(package) is None:
+    for package, extra in NEEDED.get(format, NEEDED["saved_model"]).items():
+        if importlib.util.find_spec(package) is None:
             raise ImportError(
                 f"Export as {format!r} needs the package {package!r}: "
-                "pip install 'keras-cmg[export]'."
+                f"pip install 'keras-cmg[{extra}]'."
             )
     if keras.backend.backend() == "tensorflow":
-        _writer(format)(served, folder, metadata, limits)
+        writer(format)(served, folder, metadata, limits)
         return
     task = {
         "format": format,
@@ -63,7 +65,7 @@ def write(
     served.save(scratch / SYSTEM)
     (scratch / TASK).write_text(json.dumps(task), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "keras_cmg.export.tensorflow_process", str(scratch)],
+        [sys.executable, "-m", "keras_cmg.export.worker", str(scratch)],
         env={
             **os.environ,
             "KERAS_BACKEND": "tensorflow",
@@ -96,7 +98,15 @@ def _modules(served: ServedSystem) -> list[str]:
     return sorted(name for name in modules if name.partition(".")[0] not in ("keras", "keras_cmg"))
 
 
-def _writer(format: str) -> Any:
+def writer(format: str) -> Any:
+    """The function that writes a format; only where Keras runs on TensorFlow.
+
+    Args:
+        format: of `keras_cmg.export.FORMATS`.
+
+    Returns:
+        A function of the system, a folder, metadata and limits.
+    """
     if format == "saved_model":
         from keras_cmg.export.tensorflow_graphs import write_saved_model
 
@@ -104,22 +114,3 @@ def _writer(format: str) -> Any:
     from keras_cmg.export import converters
 
     return {"onnx": converters.write_onnx, "litert": converters.write_litert}[format]
-
-
-def main(scratch: Path) -> None:
-    """Does what `write` left in a folder.
-
-    Args:
-        scratch: the folder.
-    """
-    task = read_json(scratch / TASK)
-    keras.config.set_floatx(task["floatx"])
-    keras.config.set_image_data_format(task["image_data_format"])
-    for name in task["modules"]:
-        importlib.import_module(name)
-    served = keras.saving.load_model(scratch / SYSTEM, compile=False)
-    _writer(task["format"])(served, Path(task["folder"]), task["metadata"], task["limits"])
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -76,3 +76,15 @@ def test_commands_write_what_they_measured(arguments, key, tmp_path, capsys):
     assert results["benchmark"] == f"{arguments[0]} on {results['engine']}"
     assert key in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+@pytest.mark.slow
+def test_a_saved_model_is_timed_beside_the_model():
+    from benchmarks import serve
+
+    results = serve.run(rounds=2)
+    for name in ("saved_model", "predict", "call"):
+        for size in serve.BATCHES:
+            half, almost_all = (results[f"{name}_{size}_p{p}_milliseconds"] for p in (50, 99))
+            assert 0 < half <= almost_all
+            assert results[f"{name}_{size}_clips_per_second"] > 0

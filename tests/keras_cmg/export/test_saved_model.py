@@ -142,6 +142,7 @@ def test_metadata_say_what_is_inside(loud_system, loud) -> None:
     assert found["limits"] == {"max_clips": 64, "max_frames": 8, "max_samples": 64000}
     assert found["codebook"]["num_embeddings"] == len(backbone.codebook)
     assert found["versions"]["keras"] == keras.__version__
+    assert found["versions"]["tensorflow"] == tf.__version__
     assert found["extra"]["command"].startswith("python")
     assert not list(loud.glob("**/*keras*"))
 
