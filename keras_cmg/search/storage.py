@@ -38,7 +38,7 @@ def write(
 
     Example:
 
-    >>> write("clips", lambda file: file.touch(), np.eye(2), {"clips": 0})
+    >>> write("clips", lambda file: file.touch(), np.eye(2), {"storage": "codes", "clips": 0})
     >>> read("clips")[2]["clips"]
     0
     """
@@ -100,6 +100,9 @@ def read(path: str | os.PathLike[str]) -> tuple[Path, np.ndarray, dict[str, Any]
             f"{folder / DESCRIPTION} must be of the format {FORMAT!r}. "
             f"Received: {description.get('format')!r}"
         )
+    missing = {"storage", "clips", "lists", "codes", "files"} - set(description)
+    if missing:
+        raise ValueError(f"{folder / DESCRIPTION} must tell {sorted(missing)}; it is damaged.")
     for name, digest in description["files"].items():
         file = folder / Path(name).name
         if not file.is_file() or _sha256(file) != digest:

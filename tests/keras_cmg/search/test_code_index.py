@@ -178,6 +178,9 @@ def test_damage_is_seen_and_named(clips, tmp_path):
     description.write_text(json.dumps({"format": "other"}), encoding="utf-8")
     with pytest.raises(ValueError, match="must be of the format"):
         keras_cmg.CodeIndex.load(tmp_path / "index")
+    description.write_text(json.dumps({"format": "keras_cmg.search/1"}), encoding="utf-8")
+    with pytest.raises(ValueError, match="must tell"):
+        keras_cmg.CodeIndex.load(tmp_path / "index")
     with pytest.raises(FileNotFoundError):
         keras_cmg.CodeIndex.load(tmp_path)
     with pytest.raises(ValueError, match="holds something else"):
