@@ -15,7 +15,7 @@ SHAPES = {"audio": (None, 10, 12), "video": (None, 10, 7, 7, 6), "text": (None, 
 CLIPS = (1, 33)
 
 
-SYSTEMS = (*keras_cmg.systems(), "vqvae")
+SYSTEMS = keras_cmg.systems()
 
 
 def built(name: str) -> keras.Model:
