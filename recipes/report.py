@@ -45,8 +45,8 @@ def picture(address: str, description: str) -> str:
     return f'<img src="{address}" alt="{html.escape(description)}">'
 
 
-def gallery(pictures: Mapping[str, str]) -> str:
-    """Pictures, by description, in as many columns as fit.
+def gallery(pictures: Mapping[str, str], large: bool = False) -> str:
+    """Pictures, by description, in as many columns as fit; two of large ones.
 
     Example:
 
@@ -54,7 +54,7 @@ def gallery(pictures: Mapping[str, str]) -> str:
     '<div class="gallery"><img src="data:," alt="empty"></div>'
     """
     images = (picture(address, description) for description, address in pictures.items())
-    return f'<div class="gallery">{"".join(images)}</div>'
+    return f'<div class="gallery{" large" if large else ""}">{"".join(images)}</div>'
 
 
 def example_cards(examples: Sequence[Mapping[str, Any]]) -> str:

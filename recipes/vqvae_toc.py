@@ -279,7 +279,7 @@ def report(runs: Sequence[Run], out: Path) -> str:
     parts = [
         report_html.section(
             "Errors by masked dimensions",
-            report_html.gallery(pictures),
+            report_html.gallery(pictures, large=True),
             f"<p>Nothing masked: {unmasked}.</p>",
         ),
         report_html.section(
