@@ -214,4 +214,5 @@ def missing_module(error: ModuleNotFoundError) -> str:
             f"the engine {package!r} is not installed; install it, or set KERAS_BACKEND to an "
             "installed engine"
         )
-    return f"{error}; recipes need `pip install 'keras-cmg[data,report]'`"
+    extra = "generation" if package in ("diffusers", "transformers") else "data,report"
+    return f"{error}; this needs `pip install 'keras-cmg[{extra}]'`"

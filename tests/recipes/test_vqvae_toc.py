@@ -57,6 +57,16 @@ def test_grids_show_their_images_in_order(tmp_path: Path) -> None:
         image_figures.image_grid({"a": rows["dark"], "b": rows["light"][:1]})
 
 
+def test_the_number_of_training_images_is_an_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["vqvae_toc", "--dry-run", "--out", str(tmp_path / "run"), "--train-images"]
+    assert runner.main([*words, "99"]) == 0
+    assert '"train": 99' in capsys.readouterr().out
+    assert runner.main([*words, "0"]) == 2
+    assert "--train-images must be positive; received: 0" in capsys.readouterr().err
+
+
 def test_recipe_over_two_seeds(tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert runner.main(["vqvae_toc", "--smoke", "--seeds", "2", "--out", str(out)]) == 0
