@@ -301,7 +301,8 @@ def report(runs: Sequence[Run], out: Path) -> str:
             report_html.picture(runs[0].picture("images.png"), "generated images"),
             '<p class="soft">Each column is a test clip. The generator is driven by the codes of '
             f"its image, its sound or its caption; seed {first['seed']}, the first clips in test "
-            "order.</p>",
+            "order. What is drawn, and with it what no code says, such as a place or a colour, is "
+            "the same in all rows of a column.</p>",
         )
     ]
     text = (
