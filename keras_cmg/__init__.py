@@ -55,6 +55,7 @@ from keras_cmg.models import (
 )
 from keras_cmg.search import CodeIndex
 from keras_cmg.training.codebook_start import CodebookStart
+from keras_cmg.training.distribution import Distribution, distribute
 from keras_cmg.version import __version__
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "CodebookStart",
     "CrossModalBackbone",
     "DCIDBackbone",
+    "Distribution",
     "FCIDBackbone",
     "FineCoarseBackbone",
     "ImageDecoder",
@@ -102,6 +104,7 @@ __all__ = [
     "Vanilla",
     "__version__",
     "create",
+    "distribute",
     "export",
     "metrics",
     "ops",

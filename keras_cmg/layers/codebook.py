@@ -180,9 +180,16 @@ class Codebook(keras.layers.Layer):
         outputs = {name: self.look_up(x) for name, x in inputs.items()}
         indices = {name: out["indices"] for name, out in outputs.items()}
         learning = training and self.trainable
+        reviving = self.revive_after is not None and (learning or self.revive_in_evaluation)
+        if learning or reviving:
+            # Replicas then all move the codebook alike, as one device would.
+            inputs, indices, weights = (
+                {name: engine.global_batch(ops.stop_gradient(x)) for name, x in part.items()}
+                for part in (inputs, indices, weights)
+            )
         if learning:
             self._update(inputs, indices, weights)
-        if self.revive_after is not None and (learning or self.revive_in_evaluation):
+        if reviving:
             self._revive(inputs, indices, weights)
         if learning:
             self.step.assign(self.step + 1)
@@ -225,12 +232,7 @@ class Codebook(keras.layers.Layer):
                 _frame_weights(weights.get(name), indices[name]),
             )
             counts, sums = quantization.ema_update(
-                counts,
-                sums,
-                engine.global_sum(new_counts),
-                engine.global_sum(new_sums),
-                self.decay,
-                self.epsilon,
+                counts, sums, new_counts, new_sums, self.decay, self.epsilon
             )
         self.ema_counts.assign(counts)
         self.ema_sums.assign(sums)
@@ -243,7 +245,6 @@ class Codebook(keras.layers.Layer):
             weight = _frame_weights(weights.get(name), index)
             counts, _ = quantization.code_statistics(index, ones, self.num_embeddings, weight)
             used = used + counts
-        used = engine.global_sum(used)
         steps = ops.where(used > 0, 0.0, self.steps_since_used + 1.0)
         dead = steps > self.revive_after
         steps = ops.where(dead, 0.0, steps)
@@ -277,7 +278,7 @@ class Codebook(keras.layers.Layer):
             codebook: `(num_embeddings, dim)`.
             steps: `(num_embeddings,)` training steps since each code was used.
             dead: `(num_embeddings,)` bool.
-            inputs: modality to `(batch, [frames,] dim)`, this step's features.
+            inputs: modality to `(batch, [frames,] dim)`, this step's features, of all replicas.
             weights: optional modality to `(batch, [frames])`; vectors of weight zero are no donors.
 
         Returns:
@@ -293,7 +294,7 @@ class Codebook(keras.layers.Layer):
         )
         count = ops.shape(rows)[0]
         if not weights:
-            return engine.from_first_replica(ops.take(rows, ops.mod(bits, count), axis=0))
+            return ops.take(rows, ops.mod(bits, count), axis=0)
         counted = ops.concatenate(
             [
                 ops.reshape(
@@ -305,7 +306,7 @@ class Codebook(keras.layers.Layer):
                 for name, x in inputs.items()
             ]
         )
-        return engine.from_first_replica(ops.take(rows, _drawn(counted, bits, count), axis=0))
+        return ops.take(rows, _drawn(counted, bits, count), axis=0)
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Places the codes by k-means on features (k-means start), and resets all EMA state.

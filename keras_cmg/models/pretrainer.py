@@ -12,9 +12,11 @@ from keras_cmg.models.cross_modal_backbone import CrossModalBackbone
 from keras_cmg.models.presets import Presets, merged, named
 from keras_cmg.models.terms import full_precision
 from keras_cmg.training import engine
+from keras_cmg.training.distribution import check_distribution
 from keras_cmg.training.finite import FiniteLossGuard, check_arrays
 from keras_cmg.training.objective import PhasedObjective
 from keras_cmg.training.phased_optimizer import PhasedOptimizer
+from keras_cmg.training.shares import own_share
 from keras_cmg.types import Tensor
 
 
@@ -235,6 +237,15 @@ class Pretrainer(PhasedObjective, keras.Model):
         if not backbone.built:
             backbone.build({m: input_shape[m] for m in backbone.modalities if m in input_shape})
 
+    @property
+    def replica_entries(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What stays on its replica, see `PhasedObjective`: the codes, the modalities themselves.
+
+        A term that works on the modalities takes them, and its features, from
+        `keras_cmg.training.replicas.own`, and its mean by `keras_cmg.training.engine.global_mean`.
+        """
+        return ("codebook", *self.backbone.modalities)
+
     def create_trackers(self) -> None:
         """One running mean per log key; to be called once the keys are known.
 
@@ -265,10 +276,11 @@ class Pretrainer(PhasedObjective, keras.Model):
                 by systems without estimators.
             steps_per_execution: steps in one call of the compiled function.
             run_eagerly: for debugging.
-            jit_compile: XLA: True, False or `"auto"`.
+            jit_compile: XLA: True, False or `"auto"`, which leaves it out where TensorFlow trains
+                on several replicas.
 
         Raises:
-            ValueError: if both optimisers are one object.
+            ValueError: if both optimisers are one object, or for XLA over TensorFlow's replicas.
 
         Example:
 
@@ -298,7 +310,7 @@ class Pretrainer(PhasedObjective, keras.Model):
             optimizer=main,
             steps_per_execution=steps_per_execution,
             run_eagerly=run_eagerly,
-            jit_compile=jit_compile,
+            jit_compile=engine.jit_compile(jit_compile),
             auto_scale_loss=False,
         )
 
@@ -352,6 +364,7 @@ class Pretrainer(PhasedObjective, keras.Model):
         >>> "commitment" in history.history
         True
         """
+        check_distribution()
         if isinstance(x, Mapping):
             check_arrays(x)
         elif hasattr(x, "__len__") and len(x) == 0:
@@ -359,8 +372,39 @@ class Pretrainer(PhasedObjective, keras.Model):
         if kwargs.get("callbacks") is None:
             kwargs["callbacks"] = []
         if not isinstance(kwargs["callbacks"], keras.callbacks.CallbackList):
-            kwargs["callbacks"] = [*kwargs["callbacks"], FiniteLossGuard()]
+            start = keras.callbacks.LambdaCallback(on_train_begin=self._on_train_begin)
+            kwargs["callbacks"] = [start, *kwargs["callbacks"], FiniteLossGuard()]
+        if kwargs.get("validation_data") is not None:
+            options = {"batch_size": kwargs.pop("validation_batch_size", None)}
+            options["batch_size"] = options["batch_size"] or kwargs.get("batch_size")
+            kwargs["validation_data"] = own_share(kwargs["validation_data"], options)
+            kwargs["validation_batch_size"] = options.get("batch_size")
+        kwargs.setdefault("shuffle", True)
+        x = own_share(x, kwargs)
         return super().fit(x, **kwargs)
+
+    def _on_train_begin(self, logs=None):
+        engine.current().synchronise(self)
+
+    def evaluate(self, x=None, **kwargs):
+        """`keras.Model.evaluate`, of the global batches where several processes take part.
+
+        Args:
+            x: as in `fit`.
+            **kwargs: as in `keras.Model.evaluate`.
+
+        Returns:
+            As from `keras.Model.evaluate`.
+
+        Example:
+
+        >>> model = FCID(("audio",))
+        >>> model.compile()
+        >>> batch = {"audio": np.zeros((4, 10, 128), "float32")}
+        >>> "loss" in model.evaluate(batch, verbose=0, return_dict=True)
+        True
+        """
+        return super().evaluate(own_share(x, kwargs), **kwargs)
 
     def train_step(self, *args):
         return engine.current().train_step(self, *args)

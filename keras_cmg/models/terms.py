@@ -10,7 +10,8 @@ from keras import ops
 
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.ops import contrastive, counter_random, quantization
-from keras_cmg.ops.masking import mean_over_time, pair_presence, weighted_mean, weights_like
+from keras_cmg.ops.masking import mean_over_time, pair_presence, weights_like
+from keras_cmg.training import engine
 from keras_cmg.types import Tensor
 
 
@@ -38,7 +39,7 @@ def full_precision(model: keras.Model, value: Tensor) -> Tensor:
 
 
 def mean_squared_error(target: Tensor, prediction: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean over all elements of the squared difference, in full precision.
+    """Mean over all elements, of all replicas, of the squared difference, in full precision.
 
     Args:
         target: float tensor `(batch, [frames, ...] dim)`.
@@ -56,9 +57,9 @@ def mean_squared_error(target: Tensor, prediction: Tensor, weights: Tensor | Non
     wide = keras.backend.result_type(target.dtype, prediction.dtype, "float32")
     error = ops.square(ops.cast(target, wide) - ops.cast(prediction, wide))
     if weights is None:
-        return ops.mean(error)
+        return engine.global_mean(error)
     axes = tuple(range(len(weights.shape), len(error.shape)))
-    return weighted_mean(ops.mean(error, axis=axes), ops.cast(ops.cast(weights, "bool"), wide))
+    return engine.global_mean(ops.mean(error, axis=axes), ops.cast(ops.cast(weights, "bool"), wide))
 
 
 def level_weights(masks: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, Tensor]:

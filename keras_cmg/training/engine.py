@@ -4,9 +4,17 @@ Each of `jax_engine`, `tensorflow_engine` and `torch_engine` offers the same nam
 
 - `PhasedTrainer`: the train and test steps of `keras_cmg.training.objective.PhasedObjective`;
 - `gradients(objective, variables, inputs)`: see below;
-- `global_sum(x)`: the sum of `x` over all replicas of a data-parallel run;
-- `from_first_replica(x)`: the first replica's `x`, on every replica;
-- `num_replicas()`: how many replicas share a step's loss by summing gradients.
+- `num_replicas()`: how many replicas see a part of the batch each; 1 on JAX, where arrays are
+  those of the global batch whatever the number of devices;
+- `global_sum(x)`: the sum of `x` over all replicas;
+- `global_batch(x)`: the rows of all replicas, in the order of the global batch;
+- `reader()`: number of this process, and how many processes read a part of each batch by
+  themselves; `(0, 1)` where one reads for all;
+- `distribution(devices)`: the arguments of `keras_cmg.training.distribution.Distribution`;
+- `synchronise(model)`: the first process's weights and state, on every process;
+- `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
+
+`global_sum` and `global_batch` carry gradients to every replica.
 """
 
 from __future__ import annotations
@@ -17,6 +25,9 @@ from types import ModuleType
 from typing import Any
 
 import keras
+from keras import ops
+
+from keras_cmg.ops.masking import weighted_mean
 
 
 def current() -> ModuleType:
@@ -59,21 +70,67 @@ def global_sum(x: Any) -> Any:
     return current().global_sum(x)
 
 
-def from_first_replica(x: Any) -> Any:
-    """The first replica's `x`, on every replica; `x` itself on a single device.
+def global_batch(x: Any) -> Any:
+    """The rows of all replicas, in the order of the global batch; `x` itself on a single device.
 
     Args:
-        x: tensor.
+        x: tensor `(batch, ...)`.
 
     Returns:
-        Tensor of the same shape.
+        Tensor `(global batch, ...)`, the same on every replica.
 
     Example:
 
-    >>> float(from_first_replica(ops.ones(())))
+    >>> tuple(global_batch(ops.ones((2, 3))).shape)
+    (2, 3)
+    """
+    if keras.backend.standardize_dtype(x.dtype) != "bool":
+        return current().global_batch(x)
+    # Not every engine sends truth values around.
+    return ops.cast(current().global_batch(ops.cast(x, "int32")), "bool")
+
+
+def global_mean(x: Any, weights: Any = None) -> Any:
+    """Mean over all elements that count, of all replicas.
+
+    Args:
+        x: float tensor.
+        weights: optional, broadcasts to `x`; 0 leaves an element out.
+
+    Returns:
+        Scalar, the same on every replica; 0 where nothing counts.
+
+    Example:
+
+    >>> float(global_mean(np.array([1.0, 5.0]), np.array([1.0, 0.0])))
     1.0
     """
-    return current().from_first_replica(x)
+    if current().num_replicas() == 1:
+        return weighted_mean(x, weights)
+    counts = ops.ones_like(x) if weights is None else ops.cast(weights, x.dtype)
+    counts = ops.broadcast_to(counts, ops.shape(x))
+    total, count = global_sum(ops.sum(x * counts)), global_sum(ops.sum(counts))
+    return total / ops.maximum(count, 1e-6)
+
+
+def jit_compile(requested: Any) -> Any:
+    """The setting of XLA that training over the replicas at hand allows.
+
+    Args:
+        requested: True, False or `"auto"`.
+
+    Returns:
+        The same, or False.
+
+    Raises:
+        ValueError: if XLA was asked for where it cannot be.
+
+    Example:
+
+    >>> jit_compile("auto")
+    'auto'
+    """
+    return current().jit_compile(requested)
 
 
 def gradients(

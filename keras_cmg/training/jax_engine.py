@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import jax
 import keras
 
@@ -128,5 +130,33 @@ def global_sum(x):
     return x
 
 
-def from_first_replica(x):
+def global_batch(x):
     return x
+
+
+def reader():
+    return (jax.process_index(), jax.process_count())
+
+
+def distribution(devices):
+    several = os.environ.get("KERAS_DISTRIBUTION_JOB_ADDRESSES")
+    if several and not jax.distributed.is_initialized():
+        keras.distribution.initialize()
+    found = keras.distribution.list_devices()
+    count = len(found) if devices == "auto" else devices
+    if count > len(found) or (jax.process_count() > 1 and count != len(found)):
+        raise ValueError(
+            "`devices` must be 'auto' or at most the number of devices, and all of them where "
+            f"several processes train. Received: {devices} of {found}"
+        )
+    # Each process reads its own share, see `keras_cmg.training.shares`.
+    spread = keras.distribution.DataParallel(devices=found[:count], auto_shard_dataset=False)
+    return spread.scope(), count, jax.process_index(), jax.process_count()
+
+
+def synchronise(model):
+    """Nothing: Keras places every variable once for all devices."""
+
+
+def jit_compile(requested):
+    return requested

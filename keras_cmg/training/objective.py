@@ -8,7 +8,8 @@ One step, as `fit` runs it on every engine:
 3. `main_losses(x, features)`, with the estimators held still: one backward pass through the
    features of step 1, one step of the main optimiser.
 
-A model without estimators has `estimator_steps = 0`, and step 2 falls away.
+A model without estimators has `estimator_steps = 0`, and step 2 falls away. Where a batch is
+spread over replicas, features are gathered after step 1: losses are those of the global batch.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.training import engine
+from keras_cmg.training.replicas import over_replicas, own
 from keras_cmg.types import Tensor
 
 
@@ -34,6 +37,10 @@ class PhasedObjective:
     estimator_steps: int = 0
     """Steps of the estimators per step of the model, K."""
 
+    replica_entries: tuple[str, ...] = ("codebook",)
+    """Entries of the batch and of the features that the losses need no other replica's rows of, or
+    that are not one row per clip. All others reach the losses as those of the global batch."""
+
     optimizer: Any
     trainable_variables: list
     losses: list
@@ -43,8 +50,8 @@ class PhasedObjective:
         """Losses of the estimators, by log key; their sum is minimised over the estimators.
 
         Args:
-            x: the batch.
-            features: output of the model, without gradient.
+            x: the batch, of all replicas; see `keras_cmg.training.replicas`.
+            features: output of the model on it, without gradient.
 
         Returns:
             Log key to scalar.
@@ -63,8 +70,8 @@ class PhasedObjective:
         """The model's loss under `"loss"`, and whatever else is to be logged.
 
         Args:
-            x: the batch.
-            features: output of the model, with gradient.
+            x: the batch, of all replicas; see `keras_cmg.training.replicas`.
+            features: output of the model on it, with gradient.
             training: whether this is a training step.
 
         Returns:
@@ -158,16 +165,16 @@ def evaluation_losses(model: Any, x: Mapping[str, Any]) -> dict[str, Tensor]:
     >>> "loss" in losses, "club_audio_nll" in losses
     (True, True)
     """
-    features = model(x, training=False)
+    x, features = over_replicas(model, x, model(x, training=False))
     fit = model.estimator_loss(x, features) if model.estimator_steps else {}
     return {**fit, **model.main_losses(x, features, training=False)}
 
 
 def batch_size(x: Mapping[str, Any]) -> Any:
-    """Number of clips in a batch.
+    """Number of clips in the global batch.
 
     Args:
-        x: the batch.
+        x: the batch, or a replica's part of it.
 
     Returns:
         An int, or a scalar tensor where the size is known only at run time.
@@ -177,4 +184,7 @@ def batch_size(x: Mapping[str, Any]) -> Any:
     >>> batch_size({"audio": np.zeros((3, 10, 4))})
     3
     """
-    return ops.shape(next(iter(x.values())))[0]
+    size = ops.shape(next(iter(own(x).values())))[0]
+    if engine.current().num_replicas() == 1:
+        return size
+    return engine.global_sum(ops.cast(size, "float32"))

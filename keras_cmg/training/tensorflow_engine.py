@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+
 import keras
 import tensorflow as tf
 
@@ -11,6 +15,9 @@ from keras_cmg.training.objective import (
     split_variables,
     with_regularization,
 )
+from keras_cmg.training.replicas import over_replicas
+
+SUM = tf.distribute.ReduceOp.SUM
 
 
 def train_step(model, data):
@@ -19,18 +26,18 @@ def train_step(model, data):
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
     with tf.GradientTape() as tape:
-        features = model(x, training=True)
+        x, features = over_replicas(model, x, model(x, training=True))
         with tape.stop_recording():
             logs = _fit_estimators(model, x, features, estimators)
         losses = model.main_losses(x, features, training=True)
         total = with_regularization(model, losses["loss"])
         optimizer = getattr(model.optimizer, "main", model.optimizer)
-        # Gradients are summed over replicas, so each replica's loss counts its share.
+        # Each replica has the loss of the global batch; gradients are summed over replicas.
         scaled = optimizer.scale_loss(total) / num_replicas()
     gradients = tape.gradient(
         scaled, [v.value for v in main], unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
-    optimizer.apply(gradients, main)
+    _apply(optimizer, gradients, main)
     return model.track({**logs, **losses, "loss": total}, batch_size(x))
 
 
@@ -54,8 +61,20 @@ def _fit_estimators(model, x, features, variables):
             losses = model.estimator_loss(x, still)
             total = sum(losses.values()) / num_replicas()
         gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        model.optimizer.estimator.apply(gradients, variables)
+        _apply(model.optimizer.estimator, gradients, variables)
     return losses
+
+
+def _apply(optimizer, gradients, variables):
+    """One step down the sum over replicas, which is what is clipped and looked at for overflow.
+
+    Keras would clip each replica's part, and sum after that.
+    """
+    if num_replicas() > 1:
+        gradients = tf.distribute.get_replica_context().all_reduce(SUM, gradients)
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner._all_reduce_sum_gradients = list
+    optimizer.apply(gradients, variables)
 
 
 def test_step(model, data):
@@ -79,13 +98,59 @@ def num_replicas():
 
 
 def global_sum(x):
-    if num_replicas() == 1 or tf.distribute.in_cross_replica_context():
-        return x
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, x)
+    return x if _alone() else tf.distribute.get_replica_context().all_reduce(SUM, x)
 
 
-def from_first_replica(x):
-    if num_replicas() == 1 or tf.distribute.in_cross_replica_context():
-        return x
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    return global_sum(tf.where(tf.equal(replica, 0), x, tf.zeros_like(x)))
+def global_batch(x):
+    return x if _alone() else tf.distribute.get_replica_context().all_gather(x, axis=0)
+
+
+def _alone():
+    return num_replicas() == 1 or tf.distribute.in_cross_replica_context()
+
+
+def reader():
+    """A strategy hands every replica its part, and Keras every worker its share."""
+    return 0, 1
+
+
+def distribution(devices):
+    workers = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
+    if sum(len(jobs) for jobs in workers.values()) > 1:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        count, resolver = strategy.num_replicas_in_sync, strategy.cluster_resolver
+        if devices not in ("auto", count):
+            raise ValueError(
+                f"`devices` must be 'auto' or {count}, what the workers in TF_CONFIG have. "
+                f"Received: {devices}"
+            )
+        processes = len(resolver.cluster_spec().as_dict().get("worker", ()))
+        return strategy.scope(), count, resolver.task_id, processes
+    found = [
+        device.name
+        for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    ]
+    count = len(found) if devices == "auto" else devices
+    if count > len(found):
+        raise ValueError(
+            "`devices` must be 'auto' or at most the number of devices. "
+            f"Received: {devices} of {found}"
+        )
+    if count == 1:
+        return contextlib.nullcontext(), 1
+    return tf.distribute.MirroredStrategy(found[:count]).scope(), count
+
+
+def synchronise(model):
+    """Nothing: a strategy gives every replica the first one's initial values."""
+
+
+def jit_compile(requested):
+    if num_replicas() == 1:
+        return requested
+    if requested is True:
+        raise ValueError(
+            "`jit_compile` must be False or 'auto' under a `tf.distribute` strategy: XLA cannot "
+            f"compile sums over its {num_replicas()} replicas. Received: True"
+        )
+    return False

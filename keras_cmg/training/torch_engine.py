@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+
 import keras
 import torch
 import torch.distributed
@@ -12,6 +15,7 @@ from keras_cmg.training.objective import (
     split_variables,
     with_regularization,
 )
+from keras_cmg.training.replicas import over_replicas
 
 
 def train_step(model, data):
@@ -19,7 +23,7 @@ def train_step(model, data):
     x = _tensors(x)
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
-    features = model(x, training=True)
+    x, features = over_replicas(model, x, model(x, training=True))
     logs = _fit_estimators(model, x, features, estimators)
     # Without this the backward pass would also work out the estimators' gradients.
     for variable in estimators:
@@ -33,7 +37,7 @@ def train_step(model, data):
     finally:
         for variable in estimators:
             variable.value.requires_grad_(True)
-    gradients = [_gradient(v.value) for v in main]
+    gradients = _mean_over_processes([_gradient(v.value) for v in main])
     with torch.no_grad():
         optimizer.apply(gradients, main)
     return model.track({**logs, **losses, "loss": total}, batch_size(x))
@@ -48,9 +52,9 @@ def _fit_estimators(model, x, features, variables):
         losses = model.estimator_loss(x, still)
         gradients = torch.autograd.grad(sum(losses.values()), values, allow_unused=True)
         gradients = [
-            torch.zeros_like(v) if g is None else _mean_over_processes(g)
-            for g, v in zip(gradients, values, strict=True)
+            torch.zeros_like(v) if g is None else g for g, v in zip(gradients, values, strict=True)
         ]
+        gradients = _mean_over_processes(gradients)
         with torch.no_grad():
             model.optimizer.estimator.apply(gradients, variables)
     return losses
@@ -70,13 +74,22 @@ def _tensors(x):
 
 
 def _gradient(value):
-    if value.grad is None:
-        return torch.zeros_like(value)
-    return _mean_over_processes(value.grad)
+    return torch.zeros_like(value) if value.grad is None else value.grad
 
 
-def _mean_over_processes(gradient):
-    return global_sum(gradient) / num_replicas() if num_replicas() > 1 else gradient
+def _mean_over_processes(gradients):
+    """The mean of each gradient, sent in one piece for all of the same dtype."""
+    if num_replicas() == 1:
+        return gradients
+    means = list(gradients)
+    for dtype in {gradient.dtype for gradient in gradients}:
+        places = [i for i, gradient in enumerate(gradients) if gradient.dtype == dtype]
+        flat = torch.cat([gradients[i].reshape(-1) for i in places]) / num_replicas()
+        torch.distributed.all_reduce(flat)
+        parts = flat.split([gradients[i].numel() for i in places])
+        for i, part in zip(places, parts, strict=True):
+            means[i] = part.view_as(gradients[i])
+    return means
 
 
 def gradients(objective, variables, inputs):
@@ -94,16 +107,87 @@ def num_replicas():
 
 
 def global_sum(x):
-    if num_replicas() == 1:
-        return x
-    total = x.detach().clone()
-    torch.distributed.all_reduce(total)
-    return total
+    return x if num_replicas() == 1 else _Sum.apply(x)
 
 
-def from_first_replica(x):
-    if num_replicas() == 1:
-        return x
-    first = x.detach().clone()
-    torch.distributed.broadcast(first, src=0)
-    return first
+def global_batch(x):
+    return x if num_replicas() == 1 else _Gather.apply(x)
+
+
+def reader():
+    return (torch.distributed.get_rank(), num_replicas()) if num_replicas() > 1 else (0, 1)
+
+
+def distribution(devices):
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if devices not in ("auto", started):
+        raise ValueError(
+            f"`devices` must be 'auto' or the number of processes, {started}: on PyTorch each "
+            f"device has a process of its own. Start them with `torchrun --nproc-per-node "
+            f"{devices} SCRIPT`. Received: {devices}"
+        )
+    scope = _processes() if started > 1 else contextlib.nullcontext()
+    return scope, started, int(os.environ.get("RANK", "0")), started
+
+
+@contextlib.contextmanager
+def _processes():
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def synchronise(model):
+    """The first process's, as `DistributedDataParallel` does it."""
+    if num_replicas() > 1:
+        with torch.no_grad():
+            for variable in [*model.variables, *model.optimizer.variables]:
+                torch.distributed.broadcast(variable.value.data, src=0)
+
+
+def jit_compile(requested):
+    return requested
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over processes; its gradient is the sum of the processes' gradients."""
+
+    @staticmethod
+    def forward(context, x):
+        total = x.detach().clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context, gradient):
+        return _Sum.apply(gradient)
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes; its gradient is the own rows of the sum of their gradients.
+
+    The last batch may give one process more rows than another, so all are sent at one length.
+    """
+
+    @staticmethod
+    def forward(context, x):
+        rows = torch.tensor([len(x)], device=x.device)
+        counts = [torch.empty_like(rows) for _ in range(num_replicas())]
+        torch.distributed.all_gather(counts, rows)
+        context.counts = [int(count) for count in counts]
+        longest = max(context.counts)
+        padded = x.detach().new_zeros((longest, *x.shape[1:]))
+        padded[: len(x)] = x.detach()
+        parts = [torch.empty_like(padded) for _ in counts]
+        torch.distributed.all_gather(parts, padded)
+        return torch.cat([part[:n] for part, n in zip(parts, context.counts, strict=True)])
+
+    @staticmethod
+    def backward(context, gradient):
+        start = sum(context.counts[: torch.distributed.get_rank()])
+        own = context.counts[torch.distributed.get_rank()]
+        return _Sum.apply(gradient)[start : start + own]

@@ -17,6 +17,7 @@ from keras_cmg.models.baselines.dcid_backbone import DCIDBackbone
 from keras_cmg.models.pretrainer import Pretrainer
 from keras_cmg.models.registry import register_system
 from keras_cmg.ops import code_matching, counter_random, quantization
+from keras_cmg.training.replicas import own
 from keras_cmg.types import Tensor
 
 
@@ -186,6 +187,11 @@ class DCID(Pretrainer):
             return MapDecoder(shape[-1], self.decoder_channels, self.activated_skip, **arguments)
         return SequenceDecoder(shape[-1], **arguments)
 
+    @property
+    def replica_entries(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Beside the modalities, what only decoders look at."""
+        return (*super().replica_entries, "input", "specific")
+
     def is_estimator(self, variable: Any) -> bool:
         return id(variable) in self._estimator_ids
 
@@ -220,9 +226,9 @@ class DCID(Pretrainer):
         if "reconstruction" in self.loss_names:
             losses["reconstruction"] = sum(
                 terms.mean_squared_error(
-                    features["input"][name],
-                    decoder(features["quantized"][name], features["specific"][name]),
-                    masks.get(name),
+                    own(features)["input"][name],
+                    decoder(*(own(features)[kind][name] for kind in ("quantized", "specific"))),
+                    self.backbone.frame_masks(own(x)).get(name),
                 )
                 for name, decoder in self.decoders.items()
             )

@@ -20,6 +20,7 @@ from keras_cmg.models.registry import register_system
 from keras_cmg.models.terms import full_precision, mean_squared_error
 from keras_cmg.ops import code_matching, counter_random, quantization
 from keras_cmg.training.codebook_start import CodebookStart
+from keras_cmg.training.replicas import own
 
 INFONCE_PAIRS = ("coarse", "all")
 
@@ -264,6 +265,11 @@ class FCID(Pretrainer):
             return MapDecoder(shape[-1], self.decoder_channels, self.activated_skip, **arguments)
         return SequenceDecoder(shape[-1], **arguments)
 
+    @property
+    def replica_entries(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Beside the modalities, what only decoders look at."""
+        return (*super().replica_entries, "fine_specific")
+
     def is_estimator(self, variable: Any) -> bool:
         return id(variable) in self._estimator_ids
 
@@ -306,11 +312,12 @@ class FCID(Pretrainer):
         losses = {}
         logs = {}
         if self.weights_of.get("fine_reconstruction"):
+            kinds = ("fine_general", "fine_specific")
             losses["fine_reconstruction"] = sum(
                 mean_squared_error(
-                    x[name],
-                    decoder(features["fine_general"][name], features["fine_specific"][name]),
-                    masks.get(name),
+                    own(x)[name],
+                    decoder(*(own(features)[kind][name] for kind in kinds)),
+                    self.backbone.frame_masks(own(x)).get(name),
                 )
                 for name, decoder in self.fine_decoders.items()
             )

@@ -15,6 +15,7 @@ from keras_cmg.models.registry import register_system
 from keras_cmg.models.vqvae import presets
 from keras_cmg.models.vqvae.backbone import VQVAEBackbone
 from keras_cmg.ops import quantization
+from keras_cmg.training.replicas import own
 from keras_cmg.types import Tensor
 
 
@@ -115,7 +116,8 @@ class VQVAE(Pretrainer):
     def reconstruction_loss(self, x, features):
         """Squared error of the image that the codes give."""
         name = self.backbone.modality
-        return terms.mean_squared_error(x[name], self.decoder(features["quantized"][name]))
+        codes = own(features)["quantized"][name]
+        return terms.mean_squared_error(own(x)[name], self.decoder(codes))
 
     def commitment_loss(self, x, features):
         """How far the encoder's vectors lie from their codes."""

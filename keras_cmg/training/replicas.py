@@ -1,0 +1,66 @@
+"""What each replica of a data-parallel run hands to the losses: the batch of all replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from keras_cmg.training import engine
+
+OWN = "own"
+"""Entry of a gathered batch, and of gathered features, with what is the replica's own."""
+
+
+def over_replicas(model: Any, x: Mapping[str, Any], features: Any) -> tuple[Mapping[str, Any], Any]:
+    """A batch and its features, of all replicas together; as they are on a single device.
+
+    Every loss then is the loss of the global batch, whatever it compares: nothing about it changes
+    with the number of devices. Entries in `model.replica_entries` are not sent around.
+
+    Args:
+        model: a `PhasedObjective`.
+        x: the replica's part of the batch.
+        features: output of the model on it, a dict.
+
+    Returns:
+        The batch and the features, with gradients to every replica, and what went in under `OWN`.
+
+    Example:
+
+    >>> x, features = over_replicas(PhasedObjective(), {"text": 1}, {"general": 2})
+    >>> own(features)
+    {'general': 2}
+    """
+    if engine.current().num_replicas() == 1:
+        return x, features
+
+    def gathered(entries, kept):
+        return {
+            name: value if name in kept else keras.tree.map_structure(engine.global_batch, value)
+            for name, value in entries.items()
+        }
+
+    kept = model.replica_entries
+    return (
+        {**gathered(x, (*kept, "draws")), OWN: x},
+        {**gathered(features, kept), OWN: features},
+    )
+
+
+def own(entries: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is the replica's own of a batch, or of features, that `over_replicas` gave.
+
+    Args:
+        entries: batch or features.
+
+    Returns:
+        Dict of the same names; `entries` itself on a single device.
+
+    Example:
+
+    >>> own({"general": 2})
+    {'general': 2}
+    """
+    return entries.get(OWN, entries)

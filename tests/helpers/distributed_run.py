@@ -1,0 +1,105 @@
+"""Trains a small FCID over several devices: a process of a data-parallel run.
+
+`python -m tests.helpers.distributed_run OUT RUN...` makes as many virtual devices as the variable
+`VIRTUAL_DEVICES` says, and leaves `OUT/NAME.npz` with the logs of every step, the codebook and the
+weights of each run, written `NAME=DEVICES`. `NAME=DEVICES<FILE` goes on from `OUT/FILE.keras`; every
+run leaves `OUT/NAME.keras`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+import keras_cmg
+from tests.helpers.small_fcid import small_batch, small_fcid
+
+BATCH = 8
+STEPS = 5
+OPTIONS = {
+    "backbone": {
+        "general": {"feedforward_units": 8, "num_heads": 2, "dropout": 0.0},
+        "codebook": {"revive_after": 2},
+    },
+    "loss_weights": {"code_matching": 1.0},
+    "club": {"hidden_units": 4, "negatives": "permutation"},
+}
+
+
+def make_virtual_devices(count: int) -> None:
+    """Splits the processor; before the engine is used."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_num_cpu_devices", count)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * count
+        )
+
+
+def batches(first: int, count: int) -> dict[str, np.ndarray]:
+    """Steps `first` and after of an endless training set; some clips have no text."""
+    parts = [small_batch(clips=BATCH, seed=first + step) for step in range(count)]
+    data = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    data["text_mask"] = np.any(data["text"] != 0, axis=-1)
+    data["text_mask"][::3] = False
+    return data
+
+
+class StepLogs(keras.callbacks.Callback):
+    """The logs of every step: running means of the epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.rows.append({key: float(value) for key, value in logs.items()})
+
+
+def compiled_model() -> keras_cmg.FCID:
+    """Clipping is on from the first step."""
+    model = small_fcid(**OPTIONS)
+    model.compile(keras.optimizers.Adam(4e-3, global_clipnorm=0.1), keras.optimizers.Adam(1e-2))
+    return model
+
+
+def train(out: Path, name: str, devices: int | str, start: str = "") -> None:
+    with keras_cmg.distribute(devices) as distribution:
+        model = keras.saving.load_model(out / f"{start}.keras") if start else compiled_model()
+        first = int(model.optimizer.iterations) if start else 0
+        logs = StepLogs()
+        model.fit(
+            batches(first, STEPS), batch_size=BATCH, shuffle=False, verbose=0, callbacks=[logs]
+        )
+        last = model.evaluate(batches(90, 2), batch_size=BATCH, verbose=0, return_dict=True)
+    results = {key: np.array([row[key] for row in logs.rows]) for key in logs.rows[0]}
+    results |= {f"evaluated_{key}": np.array(value) for key, value in last.items()}
+    results["codebook"] = model.backbone.codebook
+    results["iterations"] = np.array(int(model.optimizer.iterations))
+    weights = [ops.convert_to_numpy(v).reshape(-1) for v in model.trainable_variables]
+    results["weights"] = np.concatenate(weights)
+    suffix = "" if distribution.is_chief else f".{distribution.process}"
+    np.savez(out / f"{name}{suffix}.npz", **results)
+    if distribution.is_chief:
+        model.save(out / f"{name}.keras")
+
+
+def main(out: Path, runs: list[str]) -> None:
+    make_virtual_devices(int(os.environ.get("VIRTUAL_DEVICES", "1")))
+    for run in runs:
+        name, _, rest = run.partition("=")
+        devices, _, start = rest.partition("<")
+        train(out, name, devices if devices == "auto" else int(devices), start)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
