@@ -55,6 +55,7 @@ from keras_cmg.models import (
 )
 from keras_cmg.search import CodeIndex
 from keras_cmg.training.codebook_start import CodebookStart
+from keras_cmg.training.checkpoint import Checkpoint
 from keras_cmg.training.distribution import Distribution, distribute
 from keras_cmg.version import __version__
 
@@ -71,6 +72,7 @@ __all__ = [
     "CLUBEstimator",
     "CODISBackbone",
     "CPCPredictor",
+    "Checkpoint",
     "CoarseProjector",
     "CodeIndex",
     "Codebook",

@@ -8,6 +8,7 @@ Each of `jax_engine`, `tensorflow_engine` and `torch_engine` offers the same nam
   those of the global batch whatever the number of devices;
 - `global_sum(x)`: the sum of `x` over all replicas;
 - `global_batch(x)`: the rows of all replicas, in the order of the global batch;
+- `process(model)`: number of this process among those that train the model;
 - `reader()`: number of this process, and how many processes read a part of each batch by
   themselves; `(0, 1)` where one reads for all;
 - `distribution(devices)`: the arguments of `keras_cmg.training.distribution.Distribution`;

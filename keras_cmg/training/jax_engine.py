@@ -134,6 +134,10 @@ def global_batch(x):
     return x
 
 
+def process(model):
+    return jax.process_index()
+
+
 def reader():
     return (jax.process_index(), jax.process_count())
 

@@ -109,6 +109,11 @@ def _alone():
     return num_replicas() == 1 or tf.distribute.in_cross_replica_context()
 
 
+def process(model):
+    resolver = getattr(model.distribute_strategy, "cluster_resolver", None)
+    return (resolver.task_id or 0) if resolver else 0
+
+
 def reader():
     """A strategy hands every replica its part, and Keras every worker its share."""
     return 0, 1

@@ -114,8 +114,12 @@ def global_batch(x):
     return x if num_replicas() == 1 else _Gather.apply(x)
 
 
+def process(model):
+    return torch.distributed.get_rank() if num_replicas() > 1 else 0
+
+
 def reader():
-    return (torch.distributed.get_rank(), num_replicas()) if num_replicas() > 1 else (0, 1)
+    return process(None), num_replicas()
 
 
 def distribution(devices):
@@ -134,7 +138,16 @@ def distribution(devices):
 def _processes():
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    store, rank, world = next(torch.distributed.rendezvous("env://"))
+    # After a restart, `torchrun` hands out the store in which the dead processes left their
+    # addresses; nobody answers there.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    torch.distributed.init_process_group(
+        "nccl" if torch.cuda.is_available() else "gloo",
+        store=torch.distributed.PrefixStore(f"attempt_{attempt}", store),
+        rank=rank,
+        world_size=world,
+    )
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
 """Trains a small FCID over several devices: a process of a data-parallel run.
 
 `python -m tests.helpers.distributed_run OUT RUN...` makes as many virtual devices as the variable
-`VIRTUAL_DEVICES` says, and leaves `OUT/NAME.npz` with the logs of every step, the codebook and the
-weights of each run, written `NAME=DEVICES`. `NAME=DEVICES<FILE` goes on from `OUT/FILE.keras`; every
-run leaves `OUT/NAME.keras`.
+`VIRTUAL_DEVICES` says. A run is written `NAME=DEVICES`: it leaves `OUT/NAME.keras`, and
+`OUT/NAME.npz` with the logs of every step, the codebook and the weights. `NAME=DEVICES<FILE` goes
+on from `OUT/FILE.keras`.
 """
 
 from __future__ import annotations

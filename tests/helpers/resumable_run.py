@@ -1,16 +1,19 @@
 """Trains a small FCID for some epochs with a checkpoint after each: a process to be killed.
 
 `python -m tests.helpers.resumable_run FOLDER EPOCHS` prints the loss of each epoch; it goes on
-from `FOLDER/model.keras` if there is one.
+from `FOLDER/model.keras` if there is one. Under `torchrun`, several processes train together, and
+each leaves its process id in `FOLDER/PROCESS.pid`.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import keras
 
+import keras_cmg
 from tests.helpers.small_fcid import compiled_fcid, small_batch
 
 PAIR = ("audio", "text")
@@ -26,17 +29,22 @@ class PrintLoss(keras.callbacks.Callback):
 
 def main(folder: Path, epochs: int) -> None:
     path = folder / "model.keras"
-    model = keras.saving.load_model(path) if path.exists() else compiled_fcid(PAIR)
-    done = int(model.optimizer.iterations) // 2 if model.optimizer.built else 0
-    model.fit(
-        small_batch(PAIR),
-        batch_size=2,
-        initial_epoch=done,
-        epochs=epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[keras.callbacks.ModelCheckpoint(path), PrintLoss()],
-    )
+    with keras_cmg.distribute() as distribution:
+        (folder / f"{distribution.process}.pid").write_text(str(os.getpid()))
+        model = keras.saving.load_model(path) if path.exists() else compiled_fcid(PAIR)
+        done = int(model.optimizer.iterations) // 2 if model.optimizer.built else 0
+        model.fit(
+            small_batch(PAIR),
+            batch_size=2,
+            initial_epoch=done,
+            epochs=epochs,
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                keras_cmg.Checkpoint(path),
+                *([PrintLoss()] if distribution.is_chief else []),
+            ],
+        )
 
 
 if __name__ == "__main__":

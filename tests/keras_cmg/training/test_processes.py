@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import keras
-import numpy as np
 import pytest
 
 from tests.helpers.resumable_run import PAIR
@@ -78,17 +77,6 @@ def test_a_file_saved_on_one_engine_trains_on_another(engine, tmp_path, reposito
     name, loss = process.communicate()[0].split()
     assert name == engine
     assert float(loss) == pytest.approx(expected, rel=1e-4)
-
-
-@pytest.mark.slow
-def test_two_replicas_train_the_codebook_of_one(tmp_path, repository):
-    pytest.importorskip("tensorflow")
-    path = tmp_path / "results.npz"
-    process = python("-m", "tests.helpers.mirrored_run", path, engine="tensorflow", cwd=repository)
-    process.communicate()
-    results = np.load(path)
-    np.testing.assert_allclose(results["two_codebook"], results["one_codebook"], atol=1e-5)
-    np.testing.assert_allclose(results["two_loss"], results["one_loss"], rtol=1e-4)
 
 
 def test_a_file_names_no_engine(tmp_path):
