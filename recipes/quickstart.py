@@ -37,6 +37,7 @@ from recipes import (
     quickstart_page,
     scores,
     settings,
+    spread,
 )
 from recipes.output import RESULT
 from recipes.progress import EpochLine
@@ -100,6 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--toc-channels", type=int, nargs="+", metavar="Q", help="dimensions that TOC keeps"
     )
+    spread.add_argument(parser)
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -120,15 +122,17 @@ def run(options: argparse.Namespace, out: Path) -> None:
     """
     start = time.perf_counter()
     chosen = settings_of(options)
-    provenance.set_seed(options.seed)
-    model = keras_cmg.FCID.from_preset(
-        chosen.preset, modalities=MODALITIES, seed=options.seed, **chosen.model
+    devices = spread.devices_of(options, chosen.batch_size)
+    # Looked at before anything is computed.
+    masks = probing.toc_masks(
+        chosen.toc_channels, new_model(chosen, options.seed).backbone.embedding_dim
     )
-    backbone = model.backbone
-    masks = probing.toc_masks(chosen.toc_channels, backbone.embedding_dim)
     features = prepare(options, chosen)
     folder = data_tools.FeatureFolder(features)
-    history, train_seconds = pretrain(model, features, chosen, options.seed)
+    model, history, train_seconds = spread.trained(
+        "quickstart", chosen, features, options.seed, devices
+    )
+    backbone = model.backbone
     codebook = np.asarray(backbone.codebook)
     for mask in masks.values():
         mask.adapt(codebook)
@@ -157,6 +161,7 @@ def run(options: argparse.Namespace, out: Path) -> None:
         "codebook_similarity": code_use.mean_similarities(codebook, kept),
         "loss_terms": model.loss_names,
         "epochs": chosen.epochs,
+        "devices": devices,
         "train_seconds": round(train_seconds, 2),
         "total_seconds": round(time.perf_counter() - start, 2),
         "parameters": {"model": model.count_params(), "backbone": backbone.count_params()},
@@ -206,11 +211,18 @@ def prepare(options: argparse.Namespace, chosen: Settings) -> Path:
         raise ValueError(f"features in {folder}: {error}") from error
 
 
-def pretrain(
-    model: keras_cmg.FCID, features: Path, chosen: Settings, seed: int
-) -> tuple[dict[str, list[float]], float]:
-    """Trains without labels; the logs of every epoch, and the seconds it took."""
-    train = data_tools.load(features, "train", MODALITIES, chosen.batch_size, seed=seed)
+def new_model(chosen: Settings, seed: int) -> keras_cmg.FCID:
+    """The model before training."""
+    provenance.set_seed(seed)
+    return keras_cmg.FCID.from_preset(
+        chosen.preset, modalities=MODALITIES, seed=seed, **chosen.model
+    )
+
+
+def train(chosen: Settings, features: Path, seed: int) -> spread.Trained:
+    """Trains without labels; gives the model, the logs of every epoch, and the seconds it took."""
+    model = new_model(chosen, seed)
+    clips = data_tools.load(features, "train", MODALITIES, chosen.batch_size, seed=seed)
     # Whole batches only: contrastive losses of a smaller one are not comparable.
     val = data_tools.load(features, "val", MODALITIES, chosen.batch_size, drop_remainder=True)
     model.compile(
@@ -219,11 +231,11 @@ def pretrain(
     )
     start = time.perf_counter()
     history = model.fit(
-        train,
+        clips,
         validation_data=val,
         epochs=chosen.epochs,
         shuffle=False,
         verbose=0,
         callbacks=[EpochLine(("loss", "val_loss", "val_perplexity", "val_code_agreement"))],
     )
-    return history.history, time.perf_counter() - start
+    return model, history.history, time.perf_counter() - start

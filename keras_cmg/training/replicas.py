@@ -17,7 +17,7 @@ def over_replicas(model: Any, x: Mapping[str, Any], features: Any) -> tuple[Mapp
     """A batch and its features, of all replicas together; as they are on a single device.
 
     Every loss then is the loss of the global batch, whatever it compares: nothing about it changes
-    with the number of devices. Entries in `model.replica_entries` are not sent around.
+    with the number of devices. Entries in `model.replica_entries` and scalars are not sent around.
 
     Args:
         model: a `PhasedObjective`.
@@ -36,9 +36,12 @@ def over_replicas(model: Any, x: Mapping[str, Any], features: Any) -> tuple[Mapp
     if engine.current().num_replicas() == 1:
         return x, features
 
+    def rows(value):
+        return engine.global_batch(value) if len(value.shape) else value
+
     def gathered(entries, kept):
         return {
-            name: value if name in kept else keras.tree.map_structure(engine.global_batch, value)
+            name: value if name in kept else keras.tree.map_structure(rows, value)
             for name, value in entries.items()
         }
 

@@ -19,6 +19,8 @@ from keras import ops
 import keras_cmg
 from tests.helpers.small_fcid import small_batch, small_fcid
 
+# Sequences compile faster than maps.
+NAMES = ("audio", "imu", "text")
 BATCH = 8
 STEPS = 5
 OPTIONS = {
@@ -48,7 +50,7 @@ def make_virtual_devices(count: int) -> None:
 
 def batches(first: int, count: int) -> dict[str, np.ndarray]:
     """Steps `first` and after of an endless training set; some clips have no text."""
-    parts = [small_batch(clips=BATCH, seed=first + step) for step in range(count)]
+    parts = [small_batch(NAMES, clips=BATCH, seed=first + step) for step in range(count)]
     data = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     data["text_mask"] = np.any(data["text"] != 0, axis=-1)
     data["text_mask"][::3] = False
@@ -67,7 +69,7 @@ class StepLogs(keras.callbacks.Callback):
 
 def compiled_model() -> keras_cmg.FCID:
     """Clipping is on from the first step."""
-    model = small_fcid(**OPTIONS)
+    model = small_fcid(NAMES, **OPTIONS)
     model.compile(keras.optimizers.Adam(4e-3, global_clipnorm=0.1), keras.optimizers.Adam(1e-2))
     return model
 
