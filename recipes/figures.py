@@ -265,3 +265,34 @@ def sound(waveform: np.ndarray, sample_rate: int) -> str:
         file.setframerate(sample_rate)
         file.writeframes((np.clip(waveform, -1, 1) * 32767).astype("<i2").tobytes())
     return data_uri(stream.getvalue(), "audio/wav")
+
+
+def search(scores: Sequence[float | None], preset: float) -> str:
+    """The course of a search for settings.
+
+    Args:
+        scores: of each trial, shares; None for one that failed.
+        preset: score of the settings it started from.
+
+    Returns:
+        Address of a picture.
+
+    Example:
+
+    >>> search([0.5, None, 0.7], 0.6)[:14]
+    'data:image/png'
+    """
+    figure = Figure(figsize=(5.6, 2.8), layout="constrained")
+    axes = figure.add_subplot()
+    _style(axes)
+    values = np.array([np.nan if score is None else 100 * score for score in scores])
+    numbers = np.arange(1, len(values) + 1)
+    best = np.fmax.accumulate(values)
+    axes.axhline(100 * preset, color=LINES[1], linestyle="--", linewidth=1.2, label="preset")
+    axes.step(numbers, best, where="post", color=LINES[0], label="best so far")
+    axes.plot(numbers, values, "o", color=LINES[0], markersize=4, alpha=0.6, label="trial")
+    axes.set_xlabel("trial", fontsize=8, color=INK)
+    axes.set_ylabel("source validation, %", fontsize=8, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    return png(figure)

@@ -13,7 +13,7 @@ from pathlib import Path
 from data_tools.files import read_json
 
 RESULT = "result.json"
-CACHES = ("features", "models", "runs")
+CACHES = ("features", "models", "runs", "search")
 """What an interrupted run may leave in the output folder, to be found again by the next one."""
 SEED_FOLDER = re.compile(r"seed\d+")
 

@@ -28,6 +28,7 @@ RECIPES = {
     "activation": ("Figures 6 and 7", "which modalities use which codes"),
     "codebook_similarity": ("Figure 8", "how alike codes are, before and after TOC"),
     "loss_curves": ("Figure 9", "the terms of the loss, epoch by epoch"),
+    "tune": ("", "search for settings of a system, compare them with its preset"),
 }
 """Name of each module of this folder that is a recipe; what of the paper it redraws; what it does.
 

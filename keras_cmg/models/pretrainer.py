@@ -383,6 +383,11 @@ class Pretrainer(PhasedObjective, keras.Model):
         x = own_share(x, kwargs)
         return super().fit(x, **kwargs)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras on TensorFlow asks for this; its own way averages a batch over replicas, which
+        # fails on masks of truth values.
+        engine.current().build_before_training(self, iterator, data_batch)
+
     def _on_train_begin(self, logs=None):
         engine.current().synchronise(self)
 

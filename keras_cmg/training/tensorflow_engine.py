@@ -41,6 +41,22 @@ def train_step(model, data):
     return model.track({**logs, **losses, "loss": total}, batch_size(x))
 
 
+def build_before_training(model, iterator, data_batch):
+    """Variables of several replicas cannot be made within a step."""
+    if num_replicas(model.distribute_strategy) == 1:
+        return
+    for _, _, batches in iterator or ():
+        data_batch = keras.tree.map_structure(_of_first_replica, next(batches))
+        break
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
+    with model.distribute_strategy.scope():
+        _build(model, x)
+
+
+def _of_first_replica(value):
+    return value.values[0] if isinstance(value, tf.distribute.DistributedValues) else value
+
+
 def _build(model, x):
     """Keras leaves variables to the first step, where this train step already needs them."""
     with tf.init_scope():
@@ -93,8 +109,8 @@ def gradients(objective, variables, inputs):
     return found[: len(variables)], dict(zip(inputs, found[len(variables) :], strict=True))
 
 
-def num_replicas():
-    return tf.distribute.get_strategy().num_replicas_in_sync
+def num_replicas(strategy=None):
+    return (strategy or tf.distribute.get_strategy()).num_replicas_in_sync
 
 
 def global_sum(x):

@@ -1,0 +1,407 @@
+"""Search for settings of any system with KerasTuner: `pip install 'keras-cmg[tuner]'`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_cmg.layers import TOCChannelMask
+from keras_cmg.models import Pretrainer, create
+
+try:
+    import keras_tuner
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"{error}; keras_cmg.tuning needs `pip install 'keras-cmg[tuner]'`", name=error.name
+    ) from error
+
+OBJECTIVE = "source_validation"
+"""Name of what is maximised: the mean over seeds of what `score` gives."""
+
+TOC = "toc"
+WEIGHT = "weight_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """What is searched, and between which bounds; an empty entry is left as the preset has it.
+
+    Args:
+        num_embeddings: sizes of the codebook, the paper's H.
+        embedding_dim: lengths of a code, the paper's D.
+        learning_rate: bounds of the main optimiser's, on a logarithmic scale.
+        estimator_learning_rate: of the estimators' optimiser, for systems that have one.
+        revive_after: training steps without use after which a code is replaced.
+        loss_weight: bounds of the weight of each term, on a logarithmic scale.
+        toc_lambda: bounds of the weight of variance in TOC, Eq. 22.
+        toc_share: shares of the dimensions that TOC keeps, the paper's Q over D; 1 is no TOC.
+
+    Example:
+
+    >>> Space(embedding_dim=()).num_embeddings
+    (100, 200, 400, 800)
+    """
+
+    num_embeddings: tuple[int, ...] = (100, 200, 400, 800)
+    embedding_dim: tuple[int, ...] = (64, 128, 256)
+    learning_rate: tuple[float, ...] = (1e-4, 4e-3)
+    estimator_learning_rate: tuple[float, ...] = (2e-4, 5e-3)
+    revive_after: tuple[int, ...] = (10, 25, 50, 100, 300)
+    loss_weight: tuple[float, ...] = (0.1, 10.0)
+    toc_lambda: tuple[float, ...] = (0.0, 1.0)
+    toc_share: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+
+
+class SystemHyperModel(keras_tuner.HyperModel):
+    """Any system of the library as something KerasTuner can search.
+
+    A trial trains the system once per seed, without labels, and reports the mean score. A finished
+    seed is written to `folder` at once: a search that was killed goes on where it stood, and
+    neither a repeated trial nor the final comparison trains it again.
+
+    Args:
+        system: name of the system, see `keras_cmg.systems`.
+        data: gives the training batches of a seed.
+        score: function of the trained backbone, the adapted TOC mask (None for none) and the seed
+            to a number, larger is better. Let it look at validation clips of the source modality
+            alone: the target is what the search must not see.
+        folder: for the scores, shared by all workers of a search.
+        modalities: names; default those of the preset.
+        preset: where the search starts from.
+        space: what is searched.
+        seeds: of the trainings of a trial.
+        epochs: of each training.
+        learning_rate: of the main Adam, where it is not searched.
+        estimator_learning_rate: of the estimators' Adam, where it is not searched.
+        overrides: changes to the preset, as arguments of `keras_cmg.create`.
+
+    Raises:
+        ValueError: for an unknown system or preset, no seeds, or no epochs.
+
+    Example:
+
+    >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
+    >>> model.defaults()["num_embeddings"], model.defaults()["weight_commitment"]
+    (400, 1.0)
+    """
+
+    def __init__(
+        self,
+        system: str,
+        data: Callable[[int], Any] | None,
+        score: Callable[[Any, TOCChannelMask | None, int], float] | None,
+        folder: str | os.PathLike[str],
+        modalities: tuple[str, ...] | None = None,
+        preset: str = "small",
+        space: Space = Space(),
+        seeds: Sequence[int] = (0,),
+        epochs: int = 10,
+        learning_rate: float = 4e-4,
+        estimator_learning_rate: float = 1e-3,
+        overrides: Mapping[str, Any] | None = None,
+    ):
+        super().__init__(name=system)
+        if not seeds:
+            raise ValueError(f"`seeds` must hold at least one. Received: {seeds!r}")
+        if epochs < 1:
+            raise ValueError(f"`epochs` must be at least 1. Received: {epochs}")
+        self.system = system
+        self.data = data
+        self.score = score
+        self.folder = Path(folder)
+        self.modalities = modalities
+        self.preset = preset
+        self.space = space
+        self.seeds = tuple(seeds)
+        self.epochs = epochs
+        self.rates = {
+            "learning_rate": learning_rate,
+            "estimator_learning_rate": estimator_learning_rate,
+        }
+        self.overrides = dict(overrides or {})
+        self.known = self.create({}, 0)
+
+    def create(self, values: Mapping[str, Any], seed: int) -> Pretrainer:
+        """The system with some settings, not compiled.
+
+        Args:
+            values: hyperparameter to value; those that are missing stay as in the preset.
+            seed: of weights, codes and dropout.
+
+        Returns:
+            The model.
+
+        Example:
+
+        >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
+        >>> model.create({"num_embeddings": 100}, 0).backbone.num_embeddings
+        100
+        """
+        backbone = dict(self.overrides.get("backbone", {}))
+        backbone |= {k: values[k] for k in ("num_embeddings", "embedding_dim") if k in values}
+        if "revive_after" in values:
+            codebook = dict(backbone.get("codebook", {}))
+            backbone["codebook"] = {**codebook, "revive_after": values["revive_after"]}
+        overrides = {key: value for key, value in self.overrides.items() if key != "backbone"}
+        weights = {k.removeprefix(WEIGHT): v for k, v in values.items() if k.startswith(WEIGHT)}
+        if weights:
+            overrides["loss_weights"] = {**overrides.get("loss_weights", {}), **weights}
+        keras.utils.set_random_seed(seed)
+        return create(
+            self.system, self.preset, self.modalities, seed, backbone=backbone, **overrides
+        )
+
+    def defaults(self) -> dict[str, Any]:
+        """Every hyperparameter of the space at the preset's value, where the system has it.
+
+        Returns:
+            Hyperparameter to value.
+
+        Example:
+
+        >>> SystemHyperModel("fcid", None, None, "scores").defaults()["toc_share"]
+        1.0
+        """
+        model, space = self.known, self.space
+        codebook = getattr(model.backbone, "quantizer", None)
+        found: dict[str, Any] = {}
+        if codebook is not None:
+            found |= {k: getattr(codebook, k) for k in ("num_embeddings", "embedding_dim")}
+            if getattr(codebook, "revive_after", None):
+                found["revive_after"] = codebook.revive_after
+            found |= {"toc_share": 1.0, "toc_lambda": TOCChannelMask(1).trade_off}
+        elif hasattr(model.backbone, "embedding_dim"):
+            found["embedding_dim"] = model.backbone.embedding_dim
+        found["learning_rate"] = self.rates["learning_rate"]
+        if model.estimator_steps:
+            found["estimator_learning_rate"] = self.rates["estimator_learning_rate"]
+        found = {name: value for name, value in found.items() if getattr(space, name)}
+        if space.loss_weight and "loss_weights" in inspect.signature(type(model)).parameters:
+            found |= {f"{WEIGHT}{name}": model.weights_of[name] for name in model.loss_names}
+        return found
+
+    def values(self, hp: Any) -> dict[str, Any]:
+        """Declares the space to KerasTuner.
+
+        Args:
+            hp: a `keras_tuner.HyperParameters`.
+
+        Returns:
+            Hyperparameter to this trial's value.
+
+        Example:
+
+        >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio",))
+        >>> model.values(keras_tuner.HyperParameters()) == model.defaults()
+        True
+        """
+        found = {}
+        for name, default in self.defaults().items():
+            weight = name.startswith(WEIGHT)
+            bounds = getattr(self.space, "loss_weight" if weight else name)
+            if weight:
+                # Relative to the preset's own weight, which counts the features of a term.
+                low, high = (default * bound for bound in bounds)
+                found[name] = hp.Float(name, low, high, sampling="log", default=default)
+            elif name.endswith("learning_rate"):
+                found[name] = hp.Float(name, *bounds, sampling="log", default=default)
+            elif name == "toc_lambda":
+                found[name] = hp.Float(name, *bounds, default=default)
+            else:
+                options = tuple(dict.fromkeys((*bounds, default)))
+                found[name] = hp.Choice(name, options, default=default)
+        return found
+
+    def build(self, hp: Any) -> Pretrainer:
+        return self.compiled(self.values(hp), self.seeds[0])
+
+    def compiled(self, values: Mapping[str, Any], seed: int) -> Pretrainer:
+        """The system with some settings, ready to be trained.
+
+        Args:
+            values: hyperparameter to value.
+            seed: of weights, codes and dropout.
+
+        Returns:
+            The model.
+
+        Example:
+
+        >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
+        >>> round(float(model.compiled({"learning_rate": 1e-3}, 0).optimizer.learning_rate), 6)
+        0.001
+        """
+        rates = {name: values.get(name, rate) for name, rate in self.rates.items()}
+        model = self.create(values, seed)
+        model.compile(
+            keras.optimizers.Adam(rates["learning_rate"], global_clipnorm=1.0),
+            keras.optimizers.Adam(rates["estimator_learning_rate"]),
+        )
+        return model
+
+    def fit(self, hp: Any, model: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
+        values = self.values(hp)
+        scores = [self.measure(values, seed) for seed in self.seeds]
+        return {OBJECTIVE: sum(scores) / len(scores)}
+
+    def measure(self, values: Mapping[str, Any], seed: int) -> float:
+        """Trains with some settings and one seed and gives the score, or reads what was found.
+
+        Args:
+            values: hyperparameter to value.
+            seed: of the training.
+
+        Returns:
+            The score.
+
+        Raises:
+            ValueError: if the score is not a finite number.
+        """
+        path = self.folder / f"{self._key(values, seed)}.json"
+        if path.exists():
+            return json.loads(path.read_text(encoding="utf-8"))["score"]
+        model = self.trained(values, seed)
+        score = float(self.score(model.backbone, self.mask(values, model.backbone), seed))
+        if score != score or score in (float("inf"), -float("inf")):
+            raise ValueError(f"`score` must give a finite number. Received: {score}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{uuid.uuid4().hex}.part")
+        text = json.dumps({"values": dict(values), "seed": seed, "score": score}, indent=1)
+        scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, path)
+        return score
+
+    def trained(self, values: Mapping[str, Any], seed: int) -> Pretrainer:
+        """The system after training with some settings.
+
+        Args:
+            values: hyperparameter to value.
+            seed: of the training.
+
+        Returns:
+            The model.
+        """
+        model = self.compiled(values, seed)
+        model.fit(self.data(seed), epochs=self.epochs, shuffle=False, verbose=0)
+        return model
+
+    def mask(self, values: Mapping[str, Any], backbone: Any) -> TOCChannelMask | None:
+        """The choice of dimensions that some settings ask for, made on a codebook.
+
+        Args:
+            values: hyperparameter to value.
+            backbone: trained.
+
+        Returns:
+            The adapted mask, or None where all dimensions are kept.
+
+        Example:
+
+        >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio",))
+        >>> model.known.backbone.build({"audio": (None, 10, 128)})
+        >>> model.mask({"toc_share": 0.25}, model.known.backbone).num_channels
+        64
+        """
+        share = values.get("toc_share", 1.0)
+        if share >= 1 or backbone.codebook is None:
+            return None
+        codebook = backbone.codebook
+        mask = TOCChannelMask(
+            max(1, round(share * codebook.shape[1])),
+            trade_off=values.get("toc_lambda", TOCChannelMask(1).trade_off),
+        )
+        mask.adapt(codebook)
+        return mask
+
+    def settled(self) -> dict[str, Any]:
+        """What decides a score beside the values and the seed.
+
+        Returns:
+            Name to setting.
+
+        Example:
+
+        >>> SystemHyperModel("fcid", None, None, "scores", epochs=3).settled()["epochs"]
+        3
+        """
+        return {
+            "system": self.system,
+            "preset": self.preset,
+            "modalities": self.modalities,
+            "overrides": self.overrides,
+            "epochs": self.epochs,
+            "rates": self.rates,
+            "engine": keras.backend.backend(),
+        }
+
+    def _key(self, values, seed):
+        return _fingerprint({**self.settled(), "values": dict(values), "seed": seed})
+
+
+def _fingerprint(settings: Mapping[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def tuner(
+    hypermodel: SystemHyperModel,
+    directory: str | os.PathLike[str],
+    max_trials: int,
+    seed: int = 0,
+    method: str = "bayesian",
+) -> Any:
+    """A KerasTuner search over a system that goes on where an earlier one in the folder stopped.
+
+    With KerasTuner's environment variables `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and
+    `KERASTUNER_ORACLE_PORT` set, the process named `chief` hands out trials and the others run
+    them.
+
+    Args:
+        hypermodel: what is searched.
+        directory: of the search's files.
+        max_trials: how many settings are tried.
+        seed: of the search.
+        method: `"bayesian"` or `"random"`.
+
+    Returns:
+        A `keras_tuner.Tuner`; call its `search()`.
+
+    Raises:
+        ValueError: for an unknown method or `max_trials` below 1.
+
+    Example:
+
+    >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio",))
+    >>> tuner(model, "search", max_trials=2).remaining_trials
+    2
+    """
+    kinds = {
+        "bayesian": keras_tuner.BayesianOptimization,
+        "random": keras_tuner.RandomSearch,
+    }
+    if method not in kinds:
+        raise ValueError(f"`method` must be one of {sorted(kinds)}. Received: {method!r}")
+    if max_trials < 1:
+        raise ValueError(f"`max_trials` must be at least 1. Received: {max_trials}")
+    space = dataclasses.asdict(hypermodel.space)
+    search = {"space": space, "seeds": hypermodel.seeds, "seed": seed, "method": method}
+    name = _fingerprint({**hypermodel.settled(), **search})
+    return kinds[method](
+        hypermodel,
+        objective=keras_tuner.Objective(OBJECTIVE, "max"),
+        max_trials=max_trials,
+        seed=seed,
+        directory=str(directory),
+        # Another search never takes up the trials of this one.
+        project_name=f"{hypermodel.system}_{name}",
+        overwrite=False,
+    )
