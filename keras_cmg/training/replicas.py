@@ -29,7 +29,7 @@ def over_replicas(model: Any, x: Mapping[str, Any], features: Any) -> tuple[Mapp
 
     Example:
 
-    >>> x, features = over_replicas(PhasedObjective(), {"text": 1}, {"general": 2})
+    >>> x, features = over_replicas(FCID(("audio",)), {"audio": 1}, {"general": 2})
     >>> own(features)
     {'general': 2}
     """

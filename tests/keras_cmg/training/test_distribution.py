@@ -108,6 +108,7 @@ def losses(text):
     return {int(epoch): float(loss) for epoch, loss in map(str.split, text.splitlines())}
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_one_of_its_processes_is_killed(tmp_path, repository):
     """`torchrun` starts all processes again, and they find the last checkpoint."""
     epochs = 12
