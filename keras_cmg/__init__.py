@@ -54,8 +54,8 @@ from keras_cmg.models import (
     systems,
 )
 from keras_cmg.search import CodeIndex
-from keras_cmg.training.codebook_start import CodebookStart
 from keras_cmg.training.checkpoint import Checkpoint
+from keras_cmg.training.codebook_start import CodebookStart
 from keras_cmg.training.distribution import Distribution, distribute
 from keras_cmg.version import __version__
 
