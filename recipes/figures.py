@@ -284,7 +284,7 @@ def search(scores: Sequence[float | None], preset: float) -> str:
     """
     figure = Figure(figsize=(5.6, 2.8), layout="constrained")
     axes = figure.add_subplot()
-    _style(axes)
+    style(axes)
     values = np.array([np.nan if score is None else 100 * score for score in scores])
     numbers = np.arange(1, len(values) + 1)
     best = np.fmax.accumulate(values)
