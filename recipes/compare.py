@@ -19,25 +19,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import data_tools
 import keras_cmg
-from data_tools.files import read_json
 from keras_cmg.models.presets import merged
-from recipes import compare_tables, comparison, provenance, publishing, search_spaces, settings
+from recipes import compare_tables, provenance, publishing, search_spaces, settings, tuning
+from recipes.entries import ablation, all_systems, parts
 from recipes.output import RESULT
 from recipes.seeds import Run
 
-TUNED = "tuned.json"
-TUNING_SEED = 1000
-"""Of all trials; not one of those that are reported."""
-VARIANTS = ("paper_small", "plus")
-"""Presets of a system that are compared beside "small"."""
-STARTED = time.time()
+CONFIGS = Path(__file__).parent / "configs"
+BUDGET = ("epochs", "batch_size", "probe_epochs", "toc_channels")
 
 
 @dataclasses.dataclass
@@ -123,119 +118,24 @@ def settings_of(options: argparse.Namespace) -> Settings:
         known = sorted(keras_cmg.system(system).presets)
         if preset not in known:
             raise ValueError(f"the preset of {system} must be one of {known}; received: {preset!r}")
-    tuned = {}
-    if not chosen.trials:
-        everything = read_tuned(options, chosen)
-        tuned = {entry: everything[entry] for entry in entries if entry in everything}
-    elif options.tuned:
-        raise ValueError("--trials searches for what --tuned brings; give one of them")
-    return dataclasses.replace(chosen, systems=systems, tuned=tuned)
-
-
-def all_systems() -> tuple[str, ...]:
-    """Every registered system, with the presets that are compared.
-
-    Returns:
-        Entries, "system" for the preset "small" or "system:preset".
-
-    Example:
-
-    >>> "dcid" in all_systems() and "fcid:plus" in all_systems()
-    True
-    """
-    return tuple(
-        entry
-        for name in keras_cmg.systems()
-        for entry in (
-            name,
-            *(f"{name}:{kind}" for kind in VARIANTS if kind in keras_cmg.system(name).presets),
-        )
+    return dataclasses.replace(
+        chosen, systems=systems, tuned=known_settings(options, chosen, entries)
     )
 
 
-def parts(entry: str) -> tuple[str, str]:
-    """System and preset of an entry.
-
-    Args:
-        entry: "system" or "system:preset".
-
-    Returns:
-        System and preset.
-
-    Example:
-
-    >>> parts("fcid:plus"), parts("dcid")
-    (('fcid', 'plus'), ('dcid', 'small'))
-    """
-    system, _, preset = entry.partition(":")
-    return system, preset or "small"
-
-
-def ablation(preset: str) -> dict[str, Any]:
-    """A preset of FCID, "small", and the preset without each thing that it changes in "small".
-
-    Args:
-        preset: name of the preset.
-
-    Returns:
-        Name to `entry`, whose tuned settings are used, and `changes`.
-
-    Raises:
-        ValueError: for an unknown preset, or one that changes nothing.
-
-    Example:
-
-    >>> list(ablation("plus"))[:3]
-    ['small', 'plus', 'plus without backbone.quantize_level']
-    """
-    presets = keras_cmg.FCID.presets
-    if preset not in presets:
-        raise ValueError(f"--ablate must be one of {sorted(presets)}; received: {preset!r}")
-    small, changed = (_arguments(presets[name]) for name in ("small", preset))
-    entry = f"fcid:{preset}"
-    without = {
-        f"{preset} without {'.'.join(path)}": {
-            "entry": entry,
-            "changes": _nested(path, small[path]),
-        }
-        for path in changed
-        if changed[path] != small.get(path)
-    }
-    if not without:
-        raise ValueError(f"--ablate must be another preset than small; received: {preset!r}")
-    return {
-        # Trained as the preset is, so that only the system differs.
-        "small": {"entry": entry, "changes": {}, "preset": "small"},
-        preset: {"entry": entry, "changes": {}},
-        **without,
-    }
-
-
-def _arguments(preset: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
-    """Path to value of everything in a preset; paths as in arguments of `from_preset`."""
-
-    def walk(value: Any, path: tuple[str, ...]) -> dict[tuple[str, ...], Any]:
-        if not isinstance(value, Mapping):
-            return {path: value}
-        return {k: v for name in value for k, v in walk(value[name], (*path, name)).items()}
-
-    return {**walk(preset["backbone"], ("backbone",)), **walk(preset["objective"], ())}
-
-
-def _nested(path: Sequence[str], value: Any) -> Any:
-    return {path[0]: _nested(path[1:], value)} if path else value
-
-
-def read_tuned(options: argparse.Namespace, chosen: Settings) -> dict[str, Any]:
-    """Settings that a search chose: of the file given, or those that come with the recipes."""
-    own = Path(__file__).parent / "configs" / f"compare_{chosen.data}.json"
-    path = Path(options.tuned) if options.tuned else own
-    if not options.tuned and (options.smoke or not own.is_file()):
+def known_settings(
+    options: argparse.Namespace, chosen: Settings, entries: Sequence[str]
+) -> dict[str, Any]:
+    """Settings of systems where nothing is searched for: those given, or those of the presets."""
+    if chosen.trials:
+        if options.tuned:
+            raise ValueError("--trials searches for what --tuned brings; give one of them")
         return {}
-    return {
-        entry: {key: found[key] for key in ("learning_rate", "schedule", "changes")}
-        for entry, found in read_json(path)["systems"].items()
-    }
+    path = Path(options.tuned or CONFIGS / f"compare_{chosen.data}.json")
+    known = {}
+    if options.tuned or (path.is_file() and not options.smoke):
+        known = tuning.read_settings(path)
+    return {entry: known.get(entry) or search_spaces.draw(entry, 0) for entry in entries}
 
 
 def run(options: argparse.Namespace, out: Path) -> None:
@@ -249,20 +149,21 @@ def run(options: argparse.Namespace, out: Path) -> None:
     features = prepare(options, chosen)
     folder = data_tools.FeatureFolder(features)
     checksums = {key: folder.manifest[key] for key in ("arguments", "options", "sources", "files")}
-    measured, tuned = {}, {}
+    budget = {
+        **{name: getattr(chosen, name) for name in BUDGET},
+        "features": str(features),
+        "checksums": checksums["files"],
+    }
+    measured, tuned = {}, dict(chosen.tuned)
     for name in chosen.systems:
-        variant = chosen.variants.get(name, {"entry": name, "changes": {}})
+        variant = chosen.variants.get(name, {"entry": name})
         entry = variant["entry"]
         if entry not in tuned:
-            tuned[entry] = tune(options, chosen, features, checksums, entry)
-        spec = {
-            **spec_of(chosen, features, checksums, entry, tuned[entry]),
-            **{key: variant[key] for key in ("preset",) if key in variant},
-            "seed": options.seed,
-            "test": True,
-        }
-        spec["changes"] = merged(spec["changes"], variant["changes"])
-        measured[name] = found = one_run(options, name, f"seed{options.seed}", spec)
+            tuned[entry] = tuning.search(options, budget, entry, chosen.trials)
+        spec = tuning.spec_of(budget, entry, tuned[entry], options.seed, test=True)
+        spec["preset"] = variant.get("preset", spec["preset"])
+        spec["changes"] = merged(spec["changes"], variant.get("changes", {}))
+        found = measured[name] = tuning.one_run(options, name, f"seed{options.seed}", spec)
         mean = compare_tables.mean_of_four(found["scores"]["codes"])
         print(f"{name}, seed {options.seed}: mean of four {100 * mean:.1f} %", flush=True)
     result = {
@@ -273,7 +174,7 @@ def run(options: argparse.Namespace, out: Path) -> None:
         "tuned": tuned,
         "features": checksums,
     }
-    provenance.write_json(out / TUNED, {"data": chosen.data, "systems": tuned})
+    provenance.write_json(out / tuning.TUNED, {"data": chosen.data, "systems": tuned})
     provenance.write_json(out / RESULT, result)
 
 
@@ -293,99 +194,6 @@ def prepare(options: argparse.Namespace, chosen: Settings) -> Path:
         raise ValueError(f"features in {folder}: {error}") from error
 
 
-def spec_of(
-    chosen: Settings, features: Path, checksums: Any, entry: str, tuned: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What `recipes.comparison.measure` is told, but for seed and test."""
-    system, preset = parts(entry)
-    names = ("epochs", "batch_size", "probe_epochs", "toc_channels")
-    return {
-        "system": system,
-        "preset": preset,
-        **{key: tuned[key] for key in ("learning_rate", "schedule", "changes")},
-        **{name: getattr(chosen, name) for name in names},
-        "features": str(features),
-        "checksums": checksums["files"],
-    }
-
-
-def tune(
-    options: argparse.Namespace, chosen: Settings, features: Path, checksums: Any, entry: str
-) -> dict[str, Any]:
-    """The settings of a system: those given, those of the best trial, or the preset's.
-
-    Args:
-        options: of the command line.
-        chosen: settings.
-        features: folder of features.
-        checksums: of the data.
-        entry: system, or `system:preset`.
-
-    Returns:
-        `learning_rate`, `schedule` and `changes`; after a search also `trials`, what each scored.
-
-    Raises:
-        ValueError: every trial failed.
-    """
-    if not chosen.trials:
-        return chosen.tuned.get(entry, search_spaces.draw(entry, 0))
-    trials: list[dict[str, Any]] = []
-    for trial in range(chosen.trials):
-        drawn = search_spaces.draw(entry, trial)
-        spec = spec_of(chosen, features, checksums, entry, drawn)
-        try:
-            found = one_run(
-                options, entry, f"trial{trial}", {**spec, "seed": TUNING_SEED, "test": False}
-            )
-            trials.append({**drawn, "validation": found["validation"]})
-        except ValueError as error:
-            # Such as a loss that stops being finite: settings that do not work.
-            trials.append({**drawn, "validation": None, "error": str(error)})
-        print(f"{entry}, trial {trial}: {trials[-1]['validation']}", flush=True)
-    scored = [trial for trial in trials if trial["validation"] is not None]
-    if not scored:
-        raise ValueError(f"every trial of {entry} failed; the last: {trials[-1]['error']}")
-    # The first of equally good ones.
-    best = max(scored, key=lambda trial: trial["validation"])
-    return {
-        **{key: best[key] for key in ("learning_rate", "schedule", "changes")},
-        "chosen_trial": trials.index(best),
-        "trials": trials,
-    }
-
-
-def one_run(
-    options: argparse.Namespace, name: str, label: str, spec: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What one system did on one seed or in one trial: measured now, or found as it was left.
-
-    Args:
-        options: of the command line.
-        name: of the system.
-        label: of the seed or the trial.
-        spec: see `recipes.comparison.measure`.
-
-    Returns:
-        What was measured.
-
-    Raises:
-        ValueError: the system cannot be trained.
-    """
-    path = Path(options.out) / "runs" / name.replace(":", "-").replace(" ", "-") / f"{label}.json"
-    # Where the features lie does not matter, what they are does.
-    identity = provenance.plain({**spec, "versions": provenance.versions()})
-    del identity["features"]
-    # Trials of this very run are kept from seed to seed.
-    if path.is_file() and (options.resume or path.stat().st_mtime >= STARTED):
-        found = read_json(path)
-        if found["spec"] == identity:
-            return found["measured"]
-    measured = comparison.isolated(spec)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    provenance.write_json(path, {"spec": identity, "measured": measured})
-    return measured
-
-
 def report(runs: Sequence[Run], out: Path) -> str:
     """Writes the tables and the page.
 
@@ -400,7 +208,7 @@ def report(runs: Sequence[Run], out: Path) -> str:
     tables = compare_tables.all_tables(results)
     if len(runs) > 1:
         about = {"data": results[0]["settings"]["data"], "systems": results[0]["tuned"]}
-        provenance.write_json(out / TUNED, about)
+        provenance.write_json(out / tuning.TUNED, about)
     return publishing.publish(
         out, "Systems compared", runs, tables, method=compare_tables.method(results[0])
     )

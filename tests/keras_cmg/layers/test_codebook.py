@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from keras_cmg.layers import Codebook
+from keras_cmg.ops import rotate_to
 from tests.helpers import numpy_reference
 from tests.helpers.layer_checks import gradient, numpy_state, unchanged
 
@@ -57,6 +58,16 @@ def test_gradient_passes_straight_through():
     layer, weight = small(), ops.convert_to_tensor(draw(4, 3, seed=1))
     found = gradient(lambda x: ops.sum(layer(x)["quantized"] * weight), draw(4, 3))
     np.testing.assert_allclose(found, array(weight), rtol=1e-6)
+
+
+def test_gradient_of_the_rotation_is_a_switch():
+    layer, weight = small(gradient="rotation"), ops.convert_to_tensor(draw(4, 3, seed=1))
+    x = draw(4, 3)
+    codes = layer(x)["codes"]
+    found = gradient(lambda v: ops.sum(layer(v)["quantized"] * weight), x)
+    expected = gradient(lambda v: ops.sum(rotate_to(v, codes) * weight), x)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert small().gradient == "straight_through"
 
 
 @pytest.mark.parametrize("freeze", [False, True])
@@ -192,6 +203,7 @@ def test_state_is_float32_and_codes_exact_under_half_precision():
         ({"embedding_dim": 0}, "`embedding_dim` must be at least 1"),
         ({"decay": 1.0}, r"`decay` must lie in \[0, 1\). Received: 1.0"),
         ({"revival": "prayer"}, r"`revival` must be one of .*'prayer'"),
+        ({"gradient": "none"}, r"`gradient` must be one of .*'none'"),
         ({"revive_after": 0}, "`revive_after` must be at least 1 or None"),
     ],
 )

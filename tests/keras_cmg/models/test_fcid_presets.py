@@ -1,0 +1,34 @@
+"""What the presets of FCID promise of each other."""
+
+import pytest
+
+import keras_cmg
+from keras_cmg.models.fcid import presets
+from tests.helpers.small_fcid import compiled, small_batch
+
+
+def test_paper_small_has_the_papers_equations_and_smalls_backbone():
+    paper, small = presets.preset("paper")["objective"], presets.preset("paper_small")["objective"]
+    widths = {"club", "cpc", "decoder_channels"}
+    assert {key for key in paper if paper[key] != small[key]} == widths
+    assert {k for k in paper["club"] if paper["club"][k] != small["club"][k]} == {"hidden_units"}
+    assert {k for k in paper["cpc"] if paper["cpc"][k] != small["cpc"][k]} == {"units"}
+    assert presets.preset("paper_small")["backbone"] == presets.preset("small")["backbone"]
+
+
+def test_what_is_published_has_no_switch_of_plus():
+    for name in ("paper", "paper_small", "reference", "small"):
+        model = keras_cmg.FCID.from_preset(name)
+        assert model.codebook_start is None and model.infonce_pairs == "coarse"
+        assert model.backbone.quantizer.gradient == "straight_through"
+        assert model.backbone.quantize_level == "clip"
+
+
+@pytest.mark.every_engine
+def test_plus_trains():
+    sizes = {"general": {"feedforward_units": 8}, "embedding_dim": 8, "num_embeddings": 6}
+    narrow = {"club": {"hidden_units": 4}, "cpc": {"units": 4}, "decoder_channels": 3}
+    modalities = ("audio", "text")
+    model = compiled(keras_cmg.FCID.from_preset("plus", modalities, backbone=sizes, **narrow))
+    history = model.fit(small_batch(modalities, 8), epochs=4, batch_size=8, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
