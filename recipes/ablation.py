@@ -8,8 +8,8 @@ synthetic clips. Any system with such terms can be ablated; rows that it has not
     python -m recipes ablation --of losses --data digits --root FOLDER --seeds 3 --resume
     python -m recipes ablation --of losses toc club codebook --data digits --root FOLDER --seeds 3
 
-About a minute and a half per variant and seed on one core for digits; losses have 4 variants, CLUB 8
-and codebooks 6, of which the full system counts once. Published averages: 50.7 without CLUB, 54.4
+About a minute and a half per variant and seed on one core for digits; losses have 4 variants, CLUB
+8 and codebooks 6, of which the full system counts once. Published averages: 50.7 without CLUB, 54.4
 without reconstruction, 55.0 without commitment, 55.9 whole, with TOC.
 """
 
@@ -27,12 +27,13 @@ from keras_cmg.models.presets import merged
 from recipes import (
     charts,
     clips,
-    generalisation,
+    evaluation,
     pretraining,
     provenance,
     published,
     publishing,
     tables,
+    training,
     variants,
 )
 from recipes import report as pages
@@ -52,7 +53,7 @@ CRITERIA = ("similarity", "variance", "both")
 
 
 @dataclasses.dataclass
-class Settings(generalisation.Settings):
+class Settings(evaluation.Probing):
     """Settings of the trainings and probes, and which parts are ablated."""
 
     of: tuple[str, ...] = tuple(TABLES)
@@ -65,8 +66,8 @@ SMOKE = {"of": ("losses", "toc"), "probe_epochs": 1}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
     clips.add_arguments(parser, PUBLISHED)
-    pretraining.add_arguments(parser)
-    generalisation.add_probe_arguments(parser)
+    training.add_arguments(parser)
+    evaluation.add_arguments(parser)
     parser.add_argument("--of", nargs="+", choices=TABLES, help="what to ablate (default: all)")
     parser.add_argument(
         "--codebook-sizes", type=int, nargs="+", metavar="H", help="numbers of codes"
@@ -76,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the recipe, checked."""
     defaults = dataclasses.replace(Settings(), **(SMOKE if options.smoke else {}))
-    chosen = generalisation.settings_of(options, defaults)
+    chosen = evaluation.settings_of(options, defaults)
     if chosen.run is not None:
         raise ValueError("--run must be left out: this recipe trains every variant itself")
     return chosen
@@ -146,13 +147,13 @@ def scores_of(
     cache: dict[Any, Any] = {}
     found: dict[str, dict[str, float]] = {}
     for task in TASKS.values():
-        masks = generalisation.masks_of(backbone, chosen, task, criterion)
-        result = generalisation.evaluate(task, backbone, source, chosen, options.seed, masks, cache)
-        for direction in generalisation.across(result):
+        masks = evaluation.masks_of(backbone, chosen, task, criterion)
+        result = evaluation.evaluate(task, backbone, source, chosen, options.seed, masks, cache)
+        for direction in evaluation.across(result):
             main, views = task.metrics[0], result["scores"][direction]
             found[task.column_of(direction)] = {"codes": views["quantized"][main]}
             if masks:
-                best = generalisation.chosen_view(result, direction, list(masks))
+                best = evaluation.chosen_view(result, direction, list(masks))
                 found[task.column_of(direction)]["toc"] = views[best][main]
     return found
 
@@ -214,9 +215,7 @@ def report(runs: Sequence[Run], out: Path) -> str:
         small = tables.over_seeds(paper.title, paper.heading, averages)
         pictures.append(pages.picture(charts.grouped(small, "%"), paper.title))
     section = pages.section("Averages at a glance", *pictures)
-    protocol = (
-        generalisation.HELDOUT if chosen["protocol"] == "heldout" else generalisation.REFERENCE
-    )
+    protocol = evaluation.HELDOUT if chosen["protocol"] == "heldout" else evaluation.REFERENCE
     stand_ins = " ".join(task.stand_in_note for task in TASKS.values() if task.stand_in_note)
     method = f"Every variant is trained anew from the same seed. {protocol} {stand_ins}"
     return publishing.publish(out, "Ablations", runs, found, [section], method)

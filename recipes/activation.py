@@ -18,11 +18,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras_cmg
-from recipes import charts, clips, code_use, figures, pretraining, provenance, publishing, tables
+from recipes import (
+    charts,
+    clips,
+    code_use,
+    figures,
+    pretraining,
+    provenance,
+    publishing,
+    tables,
+    training,
+)
 from recipes import report as pages
 from recipes.output import RESULT
-from recipes.pretraining import Training
 from recipes.seeds import Run
+from recipes.training import Training
 
 PUBLISHED = ("valor", "vggsound")
 
@@ -38,7 +48,7 @@ class Settings(Training):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
     clips.add_arguments(parser, PUBLISHED)
-    pretraining.add_arguments(parser)
+    training.add_arguments(parser)
     parser.add_argument("--split", choices=("train", "val", "test"), help="default: test")
     parser.add_argument(
         "--level", choices=("clip", "segment"), help="a code per clip (default) or per segment"
@@ -47,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the recipe, checked."""
-    return pretraining.settings_of(Settings(), options, {})
+    return training.settings_of(Settings(), options, {})
 
 
 def run(options: argparse.Namespace, out: Path) -> None:

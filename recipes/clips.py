@@ -70,10 +70,8 @@ class Clips(NamedTuple):
             FileNotFoundError: the folder or a file is missing.
             ValueError: an argument or a file is wrong.
         """
-        if not self.prepared:
-            options = {"protocol": self.protocol, **options}
-        else:
-            options = {}
+        # Prepared folders have one layout and one way of splitting.
+        options = {} if self.prepared else {"protocol": self.protocol, **options}
         chosen = select(self.root, split, modalities, labels, self.data, **options)
         if self.limit is not None:
             chosen.examples = fewer(chosen.examples, self.limit)

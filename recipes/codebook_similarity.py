@@ -18,12 +18,22 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes import charts, clips, code_use, figures, pretraining, provenance, publishing, tables
+from recipes import (
+    charts,
+    clips,
+    code_use,
+    figures,
+    pretraining,
+    provenance,
+    publishing,
+    tables,
+    training,
+)
 from recipes import report as pages
 from recipes.output import RESULT
-from recipes.pretraining import Training
 from recipes.probing import toc_masks
 from recipes.seeds import Run
+from recipes.training import Training
 
 ALL = "all"
 
@@ -40,8 +50,8 @@ SMOKE = {"toc_channels": (128,)}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
-    clips.add_arguments(parser, pretraining.PUBLISHED)
-    pretraining.add_arguments(parser)
+    clips.add_arguments(parser, training.PUBLISHED)
+    training.add_arguments(parser)
     parser.add_argument(
         "--toc-channels", type=int, nargs="+", metavar="Q", help="dimensions that TOC keeps"
     )
@@ -49,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the recipe, checked."""
-    return pretraining.settings_of(Settings(), options, SMOKE)
+    return training.settings_of(Settings(), options, SMOKE)
 
 
 def run(options: argparse.Namespace, out: Path) -> None:

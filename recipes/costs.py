@@ -12,7 +12,7 @@ import keras
 import keras_cmg
 from benchmarks.measuring import PeakMemory, device_gigabytes, seconds_in_turns
 from recipes import clips, pretraining
-from recipes.pretraining import Training
+from recipes.training import Training
 
 TOC_CHANNELS = 128
 

@@ -22,11 +22,21 @@ from pathlib import Path
 from typing import Any
 
 import keras_cmg
-from recipes import charts, clips, costs, pretraining, provenance, published, publishing, tables
+from recipes import (
+    charts,
+    clips,
+    costs,
+    pretraining,
+    provenance,
+    published,
+    publishing,
+    tables,
+    training,
+)
 from recipes import report as pages
 from recipes.output import RESULT
-from recipes.pretraining import Training
 from recipes.seeds import Run
+from recipes.training import Training
 
 YARDSTICK = "dcid"
 
@@ -46,8 +56,8 @@ SMOKE: dict[str, Any] = {"systems": ("dcid", "fcid"), "steps": 1, "rounds": 1}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
-    clips.add_arguments(parser, pretraining.PUBLISHED)
-    pretraining.add_arguments(parser, several=True)
+    clips.add_arguments(parser, training.PUBLISHED)
+    training.add_arguments(parser, several=True)
     parser.add_argument(
         "--systems", nargs="+", choices=keras_cmg.systems(), help="which to time (default: all)"
     )
@@ -62,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the recipe, checked."""
-    chosen = pretraining.settings_of(Settings(), options, SMOKE)
+    chosen = training.settings_of(Settings(), options, SMOKE)
     for name in ("steps", "rounds"):
         if getattr(chosen, name) < 1:
             raise ValueError(f"--{name} must be at least 1; received: {getattr(chosen, name)}")

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras_cmg
-from recipes import charts, clips, pretraining, provenance, publishing, tables
+from recipes import charts, clips, pretraining, provenance, publishing, tables, training
 from recipes import report as pages
 from recipes.output import RESULT
-from recipes.pretraining import HISTORY, Training
 from recipes.seeds import Run
+from recipes.training import HISTORY, Training
 
 
 @dataclasses.dataclass
@@ -31,13 +31,13 @@ class Settings(Training):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
-    clips.add_arguments(parser, pretraining.PUBLISHED)
-    pretraining.add_arguments(parser)
+    clips.add_arguments(parser, training.PUBLISHED)
+    training.add_arguments(parser)
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the recipe, checked."""
-    return pretraining.settings_of(Settings(), options, {})
+    return training.settings_of(Settings(), options, {})
 
 
 def run(options: argparse.Namespace, out: Path) -> None:

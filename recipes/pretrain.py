@@ -18,10 +18,10 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from recipes import clips, loss_curves, pretraining, provenance
+from recipes import clips, loss_curves, pretraining, provenance, training
 from recipes.output import RESULT
-from recipes.pretraining import Training
 from recipes.seeds import Run
+from recipes.training import Training
 
 
 @dataclasses.dataclass
@@ -31,13 +31,13 @@ class Settings(Training):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
-    clips.add_arguments(parser, pretraining.PUBLISHED)
-    pretraining.add_arguments(parser)
+    clips.add_arguments(parser, training.PUBLISHED)
+    training.add_arguments(parser)
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the recipe, checked."""
-    chosen = pretraining.settings_of(Settings(), options, {})
+    chosen = training.settings_of(Settings(), options, {})
     if chosen.run is not None:
         raise ValueError("--run must be left out: this recipe makes a run")
     return chosen

@@ -22,13 +22,24 @@ from pathlib import Path
 from typing import Any
 
 import keras_cmg
-from recipes import charts, clips, matching, pretraining, provenance, published, publishing, tables
+from recipes import (
+    charts,
+    clips,
+    matching,
+    pretraining,
+    provenance,
+    published,
+    publishing,
+    recall_tables,
+    tables,
+    training,
+)
 from recipes import report as pages
-from recipes.generalisation import NO_CODES
+from recipes.evaluation import NO_CODES
 from recipes.output import RESULT
-from recipes.pretraining import Training
 from recipes.probing import toc_masks
 from recipes.seeds import Run
+from recipes.training import Training
 
 PUBLISHED = ("mscoco", "clotho", "flickrsound", "valor")
 METHOD = (
@@ -53,7 +64,7 @@ SMOKE = {"toc_channels": (128,)}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
     clips.add_arguments(parser, PUBLISHED)
-    pretraining.add_arguments(parser)
+    training.add_arguments(parser)
     parser.add_argument("--num-pairs", type=int, help="clips to search among (default: 500)")
     parser.add_argument(
         "--toc-channels", type=int, nargs="+", metavar="Q", help="dimensions that TOC keeps"
@@ -62,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the recipe, checked."""
-    chosen = pretraining.settings_of(Settings(), options, SMOKE)
+    chosen = training.settings_of(Settings(), options, SMOKE)
     if chosen.num_pairs < 10:
         raise ValueError(f"--num-pairs must be at least 10; received: {chosen.num_pairs}")
     return chosen
@@ -119,12 +130,12 @@ def report(runs: Sequence[Run], out: Path) -> str:
     """
     results, chosen = [run.result for run in runs], runs[0].result["settings"]
     name = keras_cmg.system(chosen["system"]).__name__
-    measured = matching.rows(results, name)
+    measured = recall_tables.rows(results, name)
     main = tables.beside_published(published.RETRIEVAL, measured, digits=2, data=chosen["data"])
     if not results[0]["toc"]:
         main = dataclasses.replace(main, note=f"{main.note} {NO_CODES.format(name)}")
     each = [
-        matching.all_directions(results, kind)
+        recall_tables.all_directions(results, kind)
         for kind in ("partner", "same class")
         if kind in results[0]
     ]

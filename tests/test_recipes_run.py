@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from recipes import runner
 
 
 def recipes(repository: Path, *arguments: str | Path) -> str:
@@ -23,9 +28,46 @@ def recipes(repository: Path, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_every_recipe_runs_and_leaves_a_result(repository: Path, tmp_path: Path) -> None:
+def test_list_docs_and_modules_name_the_same_recipes(repository: Path) -> None:
     listed = re.findall(r"^  (\w+)  ", recipes(repository, "list"), re.MULTILINE)
-    assert "quickstart" in listed
-    for name in listed:
-        recipes(repository, name, "--smoke", "--out", tmp_path / name)
-        assert (tmp_path / name / "result.json").is_file()
+    assert listed == list(runner.RECIPES)
+    pages = [*repository.glob("*.md"), *repository.glob("docs/*.md")]
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    assert not [name for name in listed if f"`{name} --" not in text and f"s {name} --" not in text]
+    signature = "def add_arguments(parser: argparse.ArgumentParser) -> None:"
+    modules = {
+        path.stem
+        for path in (repository / "recipes").glob("*.py")
+        if signature in (code := path.read_text("utf-8")) and "\ndef report(" in code
+    }
+    assert modules == set(listed)
+
+
+def test_quickstart_runs_as_a_user_runs_it(repository: Path, tmp_path: Path) -> None:
+    recipes(repository, "quickstart", "--smoke", "--out", tmp_path / "run")
+    assert (tmp_path / "run" / "result.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared features and trained encoders, which recipes find again."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.mark.parametrize("name", sorted(set(runner.RECIPES) - {"quickstart"}))
+def test_every_recipe_leaves_result_table_and_page(
+    name: str, shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = __import__(f"recipes.{name}", fromlist=[name])
+    known = runner.recipe_parser(name, recipe).format_help()
+    words = [name, "--smoke", "--out", str(tmp_path / "run")]
+    for option in ("--features", "--models"):
+        if f"{option} " in known:
+            words += [option, str(shared / option.strip("-"))]
+    assert runner.main(words) == 0, capsys.readouterr().err
+    result = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))
+    assert result["recipe"] == name and result["smoke"] and result["seed"] == 0
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "smoke run" in page and 'src="data:image/png' in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert "|---" in (tmp_path / "run" / "table.md").read_text("utf-8")

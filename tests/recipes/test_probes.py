@@ -1,0 +1,121 @@
+"""Probes: what they learn, what chooses the epoch, and the losses of both protocols."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from recipes import measures, probes
+from recipes.probes import Labelled
+
+
+def clips_of(classes: list[int], num_classes: int, codes: np.ndarray, frames: int = 4) -> Labelled:
+    """Clips whose event shows in all seconds but the last, with the code of their class."""
+    labels = np.zeros((len(classes), frames, num_classes + 1), "float32")
+    x = np.zeros((len(classes), frames, codes.shape[1]), "float32")
+    labels[:, -1, -1] = 1
+    for row, category in enumerate(classes):
+        labels[row, :-1, category] = 1
+        x[row, :-1] = codes[category]
+    return Labelled({"codes": x}, labels)
+
+
+@pytest.mark.parametrize("protocol", ["heldout", "reference"])
+@pytest.mark.parametrize("localises", [False, True])
+def test_probes_learn_what_is_there(protocol: str, localises: bool) -> None:
+    codes = 3 * np.eye(5, dtype="float32")
+    clips = clips_of([0, 1, 2] * 8, 3, codes)
+    main = "micro F1" if localises else "accuracy"
+    found = probes.train_probes(
+        clips, clips, {"audio": clips}, localises, main, protocol, 60, 8, learning_rate=0.05
+    )
+    choice = found["audio"]["codes"]
+    # The published rate is small, so that its probes are still on their way.
+    assert choice.scores[main] > (0.9 if protocol == "heldout" or not localises else 0.3)
+    assert choice.chosen_on == pytest.approx(choice.scores[main]) and choice.epoch >= 1
+
+
+def test_heldout_chooses_on_validation_and_reference_on_what_it_reports() -> None:
+    codes = np.eye(2, dtype="float32")
+    train, turned = clips_of([0, 1] * 8, 2, codes), clips_of([0, 1] * 8, 2, codes[::-1])
+    found = {
+        protocol: probes.train_probes(
+            train, train, {"audio": turned}, False, "accuracy", protocol, 6, 8, 0.05
+        )["audio"]["codes"]
+        for protocol in ("heldout", "reference")
+    }
+    # Validation clips are told right, the turned ones wrong, and that is what is reported.
+    assert found["heldout"].chosen_on == 1 and found["heldout"].scores == {"accuracy": 0}
+    assert found["reference"].chosen_on == found["reference"].scores["accuracy"]
+
+
+def test_epoch_of_equals_is_the_first() -> None:
+    clips = clips_of([0] * 8, 2, np.eye(2, dtype="float32"))
+    found = probes.train_probes(clips, clips, {"a": clips}, False, "accuracy", epochs=4)
+    assert found["a"]["codes"].epoch == 1
+
+
+def test_views_train_as_if_alone() -> None:
+    one = clips_of([0, 1] * 8, 2, np.eye(2, dtype="float32"))
+    noise = np.random.default_rng(0).normal(size=one.views["codes"].shape).astype("float32")
+    both = Labelled({"noise": noise, "codes": one.views["codes"]}, one.labels)
+    arguments = (True, "micro F1", "heldout", 3, 8)
+    alone = probes.train_probes(one, one, {"a": one}, *arguments)["a"]["codes"]
+    beside = probes.train_probes(both, both, {"a": both}, *arguments)["a"]["codes"]
+    assert alone.scores == pytest.approx(beside.scores) and alone.epoch == beside.epoch
+
+
+def test_reference_loss_is_binary_cross_entropy_and_weighted_log_softmax() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(2, 1, 4, 3)).astype("float32")
+    labels = random.integers(0, 2, (2, 4, 3)).astype("float32")
+    model = probes.Probes({"codes": keras.layers.Identity()}, 3, localises=True, log_loss=True)
+    loss = model.compute_loss(y=ops.convert_to_tensor(labels), y_pred=ops.convert_to_tensor(logits))
+    z = logits[:, 0].astype("float64")
+    binary = np.mean(np.log1p(np.exp(z)) - labels * z)
+    soft = z - np.log(np.exp(z).sum(-1, keepdims=True))
+    expected = binary - np.exp(-probes.LOG_LOSS_START) * np.mean((labels * soft).sum(-1))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_reference_rates_halve_and_clip_probe_by_probe() -> None:
+    optimiser = probes.optimiser("reference", 2, 1.0, steps=5)
+    rates = [float(optimiser._learning_rate(step)) for step in (0, 49, 50, 100, 150)]
+    assert rates == pytest.approx([4e-4, 4e-4, 2e-4, 1e-4, 5e-5])
+    model = probes.Probes(
+        {f"v{i}": probes.make_probe("reference", False, 2, 2, 0, f"probe_{i}") for i in (0, 1)}, 2
+    )
+    model.build({"v0": (None, 4, 2), "v1": (None, 4, 2)})
+    gradients = [ops.ones(v.shape) * 9 for v in model.trainable_variables]
+    clipped = optimiser.clipped(gradients, model.trainable_variables)
+    for i in (0, 1):
+        mine = [
+            g
+            for g, v in zip(clipped, model.trainable_variables, strict=True)
+            if f"probe_{i}/" in v.path
+        ]
+        norm = np.sqrt(sum(float(ops.sum(g * g)) for g in mine))
+        assert len(mine) == 4 and norm == pytest.approx(0.5, rel=1e-4)
+
+
+def test_published_f1_hangs_on_the_batches_and_ours_does_not() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, (10, 4, 3)).astype("float32")
+    logits = random.normal(size=(10, 4, 3)).astype("float32")
+    whole = measures.measure(True, labels, logits, only="micro F1")["micro F1"]
+    found, there = logits > 0, labels > 0
+    expected = 2 * (found & there).sum() / (found.sum() + there.sum())
+    assert whole == pytest.approx(expected, rel=1e-6)
+    parts = measures.measure(True, labels, logits, batch_size=3, only="micro F1")["micro F1"]
+    assert parts != whole
+
+
+def test_constant_answers() -> None:
+    clips = clips_of([0, 0, 1], 2, np.eye(2, dtype="float32"))
+    answer = measures.constant_logits(False, clips.labels, 3)
+    assert measures.measure(False, clips.labels, answer)["accuracy"] == pytest.approx(2 / 3)
+    answer = measures.constant_logits(True, clips.labels, 3)
+    # Class 0 shows in half of all seconds: not more than half, so that nothing is said.
+    assert measures.measure(True, clips.labels, answer)["micro F1"] == 0
