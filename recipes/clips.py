@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import data_tools
 import keras_cmg
 from data_tools import datasets
 from data_tools.datasets.published import Example
+from data_tools.files import sha256_file
 from data_tools.layout import MODALITIES
 from data_tools.loading import BatchReader
 from data_tools.pydataset import FeatureDataset
@@ -78,9 +80,14 @@ class Clips(NamedTuple):
         return chosen
 
     def identity(self) -> dict[str, Any]:
-        """What the clips are, for a result: checksums where there is a manifest."""
+        """What the clips are, for a result: checksums of the manifest, or of annotations."""
         if not self.prepared:
-            return {"root": str(self.root), "protocol": self.protocol, "max_clips": self.limit}
+            opened = datasets.open_published(self.data, self.root)
+            annotations = {}
+            for name in opened.annotation_files():
+                with contextlib.suppress(FileNotFoundError):
+                    annotations[name] = sha256_file(opened.find(name))
+            return {"root": str(self.root), "max_clips": self.limit, "annotations": annotations}
         manifest = data_tools.FeatureFolder(self.root).manifest
         return {key: manifest[key] for key in ("arguments", "options", "sources", "files")}
 

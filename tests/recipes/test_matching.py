@@ -64,7 +64,7 @@ def test_tables_have_toc_only_where_there_are_codes() -> None:
     with_codes = recall_tables.rows([result_of(dict.fromkeys(pairs, "64"))], "FCID")
     assert list(with_codes) == ["FCID", "FCID+TOC", "FCID, continuous"]
     assert with_codes["FCID+TOC"]["average"] == pytest.approx([30.0])
-    assert list(with_codes["FCID"])[0] == "MSCOCO R@1"
+    assert next(iter(with_codes["FCID"])) == "MSCOCO R@1"
     without = recall_tables.rows([result_of({})], "SimMMDG")
     assert list(without) == ["SimMMDG, continuous"]
     assert recall_tables.all_directions([result_of({})], "partner").columns[0] == "continuous R@1"

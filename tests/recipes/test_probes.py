@@ -25,15 +25,14 @@ def clips_of(classes: list[int], num_classes: int, codes: np.ndarray, frames: in
 @pytest.mark.parametrize("protocol", ["heldout", "reference"])
 @pytest.mark.parametrize("localises", [False, True])
 def test_probes_learn_what_is_there(protocol: str, localises: bool) -> None:
-    codes = 3 * np.eye(5, dtype="float32")
-    clips = clips_of([0, 1, 2] * 8, 3, codes)
+    codes = 5 * np.eye(5, dtype="float32")
+    clips = clips_of([0, 1, 2] * 80, 3, codes)
     main = "micro F1" if localises else "accuracy"
     found = probes.train_probes(
-        clips, clips, {"audio": clips}, localises, main, protocol, 60, 8, learning_rate=0.05
+        clips, clips, {"audio": clips}, localises, main, protocol, 12, 4, learning_rate=0.01
     )
     choice = found["audio"]["codes"]
-    # The published rate is small, so that its probes are still on their way.
-    assert choice.scores[main] > (0.9 if protocol == "heldout" or not localises else 0.3)
+    assert choice.scores[main] > 0.9
     assert choice.chosen_on == pytest.approx(choice.scores[main]) and choice.epoch >= 1
 
 
@@ -73,11 +72,12 @@ def test_reference_loss_is_binary_cross_entropy_and_weighted_log_softmax() -> No
     labels = random.integers(0, 2, (2, 4, 3)).astype("float32")
     model = probes.Probes({"codes": keras.layers.Identity()}, 3, localises=True, log_loss=True)
     loss = model.compute_loss(y=ops.convert_to_tensor(labels), y_pred=ops.convert_to_tensor(logits))
+    loss = ops.convert_to_numpy(loss)
     z = logits[:, 0].astype("float64")
     binary = np.mean(np.log1p(np.exp(z)) - labels * z)
     soft = z - np.log(np.exp(z).sum(-1, keepdims=True))
     expected = binary - np.exp(-probes.LOG_LOSS_START) * np.mean((labels * soft).sum(-1))
-    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    assert loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_reference_rates_halve_and_clip_probe_by_probe() -> None:

@@ -1,0 +1,216 @@
+"""Recipes on folders in the published layouts, small made-up features under real annotations."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_tools import datasets
+from recipes import publishing, runner
+from tests.helpers.published_layouts import write_array, write_features, write_table
+
+VIDEO, AUDIO = (10, 5, 5, 3), (10, 4)
+SHAPES = {"audio": AUDIO, "video": VIDEO}
+
+
+def link(source: Path, target: Path) -> None:
+    """Make every file of a folder appear in another, folder by folder."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(path)
+
+
+def write_arrays(root: Path, ids: Iterable[str], shape: tuple[int, ...]) -> None:
+    """A `.npy` file of made-up features per clip."""
+    random = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
+    for id in dict.fromkeys(ids):
+        np.save(root / f"{id}.npy", random.normal(size=shape).astype("float32"))
+
+
+def ids_of(name: str, root: Path, **options: str) -> list[str]:
+    """Ids of all clips of a data set, in every split of both protocols."""
+    found = []
+    for protocol in ("heldout", "reference"):
+        opened = datasets.open_published(name, root, protocol=protocol, **options)
+        for split in ("train", "val", "test"):
+            if opened.splits.get(split):
+                found += [example.id for example in opened.examples(split)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def root(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real annotations of three data sets, with small features for every clip."""
+    for name in ("ave/Annotations.txt", "avvp/AVVP_train.csv", "ucf_vggsound/ucf2vggsound.csv"):
+        if not (data_root / name).is_file():
+            pytest.skip(f"no {name} in {data_root}")
+    root = tmp_path_factory.mktemp("published")
+    for name in ("ave", "avvp", "ucf_vggsound"):
+        link(data_root / name, root / name)
+    random = np.random.default_rng(0)
+    rows = len((root / "ave" / "Annotations.txt").read_text("utf-8").splitlines())
+    for name, shape in (("audio", AUDIO), ("visual", VIDEO)):
+        array = random.normal(size=(rows, *shape)).astype("float32")
+        write_array(root / "ave" / f"{name}_feature.h5", array)
+    for modality, events in (("audio", "audio"), ("video", "visual")):
+        ids = ids_of("avvp", root, events=events) + ids_of("ave_avvp", root, events=events)
+        write_arrays(root / "avvp" / modality, ids, SHAPES[modality])
+    for side, modality in (("ucf", "video"), ("vggsound", "audio")):
+        folder = root / "ucf_vggsound" / side / modality
+        write_arrays(folder, ids_of("ucf_vggsound", root, side=side), SHAPES[modality])
+    return root
+
+
+@pytest.fixture(scope="module")
+def encoder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `pretrain` on AVE, which serves all tasks of sound and pictures."""
+    out = tmp_path_factory.mktemp("encoder") / "run"
+    words = ["pretrain", "--smoke", "--data", "ave", "--root", str(root), "--out", str(out)]
+    assert runner.main(words) == 0
+    return out
+
+
+def run(out: Path, *words: str | Path) -> Mapping:
+    """Run a recipe and read its result."""
+    assert runner.main([str(word) for word in (*words, "--smoke", "--out", out)]) == 0
+    return json.loads((out / "result.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("protocol", ["heldout", "reference"])
+@pytest.mark.parametrize(
+    ("name", "metrics", "column"),
+    [
+        ("ave", ["accuracy"], "AVE V->A"),
+        ("avvp", ["micro F1", "segment F1", "event F1"], "AVVP A->V"),
+        ("ave_avvp", ["micro F1", "segment F1", "event F1"], "AVE->AVVP A->V"),
+        ("ucf_vggsound", ["accuracy"], "UCF-VGG V->A"),
+    ],
+)
+def test_tasks_of_table_1(
+    root: Path,
+    encoder: Path,
+    tmp_path: Path,
+    protocol: str,
+    name: str,
+    metrics: list[str],
+    column: str,
+) -> None:
+    words = [name, "--data", name, "--root", root, "--run", encoder, "--protocol", protocol]
+    result = run(tmp_path / "run", *words)
+    directions = {"video->audio", "audio->video", "video->video", "audio->audio"}
+    assert set(result["scores"]) == directions and result["metrics"] == metrics
+    for views in result["scores"].values():
+        assert all(0 <= score <= 1 for scores in views.values() for score in scores.values())
+    assert result["encoder"]["run"] == str(encoder) and result["settings"]["epochs"] == 1
+    table = (tmp_path / "run" / "table.md").read_text("utf-8")
+    assert column in table and "FCID, published" in table and "FCID+TOC, published" in table
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    for text, bold in ((table, f"**{publishing.REFERENCE}**"), (page, publishing.REFERENCE)):
+        assert (bold in text) == (protocol == "reference")
+    checked = [len(value) for value in result["features"]["annotations"].values()]
+    assert checked and set(checked) == {64}
+
+
+def test_reference_learns_and_is_tested_on_the_same_ave_clips(
+    root: Path, encoder: Path, tmp_path: Path
+) -> None:
+    words = ["ave", "--data", "ave", "--root", root, "--run", encoder]
+    result = run(tmp_path / "a", *words, "--protocol", "reference", "--max-clips", "30")
+    assert result["clips"] == {
+        f"{role} train {modality}": 30
+        for role in ("source", "target")
+        for modality in ("video", "audio")
+    }
+    assert set(result["epochs"]["video->audio"]) == {"quantized", "continuous", "256"}
+
+
+def test_unpaired_clips_need_a_run(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["ucf_vggsound", "--data", "ucf_vggsound", "--root", str(root)]
+    assert runner.main([*words, "--smoke", "--out", str(tmp_path / "run")]) == 2
+    assert "--data ucf_vggsound needs --run" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_clips_that_cannot_be_read_are_left_out_and_told(
+    root: Path, encoder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    for path in root.iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "avvp").unlink()
+    link(root / "avvp", folder / "avvp")
+    before = run(tmp_path / "a", "avvp", "--data", "avvp", "--root", folder, "--run", encoder)
+    opened = datasets.open_published("avvp", folder, events="audio")
+    from recipes.clips import fewer
+
+    for example in fewer(opened.examples("test"), 20)[:3]:
+        os.remove(folder / "avvp" / "audio" / f"{example.id}.npy")
+    after = run(tmp_path / "b", "avvp", "--data", "avvp", "--root", folder, "--run", encoder)
+    assert (before["clips_unreadable"], after["clips_unreadable"]) == (0, 3)
+    assert after["clips"]["target test audio"] == before["clips"]["target test audio"] - 3
+    assert "3 could not be read" in (tmp_path / "b" / "table.md").read_text("utf-8")
+
+
+def write_clotho(root: Path) -> None:
+    """Thirty sounds to learn on and twenty to be tested on, with five sentences each."""
+    header = ["file_name", *(f"caption_{number}" for number in range(1, 6))]
+    ids = []
+    for part, count in (("development", 30), ("evaluation", 20)):
+        names = [f"{part}{number}" for number in range(count)]
+        rows = [[f"{name}.wav", *(f"sound {name} {n}" for n in range(5))] for name in names]
+        write_table(root / f"clotho_captions_{part}.csv", [header, *rows])
+        ids += names
+    write_features(root, ids, {"audio": AUDIO})
+
+
+def write_mscoco(root: Path) -> None:
+    """Thirty pictures to learn on and twenty to be tested on, with a sentence each."""
+    (root / "annotations").mkdir(parents=True)
+    ids: list[str] = []
+    for part, count in (("train", 30), ("val", 20)):
+        numbers = range(len(ids), len(ids) + count)
+        content = [{"image_id": n, "caption": f"a picture of {n}"} for n in numbers]
+        path = root / "annotations" / f"captions_{part}2017.json"
+        path.write_text(json.dumps({"annotations": content}))
+        ids += [f"{n:012d}" for n in numbers]
+    write_features(root, ids, {"video": VIDEO})
+
+
+def write_flickrsound(root: Path) -> None:
+    """Two hundred sounds with a picture each, which a hash divides."""
+    ids = [str(7_000_000 + 3 * number) for number in range(200)]
+    write_table(root / "flickr.csv", [("filename",), *((f"{id}.wav",) for id in ids)])
+    write_features(root, ids, {"audio": AUDIO, "video": VIDEO})
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "pair"),
+    [
+        ("clotho", write_clotho, "audio-text"),
+        ("mscoco", write_mscoco, "text-video"),
+        ("flickrsound", write_flickrsound, "audio-video"),
+    ],
+)
+def test_retrieval(tmp_path: Path, name: str, write, pair: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    write(root)
+    words = ["retrieval", "--data", name, "--root", root, "--toc-channels", "128", "64"]
+    result = run(tmp_path / "run", *words)
+    assert set(result["partner"]) == {pair} and result["toc"][pair] in ("128", "64")
+    found = result["partner"][pair]
+    assert set(found) == {"continuous", "quantized", "128", "64", "chance"}
+    chance = found["chance"]["forward"]["R@10"]
+    assert chance == pytest.approx(10 / result["clips"])
+    assert "FCID, published" in (tmp_path / "run" / "table.md").read_text("utf-8")
