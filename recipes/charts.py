@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from recipes.figures import FAINT, GRID, INK, png
+from recipes.figures import FAINT, INK, png, style
 from recipes.tables import Table
 
 COLOURS = ("#2563a8", "#3f9c6c", "#7bbf9a", "#b5dcc7", "#e07b39", "#a8b0b9", "#cf4a3f", "#6b4fa0")
@@ -109,9 +109,5 @@ def write(path: Path, address: str) -> None:
 
 def _axes(figure: Figure) -> Any:
     axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(colors=FAINT, labelsize=8)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
+    style(axes)
     return axes

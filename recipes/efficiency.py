@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clips.add_arguments(parser, training.PUBLISHED)
     training.add_arguments(parser, several=True)
     parser.add_argument(
-        "--systems", nargs="+", choices=keras_cmg.systems(), help="which to time (default: all)"
+        "--systems", nargs="+", choices=training.systems(), help="which to time (default: all)"
     )
     parser.add_argument("--steps", type=int, help="training steps at a time (default: 5)")
     parser.add_argument("--rounds", type=int, help="turns of each system (default: 3)")
@@ -76,7 +76,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     for name in ("steps", "rounds"):
         if getattr(chosen, name) < 1:
             raise ValueError(f"--{name} must be at least 1; received: {getattr(chosen, name)}")
-    names = chosen.systems or keras_cmg.systems()
+    names = chosen.systems or training.systems()
     return dataclasses.replace(chosen, systems=tuple(dict.fromkeys((YARDSTICK, *names))))
 
 

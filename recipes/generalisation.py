@@ -111,8 +111,10 @@ def all_views(
     Returns:
         The table, in per cent.
     """
-    views = {"codes": "quantized", **{f"TOC {q}": q for q in evaluation.toc_views(results[0])}}
-    views["continuous"] = "continuous"
+    masks = evaluation.toc_views(results[0])
+    views = {"continuous": "continuous"}
+    if masks:
+        views = {"codes": "quantized", **{f"TOC {kept}": kept for kept in masks}, **views}
     within = [d for d in results[0]["scores"] if d not in evaluation.across(results[0])]
     measured = {
         direction: {

@@ -46,6 +46,7 @@ class Training:
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+OF_IMAGES = ("vqvae",)
 OF_A_RUN = ("system", "preset", "epochs", "batch_size", "learning_rate", "model")
 """Settings that a finished run brings along."""
 
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser, several: bool = False) -> Non
         parser.add_argument(
             "--model",
             dest="system",
-            choices=keras_cmg.systems(),
+            choices=systems(),
             help="system to train where no run is given (default: fcid)",
         )
     parser.add_argument("--models", help="folder of trained encoders (default: OUT/models)")
@@ -76,6 +77,20 @@ def add_arguments(parser: argparse.ArgumentParser, several: bool = False) -> Non
     parser.add_argument("--epochs", type=int, help="of training without labels")
     parser.add_argument("--batch-size", type=int, help="clips per step")
     parser.add_argument("--learning-rate", type=float, help="of the main Adam")
+
+
+def systems() -> tuple[str, ...]:
+    """Systems that train across modalities; the VQ-VAE is of images alone.
+
+    Returns:
+        Names in the registry.
+
+    Example:
+
+    >>> "fcid" in systems(), "vqvae" in systems()
+    (True, False)
+    """
+    return tuple(name for name in keras_cmg.systems() if name not in OF_IMAGES)
 
 
 def settings_of(defaults: Any, options: argparse.Namespace, smoke: Mapping[str, Any]) -> Any:
