@@ -176,7 +176,10 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     >>> cosine(np.array([[2.0, 0.0]]), np.array([[3.0, 0.0], [0.0, 1.0]])).tolist()
     [[1.0, 0.0]]
     """
-    unit_a, unit_b = (np.asarray(ops.convert_to_numpy(ops.normalize(x, axis=1))) for x in (a, b))
+    unit_a, unit_b = (
+        x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo("float32").tiny)
+        for x in (a, b)
+    )
     # Each distinct vector once: the order of a sum may hang on its place in a large product.
     (rows, row), (columns, column) = (
         np.unique(unit, axis=0, return_inverse=True) for unit in (unit_a, unit_b)
