@@ -208,13 +208,11 @@ def train(
     unlabelled = clips.batches(
         source, "train", names, chosen.batch_size, seed, True, missing.append, **extra
     )
-    try:
+    validation = None
+    if _count(source, "val", names, extra) >= chosen.batch_size:
         validation = clips.batches(
             source, "val", names, chosen.batch_size, seed, False, missing.append, **extra
         )
-    except ValueError:
-        # A data set without validation clips, or with fewer than a batch.
-        validation = None
     model.compile(
         keras.optimizers.Adam(chosen.learning_rate, global_clipnorm=1.0),
         keras.optimizers.Adam(1e-3),
@@ -230,3 +228,11 @@ def train(
         callbacks=[EpochLine(shown)],
     )
     return history.history, time.perf_counter() - start, sum(missing)
+
+
+def _count(source: clips.Clips, split: str, names: tuple[str, ...], extra: dict[str, Any]) -> int:
+    """Clips of a split; 0 where a data set does not have it."""
+    try:
+        return len(source.select(split, names, **extra).examples)
+    except ValueError:
+        return 0

@@ -81,12 +81,15 @@ def view(views: Mapping[str, Any], toc: Mapping[str, str], pair: str, kind: str)
     return views[toc[pair] if kind == "toc" else kind]
 
 
-def all_directions(results: Sequence[Mapping[str, Any]], kind: str) -> tables.Table:
+def all_directions(
+    results: Sequence[Mapping[str, Any]], kind: str, ranks: Sequence[int] = matching.RANKS
+) -> tables.Table:
     """Every pair and direction, discrete and continuous.
 
     Args:
         results: of the recipe, one per seed.
         kind: "partner" or "same class".
+        ranks: which recalls.
 
     Returns:
         The table, in per cent.
@@ -104,7 +107,7 @@ def all_directions(results: Sequence[Mapping[str, Any]], kind: str) -> tables.Ta
                     for result in results
                 ]
                 for heading, name in views.items()
-                for k in matching.RANKS
+                for k in ranks
             }
     asked = "its partner" if kind == "partner" else "any clip of its class"
     return tables.over_seeds(f"A clip asks for {asked}: recall (%)", "asks -> answers", measured)

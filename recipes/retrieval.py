@@ -134,13 +134,11 @@ def report(runs: Sequence[Run], out: Path) -> str:
     main = tables.beside_published(published.RETRIEVAL, measured, digits=2, data=chosen["data"])
     if not results[0]["toc"]:
         main = dataclasses.replace(main, note=f"{main.note} {NO_CODES.format(name)}")
-    each = [
-        recall_tables.all_directions(results, kind)
-        for kind in ("partner", "same class")
-        if kind in results[0]
-    ]
+    kinds = [kind for kind in ("partner", "same class") if kind in results[0]]
+    each = [recall_tables.all_directions(results, kind) for kind in kinds]
+    shown = recall_tables.all_directions(results, kinds[-1], ranks=(10,))
     section = pages.section(
-        "Recall at a glance", pages.picture(charts.grouped(each[-1], "%"), each[-1].title)
+        "Recall at a glance", pages.picture(charts.grouped(shown, "%"), shown.title)
     )
     method = f"Data: {chosen['data']}, {results[0]['clips']} clips. {METHOD}"
     return publishing.publish(

@@ -223,7 +223,8 @@ def beside_published(
             rows.append((f"{row}, published", theirs))
     note = "The published numbers are the paper's, on the paper's data"
     note += f"; ours are on {data}." if data else "."
-    title = f"Table {published.number}: {published.title} ({published.unit})"
+    several = "s" if " and " in published.number else ""
+    title = f"Table{several} {published.number}: {published.title} ({published.unit})"
     return Table(title, published.heading, columns, tuple(rows), note)
 
 
