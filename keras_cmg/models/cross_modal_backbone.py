@@ -218,6 +218,9 @@ class CrossModalBackbone(keras.Model):
             Modality to `(batch, frames)`: zero where a frame is padding, and zero throughout for
             a clip that lacks the modality. Empty for a backbone with `use_masks=False`.
 
+        Raises:
+            ValueError: for a mask of another shape than its modality's clips and frames.
+
         Example:
 
         >>> backbone = FCIDBackbone(("audio", "text"))
@@ -226,10 +229,21 @@ class CrossModalBackbone(keras.Model):
         """
         if not self.use_masks:
             return {}
-        masks = {name: inputs.get(f"{name}_mask") for name in self.modalities}
-        return {
-            name: ops.convert_to_tensor(mask) for name, mask in masks.items() if mask is not None
-        }
+        masks = {}
+        for name in self.modalities:
+            mask = inputs.get(f"{name}_mask")
+            if mask is None:
+                continue
+            masks[name] = ops.convert_to_tensor(mask)
+            shape = tuple(masks[name].shape)
+            expected = tuple(inputs[name].shape[:2]) if name in inputs else (None, None)
+            sizes = zip(shape, expected, strict=False)
+            if len(shape) != 2 or any(None not in pair and pair[0] != pair[1] for pair in sizes):
+                raise ValueError(
+                    f"`{name}_mask` must have shape (batch, frames), here {expected}. "
+                    f"Received shape {shape}."
+                )
+        return masks
 
     def require_codebook(self, purpose: str) -> None:
         """Refuses what needs codes, in a system that has none.

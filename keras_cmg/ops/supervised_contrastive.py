@@ -19,13 +19,22 @@ def same_event(labels: Tensor) -> Tensor:
     Returns:
         Float tensor `(batch, batch)` of zeros and ones, ones on the diagonal.
 
+    Raises:
+        ValueError: for labels of another rank, such as class numbers.
+
     Example:
 
     >>> labels = np.array([[[1, 0, 0]], [[1, 1, 0]], [[0, 0, 1]]])
     >>> same_event(labels).tolist()
     [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    events = ops.cast(ops.cast(ops.convert_to_tensor(labels)[..., :-1], "bool"), "float32")
+    labels = ops.convert_to_tensor(labels)
+    if len(labels.shape) not in (2, 3):
+        raise ValueError(
+            "`labels` must be multi-hot, with shape (batch, [frames,] classes + 1). "
+            f"Received shape {tuple(labels.shape)}."
+        )
+    events = ops.cast(ops.cast(labels[..., :-1], "bool"), "float32")
     if len(events.shape) == 3:
         events = ops.max(events, axis=1)
     shared = ops.cast(ops.matmul(events, ops.transpose(events)) > 0, "float32")

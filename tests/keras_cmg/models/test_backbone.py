@@ -41,6 +41,12 @@ def test_bad_batches_are_named(batch, message):
         built()(batch)
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 9), (3, 5), (4, 5, 1)])
+def test_bad_masks_are_named(shape):
+    with pytest.raises(ValueError, match=r"`text_mask` must have shape .* \(4, 5\)"):
+        built()(changed(text_mask=np.ones(shape)))
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

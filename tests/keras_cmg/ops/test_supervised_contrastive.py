@@ -68,6 +68,11 @@ def test_distances_by_hand():
     assert -4 <= float(distance_loss(x, -x, normalize=True)) == pytest.approx(-4, rel=1e-6)
 
 
+def test_labels_must_be_multi_hot():
+    with pytest.raises(ValueError, match=r"multi-hot, .*Received shape \(4,\)"):
+        same_event(np.array([0, 1, 1, 2]))
+
+
 def test_bad_temperature_is_named():
     with pytest.raises(ValueError, match="`temperature` must be positive"):
         supervised_contrastive_loss(np.ones((2, 2)), np.eye(2), 0.0)
