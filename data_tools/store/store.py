@@ -127,21 +127,26 @@ class Store:
                 f"received: {out.dtype} of shape {out.shape}"
             )
         shards = np.searchsorted(self._starts, numbers, "right") - 1
-        for start, end in _runs(numbers, shards, max(1, PIECE_BYTES // spec.num_bytes)):
+        checked = self.verify == "never" or (
+            self.verify == "once" and bool(self._seen[field][numbers].all())
+        )
+        at_once = len(numbers) if checked and not widened else PIECE_BYTES // spec.num_bytes
+        shard, file = -1, None
+        for start, end in _runs(numbers, shards, max(1, at_once)):
+            if file is None or shards[start] != shard:
+                shard = int(shards[start])
+                file = self._file(shard, field)
             piece = out[start:end]
             target = np.empty(piece.shape, spec.stored) if widened else piece
-            shard = int(shards[start])
             first = int(numbers[start] - self._starts[shard])
-            self._file(shard, field).read_into(first, target)
-            self._verify(field, int(numbers[start]), first, shard, target)
+            file.read_into(first, target)
+            if not checked:
+                self._verify(field, int(numbers[start]), first, shard, target)
             if widened:
                 widen(target, piece)
         return out
 
     def _verify(self, field: str, number: int, first: int, shard: int, target: np.ndarray) -> None:
-        seen = self._seen[field][number : number + len(target)]
-        if self.verify == "never" or (self.verify == "once" and seen.all()):
-            return
         known = self._checksums(shard)[field]
         for position, row in enumerate(target):
             if rows.checksum(row) != known[first + position]:
@@ -150,7 +155,7 @@ class Store:
                     f"row {first + position} (clip {self.clip(number + position)['id']!r}) does "
                     "not match its checksum"
                 )
-        seen[:] = True
+        self._seen[field][number : number + len(target)] = True
 
     def _file(self, shard: int, field: str) -> rows.RowFile:
         key = (shard, field)
