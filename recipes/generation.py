@@ -33,12 +33,13 @@ import data_tools
 import keras_cmg
 from data_tools import rendering
 from recipes import (
+    clips,
     image_figures,
+    pretraining,
     probing,
     provenance,
     published,
     publishing,
-    quickstart,
     settings,
     tables,
 )
@@ -46,28 +47,23 @@ from recipes import report as report_html
 from recipes.code_prompt import CodePrompt
 from recipes.image_generator import Generator, Judge, SmallGenerator, distance
 from recipes.output import RESULT
+from recipes.pretraining import Training
 from recipes.seeds import Run
 
-MODALITIES = ("audio", "video", "text")
 SOURCES = {"video": "image", "audio": "audio", "text": "text"}
 """Modality of the codes to how the paper calls it."""
 SHOWN = 10
 
 
 @dataclasses.dataclass
-class Settings:
-    """What a run is made of; every field but `num_clips` and `split` is an option."""
+class Settings(Training):
+    """Settings of the encoders, and of what makes images of their codes."""
 
-    data: str = "synthetic"
     num_clips: dict[str, int] = dataclasses.field(
         default_factory=lambda: {"train": 1500, "val": 300, "test": 500}
     )
-    split: str | None = None
-    systems: tuple[str, ...] = ("fcid",)
-    preset: str = "small"
-    epochs: int = 10
     batch_size: int = 80
-    learning_rate: float = 4e-4
+    systems: tuple[str, ...] = ("fcid",)
     toc_channels: int = 128
     generator: str = "small"
     generator_epochs: int = 30
@@ -76,28 +72,16 @@ class Settings:
     prompt_units: int = 512
 
 
-SMOKE: dict[str, Any] = {
-    "num_clips": {"train": 40, "val": 20, "test": 20},
-    "epochs": 1,
-    "batch_size": 10,
-    "generator_epochs": 1,
-    "judge_epochs": 1,
-    "prompt_epochs": 1,
-}
+SMOKE: dict[str, Any] = {"generator_epochs": 1, "judge_epochs": 1, "prompt_epochs": 1}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
-    parser.add_argument("--data", choices=("digits", "synthetic"), default="synthetic")
-    parser.add_argument("--root", help="folder of the raw files (default: download where needed)")
-    parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
+    clips.add_arguments(parser, ())
+    pretraining.add_arguments(parser, several=True)
     parser.add_argument(
         "--systems", nargs="+", metavar="NAME", help="to train, such as dcid (default: fcid)"
     )
-    parser.add_argument("--preset", choices=("paper", "reference", "small"), help="of each system")
-    parser.add_argument("--epochs", type=int, help="of training without labels")
-    parser.add_argument("--batch-size", type=int, help="clips per step")
-    parser.add_argument("--learning-rate", type=float, help="of the main Adam")
     parser.add_argument("--toc-channels", type=int, metavar="Q", help="dimensions that TOC keeps")
     parser.add_argument("--generator", choices=("ip-adapter", "small"), help="default: small")
     parser.add_argument("--pipeline", help="folder of Stable Diffusion in the layout of diffusers")
@@ -110,10 +94,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """Defaults, those of `--smoke`, and the options given, the last one counting."""
-    chosen = settings.resolve(Settings(), options, SMOKE)
-    names = [field.name for field in dataclasses.fields(chosen) if field.type in ("int", "float")]
-    settings.check_positive(chosen, names)
+    """Settings of the recipe, checked."""
+    chosen = pretraining.settings_of(Settings(), options, SMOKE)
+    epochs = ("generator_epochs", "judge_epochs", "prompt_epochs")
+    settings.check_positive(chosen, (*epochs, "toc_channels", "prompt_units"))
+    if chosen.protocol != "heldout":
+        raise ValueError(f"--protocol of generation is heldout alone; received: {chosen.protocol}")
     if chosen.generator == "ip-adapter" and not (options.pipeline and options.adapter):
         raise ValueError("--generator ip-adapter needs --pipeline and --adapter")
     for name in chosen.systems:
@@ -129,8 +115,8 @@ def run(options: argparse.Namespace, out: Path) -> None:
         out: folder to write into.
     """
     chosen = settings_of(options)
-    features = quickstart.prepare(options, chosen)
-    folder = data_tools.FeatureFolder(features)
+    source = pretraining.open_clips(options, chosen)
+    features, folder = source.root, data_tools.FeatureFolder(source.root)
     images, seconds = event_images(features, options.root)
     labels = {split: probing.clip_classes(features, split) for split in images}
     provenance.set_seed(options.seed)
@@ -143,18 +129,18 @@ def run(options: argparse.Namespace, out: Path) -> None:
     rows = {"original": images["test"][:SHOWN]}
     distances: dict[str, dict[str, float]] = {}
     accuracies: dict[str, dict[str, float]] = {}
-    for name, codes in codes_of_systems(features, seconds, chosen, options.seed):
+    for name, codes in codes_of_systems(options, chosen, source, seconds):
         print(f"from codes to images: {name}", flush=True)
         prompt = CodePrompt(generator.embedding_dim, chosen.prompt_units)
         learned = {split: codes[split]["video"] for split in embeddings}
         prompt.fit(learned, embeddings, chosen.prompt_epochs)
         distances[name], accuracies[name] = {}, {}
-        for modality, source in SOURCES.items():
+        for modality, spoken in SOURCES.items():
             made = prompt.images(generator, codes["test"][modality], options.seed)
-            distances[name][f"{source}->image"] = distance(looks, images["test"], made)
+            distances[name][f"{spoken}->image"] = distance(looks, images["test"], made)
             right = judge.classes(made) == labels["test"]
-            accuracies[name][f"{source}->image"] = float(right.mean())
-            rows[f"{source} to image, {name}"] = made[:SHOWN]
+            accuracies[name][f"{spoken}->image"] = float(right.mean())
+            rows[f"{spoken} to image, {name}"] = made[:SHOWN]
     rebuilt = generator.generate(generator.embed(images["test"]), options.seed)
     bounds = {
         "other real images": distance(looks, images["test"], images["val"]),
@@ -171,19 +157,22 @@ def run(options: argparse.Namespace, out: Path) -> None:
             "accuracies": accuracies,
             "bounds": bounds,
             "judge_accuracy": seen,
-            "features": folder.manifest["files"],
+            "features": source.identity(),
         },
     )
 
 
 def codes_of_systems(
-    features: Path, seconds: Mapping[str, np.ndarray], chosen: Settings, seed: int
+    options: argparse.Namespace,
+    chosen: Settings,
+    source: clips.Clips,
+    seconds: Mapping[str, np.ndarray],
 ) -> Iterator[tuple[str, dict[str, dict[str, np.ndarray]]]]:
-    """Trains each system without labels; name and codes, whole and as TOC leaves them."""
+    """Each system, trained without labels: name and codes, whole and as TOC leaves them."""
     for system in chosen.systems:
-        model = keras_cmg.create(system, chosen.preset, modalities=MODALITIES, seed=seed)
-        quickstart.pretrain(model, features, chosen, seed)
-        codes = event_codes(model.backbone, features, seconds)
+        training = dataclasses.replace(chosen, system=system)
+        model = pretraining.pretrained(options, training, source, options.seed).model
+        codes = event_codes(model.backbone, source.root, seconds)
         name = type(model).__name__
         yield name, codes
         if model.backbone.codebook is None:

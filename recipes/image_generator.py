@@ -20,7 +20,9 @@ from recipes.progress import EpochLine
 class Generator(Protocol):
     """What makes images of embeddings."""
 
-    embedding_dim: int
+    @property
+    def embedding_dim(self) -> int:
+        """Length of an embedding."""
 
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Embeddings (images, dim) of images (images, height, width, channels), 0 to 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ from keras import ops
 
 import keras_cmg
 
-CRITERIA: dict[str, dict[str, object]] = {
+CRITERIA: dict[str, dict[str, Any]] = {
     "TOC": {},
     "usage-weighted TOC": {"usage": True},
     "similarity": {"criterion": "similarity"},
