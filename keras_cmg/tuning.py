@@ -115,8 +115,8 @@ class SystemHyperModel(keras_tuner.HyperModel):
         if epochs < 1:
             raise ValueError(f"`epochs` must be at least 1. Received: {epochs}")
         self.system = system
-        self.data = data
-        self.score = score
+        self.data: Any = data
+        self.score: Any = score
         self.folder = Path(folder)
         self.modalities = modalities
         self.preset = preset
