@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recipes import tables
-from recipes.comparison import RECALL_AT
+from recipes.matching import RANKS
 
 FOUR = ("video->audio", "audio->video", "text->audio", "text->video")
 VIEWS = {"codes": "codes", "toc": "codes, TOC", "continuous": "continuous features"}
@@ -117,7 +117,7 @@ def tables_of_retrieval(results: Sequence[Mapping[str, Any]]) -> list[tables.Tab
                 for view, suffix in (("codes", ""), ("toc", " TOC"))
                 if view in system["retrieval"]
                 for pairs in [system["retrieval"][view][kind]]
-                for i, k in enumerate(RECALL_AT)
+                for i, k in enumerate(RANKS)
             }
 
         note = (
@@ -141,14 +141,14 @@ def table_of_cost(results: Sequence[Mapping[str, Any]]) -> tables.Table:
     def cells(system: Mapping[str, Any]) -> dict[str, float]:
         return {
             "training (s)": system["train_seconds"],
-            "memory (MiB)": system["memory_bytes"] / 2**20,
+            "memory (MB)": 1000 * system["memory_gigabytes"],
             "parameters in training (M)": system["parameters"]["model"] / 1e6,
             "kept (M)": system["parameters"]["kept"] / 1e6,
         }
 
     note = (
         "Memory is what the process grows by, at its peak, from before the model is made to the "
-        "end of training; each system and seed has a process of its own."
+        "end of training, or that of the GPU; each system and seed has a process of its own."
     )
     return _table("Time and memory", results, cells, note)
 

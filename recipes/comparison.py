@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,13 +12,12 @@ import numpy as np
 
 import data_tools
 import keras_cmg
-from keras_cmg.metrics import RecallAtK
-from recipes import probing, provenance
+from benchmarks.measuring import PeakMemory, device_gigabytes
+from recipes import matching, probing, provenance
 
 MODALITIES = ("audio", "video", "text")
 LEVELS = {"audio": "segment", "video": "segment", "text": "clip"}
 PAIRS = (("video", "audio"), ("text", "audio"), ("text", "video"))
-RECALL_AT = (1, 5, 10)
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises, of the schedule "cosine"."""
 
@@ -84,22 +81,18 @@ def measure(spec: Mapping[str, Any]) -> dict[str, Any]:
     provenance.set_seed(spec["seed"])
     features, seed = spec["features"], spec["seed"]
     train = data_tools.load(features, "train", MODALITIES, spec["batch_size"], seed=seed)
-    before = memory_now()
-    model = keras_cmg.create(
-        spec["system"], spec["preset"], MODALITIES, seed=seed, **spec["changes"]
-    )
-    model.compile(
-        keras.optimizers.Adam(
-            learning_rate(spec["learning_rate"], spec["schedule"], len(train) * spec["epochs"]),
-            global_clipnorm=1.0,
-        ),
-        keras.optimizers.Adam(1e-3),
-    )
-    start = time.perf_counter()
-    history = model.fit(train, epochs=spec["epochs"], shuffle=False, verbose=0).history
+    rate = learning_rate(spec["learning_rate"], spec["schedule"], len(train) * spec["epochs"])
+    with PeakMemory() as memory:
+        model = keras_cmg.create(
+            spec["system"], spec["preset"], MODALITIES, seed=seed, **spec["changes"]
+        )
+        model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), keras.optimizers.Adam(1e-3))
+        start = time.perf_counter()
+        history = model.fit(train, epochs=spec["epochs"], shuffle=False, verbose=0).history
+        seconds = time.perf_counter() - start
     result: dict[str, Any] = {
-        "train_seconds": round(time.perf_counter() - start, 2),
-        "memory_bytes": memory_peak() - before,
+        "train_seconds": round(seconds, 2),
+        "memory_gigabytes": device_gigabytes() or memory.gigabytes,
         "parameters": {"model": model.count_params(), "kept": model.backbone.count_params()},
         "loss": history["loss"],
     }
@@ -202,68 +195,24 @@ def retrieval(codes: probing.Codes, classes: np.ndarray) -> dict[str, Any]:
     }
     result: dict[str, Any] = {}
     for view in codes[MODALITIES[0]]:
-        unit = {name: _unit(views[view]) for name, views in codes.items()}
+        scores = {
+            f"{a}<->{b}": matching.cosine(_clips(codes[a][view]), _clips(codes[b][view]))
+            for a, b in PAIRS
+        }
         result[view] = {
             kind: {
-                f"{a}<->{b}": [_recall(unit[a] @ unit[b].T, relevant, k) for k in RECALL_AT]
-                for a, b in PAIRS
+                pair: [_recall(relevant, cosines, k) for k in matching.RANKS]
+                for pair, cosines in scores.items()
             }
             for kind, relevant in right.items()
         }
     return result
 
 
-def _recall(scores: np.ndarray, relevant: np.ndarray, k: int) -> float:
-    metric = RecallAtK(k, direction="both")
-    # Rounding must not part what is equal: codes tie often.
-    metric.update_state(relevant, np.round(scores, 5))
-    return float(metric.result())
+def _clips(values: np.ndarray) -> np.ndarray:
+    return values.mean(axis=1) if values.ndim == 3 else values
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
-    clips = values.mean(axis=1) if values.ndim == 3 else values
-    norms = np.linalg.norm(clips, axis=1, keepdims=True)
-    return clips / np.maximum(norms, np.finfo(clips.dtype).tiny)
-
-
-def memory_peak() -> int:
-    """The most memory that this process has held so far, in bytes, without an accelerator's.
-
-    Returns:
-        Bytes.
-
-    Example:
-
-    >>> memory_peak() > 10**6
-    True
-    """
-    found = _status("VmHWM")
-    if found is not None:
-        return found
-    # Not on Windows.
-    import resource
-
-    # Kilobytes, but bytes on macOS.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def memory_now() -> int:
-    """The memory that this process holds, in bytes; its peak where the system does not say.
-
-    Returns:
-        Bytes.
-
-    Example:
-
-    >>> memory_now() <= memory_peak()
-    True
-    """
-    found = _status("VmRSS")
-    return memory_peak() if found is None else found
-
-
-def _status(name: str) -> int | None:
-    status = Path("/proc/self/status")
-    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(name)), None)
+def _recall(right: np.ndarray, scores: np.ndarray, k: int) -> float:
+    found = [matching.recall(right, scores, k, direction) for direction in matching.DIRECTIONS]
+    return sum(found) / len(found)

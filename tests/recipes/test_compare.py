@@ -29,7 +29,7 @@ def measured(spec: dict[str, Any]) -> dict[str, Any]:
     score = 0.2 + 100 * spec["learning_rate"] + 0.01 * (spec["seed"] % tuning.SEED)
     result = {
         "train_seconds": 1.0,
-        "memory_bytes": 2**20,
+        "memory_gigabytes": 0.001,
         "parameters": {"model": 2, "kept": 1},
         "validation": score,
     }
@@ -231,7 +231,7 @@ def test_a_measurement_has_all_scores_and_a_trial_looks_at_no_test_clip(features
     found = comparison.measure(spec_of(features, "vanilla", True, backbone=backbone))
     assert set(found["scores"]) == set(found["retrieval"]) == {"codes", "toc", "continuous"}
     assert set(found["scores"]["toc"]) == set(PAIRS)
-    assert found["memory_bytes"] > 0 and found["train_seconds"] > 0
+    assert found["memory_gigabytes"] > 0 and found["train_seconds"] > 0
     trial = comparison.measure(spec_of(features, "vanilla", False, backbone=backbone))
     assert trial["validation"] == found["validation"]
     assert not {"scores", "retrieval"} & set(trial)
