@@ -139,8 +139,8 @@ def _channel_sums(codebook: np.ndarray, weights: np.ndarray | None, normalize: b
         # not depend on the number of threads, and neither does the outcome.
         rows_at_a_time = -(-count // PARTS)
         with ThreadPoolExecutor(min(PARTS, os.cpu_count() or 1)) as threads:
-            parts = threads.map(sums_from, range(0, count, rows_at_a_time))
-            first, second, repeated = sum(parts)
+            parts = list(threads.map(sums_from, range(0, count, rows_at_a_time)))
+        first, second, repeated = np.sum(parts, axis=0)
     if weights is None:
         return first / count, second / count, second / count**2
     return first, second, repeated
