@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 from keras_cmg.models import terms
+from keras_cmg.models.cross_modal_backbone import CrossModalBackbone
 from keras_cmg.models.pretrainer import Pretrainer
 from keras_cmg.models.sequence_backbone import SequenceBackbone
 from keras_cmg.ops import quantization
@@ -39,7 +40,7 @@ class AlignmentPretrainer(Pretrainer):
     True
     """
 
-    backbone_class = SequenceBackbone
+    backbone_class: ClassVar[type[CrossModalBackbone]] = SequenceBackbone
     alignment_terms: tuple[str, ...] = ("infonce",)
 
     def __init__(
