@@ -114,7 +114,9 @@ def mask(mel: Any, max_bands: int = 8, max_frames: int = 20) -> Any:
         return spectrogram
 
     flat = tf.reshape(mel, tf.concat([[-1], tf.shape(mel)[-2:]], 0))
-    return tf.reshape(tf.map_fn(one, flat), tf.shape(mel))
+    # One after another, so that the draws come in the same order each time.
+    masked = tf.map_fn(one, flat, parallel_iterations=1)
+    return tf.reshape(masked, tf.shape(mel))
 
 
 def summarise(mel: Any) -> Any:

@@ -79,7 +79,7 @@ def write_clips(root: Path, count: int) -> list[str]:
     for number in range(count):
         name = f"clip{number:04d}"
         suffix = (".wav", ".flac", ".ogg", ".mp3")[number % 4]
-        write_sound(root / f"audio/{name}{suffix}", 1.5, 16_000, 200 + 40 * number)
+        write_sound(root / f"audio/{name}{suffix}", 1.5, 16_000, 200 + 40 * (number % 150))
         if number % 3 == 0:
             write_frames(root / f"frames/{name}", 4, number)
         else:
