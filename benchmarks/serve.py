@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -76,7 +76,11 @@ def run(
 
             if not np.array_equal(saved_model(), predict()):
                 raise ValueError("the SavedModel gives other codes than the model")
-            actions = {"saved_model": saved_model, "predict": predict, "call": call}
+            actions: dict[str, Callable[[], Any]] = {
+                "saved_model": saved_model,
+                "predict": predict,
+                "call": call,
+            }
             for name, times in _times(actions, rounds, clock).items():
                 results[f"{name}_{size}_p50_milliseconds"] = 1e3 * float(np.percentile(times, 50))
                 results[f"{name}_{size}_p99_milliseconds"] = 1e3 * float(np.percentile(times, 99))
@@ -85,7 +89,7 @@ def run(
 
 
 def _times(
-    actions: dict[str, Callable[[], Any]], rounds: int, clock: str, warm_up: int = 5
+    actions: Mapping[str, Callable[..., Any]], rounds: int, clock: str, warm_up: int = 5
 ) -> dict[str, list[float]]:
     """Seconds of each request, one to each in turn."""
     now = CLOCKS[clock]

@@ -20,18 +20,15 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-import data_tools
 import keras_cmg
-from keras_cmg.export.runs import load_run
-from recipes import probing, provenance, publishing, quickstart, settings, tables
+from recipes import clips, pretraining, probing, provenance, publishing, settings, tables, training
 from recipes.output import RESULT
 from recipes.seeds import Run
+from recipes.training import Training
 
-MODALITIES = quickstart.MODALITIES
 FIRST = 10
 """Clips of an answer that are counted."""
 RANKINGS = {
@@ -47,45 +44,23 @@ METHOD = (
 
 
 @dataclasses.dataclass
-class Settings:
-    """What a run is made of; every field but `num_clips` is an option."""
+class Settings(Training):
+    """Settings of the training whose codes clips are filed under, and of the search."""
 
-    data: str
-    num_clips: dict[str, int]
-    run: str | None = None
-    split: str | None = None
-    preset: str = "small"
-    epochs: int = 10
-    batch_size: int = 80
-    learning_rate: float = 4e-4
     num_codes: int = 8
-
-
-DEFAULTS = {
-    name: Settings(name, one.num_clips, epochs=one.epochs)
-    for name, one in quickstart.DEFAULTS.items()
-}
-SMOKE = {key: quickstart.SMOKE[key] for key in ("num_clips", "epochs", "batch_size")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
-    parser.add_argument("--data", choices=sorted(DEFAULTS), default="synthetic", help="data set")
-    parser.add_argument("--root", help="folder of the raw files (default: download where needed)")
-    parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
-    parser.add_argument("--run", help="folder of a finished run, whose model is taken")
-    parser.add_argument("--split", help="way of splitting (digits: official or speaker)")
-    parser.add_argument("--preset", help="of FCID: small, paper or reference")
-    parser.add_argument("--epochs", type=int, help="of training without labels")
-    parser.add_argument("--batch-size", type=int, help="clips per step")
-    parser.add_argument("--learning-rate", type=float, help="of the main Adam")
+    clips.add_arguments(parser, ())
+    training.add_arguments(parser)
     parser.add_argument("--num-codes", type=int, help="codes whose clips a query visits")
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """Settings of the data set, of `--smoke`, and of the options given, the last one counting."""
-    chosen = settings.resolve(DEFAULTS[options.data], options, SMOKE)
-    settings.check_positive(chosen, ("epochs", "batch_size", "learning_rate", "num_codes"))
+    """Settings of the recipe, checked."""
+    chosen = training.settings_of(Settings(), options, {})
+    settings.check_positive(chosen, ("num_codes",))
     return chosen
 
 
@@ -98,44 +73,33 @@ def run(options: argparse.Namespace, out: Path) -> None:
     """
     start = time.perf_counter()
     chosen = settings_of(options)
-    provenance.set_seed(options.seed)
-    backbone, features = trained(options, chosen)
-    if backbone.codebook is None:
-        raise ValueError("--run must hold a system with a codebook; its features are continuous")
+    source = pretraining.open_clips(options, chosen)
+    made = pretraining.pretrained(options, chosen, source, options.seed)
+    backbone = made.backbone
+    backbone.require_codebook("an index of codes")
     levels = dict.fromkeys(backbone.modalities, "clip")
-    clips = probing.encode_splits(backbone, features, levels, ("test",))["test"]
-    classes = probing.clip_classes(features, "test")
+    encoded = probing.encode_splits(backbone, source.root, levels, ("test",))["test"]
+    classes = probing.clip_classes(source.root, "test")
+    codebook = np.asarray(backbone.codebook)
     result = {
         **provenance.about(options, chosen),
+        "protocol": chosen.protocol,
+        "encoder": made.about,
+        "features": source.identity(),
         "chance": chance(classes),
         "scores": {
-            ranking: scores(clips, classes, backbone.codebook, ranking, chosen.num_codes)
+            ranking: scores(encoded, classes, codebook, ranking, chosen.num_codes)
             for ranking in RANKINGS
         },
         "clips": len(classes),
-        "num_embeddings": len(backbone.codebook),
+        "num_embeddings": len(codebook),
         "total_seconds": round(time.perf_counter() - start, 2),
-        "features": data_tools.FeatureFolder(features).manifest["files"],
     }
     provenance.write_json(out / RESULT, result)
 
 
-def trained(options: argparse.Namespace, chosen: Settings) -> tuple[Any, Path]:
-    """The backbone of a run, or one trained now, and the folder of features."""
-    if options.run is None:
-        model = keras_cmg.FCID.from_preset(chosen.preset, MODALITIES, seed=options.seed)
-        features = quickstart.prepare(options, chosen)
-        quickstart.pretrain(model, features, chosen, options.seed)
-        return model.backbone, features
-    model, _ = load_run(options.run)
-    own = Path(options.run) / "features"
-    if options.features is None and own.is_dir():
-        return model.backbone, own
-    return model.backbone, quickstart.prepare(options, chosen)
-
-
 def scores(
-    clips: Mapping[str, Mapping[str, np.ndarray]],
+    encoded: Mapping[str, Mapping[str, np.ndarray]],
     classes: np.ndarray,
     codebook: np.ndarray,
     ranking: str,
@@ -144,7 +108,7 @@ def scores(
     """What each modality finds in each.
 
     Args:
-        clips: modality to `general` (clips, dim) and `indices` (clips,), as of `encode`.
+        encoded: modality to `general` (clips, dim) and `indices` (clips,), as of `encode`.
         classes: (clips,) int.
         codebook: (num_embeddings, dim).
         ranking: a key of `RANKINGS`.
@@ -156,17 +120,17 @@ def scores(
     Example:
 
     >>> codes = np.array([0, 0, 1, 1])
-    >>> clips = {"audio": {"general": np.eye(2)[codes], "indices": codes}}
-    >>> scores(clips, codes, np.eye(2), "codes", 1)["audio->audio"]["P@1"]
+    >>> encoded = {"audio": {"general": np.eye(2)[codes], "indices": codes}}
+    >>> scores(encoded, codes, np.eye(2), "codes", 1)["audio->audio"]["P@1"]
     1.0
     """
     # In the order of the files, clips of a code could stand class by class.
     order = np.random.default_rng(0).permutation(len(classes))
     found = {}
-    for target, filed in clips.items():
+    for target, filed in encoded.items():
         index = keras_cmg.CodeIndex(codebook, "codes" if ranking == "codes" else "float32")
         index.add(order, filed["general"][order], filed["indices"][order])
-        for source, queries in clips.items():
+        for source, queries in encoded.items():
             visited = len(codebook) if ranking == "brute force" else num_codes
             ids = index.search(queries["general"], FIRST + 1, visited)["ids"]
             found[f"{source}->{target}"] = counted(ids, classes)

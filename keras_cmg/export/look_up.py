@@ -54,7 +54,7 @@ def exportable_look_up() -> Iterator[None]:
     True
     """
     usual = quantization.nearest_codes
-    quantization.nearest_codes = nearest_codes
+    quantization.nearest_codes = nearest_codes  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -69,6 +69,7 @@ class InvertedLists:
         else:
             self.index = library.IndexIVFFlat(self.codes, dim, num_embeddings, library.METRIC_L2)
 
+        self.filled_codes: Any = None
         self._changed()
 
     def _changed(self) -> None:

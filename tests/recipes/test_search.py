@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import keras_cmg
 from recipes import runner, search
 
 pytest.importorskip("faiss")
@@ -37,16 +36,14 @@ def test_brute_force_ranks_all_and_codes_rank_by_code() -> None:
 
 
 def test_a_finished_run_is_taken_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = keras_cmg.FCID.from_preset("small", ("audio", "video", "text"))
-    model.build({"audio": (None, 10, 128), "video": (None, 10, 7, 7, 64), "text": (None, 10, 64)})
-    model.save(tmp_path / "model.keras")
-    out = tmp_path / "found"
-    words = ["search", "--smoke", "--run", str(tmp_path), "--out", str(out)]
+    first, out = tmp_path / "first", tmp_path / "second"
+    assert runner.main(["quickstart", "--smoke", "--out", str(first)]) == 0
+    words = ["search", "--smoke", "--run", str(first), "--out", str(out)]
     assert runner.main(words) == 0
     assert "audio->video" in capsys.readouterr().out
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert set(result["scores"]) == set(search.RANKINGS)
-    assert result["settings"]["run"] == str(tmp_path)
+    assert result["encoder"]["run"] == str(first)
     assert runner.main([*words[:-1], str(tmp_path / "other"), "--num-codes", "0"]) == 2
     assert "--num-codes must be positive" in capsys.readouterr().err
 
@@ -54,5 +51,5 @@ def test_a_finished_run_is_taken_over(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_missing_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["search", "--smoke", "--run", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
     assert runner.main(words) == 2
-    assert "is neither a run" in capsys.readouterr().err
+    assert "--run must hold model.keras" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
