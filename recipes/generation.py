@@ -42,13 +42,14 @@ from recipes import (
     publishing,
     settings,
     tables,
+    training,
 )
 from recipes import report as report_html
 from recipes.code_prompt import CodePrompt
 from recipes.image_generator import Generator, Judge, SmallGenerator, distance
 from recipes.output import RESULT
-from recipes.pretraining import Training
 from recipes.seeds import Run
+from recipes.training import Training
 
 SOURCES = {"video": "image", "audio": "audio", "text": "text"}
 """Modality of the codes to how the paper calls it."""
@@ -78,7 +79,7 @@ SMOKE: dict[str, Any] = {"generator_epochs": 1, "judge_epochs": 1, "prompt_epoch
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this recipe."""
     clips.add_arguments(parser, ())
-    pretraining.add_arguments(parser, several=True)
+    training.add_arguments(parser, several=True)
     parser.add_argument(
         "--systems", nargs="+", metavar="NAME", help="to train, such as dcid (default: fcid)"
     )
@@ -95,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the recipe, checked."""
-    chosen = pretraining.settings_of(Settings(), options, SMOKE)
+    chosen = training.settings_of(Settings(), options, SMOKE)
     epochs = ("generator_epochs", "judge_epochs", "prompt_epochs")
     settings.check_positive(chosen, (*epochs, "toc_channels", "prompt_units"))
     if chosen.protocol != "heldout":
@@ -170,8 +171,8 @@ def codes_of_systems(
 ) -> Iterator[tuple[str, dict[str, dict[str, np.ndarray]]]]:
     """Each system, trained without labels: name and codes, whole and as TOC leaves them."""
     for system in chosen.systems:
-        training = dataclasses.replace(chosen, system=system)
-        model = pretraining.pretrained(options, training, source, options.seed).model
+        own = dataclasses.replace(chosen, system=system)
+        model = pretraining.pretrained(options, own, source, options.seed).model
         codes = event_codes(model.backbone, source.root, seconds)
         name = type(model).__name__
         yield name, codes
