@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clips.add_arguments(parser, ())
     training.add_arguments(parser, several=True)
     parser.add_argument(
-        "--systems", nargs="+", metavar="NAME", help="to train, such as dcid (default: fcid)"
+        "--systems", nargs="+", choices=training.systems(), help="to train (default: fcid)"
     )
     parser.add_argument("--toc-channels", type=int, metavar="Q", help="dimensions that TOC keeps")
     parser.add_argument("--generator", choices=("ip-adapter", "small"), help="default: small")
@@ -103,8 +103,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
         raise ValueError(f"--protocol of generation is heldout alone; received: {chosen.protocol}")
     if chosen.generator == "ip-adapter" and not (options.pipeline and options.adapter):
         raise ValueError("--generator ip-adapter needs --pipeline and --adapter")
-    for name in chosen.systems:
-        keras_cmg.system(name)
     return chosen
 
 
