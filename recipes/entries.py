@@ -12,7 +12,7 @@ BESIDE_SMALL = ("paper_small", "plus")
 
 
 def all_systems() -> tuple[str, ...]:
-    """Every registered system, with the presets that are compared.
+    """Every registered system of several modalities, with the presets that are compared.
 
     Returns:
         Entries, "system" for the preset "small" or "system:preset".
@@ -25,6 +25,7 @@ def all_systems() -> tuple[str, ...]:
     return tuple(
         entry
         for name in keras_cmg.systems()
+        if len(keras_cmg.create(name).backbone.modalities) > 1
         for entry in (
             name,
             *(f"{name}:{kind}" for kind in BESIDE_SMALL if kind in keras_cmg.system(name).presets),
