@@ -60,7 +60,7 @@ class Settings(evaluation.Probing):
     codebook_sizes: tuple[int, ...] = (256, 300, 400, 512, 800, 1024)
 
 
-SMOKE = {"of": ("losses", "toc"), "probe_epochs": 1}
+SMOKE: dict[str, Any] = {"of": ("losses", "toc"), "probe_epochs": 1}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -75,7 +75,7 @@ def run(options: argparse.Namespace, out: Path) -> None:
         name: clips.encode(made.backbone, source, chosen.split, name, chosen.level).codes["indices"]
         for name in made.backbone.modalities
     }
-    size = len(made.backbone.codebook)
+    size = made.backbone.quantizer.num_embeddings
     counts = code_use.activations(indices, size)
     picture = figures.code_use_bars(counts, code_use.colours(counts))
     charts.write(out / "activation.png", picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -93,10 +94,7 @@ def training_times(
         name: compiled(dataclasses.replace(chosen, system=name), source, seed) for name in systems
     }
     seconds = seconds_in_turns(
-        {
-            name: lambda pair=pair: train_steps(*pair, chosen.steps)  # type: ignore[misc]
-            for name, pair in ready.items()
-        },
+        {name: functools.partial(train_steps, *pair, chosen.steps) for name, pair in ready.items()},
         chosen.rounds,
         clock=chosen.clock,
     )

@@ -26,7 +26,7 @@ class Vectors(NamedTuple):
     """(clips,) int; None where the data have no classes."""
 
     @property
-    def count(self) -> int:
+    def num_clips(self) -> int:
         """Clips that there are."""
         return len(next(iter(next(iter(self.views.values())).values())))
 
@@ -118,7 +118,7 @@ def recalls(vectors: Vectors, same_class: bool = False) -> dict[str, Any]:
     >>> recalls(Vectors({"audio": both, "text": both}, None))["audio-text"]["codes"]["forward"]
     {'R@1': 1.0, 'R@5': 1.0, 'R@10': 1.0}
     """
-    right = np.eye(vectors.count, dtype=bool)
+    right = np.eye(vectors.num_clips, dtype=bool)
     if same_class and vectors.of_class is not None:
         right = vectors.of_class[:, None] == vectors.of_class
     names = sorted(vectors.views)

@@ -196,7 +196,8 @@ def train_probes(
 
     Args:
         train: labelled clips to learn on.
-        val: clips of the same modality, on which the epoch is chosen under "heldout".
+        val: clips of the same modality, on which the epoch is chosen under "heldout"; None under
+            "reference".
         targets: modality to the clips that are reported. Under "reference" every epoch is tried
             on them and the best is reported, as the published code does.
         localises: whether classes are told by the second.
@@ -235,7 +236,9 @@ def train_probes(
     model.build({view: x.shape for view, x in train.views.items()})
     steps = max(len(y) // batch_size, 1)
     model.compile(optimiser(protocol, len(train.views), learning_rate, steps))
-    measured_on = targets if protocol == "reference" else {"": val}
+    measured_on = dict(targets) if protocol == "reference" else {}
+    if protocol == "heldout" and val is not None:
+        measured_on[""] = val
     batches = batch_size if protocol == "reference" else None
 
     def logits(clips: Labelled) -> dict[str, np.ndarray]:

@@ -105,7 +105,7 @@ def run(options: argparse.Namespace, out: Path) -> None:
         "protocol": chosen.protocol,
         "encoder": made.about,
         "features": source.identity(),
-        "clips": len(found.of_class) if found.of_class is not None else found.count,
+        "clips": found.num_clips,
         "partner": matching.recalls(found),
     }
     if found.of_class is not None:
