@@ -36,7 +36,7 @@ def isolated(spec: Mapping[str, Any]) -> dict[str, Any]:
     """
     methods = multiprocessing.get_all_start_methods()
     # Imports take seconds: the server makes them once, and runs nothing itself.
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if "forkserver" in methods:
         context.set_forkserver_preload([__name__])
     receiver, sender = context.Pipe(duplex=False)

@@ -69,6 +69,8 @@ REFERENCE["objective"].update(
 SMALL: dict[str, Any] = copy.deepcopy(PAPER)
 SMALL["backbone"].update(
     general={"num_layers": 1, "feedforward_units": 256, "dropout": 0.1},
+    # As FCID's, so that a comparison is not one of encoders.
+    map_general={"pooling": "flatten", "reduction": 8},
     map_specific={"hidden_channels": 32, "channels": 64, "activated_skip": False},
     specific={"audio": {"units": 64}, "text": {"units": 64}},
     recurrent={"text": {"units": 32, "num_layers": 1}},
