@@ -17,7 +17,10 @@ from keras_cmg.training import engine
 from keras_cmg.types import Tensor
 
 REVIVALS = ("input", "code")
-GRADIENTS: dict[str, Any] = {"straight_through": quantization.straight_through, "rotation": rotate_to}
+GRADIENTS: dict[str, Any] = {
+    "straight_through": quantization.straight_through,
+    "rotation": rotate_to,
+}
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
