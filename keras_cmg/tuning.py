@@ -395,7 +395,7 @@ def tuner(
     space = dataclasses.asdict(hypermodel.space)
     search = {"space": space, "seeds": hypermodel.seeds, "seed": seed, "method": method}
     name = _fingerprint({**hypermodel.settled(), **search})
-    return kinds[method](
+    found = kinds[method](
         hypermodel,
         objective=keras_tuner.Objective(OBJECTIVE, "max"),
         max_trials=max_trials,
@@ -405,3 +405,8 @@ def tuner(
         project_name=f"{hypermodel.system}_{name}",
         overwrite=False,
     )
+    here = isinstance(found.oracle, keras_tuner.Oracle)
+    if here and (Path(found.project_dir) / "oracle.json").exists():
+        # KerasTuner looks for a file of this very process, which need not be the one that searched.
+        found.oracle.reload()
+    return found

@@ -186,7 +186,8 @@ class Codebook(keras.layers.Layer):
         reviving = self.revive_after is not None and (learning or self.revive_in_evaluation)
         if learning or reviving:
             # Replicas then all move the codebook alike, as one device would.
-            inputs, indices, weights = map(_of_all_replicas, (inputs, indices, weights))
+            held = keras.tree.map_structure(ops.stop_gradient, (inputs, indices, weights))
+            inputs, indices, weights = engine.global_batch(held)
         if learning:
             self._update(inputs, indices, weights)
         if reviving:
@@ -371,10 +372,6 @@ def _drawn(eligible, bits, count):
     """Positions drawn among the eligible of `count`, in the order of their numbers."""
     order = ops.argsort(ops.where(eligible, 0, 1) * count + ops.arange(count))
     return ops.take(order, ops.mod(bits, ops.maximum(ops.sum(ops.cast(eligible, "int32")), 1)))
-
-
-def _of_all_replicas(tensors):
-    return {name: engine.global_batch(ops.stop_gradient(x)) for name, x in tensors.items()}
 
 
 def _frame_weights(weight, indices):

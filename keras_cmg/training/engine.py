@@ -7,7 +7,8 @@ Each of `jax_engine`, `tensorflow_engine` and `torch_engine` offers the same nam
 - `num_replicas()`: how many replicas see a part of the batch each; 1 on JAX, where arrays are
   those of the global batch whatever the number of devices;
 - `global_sum(x)`: the sum of `x` over all replicas;
-- `global_batch(x)`: the rows of all replicas, in the order of the global batch;
+- `global_batches(tensors)`: of each tensor, all of as many rows, the rows of all replicas in the
+  order of the global batch;
 - `process(model)`: number of this process among those that train the model;
 - `reader()`: number of this process, and how many processes read a part of each batch by
   themselves; `(0, 1)` where one reads for all;
@@ -15,7 +16,7 @@ Each of `jax_engine`, `tensorflow_engine` and `torch_engine` offers the same nam
 - `synchronise(model)`: the first process's weights and state, on every process;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 
-`global_sum` and `global_batch` carry gradients to every replica.
+`global_sum` and `global_batches` carry gradients to every replica.
 """
 
 from __future__ import annotations
@@ -75,20 +76,33 @@ def global_batch(x: Any) -> Any:
     """The rows of all replicas, in the order of the global batch; `x` itself on a single device.
 
     Args:
-        x: tensor `(batch, ...)`.
+        x: tensor `(batch, ...)`, or a nest of such; scalars stay as they are.
 
     Returns:
-        Tensor `(global batch, ...)`, the same on every replica.
+        Tensor `(global batch, ...)`, or a nest of such, the same on every replica.
 
     Example:
 
-    >>> tuple(global_batch(ops.ones((2, 3))).shape)
+    >>> tuple(global_batch({"audio": ops.ones((2, 3))})["audio"].shape)
     (2, 3)
     """
-    if keras.backend.standardize_dtype(x.dtype) != "bool":
-        return current().global_batch(x)
+    if current().num_replicas() == 1:
+        return x
+    flat = keras.tree.flatten(x)
     # Not every engine sends truth values around.
-    return ops.cast(current().global_batch(ops.cast(x, "int32")), "bool")
+    truths = [keras.backend.standardize_dtype(value.dtype) == "bool" for value in flat]
+    sent = [
+        ops.cast(value, "int32") if truth else value
+        for value, truth in zip(flat, truths, strict=True)
+        if len(value.shape)
+    ]
+    received = iter(current().global_batches(sent))
+    flat = [next(received) if len(value.shape) else value for value in flat]
+    flat = [
+        ops.cast(value, "bool") if truth and len(value.shape) else value
+        for value, truth in zip(flat, truths, strict=True)
+    ]
+    return keras.tree.pack_sequence_as(x, flat)
 
 
 def global_mean(x: Any, weights: Any = None) -> Any:

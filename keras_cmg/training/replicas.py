@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
 from keras_cmg.training import engine
 
 OWN = "own"
@@ -36,20 +34,13 @@ def over_replicas(model: Any, x: Mapping[str, Any], features: Any) -> tuple[Mapp
     if engine.current().num_replicas() == 1:
         return x, features
 
-    def rows(value):
-        return engine.global_batch(value) if len(value.shape) else value
-
-    def gathered(entries, kept):
-        return {
-            name: value if name in kept else keras.tree.map_structure(rows, value)
-            for name, value in entries.items()
-        }
-
     kept = model.replica_entries
-    return (
-        {**gathered(x, (*kept, "draws")), OWN: x},
-        {**gathered(features, kept), OWN: features},
+    sent = (
+        {name: value for name, value in x.items() if name not in (*kept, "draws")},
+        {name: value for name, value in features.items() if name not in kept},
     )
+    more_x, more_features = engine.global_batch(sent)
+    return {**x, **more_x, OWN: x}, {**features, **more_features, OWN: features}
 
 
 def own(entries: Mapping[str, Any]) -> Mapping[str, Any]:

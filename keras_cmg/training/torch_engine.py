@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 
 import keras
@@ -16,6 +17,8 @@ from keras_cmg.training.objective import (
     with_regularization,
 )
 from keras_cmg.training.replicas import over_replicas
+
+_GROUPS = itertools.count()
 
 
 def train_step(model, data):
@@ -110,8 +113,8 @@ def global_sum(x):
     return x if num_replicas() == 1 else _Sum.apply(x)
 
 
-def global_batch(x):
-    return x if num_replicas() == 1 else _Gather.apply(x)
+def global_batches(tensors):
+    return tensors if num_replicas() == 1 else [_Gather.apply(x) for x in tensors]
 
 
 def process(model):
@@ -139,9 +142,9 @@ def _processes():
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     store, rank, world = next(torch.distributed.rendezvous("env://"))
-    # After a restart, `torchrun` hands out the store in which the dead processes left their
-    # addresses; nobody answers there.
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    # The store still has the addresses of the group before: of processes that are dead, after a
+    # restart by `torchrun`. Nobody answers there.
+    attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}_{next(_GROUPS)}"
     torch.distributed.init_process_group(
         "nccl" if torch.cuda.is_available() else "gloo",
         store=torch.distributed.PrefixStore(f"attempt_{attempt}", store),
