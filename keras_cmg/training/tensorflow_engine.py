@@ -136,8 +136,10 @@ def global_batches(tensors):
     gathered = dict(enumerate(placed))
     for dtype in dict.fromkeys(x.dtype for x in placed):
         places = [i for i, x in enumerate(placed) if x.dtype == dtype]
-        sums = context.all_reduce(SUM, [placed[i] for i in places])
-        gathered.update(zip(places, sums, strict=True))
+        # `MirroredStrategy` sums integers one tensor at a time.
+        for group in [places] if dtype.is_floating else [[i] for i in places]:
+            sums = context.all_reduce(SUM, [placed[i] for i in group])
+            gathered.update(zip(group, sums, strict=True))
     return [gathered[i] for i in range(len(placed))]
 
 

@@ -77,19 +77,19 @@ def compiled_model() -> keras_cmg.FCID:
 def train(out: Path, name: str, devices: int | str, start: str = "") -> None:
     with keras_cmg.distribute(devices) as distribution:
         model = keras.saving.load_model(out / f"{start}.keras") if start else compiled_model()
-        first = int(model.optimizer.iterations) if start else 0
+        first = int(ops.convert_to_numpy(model.optimizer.iterations)) if start else 0
         logs = StepLogs()
         model.fit(
             batches(first, STEPS), batch_size=BATCH, shuffle=False, verbose=0, callbacks=[logs]
         )
         # The last batch cannot be shared evenly; JAX refuses such.
-        clips = 2 * BATCH if keras.backend.backend() == "jax" else 2 * BATCH - 3
+        clips = 2 * BATCH if keras.backend.backend() == "jax" else 2 * BATCH - 1
         last = {name: array[:clips] for name, array in batches(90, 2).items()}
         last = model.evaluate(last, batch_size=BATCH, verbose=0, return_dict=True)
     results = {key: np.array([row[key] for row in logs.rows]) for key in logs.rows[0]}
     results |= {f"evaluated_{key}": np.array(value) for key, value in last.items()}
     results["codebook"] = model.backbone.codebook
-    results["iterations"] = np.array(int(model.optimizer.iterations))
+    results["iterations"] = ops.convert_to_numpy(model.optimizer.iterations)
     weights = [ops.convert_to_numpy(v).reshape(-1) for v in model.trainable_variables]
     results["weights"] = np.concatenate(weights)
     suffix = "" if distribution.is_chief else f".{distribution.process}"
