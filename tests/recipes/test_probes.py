@@ -36,6 +36,7 @@ def test_probes_learn_what_is_there(protocol: str, localises: bool) -> None:
     assert choice.chosen_on == pytest.approx(choice.scores[main]) and choice.epoch >= 1
 
 
+@pytest.mark.every_engine
 def test_heldout_chooses_on_validation_and_reference_on_what_it_reports() -> None:
     codes = np.eye(2, dtype="float32")
     train, turned = clips_of([0, 1] * 8, 2, codes), clips_of([0, 1] * 8, 2, codes[::-1])
@@ -66,6 +67,7 @@ def test_views_train_as_if_alone() -> None:
     assert alone.scores == pytest.approx(beside.scores) and alone.epoch == beside.epoch
 
 
+@pytest.mark.every_engine
 def test_reference_loss_is_binary_cross_entropy_and_weighted_log_softmax() -> None:
     random = np.random.default_rng(0)
     logits = random.normal(size=(2, 1, 4, 3)).astype("float32")
