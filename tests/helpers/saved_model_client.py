@@ -5,12 +5,8 @@ Arrays of a request are named `<endpoint>/<number>/<input>`; those of an answer 
 
 import sys
 
-# An import of either would fail.
-sys.modules["keras_cmg"] = None
-sys.modules["data_tools"] = None
-
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import numpy as np
+import tensorflow as tf
 
 
 def main(model: str, source: str, target: str) -> None:
@@ -29,4 +25,6 @@ def main(model: str, source: str, target: str) -> None:
 
 
 if __name__ == "__main__":
+    # An import of either, from here on, fails.
+    sys.modules.update({"keras_cmg": None, "data_tools": None})
     main(*sys.argv[1:])
