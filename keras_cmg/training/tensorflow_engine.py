@@ -38,7 +38,7 @@ def train_step(model, data):
         scaled, [v.value for v in main], unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     _apply(optimizer, gradients, main)
-    return model.track({**logs, **losses, "loss": total}, batch_size(x))
+    return _logs(model.track({**logs, **losses, "loss": total}, batch_size(x)))
 
 
 def build_before_training(model, iterator, data_batch):
@@ -95,7 +95,14 @@ def _apply(optimizer, gradients, variables):
 
 def test_step(model, data):
     x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    return model.track(evaluation_losses(model, x), batch_size(x))
+    return _logs(model.track(evaluation_losses(model, x), batch_size(x)))
+
+
+def _logs(logs):
+    """Keras averages the logs of several workers over their first axis, so that they need one."""
+    if getattr(tf.distribute.get_strategy(), "cluster_resolver", None) is None:
+        return logs
+    return {key: tf.reshape(value, (1,)) for key, value in logs.items()}
 
 
 def gradients(objective, variables, inputs):
