@@ -80,8 +80,9 @@ CODEBOOK: Space = {"backbone.codebook.decay": Among((0.9, 0.95, 0.99))}
 ALIGNMENT: Space = {"temperature": TEMPERATURE, **CODEBOOK}
 FCID: Space = {
     "infonce_temperature": TEMPERATURE,
+    "loss_weights.infonce": Among((1.0, 3.0, 10.0)),
     "loss_weights.code_matching": Among((0.0, 0.5, 1.0)),
-    "commitment_cost": Between(0.1, 1.0),
+    "fine_club_weight": Among((0.004, 0.1, 1.0)),
     **CODEBOOK,
 }
 
@@ -98,7 +99,7 @@ SPACES: dict[str, Space] = {
     },
     "dcid": {
         "loss_weights.code_matching": Between(0.1, 2.0),
-        "club_weight": Among((0.01, 0.1, 1.0)),
+        "club_weight": Among((0.004, 0.1, 1.0)),
         "commitment_cost": Between(0.1, 1.0),
         **CODEBOOK,
     },
@@ -118,6 +119,7 @@ SPACES: dict[str, Space] = {
 published weights and temperature."""
 
 SHORTHANDS = {
+    "fine_club_weight": tuple(f"loss_weights.club_{name}" for name in ("audio", "video")),
     "club_weight": tuple(f"loss_weights.club_{name}" for name in ("audio", "video", "text")),
 }
 """One number for several arguments."""

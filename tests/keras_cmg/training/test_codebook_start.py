@@ -23,9 +23,16 @@ def spread(codes):
     return float(np.linalg.norm(codes - codes.mean(axis=0)))
 
 
+def compiled_after_build(batch):
+    model = compiled_fcid(("audio", "text"))
+    model.build({name: value.shape for name, value in batch.items()})
+    return model
+
+
 @pytest.mark.every_engine
 def test_codes_move_to_the_features_before_the_epoch_asked_for():
-    model, batch, spy = compiled_fcid(("audio", "text")), small_batch(("audio", "text"), 8), Spy()
+    batch, spy = small_batch(("audio", "text"), 8), Spy()
+    model = compiled_after_build(batch)
     start = CodebookStart(batch, epoch=1)
     model.fit(batch, epochs=3, batch_size=4, verbose=0, callbacks=[start, spy])
     first, placed, last = spy.codes
@@ -38,19 +45,12 @@ def test_codes_move_to_the_features_before_the_epoch_asked_for():
 
 
 def test_the_codes_are_those_of_adapting_by_hand():
-    model, batch, spy = compiled_fcid(("audio", "text")), small_batch(("audio", "text"), 8), Spy()
+    batch, spy = small_batch(("audio", "text"), 8), Spy()
+    model, other = compiled_after_build(batch), compiled_after_build(batch)
+    other.set_weights(model.get_weights())
     model.fit(batch, verbose=0, callbacks=[CodebookStart(batch), spy])
-    other = compiled_fcid(("audio", "text"))
-    other.build({name: value.shape for name, value in batch.items()})
-    other.set_weights(compiled_after_build(batch).get_weights())
     other.backbone.adapt_codebook(batch)
     np.testing.assert_allclose(spy.codes[0], other.backbone.codebook, atol=1e-6)
-
-
-def compiled_after_build(batch):
-    model = compiled_fcid(("audio", "text"))
-    model.build({name: value.shape for name, value in batch.items()})
-    return model
 
 
 def test_segments_are_looked_at_where_training_quantises_them():
