@@ -72,7 +72,7 @@ def import_state(
     >>> backbone.build(shapes)
     >>> again, summary = import_state(export_state(backbone))
     >>> type(again).__name__, len(summary.missing)
-    ('FCIDBackbone', 5)
+    ('FCIDBackbone', 6)
     """
     shapes = {name: np.shape(value) for name, value in state.items()}
     model = model_for(shapes, map_size, dtype, dropout)
