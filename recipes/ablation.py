@@ -8,8 +8,8 @@ synthetic clips. Any system with such terms can be ablated; rows that it has not
     python -m recipes ablation --of losses --data digits --root FOLDER --seeds 3 --resume
     python -m recipes ablation --of losses toc club codebook --data digits --root FOLDER --seeds 3
 
-On digits each variant takes 70 seconds of processor time to train; losses have 4 variants, CLUB 8 and
-codebooks 6, of which the full system counts once. Published averages: 50.7 without CLUB, 54.4
+On digits each variant takes 70 seconds of processor time to train; losses have 4 variants, CLUB 8
+and codebooks 6, of which the full system counts once. Published averages: 50.7 without CLUB, 54.4
 without reconstruction, 55.0 without commitment, 55.9 whole, with TOC.
 """
 
@@ -148,7 +148,8 @@ def scores_of(
     found: dict[str, dict[str, float]] = {}
     for task in TASKS.values():
         masks = evaluation.masks_of(backbone, chosen, task, criterion)
-        result = evaluation.evaluate(task, backbone, source, chosen, options.seed, masks, cache)
+        beside = source if source.prepared else source._replace(data=task.name)
+        result = evaluation.evaluate(task, backbone, beside, chosen, options.seed, masks, cache)
         for direction in evaluation.across(result):
             main, views = task.metrics[0], result["scores"][direction]
             found[task.column_of(direction)] = {"codes": views["quantized"][main]}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data_tools import datasets
-from recipes import clips, publishing, runner
+from recipes import clips, published, publishing, runner
 from tests.helpers.published_layouts import write_array, write_features, write_table
 
 VIDEO, AUDIO = (10, 5, 5, 3), (10, 4)
@@ -158,6 +158,26 @@ def test_clips_that_cannot_be_read_are_left_out_and_told(
     assert result["clips_unreadable"] == 3
     assert result["clips"]["target test audio"] == 17 and result["clips"]["target test video"] == 20
     assert "3 could not be read" in (tmp_path / "run" / "table.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_ablation_trains_on_one_set_and_probes_on_the_others(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    for path in root.iterdir():
+        (folder / path.name).symlink_to(path)
+    table = [("split", "category", "video_id")]
+    for split, count in (("train", 20), ("val", 10)):
+        table += [(split, "bowling impact", f"{split}0000{number:02}") for number in range(count)]
+    write_table(folder / "vggsound" / "vggsound-avel40k.csv", table)
+    write_features(folder / "vggsound", [id for _, _, id in table[1:]], SHAPES)
+    # The clips that UCF-101 is paired with are VGGSound's own.
+    link(root / "ucf_vggsound" / "vggsound", folder / "vggsound")
+    words = ["ablation", "--data", "vggsound", "--root", folder, "--of", "losses"]
+    result = run(tmp_path / "run", *words)
+    assert set(result["parts"]["losses"]) == set(published.LOSS_ABLATION.rows)
+    for row in result["parts"]["losses"].values():
+        assert set(row) == set(published.TASKS)
 
 
 def write_clotho(root: Path) -> None:
