@@ -119,7 +119,6 @@ SPACES: dict[str, Space] = {
 published weights and temperature."""
 
 SHORTHANDS = {
-    "fine_club_weight": tuple(f"loss_weights.club_{name}" for name in ("audio", "video")),
     "club_weight": tuple(f"loss_weights.club_{name}" for name in ("audio", "video", "text")),
 }
 """One number for several arguments."""

@@ -59,6 +59,7 @@ class FCID(Pretrainer):
         coarse_club_weight: weight of the CLUB terms of the coarse level where `loss_weights` gives
             none. Eq. 12 sums over all features, and with weight 1 that sum outweighs InfoNCE and
             presses the general features into a constant; `1/embedding_dim` counts it per feature.
+        fine_club_weight: the same for the CLUB terms of the fine modalities' features in time.
         cpc: arguments of `CPCPredictor`.
         cpc_self_weight: weight of self-predictions; cross-modal ones weigh 1.
         cpc_candidates: see `keras_cmg.ops.cpc_loss`.
@@ -114,6 +115,7 @@ class FCID(Pretrainer):
         code_matching_form: str = "symmetric",
         club: Mapping[str, Any] | None = None,
         coarse_club_weight: float = 1.0,
+        fine_club_weight: float = 1.0,
         cpc: Mapping[str, Any] | None = None,
         cpc_self_weight: float = 0.0,
         cpc_candidates: str = "targets",
@@ -148,6 +150,7 @@ class FCID(Pretrainer):
         self.code_matching_form = code_matching_form
         self.settings = {"club": dict(club or {}), "cpc": dict(cpc or {})}
         self.coarse_club_weight = coarse_club_weight
+        self.fine_club_weight = fine_club_weight
         self.cpc_self_weight = cpc_self_weight
         self.cpc_candidates = cpc_candidates
         self.cpc_first_frame = cpc_first_frame
@@ -157,6 +160,7 @@ class FCID(Pretrainer):
         self.given_decoders = dict(decoders or {})
         self._estimator_steps = estimator_steps
         defaults = {"code_matching": 0.0}
+        defaults.update({f"club_{name}": fine_club_weight for name in backbone.fine})
         defaults.update({f"club_{group}": coarse_club_weight for group in backbone.groups})
         self.weigh(self._all_terms(), loss_weights, defaults, also_known=TERMS)
         self.cpc = CPCPredictor(dtype=self.dtype_policy, name="cpc", **self.settings["cpc"])
@@ -403,8 +407,9 @@ class FCID(Pretrainer):
     def get_config(self):
         names = (
             "commitment_cost cross_modal_commitment infonce_temperature infonce_symmetric "
-            "infonce_pairs code_matching_form coarse_club_weight cpc_self_weight cpc_candidates "
-            "cpc_first_frame decoder_channels activated_skip detach_coarse_targets codebook_start"
+            "infonce_pairs code_matching_form coarse_club_weight fine_club_weight cpc_self_weight "
+            "cpc_candidates cpc_first_frame decoder_channels activated_skip detach_coarse_targets "
+            "codebook_start"
         ).split()
         return {
             **super().get_config(),
