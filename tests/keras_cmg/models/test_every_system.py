@@ -31,11 +31,10 @@ def losses_of(model, x):
 
 
 def test_the_list_is_complete():
-    """Own systems of a user, registered by another test, may stand beside them."""
+    """The VQ-VAE has one modality and tests of its own; those of a user may stand beside them."""
     assert set(SYSTEMS) <= set(keras_cmg.systems())
-    for name in keras_cmg.systems():
-        cls = keras_cmg.system(name)
-        assert name in SYSTEMS or not cls.__module__.startswith("keras_cmg.")
+    for name in set(keras_cmg.systems()) - {*SYSTEMS, "vqvae"}:
+        assert not keras_cmg.system(name).__module__.startswith("keras_cmg.")
 
 
 @every_system
