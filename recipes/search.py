@@ -24,7 +24,18 @@ from pathlib import Path
 import numpy as np
 
 import keras_cmg
-from recipes import clips, pretraining, probing, provenance, publishing, settings, tables, training
+from recipes import (
+    charts,
+    clips,
+    pretraining,
+    probing,
+    provenance,
+    publishing,
+    settings,
+    tables,
+    training,
+)
+from recipes import report as pages
 from recipes.output import RESULT
 from recipes.seeds import Run
 from recipes.training import Training
@@ -210,5 +221,9 @@ def report(runs: Sequence[Run], out: Path) -> str:
         )
         for measure in ("P@1", f"P@{FIRST}", f"R@{FIRST}")
     ]
+    at_a_glance = measured[1]
+    section = pages.section(
+        "Precision at a glance", pages.picture(charts.grouped(at_a_glance, "%"), at_a_glance.title)
+    )
     title = "Clips of one modality found by another"
-    return publishing.publish(out, title, runs, measured, method=METHOD)
+    return publishing.publish(out, title, runs, measured, [section], METHOD)

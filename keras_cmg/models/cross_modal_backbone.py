@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_cmg.models.presets import Presets, merged, named
 from keras_cmg.ops.masking import weights_like
+from keras_cmg.training.replicas import own
 from keras_cmg.types import Tensor
 
 LEVELS = ("segment", "clip")
@@ -230,13 +231,15 @@ class CrossModalBackbone(keras.Model):
         if not self.use_masks:
             return {}
         masks = {}
+        # Of several replicas, masks are gathered and features of the batch are not.
+        batch = own(inputs)
         for name in self.modalities:
             mask = inputs.get(f"{name}_mask")
             if mask is None:
                 continue
             masks[name] = ops.convert_to_tensor(mask)
-            shape = tuple(masks[name].shape)
-            expected = tuple(inputs[name].shape[:2]) if name in inputs else (None, None)
+            shape = tuple(ops.convert_to_tensor(batch[f"{name}_mask"]).shape)
+            expected = tuple(batch[name].shape[:2]) if name in batch else (None, None)
             sizes = zip(shape, expected, strict=False)
             if len(shape) != 2 or any(None not in pair and pair[0] != pair[1] for pair in sizes):
                 raise ValueError(
