@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -48,6 +49,9 @@ def isolated(spec: Mapping[str, Any]) -> dict[str, Any]:
     except EOFError:
         process.join()
         answer = {"error": f"its process ended with status {process.exitcode}"}
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
     process.join()
     if "error" in answer:
         raise ValueError(f"{spec['system']}:{spec['preset']} failed: {answer['error']}")
@@ -55,6 +59,8 @@ def isolated(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answer(spec: Mapping[str, Any], sender: Any) -> None:
+    # An interruption is told once, by the process that asked.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         sender.send(provenance.plain(measure(spec)))
     except (OSError, ValueError) as error:
