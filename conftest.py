@@ -35,4 +35,7 @@ def example_setting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         public = {name: value for name, value in vars(keras_cmg).items() if name[0] != "_"}
         for name, value in (public | usual).items():
             request.node.dtest.globs.setdefault(name, value)
+        # What an example registers, no other test meets.
+        registry = keras_cmg.models.registry
+        monkeypatch.setattr(registry, "_SYSTEMS", dict(registry._SYSTEMS))
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))
