@@ -60,10 +60,11 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
         spread = ops.matmul(inputs, ops.transpose(kernel))
         spread = ops.reshape(spread, (-1, height, width, rows * columns, self.filters))
         output = 0
-        for tap in range(rows * columns):
+        # Taken apart at once: PyTorch's gradient of one tap's slice is a whole array of zeros.
+        for tap, copy in enumerate(ops.unstack(spread, axis=3)):
             i, j = divmod(tap, columns)
             place = ((0, 0), (i, rows - 1 - i), (j, columns - 1 - j), (0, 0))
-            output = output + ops.pad(spread[:, :, :, tap], place)
+            output = output + ops.pad(copy, place)
         if self.use_bias:
             output = output + self.bias
         return output if self.activation is None else self.activation(output)
