@@ -35,6 +35,8 @@ class ProbeScores(NamedTuple):
     """View and source to the accuracy on the source's validation clips that chose the epoch."""
     epochs: dict[str, dict[str, int]]
     """View and source to the chosen epoch, from 1."""
+    probes: dict[str, dict[str, keras_cmg.LinearProbe]]
+    """View and source to the probe, as it was at that epoch."""
 
 
 def encode_splits(
@@ -206,7 +208,7 @@ def cross_modal_probes(
         seed: of the order of the training clips.
 
     Returns:
-        Accuracies, as fractions, and chosen epochs.
+        Accuracies, as fractions, chosen epochs, and the probes.
 
     Raises:
         ValueError: a split is empty, has other clips than classes, or codes that are not finite.
@@ -264,10 +266,11 @@ def cross_modal_probes(
         callbacks=[choice],
     )
     choice.restore()
-    result = ProbeScores({}, {}, {})
+    result = ProbeScores({}, {}, {}, {})
     for (source, view), (validation, epoch, _) in choice.best.items():
         result.validation.setdefault(view, {})[source] = validation
         result.epochs.setdefault(view, {})[source] = epoch
+        result.probes.setdefault(view, {})[source] = probes[source, view]
     for target in codes["test"]:
         for (source, view), score in accuracies("test", target).items():
             result.scores.setdefault(view, {})[f"{source}->{target}"] = score

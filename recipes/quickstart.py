@@ -8,8 +8,9 @@ validation clips of the *source* modality, and test labels of the target are rea
     python -m recipes quickstart                                   # synthetic data, no download
     python -m recipes quickstart --data digits --root FOLDER       # FSDD and MNIST
 
-Leaves `report.html`, `table.md`, `result.json`, `history.json` and `model.keras` in the output
-folder; with `--seeds`, in a folder per seed, and the table and page over seeds beside them.
+Leaves `report.html`, `table.md`, `result.json`, `history.json`, `model.keras`, and for serving a
+probe of each modality, `probe_audio.keras`, and `labels.txt`, in the output folder; with `--seeds`,
+in a folder per seed, and the table and page over seeds beside them.
 """
 
 from __future__ import annotations
@@ -173,6 +174,9 @@ def run(options: argparse.Namespace, out: Path) -> None:
     page = quickstart_page.page(result, history, codebook, kept, indices, shown)
     (out / publishing.PAGE).write_text(page, encoding="utf-8")
     model.save(out / "model.keras")
+    for source, probe in probes.probes["quantized"].items():
+        probe.save(out / f"probe_{source}.keras")
+    (out / "labels.txt").write_text("\n".join(folder.categories) + "\n", encoding="utf-8")
     provenance.write_json(out / "history.json", history)
     provenance.write_json(out / RESULT, result)
 

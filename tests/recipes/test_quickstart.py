@@ -70,6 +70,19 @@ def test_saved_model_gives_the_codes_of_the_result(finished: Path) -> None:
     assert codes["text"]["indices"].tolist() == encoded["indices"].tolist()
 
 
+def test_saved_probes_give_the_scores_of_the_result(finished: Path) -> None:
+    backbone = keras.saving.load_model(finished / "model.keras").backbone
+    codes = probing.encode_splits(backbone, finished / "features", {"audio": "segment"}, ("test",))
+    classes = probing.clip_classes(finished / "features", "test")
+    names = (finished / "labels.txt").read_text(encoding="utf-8").splitlines()
+    assert names == list(data_tools.FeatureFolder(finished / "features").categories)
+    for source in ("audio", "video", "text"):
+        probe = keras.saving.load_model(finished / f"probe_{source}.keras")
+        logits = probe.predict(codes["test"]["audio"]["quantized"], verbose=0)
+        score = read_result(finished)["scores"][f"{source}->audio"]
+        assert (logits.argmax(axis=-1) == classes).mean() == pytest.approx(score)
+
+
 def test_same_seed_same_result_from_the_cache(finished: Path, tmp_path: Path) -> None:
     out, features = tmp_path / "again", finished / "features"
     words = ["--smoke", "--epochs", "1", "--out", str(out), "--features", str(features)]
