@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import time
@@ -13,11 +14,13 @@ import keras
 
 import data_tools
 import keras_cmg
+from data_tools import datasets
 from data_tools.files import atomic_folder, read_json, sha256_file
 from keras_cmg.models.presets import merged
 from recipes import clips, provenance, training
 from recipes.output import RESULT
 from recipes.progress import EpochLine
+from recipes.tasks import TASKS
 from recipes.training import HISTORY, MODEL, UNPAIRED, Training
 
 OPTIONS: dict[str, dict[str, Any]] = {"avvp": {"weak": True}}
@@ -129,6 +132,7 @@ def train_new(chosen: Training, source: clips.Clips, seed: int) -> Pretrained:
         "seed": seed,
         "train_seconds": round(seconds, 2),
         "clips_unreadable": missing,
+        "videos_held_out": len(evaluated(source)),
         "parameters": {"model": model.count_params(), "backbone": model.backbone.count_params()},
     }
     return Pretrained(model, history, about)
@@ -158,6 +162,7 @@ def _identity(chosen: Training, source: clips.Clips, seed: int) -> dict[str, Any
             **{name: getattr(chosen, name) for name in names},
             "seed": seed,
             "clips": source.identity(),
+            "held_out": hashlib.sha256(" ".join(sorted(evaluated(source))).encode()).hexdigest(),
             "versions": provenance.versions(),
         }
     )
@@ -205,8 +210,17 @@ def train(
     """
     names, extra = model.backbone.modalities, OPTIONS.get(source.data, {})
     missing: list[int] = []
+    held_out = evaluated(source)
     unlabelled = clips.batches(
-        source, "train", names, chosen.batch_size, seed, True, missing.append, **extra
+        source,
+        "train",
+        names,
+        chosen.batch_size,
+        seed,
+        True,
+        missing.append,
+        **extra,
+        **({"exclude": held_out} if held_out else {}),
     )
     validation = None
     if _count(source, "val", names, extra) >= chosen.batch_size:
@@ -228,6 +242,33 @@ def train(
         callbacks=[EpochLine(shown)],
     )
     return history.history, time.perf_counter() - start, sum(missing)
+
+
+def evaluated(source: clips.Clips) -> frozenset[str]:
+    """Videos that probes are chosen or tested on, which training without labels must not see.
+
+    A caption of VGGSound says the class of its clip, and the data sets share videos.
+
+    Args:
+        source: the clips to train on.
+
+    Returns:
+        Ids of the videos of "val" and "test" of every task of Table 1 whose annotations lie below
+        the same folder; none under the protocol "reference", and none of prepared data, whose
+        splits share no clip.
+    """
+    if source.prepared or source.protocol != "heldout":
+        return frozenset()
+    videos: set[str] = set()
+    for task in TASKS.values():
+        for options in task.options.values() or ({},):
+            # A task whose files are not here is not tested here.
+            with contextlib.suppress(FileNotFoundError):
+                opened = datasets.open_published(task.name, source.root, **options)
+                for split in ("val", "test"):
+                    if opened.splits.get(split):
+                        videos |= opened.groups(split)
+    return frozenset(videos)
 
 
 def _count(source: clips.Clips, split: str, names: tuple[str, ...], extra: dict[str, Any]) -> int:

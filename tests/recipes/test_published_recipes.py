@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from data_tools import datasets
-from recipes import clips, published, publishing, runner
+from recipes import clips, pretraining, published, publishing, runner
+from recipes.training import Training
 from tests.helpers.published_layouts import write_array, write_features, write_table
 
 VIDEO, AUDIO = (10, 5, 5, 3), (10, 4)
@@ -178,6 +179,36 @@ def test_ablation_trains_on_one_set_and_probes_on_the_others(root: Path, tmp_pat
     assert set(result["parts"]["losses"]) == set(published.LOSS_ABLATION.rows)
     for row in result["parts"]["losses"].values():
         assert set(row) == set(published.TASKS)
+
+
+def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    for path in root.iterdir():
+        (folder / path.name).symlink_to(path)
+    tested = datasets.open_published("ave", folder).groups("test")
+    shared = sorted(tested)[:4]
+    rows = [("train", "bowling impact", id) for id in [*shared, *(f"own{n:02}" for n in range(20))]]
+    write_table(
+        folder / "vggsound" / "vggsound-avel40k.csv", [("split", "category", "video_id"), *rows]
+    )
+    write_features(folder / "vggsound", [id for _, _, id in rows], SHAPES)
+    videos = pretraining.evaluated(clips.Clips("vggsound", folder))
+    assert tested <= videos
+    assert datasets.open_published("ave", folder).groups("val") <= videos
+    sounds = datasets.open_published("ucf_vggsound", folder, side="vggsound")
+    assert sounds.groups("test") <= videos
+    reference = clips.Clips("vggsound", folder, "reference")
+    assert not pretraining.evaluated(reference)
+    # 24 clips make a batch of 24, unless four of them are held out.
+    with pytest.raises(ValueError, match="batch"):
+        pretraining.train_new(
+            Training(data="vggsound", batch_size=24), clips.Clips("vggsound", folder), 0
+        )
+    about = pretraining.train_new(
+        Training(data="vggsound", batch_size=20, epochs=1), clips.Clips("vggsound", folder), 0
+    ).about
+    assert about["videos_held_out"] == len(videos)
 
 
 def write_clotho(root: Path) -> None:
