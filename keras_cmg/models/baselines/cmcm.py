@@ -20,21 +20,22 @@ from keras_cmg.ops import code_matching
 class CMCM(AlignmentPretrainer):
     """Cross-Modal Code Matching over a shared codebook.
 
-    Terms, with the sections of Liu et al. (2021):
+    Terms, with the parts of the method of Liu et al. (2021):
 
-    - `contrastive`: InfoNCE between the clips' pooled features of each pair of modalities (section
-      3.1). The paper's loss is the masked margin softmax, which is InfoNCE with a margin of 0.001
-      taken off the true pair's score; ours has no margin and a temperature, as all systems here;
-    - `fine_matching`: the code-matching loss on distributions over codes, of every frame and
-      averaged over frames (section 3.3, Eqs. 4-7);
+    - `contrastive`: InfoNCE between the clips' pooled features of each pair of modalities (the
+      cross-modal representation learning paradigm). The paper's loss is the masked margin softmax,
+      which is InfoNCE with a margin taken off the true pair's score; ours has no margin and a
+      temperature, as all systems here;
+    - `fine_matching`: the Cross-Modal Code Matching objective on distributions over codes, of every
+      frame and averaged over frames;
     - `pooled_matching`: the same on the pooled features, the paper's high level. The paper has
       separate high-level encoders; here the pooled features are those of the contrastive term;
-    - `commitment`: section 3.2, Eq. 3. The codebook is updated by each modality alone, by plain
-      moving averages (section 3.2): mixtures are DCID's addition.
+    - `commitment`: keeps features at the codes (the shared discrete embedding space). The codebook
+      is updated by each modality alone, by plain moving averages: mixtures are DCID's addition.
 
-    Matching is off for the first `warm_start_steps` steps (section 4.1: warm start from a model
-    trained by contrast alone). The paper starts from a finished model; we count steps, so that one
-    call of `fit` is enough.
+    Matching is off for the first `warm_start_steps` steps (the warm start from a model trained by
+    contrast alone). The paper starts from a finished model; we count steps, so that one call of
+    `fit` is enough.
 
     Args:
         backbone: a `SequenceBackbone`, or a tuple of modalities for the preset `"small"`.

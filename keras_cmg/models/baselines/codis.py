@@ -48,7 +48,7 @@ class CODISBackbone(SequenceBackbone):
     (2, 10, 256)
 
     References:
-        Duan et al. (2022), Multi-modal Alignment using Representation Codebook, section 3.2.
+        Duan et al. (2022), Multi-modal Alignment using Representation Codebook (the codebook).
     """
 
     def __init__(self, modalities: tuple[str, ...] = ("audio", "video", "text"), **kwargs):
@@ -77,18 +77,17 @@ class CODISBackbone(SequenceBackbone):
 class CODIS(AlignmentPretrainer):
     """Teacher-student distillation over a codebook, by optimal transport.
 
-    Each modality has a student, its encoder, and a momentum teacher of it. Terms, with the
-    sections of Duan et al. (2022):
+    Each modality has a student, its encoder, and a momentum teacher of it. Terms, with the parts
+    of the method of Duan et al. (2022):
 
     - `codes`: the student's distribution over prototypes, a softmax of cosine similarities, learns
-      the assignment of the other modalities' teachers (section 3.2, the losses of image to text
-      and of text to image prototypes). A teacher's assignment is the transport plan between its
-      features and the prototypes, by Sinkhorn;
+      the assignment of the other modalities' teachers (the teacher of one view guides the student
+      of the other). A teacher's assignment is the transport plan between its features and the
+      prototypes, by Sinkhorn;
     - `transport`: what these plans cost, `1 - cosine`; moves the prototypes to the teachers'
-      features (section 3.2, the optimal transport loss);
+      features (the optimal-transport assignment, which optimizes the cluster centers);
     - `infonce`: students' clips find their own clip among the teachers' clips, of the other
-      modalities and, with `intra_modal`, of their own (section 3.1, cross- and intra-modal
-      alignment).
+      modalities and, with `intra_modal`, of their own (cross-modal and unimodal contrast).
 
     Matching of image and text and masked language modelling, the paper's other losses, need
     encoders that see both modalities at once. Ours: assignments are made for every frame, since

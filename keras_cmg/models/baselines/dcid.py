@@ -71,7 +71,7 @@ class DCID(Pretrainer):
 
     References:
         Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
-        Representation, Eqs. 1-10.
+        Representation (the DCID module and MM-EMA).
     """
 
     backbone_class = DCIDBackbone

@@ -52,7 +52,7 @@ class DCIDBackbone(SequenceBackbone):
 
     References:
         Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
-        Representation, section 3.
+        Representation (the encoders of the DCID module, and MM-EMA).
     """
 
     presets = dcid_presets.PRESETS

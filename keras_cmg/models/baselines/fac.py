@@ -19,15 +19,16 @@ from keras_cmg.ops import contrastive, masking
 class FAC(AlignmentPretrainer):
     """Fine and coarse spaces by contrast, without estimators and specific encoders.
 
-    Terms, with the sections of Alayrac et al. (2020):
+    Terms, with the parts of the method of Alayrac et al. (2020):
 
     - `fine`: InfoNCE between fine modalities (audio, video) segment by segment: each segment finds
-      its own second of the other modality among that second of the batch's other clips (section
-      3.2, Eq. 1, in the fine audiovisual space). Their clips last a few seconds; ours are one
-      second each, so the segment is the sample;
+      its own second of the other modality among that second of the batch's other clips (the NCE
+      loss, in the fine audiovisual space). Their clips last a few seconds; ours are one second
+      each, so the segment is the sample;
     - `coarse`: InfoNCE between the clip's features in the coarse space, each fine modality with
-      each coarse one (section 3.2, Eq. 2). The paper's multiple-instance loss over neighbouring
-      narrations becomes InfoNCE, since a clip has one text;
+      each coarse one. The paper contrasts text with vision alone, by MIL-NCE: this
+      multiple-instance loss over neighbouring narrations becomes InfoNCE, since a clip has one
+      text;
     - `commitment`: ours. FAC has no codes; they are added to the coarse space as in FCID, so that
       it can be probed as the others are.
 

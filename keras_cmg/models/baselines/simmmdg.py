@@ -52,7 +52,7 @@ class SimMMDGBackbone(SequenceBackbone):
 
     References:
         Dong et al. (2023), SimMMDG: A Simple and Effective Framework for Multi-modal Domain
-        Generalization, section 3.2.
+        Generalization (feature splitting).
     """
 
     def __init__(
@@ -97,17 +97,17 @@ class SimMMDGBackbone(SequenceBackbone):
 class SimMMDG(Pretrainer):
     """Shared halves attract, halves of one modality repel, modalities translate into one another.
 
-    Terms, on the clips' mean features, with the sections of Dong et al. (2023):
+    Terms, on the clips' mean features, with the parts of the method of Dong et al. (2023):
 
     - `contrastive`: supervised contrastive loss on the shared halves of all modalities and clips
-      together (section 3.3): vectors of one class attract. With `labels` in the batch, clips that
-      share an event are of one class; without, each clip is a class of its own, so that its
-      modalities attract (the published protocol for unlabelled pre-training is left open);
+      together: vectors of one class attract. With `labels` in the batch, clips that share an event
+      are of one class; without, each clip is a class of its own, so that its modalities attract
+      (the published protocol for unlabelled pre-training is left open);
     - `distance`: minus the squared distance between the shared and the specific half of each
-      modality (section 3.3), the mean over modalities. As published it has no lower bound;
+      modality (the distance loss), the mean over modalities. As published it has no lower bound;
       `normalized_distance` takes unit vectors, where it has one;
     - `translation`: squared error of a perceptron that translates one modality's whole feature into
-      another's, the mean over ordered pairs (section 3.4).
+      another's, the mean over ordered pairs (the cross-modal translation module).
 
     The paper's classification loss needs labels of a fixed set of classes and is left to the
     probes.
@@ -145,7 +145,7 @@ class SimMMDG(Pretrainer):
 
     backbone_class = SimMMDGBackbone
     presets = presets.presets(
-        # Weights of section 4.1.
+        # The defaults of the authors' code.
         {"loss_weights": {"contrastive": 3.0, "distance": 0.7, "translation": 0.1}},
         {"normalized_distance": True},
         without=("num_embeddings", "codebook"),

@@ -23,17 +23,18 @@ class TURN(AlignmentPretrainer):
     where there is nothing to localise; no public code exists. Terms:
 
     - `alignment`: InfoNCE between the clips' mean features of each pair of modalities, each pair
-      of clips weighted by an adaptive sampling score. The paper draws pairs from its domains at
-      rates that follow how well each is aligned, to overcome their imbalance; it leaves the score
-      open. Ours is the pair's own loss: `keras_cmg.ops.adaptive_weights` over all pairs of clips of
-      all pairs of modalities, the expectation of drawing them in proportion to
+      of clips weighted by an adaptive sampling score. The paper trains on two domains, and draws
+      more often what a classifier of the domain takes for the other one's. Here all pairs are of
+      one domain. Ours is the pair's own loss: `keras_cmg.ops.adaptive_weights` over all pairs of
+      clips of all pairs of modalities, the expectation of drawing them in proportion to
       `exp(loss / sampling_temperature)`, so that neither a pair of modalities nor a kind of clip is
       left behind, and no noise is added;
     - `commitment`: keeps features at the codes of the shared space (van den Oord et al., 2017).
 
     Contrast works on the features before quantisation (ours): on codes, a space that has fallen
     onto few codes would have no gradient out of it. Codes are not mixed between modalities:
-    MM-EMA is DCID's.
+    MM-EMA is DCID's. The paper's reconstruction of masked inputs and its several codebooks, one for
+    each part of a feature, are left out.
 
     Args:
         backbone: a `SequenceBackbone`, or a tuple of modalities for the preset `"small"`.

@@ -25,9 +25,10 @@ class Vanilla(AlignmentPretrainer):
     directly. Terms:
 
     - `alignment`: with `alignment="contrastive"`, InfoNCE between the clips' mean features (van den
-      Oord et al., 2018, Eq. 4; Radford et al., 2021, section 2.3); with `"distillation"`, the
-      cross-entropy of each modality's distribution over codes with its partner's, which receives no
-      gradient (Hinton et al., 2015, section 2, without a trained teacher: the partner teaches);
+      Oord et al., 2018, Eq. 4; Radford et al., 2021, arXiv version, section 2.3); with
+      `"distillation"`, the cross-entropy of each modality's distribution over codes with its
+      partner's, which receives no gradient (Hinton et al., 2015, section 2, without a trained
+      teacher: the partner teaches);
     - `commitment`: ours, since the codes follow the features by moving averages.
 
     Left open by the source: the level (the clip: aligned wholes), the temperature (the authors'
@@ -50,8 +51,8 @@ class Vanilla(AlignmentPretrainer):
 
     References:
         Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
-        Generalization, section 1; van den Oord et al. (2018); Radford et al. (2021), Learning
-        Transferable Visual Models From Natural Language Supervision.
+        Generalization; van den Oord et al. (2018); Radford et al. (2021), Learning Transferable
+        Visual Models From Natural Language Supervision.
     """
 
     presets = presets.presets(codebook={"mix_modalities": False})
