@@ -35,7 +35,7 @@ class BidirectionalContext(keras.layers.Layer):
 
     References:
         Graves and Schmidhuber (2005), Framewise phoneme classification with bidirectional LSTM;
-        Xia et al. (2023), section 4.1.
+        Xia et al. (2023), the context of words.
     """
 
     def __init__(self, units: int = 128, num_layers: int = 2, split_biases: bool = False, **kwargs):

@@ -84,7 +84,7 @@ class Codebook(keras.layers.Layer):
     References:
         van den Oord et al. (2017), Neural Discrete Representation Learning, appendix A.1;
         Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
-        Representation, Eqs. 7-9 (MM-EMA).
+        Representation (MM-EMA).
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class CPCPredictor(keras.layers.Layer):
 
     References:
         van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding;
-        Xia et al. (2023), Eqs. 4-6.
+        Xia et al. (2023), whose prediction crosses modalities.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ class MomentumTeacher(keras.layers.Layer):
 
     References:
         He et al. (2020), Momentum Contrast, Eq. 2; Duan et al. (2022), Multi-modal Alignment using
-        Representation Codebook, section 3.1.
+        Representation Codebook.
     """
 
     def __init__(self, momentum: float = 0.995, **kwargs):

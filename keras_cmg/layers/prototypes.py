@@ -48,7 +48,7 @@ class Prototypes(keras.layers.Layer):
     (2,)
 
     References:
-        Duan et al. (2022), Multi-modal Alignment using Representation Codebook, section 3.2.
+        Duan et al. (2022), Multi-modal Alignment using Representation Codebook.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class Translator(keras.layers.Layer):
     (2, 4)
 
     References:
-        Dong et al. (2023), SimMMDG, section 3.4.
+        Dong et al. (2023), SimMMDG, the cross-modal translation module.
     """
 
     def __init__(self, units: int, hidden_units: int | None = None, **kwargs):

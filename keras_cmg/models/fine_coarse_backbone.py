@@ -52,8 +52,8 @@ class FineCoarseBackbone(SequenceBackbone):
     ((2, 10, 256), (2,))
 
     References:
-        Alayrac et al. (2020), Self-Supervised MultiModal Versatile Networks, section 3.1 (fine and
-        coarse spaces); Huang et al. (2025), section 3.1.
+        Alayrac et al. (2020), Self-Supervised MultiModal Versatile Networks (fine and coarse
+        spaces); Huang et al. (2025), section 3.1.
     """
 
     quantized_kind = "coarse_general"

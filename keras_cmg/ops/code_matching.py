@@ -58,7 +58,7 @@ def matching_scores(log_p: Tensor, log_q: Tensor, form: str = "symmetric") -> Te
     Args:
         log_p: float tensor `(batch, num_embeddings)` of log-probabilities.
         log_q: the other modality's, same shape.
-        form: `"symmetric"`, `p_i . log q_j + q_j . log p_i` (Liu et al., 2021, Eq. 6); or
+        form: `"symmetric"`, `p_i . log q_j + q_j . log p_i` (Liu et al., 2021); or
             `"reference"`, the authors' code: `p_i . log q_j + q_i . log p_j`, with 1e-10 added to
             each probability under the logarithm.
 

@@ -193,7 +193,7 @@ def mix_modalities(
     """The vectors that each modality contributes to the multimodal EMA codebook (MM-EMA).
 
     Half of the weight lies on the modality itself, half is shared by the others at the same clip
-    and frame, so that codes settle between the modalities (Xia et al., 2023, Eq. 8). A modality
+    and frame, so that codes settle between the modalities (MM-EMA, Xia et al., 2023). A modality
     alone contributes itself: plain EMA.
 
     Args:

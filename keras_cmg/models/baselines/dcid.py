@@ -28,7 +28,7 @@ class DCID(Pretrainer):
 
     The loss is the weighted sum of `reconstruction` (codes and specific features rebuild the
     input), `commitment`, `cpc` between all modalities, `code_matching`, and `club_<modality>`,
-    which keeps codes and specific features apart.
+    which keeps codes and specific features apart (CLUB, their Eq. 5).
 
     Args:
         backbone: a `DCIDBackbone`, or a tuple of modalities for the preset `"small"`.
