@@ -28,6 +28,8 @@ FILES = {
 MODALITIES = ("audio", "video", "text")
 RANKS = {"audio": 3, "video": 5, "text": 3, "labels": 3}
 MANIFEST, CLIPS, EXTRACTORS = "manifest.json", "clips.jsonl", "extractors.npz"
+SCHEMA = "schema.json"
+"""Of a store, see `data_tools.store`; not of a feature folder."""
 ANNOTATIONS, CAPTIONS, CATEGORIES = "Annotations.txt", "captions.txt", "categories.txt"
 
 

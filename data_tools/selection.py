@@ -13,7 +13,7 @@ import numpy as np
 from data_tools import datasets
 from data_tools.datasets.annotations import read_table
 from data_tools.datasets.examples import Example
-from data_tools.layout import MODALITIES, FeatureFolder, check_choice
+from data_tools.layout import MODALITIES, SCHEMA, FeatureFolder, check_choice
 from data_tools.sources import RowSource, Source
 
 PREPARED = tuple(datasets.DATASETS)
@@ -139,6 +139,10 @@ def _prepared(
             f"options must be left out for a prepared folder; received: {sorted(options)}"
         )
     names = _modalities(modalities, MODALITIES)
+    if Path(root, SCHEMA).is_file():
+        raise ValueError(
+            f"`root` must be a prepared folder; {root} is a store: read it by data_tools.store.load"
+        )
     folder = FeatureFolder(root)
     if dataset is not None and folder.manifest.get("dataset") != dataset:
         raise ValueError(

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from data_tools.files import atomic_file, read_json, sha256_file
+from data_tools.layout import SCHEMA
 
 FORMAT = "keras-cmg store 1"
-SCHEMA, INDEX, SHARDS = "schema.json", "index.json", "shards"
+INDEX, SHARDS = "index.json", "shards"
 FAILURES = "failures.jsonl"
 SHARD_BYTES = 2**28
 """Size to which shards are cut unless told otherwise: few files, yet many units of work."""

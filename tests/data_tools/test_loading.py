@@ -11,6 +11,7 @@ import pytest
 import data_tools
 from data_tools.loading import BatchReader
 from data_tools.selection import select
+from data_tools.store import Field, StoreWriter
 
 
 def test_numpy_has_the_rows_of_the_split(prepared: Path) -> None:
@@ -57,6 +58,13 @@ def test_every_epoch_has_every_clip_in_its_own_order(prepared: Path) -> None:
         assert sorted(one) == list(range(12))
     assert len({tuple(one) for one in orders}) == 3
     assert order(0, 1) == orders[1]
+
+
+def test_a_store_is_told_from_a_feature_folder(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store", {"audio": Field((2,))}) as writer:
+        writer.append("clip", {"audio": np.zeros(2)})
+    with pytest.raises(ValueError, match=r"is a store: read it by data_tools\.store\.load"):
+        data_tools.load(tmp_path / "store")
 
 
 def test_training_shuffles_and_drops_by_default(prepared: Path) -> None:
