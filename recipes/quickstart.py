@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", help="folder of the raw files (default: download where needed)")
     parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
     parser.add_argument("--split", help="way of splitting (digits: official or speaker)")
-    parser.add_argument("--preset", help="of FCID: small, paper or reference")
+    parser.add_argument("--preset", help="of FCID: small, plus, paper, paper_small or reference")
     parser.add_argument(
         "--set",
         action="append",
