@@ -106,6 +106,37 @@ class TemporalAttention(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
+class SaturatingAttention(keras.layers.MultiHeadAttention):
+    """`keras.layers.MultiHeadAttention` whose gradient vanishes where the softmax is saturated.
+
+    Where one score outdoes the rest, its weight is one and no score has a gradient. A softmax that
+    divides by an approximate reciprocal, as TensorFlow's does on some processors, falls short of
+    one by rounding, and leaves noise for a gradient, which Adam takes for a direction. The
+    exponential of the log-softmax is exactly one there. Arguments and call are those of the Keras
+    layer.
+
+    Example:
+
+    >>> attention = SaturatingAttention(num_heads=1, key_dim=4)
+    >>> tuple(attention(np.zeros((2, 3, 4)), np.zeros((2, 3, 4))).shape)
+    (2, 3, 4)
+    """
+
+    def _masked_softmax(self, attention_scores, attention_mask=None):
+        if attention_mask is None:
+            return ops.exp(ops.log_softmax(attention_scores, axis=-1))
+        # (batch, [heads,] queries, keys)
+        while len(attention_mask.shape) < len(attention_scores.shape):
+            attention_mask = ops.expand_dims(attention_mask, 1)
+        half = keras.backend.standardize_dtype(attention_scores.dtype) == "float16"
+        lowest = -3e4 if half else -1e9
+        scores = ops.where(attention_mask, attention_scores, lowest)
+        weights = ops.exp(ops.log_softmax(scores, axis=-1))
+        # With nothing to attend to, nothing is attended.
+        return ops.where(attention_mask, weights, 0.0)
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
 class TransformerBlock(keras.layers.Layer):
     """Post-norm block: `x <- LN(x + attention(x))`, `x <- LN(x + W2 relu(W1 x))`.
 
@@ -147,7 +178,7 @@ class TransformerBlock(keras.layers.Layer):
 
     def build(self, input_shape):
         dim, dtype = input_shape[-1], self.dtype_policy
-        self.attention = keras.layers.MultiHeadAttention(
+        self.attention = SaturatingAttention(
             self.num_heads, dim // self.num_heads, dropout=self.dropout, dtype=dtype,
             seed=seed_of("attention", self.seed), name="attention",
         )  # fmt: skip

@@ -64,9 +64,7 @@ def check(name: str, format: str, folder: Path) -> dict[str, Any]:
         if key.partition("/")[0] not in fixed or key.endswith("/1")
     }
     run = onnx_answers if format == "onnx" else litert_answers
-    # LiteRT's own kernels round otherwise: one number in 1848 of DCID from JAX is off by 1.06e-5.
-    tolerance = 2e-5 if format == "litert" else 1e-5
-    assert_same(run(path, asked), answers(served, asked), tolerance)
+    assert_same(run(path, asked), answers(served, asked))
     return metadata
 
 
