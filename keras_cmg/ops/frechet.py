@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keras
+import numpy as np
 from keras import ops
 
 from keras_cmg.types import Tensor
@@ -89,5 +91,8 @@ def _root(covariance: Tensor) -> Tensor:
     scale = ops.max(ops.abs(covariance))
     scale = ops.where(scale > 0, scale, 1.0)
     values, vectors = ops.eigh((covariance + ops.transpose(covariance)) / (2 * scale))
-    roots = ops.sqrt(ops.maximum(values, 0) * scale)
+    # Below the rounding of the largest, an eigenvalue is noise, and its root would be much larger.
+    precision = np.finfo(keras.backend.standardize_dtype(values.dtype)).eps
+    noise = values.shape[0] * precision * ops.max(values)
+    roots = ops.sqrt(ops.where(values > noise, values, 0.0) * scale)
     return ops.matmul(vectors * roots, ops.transpose(vectors))
