@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 from keras_cmg.layers import TOCChannelMask
-from keras_cmg.models import Pretrainer, create
+from keras_cmg.models import Pretrainer, create, registry
 
 try:
     import keras_tuner
@@ -76,7 +76,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
             alone: the target is what the search must not see.
         folder: for the scores, shared by all workers of a search.
         modalities: names; default those of the preset.
-        preset: where the search starts from.
+        preset: where the search starts from; by default the default preset of the system.
         space: what is searched.
         seeds: of the trainings of a trial.
         epochs: of each training.
@@ -101,7 +101,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
         score: Callable[[Any, TOCChannelMask | None, int], float] | None,
         folder: str | os.PathLike[str],
         modalities: tuple[str, ...] | None = None,
-        preset: str = "small",
+        preset: str | None = None,
         space: Space = Space(),
         seeds: Sequence[int] = (0,),
         epochs: int = 10,
@@ -119,7 +119,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
         self.score: Any = score
         self.folder = Path(folder)
         self.modalities = modalities
-        self.preset = preset
+        self.preset = preset or registry.system(system).default_preset
         self.space = space
         self.seeds = tuple(seeds)
         self.epochs = epochs

@@ -27,7 +27,7 @@ import data_tools
 import keras_cmg
 from keras_cmg.models.presets import merged
 from recipes import compare_tables, provenance, publishing, search_spaces, settings, tuning
-from recipes.entries import ablation, all_systems, parts
+from recipes.entries import ablation, all_systems, entry_of, parts
 from recipes.output import RESULT
 from recipes.seeds import Run
 
@@ -59,7 +59,7 @@ DEFAULTS = {
 }
 SMOKE: dict[str, Any] = {
     "num_clips": {"train": 20, "val": 10, "test": 20},
-    "systems": ("fcid:plus", "simmmdg"),
+    "systems": ("fcid", "simmmdg"),
     "epochs": 1,
     "batch_size": 10,
     "probe_epochs": 2,
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--systems",
         nargs="+",
         metavar="SYSTEM[:PRESET]",
-        help="which to compare (default: all, FCID also with the presets paper_small and plus)",
+        help="which to compare (default: all, FCID also with the presets small and paper_small)",
     )
     parser.add_argument("--epochs", type=int, help="of training without labels")
     parser.add_argument("--batch-size", type=int, help="clips per step")
@@ -111,7 +111,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
         if options.systems is not None:
             raise ValueError("--ablate names its systems itself; leave out --systems")
         chosen = dataclasses.replace(chosen, variants=ablation(options.ablate))
-    systems = tuple(chosen.variants or chosen.systems or all_systems())
+    named = (entry_of(*parts(entry)) for entry in chosen.systems or all_systems())
+    systems = tuple(chosen.variants or dict.fromkeys(named))
     entries = [chosen.variants[name]["entry"] if chosen.variants else name for name in systems]
     for entry in entries:
         system, preset = parts(entry)

@@ -148,10 +148,11 @@ def report(runs: Sequence[Run], out: Path) -> str:
     section = pages.section(
         "Cost at a glance", pages.picture(charts.grouped(beside, "% of DCID"), beside.title)
     )
+    preset = chosen["preset"] or "the default one of each"
     method = (
-        f"Preset {chosen['preset']}, {chosen['steps']} steps at a time, median of "
-        f"{chosen['rounds']} turns by the {chosen['clock']} clock, after one turn that is not "
-        "counted. Memory: the most that a fresh process grows by while it builds the model and "
-        "takes two steps; on a GPU, the most that is allocated there."
+        f"Preset: {preset}. {chosen['steps']} steps at a time, median of {chosen['rounds']} turns "
+        f"by the {chosen['clock']} clock, after one turn that is not counted. Memory: the most "
+        "that a fresh process grows by while it builds the model and takes two steps; on a GPU, "
+        "the most that is allocated there."
     )
     return publishing.publish(out, "What training costs", runs, [beside, each], [section], method)

@@ -7,30 +7,47 @@ from typing import Any
 
 import keras_cmg
 
-BESIDE_SMALL = ("paper_small", "plus")
-"""Presets that are compared beside "small", where a system has them."""
+BESIDE_DEFAULT = ("small", "paper_small")
+"""Presets that are compared beside the default one, where a system has them."""
 
 
 def all_systems() -> tuple[str, ...]:
     """Every registered system of several modalities, with the presets that are compared.
 
     Returns:
-        Entries, "system" for the preset "small" or "system:preset".
+        Entries, "system" for its default preset or "system:preset".
 
     Example:
 
-    >>> "dcid" in all_systems() and "fcid:plus" in all_systems()
+    >>> "dcid" in all_systems() and "fcid:small" in all_systems()
     True
     """
     return tuple(
-        entry
+        entry_of(name, preset)
         for name in keras_cmg.systems()
         if len(keras_cmg.create(name).backbone.modalities) > 1
-        for entry in (
-            name,
-            *(f"{name}:{kind}" for kind in BESIDE_SMALL if kind in keras_cmg.system(name).presets),
-        )
+        for preset in dict.fromkeys((keras_cmg.system(name).default_preset, *BESIDE_DEFAULT))
+        if preset in keras_cmg.system(name).presets
     )
+
+
+def entry_of(system: str, preset: str) -> str:
+    """The entry of a system and a preset: the default preset goes without saying.
+
+    Args:
+        system: its name.
+        preset: name of the preset.
+
+    Returns:
+        "system" or "system:preset".
+
+    Example:
+
+    >>> entry_of("fcid", "plus"), entry_of("fcid", "small"), entry_of("dcid", "small")
+    ('fcid', 'fcid:small', 'dcid')
+    """
+    default = keras_cmg.system(system).default_preset
+    return system if preset == default else f"{system}:{preset}"
 
 
 def parts(entry: str) -> tuple[str, str]:
@@ -44,11 +61,11 @@ def parts(entry: str) -> tuple[str, str]:
 
     Example:
 
-    >>> parts("fcid:plus"), parts("dcid")
-    (('fcid', 'plus'), ('dcid', 'small'))
+    >>> parts("fcid"), parts("fcid:small"), parts("dcid")
+    (('fcid', 'plus'), ('fcid', 'small'), ('dcid', 'small'))
     """
     system, _, preset = entry.partition(":")
-    return system, preset or "small"
+    return system, preset or keras_cmg.system(system).default_preset
 
 
 def ablation(preset: str) -> dict[str, Any]:
@@ -72,7 +89,7 @@ def ablation(preset: str) -> dict[str, Any]:
     if preset not in presets:
         raise ValueError(f"--ablate must be one of {sorted(presets)}; received: {preset!r}")
     small, changed = (_arguments(presets[name]) for name in ("small", preset))
-    entry = f"fcid:{preset}"
+    entry = entry_of("fcid", preset)
     without = {
         f"{preset} without {'.'.join(path)}": {
             "entry": entry,

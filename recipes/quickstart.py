@@ -61,7 +61,7 @@ class Settings:
     data: str
     num_clips: dict[str, int]
     split: str | None = None
-    preset: str = "small"
+    preset: str = keras_cmg.FCID.default_preset
     epochs: int = 10
     batch_size: int = 80
     learning_rate: float = 4e-4

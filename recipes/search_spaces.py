@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from recipes.entries import parts
+
 LEARNING_RATE, SCHEDULE = "learning_rate", "schedule"
 
 
@@ -138,7 +140,8 @@ def space_of(entry: str) -> Space:
     >>> sorted(space_of("fcid:paper_small"))
     ['learning_rate', 'schedule']
     """
-    own = SPACES.get(entry, SPACES.get(entry.partition(":")[0], {}))
+    system, preset = parts(entry)
+    own = SPACES.get(f"{system}:{preset}", SPACES.get(system, {}))
     return {**TRAINING, **own}
 
 
@@ -159,7 +162,10 @@ def draw(entry: str, trial: int) -> dict[str, Any]:
     """
     drawn = dict(DEFAULTS)
     if trial:
-        random = np.random.default_rng([trial, zlib.crc32(entry.encode())])
+        # "small" is what every system has, and draws by the name of the system alone.
+        system, preset = parts(entry)
+        drawer = system if preset == "small" else f"{system}:{preset}"
+        random = np.random.default_rng([trial, zlib.crc32(drawer.encode())])
         drawn |= {name: values.draw(random) for name, values in space_of(entry).items()}
     training = {name: drawn.pop(name) for name in DEFAULTS}
     changes: dict[str, Any] = {}

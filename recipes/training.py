@@ -39,7 +39,8 @@ class Training:
     max_clips: int | None = None
     run: str | None = None
     system: str = "fcid"
-    preset: str = "small"
+    preset: str | None = None
+    """The default of the system if None, of each where there are several."""
     epochs: int = 10
     batch_size: int = 40
     learning_rate: float = 4e-4
@@ -67,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser, several: bool = False) -> Non
             help="system to train where no run is given (default: fcid)",
         )
     parser.add_argument("--models", help="folder of trained encoders (default: OUT/models)")
-    parser.add_argument("--preset", help="of the system (default: small)")
+    parser.add_argument("--preset", help="of the system (default: plus of fcid, small of others)")
     parser.add_argument(
         "--set",
         action="append",
@@ -125,8 +126,11 @@ def settings_of(defaults: Any, options: argparse.Namespace, smoke: Mapping[str, 
     settings.check_positive(chosen, ("epochs", "batch_size", "learning_rate"))
     if chosen.max_clips is not None:
         settings.check_positive(chosen, ("max_clips",))
-    presets = keras_cmg.system(chosen.system).presets
-    if chosen.preset not in presets:
+    system = keras_cmg.system(chosen.system)
+    if chosen.preset is None and not hasattr(chosen, "systems"):
+        chosen = dataclasses.replace(chosen, preset=system.default_preset)
+    presets = system.presets
+    if chosen.preset is not None and chosen.preset not in presets:
         raise ValueError(
             f"--preset of {chosen.system} must be one of {sorted(presets)}; received: "
             f"{chosen.preset!r}"

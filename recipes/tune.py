@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", help="folder of the raw files (default: download where needed)")
     parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
     parser.add_argument("--system", choices=keras_cmg.systems(), help="what is tuned")
-    parser.add_argument("--preset", help="where the search starts from")
+    parser.add_argument("--preset", help="where the search starts from (default: small)")
     parser.add_argument("--trials", type=int, help="how many settings are tried")
     parser.add_argument("--trial-seeds", type=int, help="trainings of each")
     parser.add_argument("--final-seeds", type=int, help="trainings of the preset and of the best")

@@ -62,7 +62,7 @@ def spec_of(
 
     Example:
 
-    >>> spec_of({"epochs": 2}, "fcid:plus", search_spaces.draw("fcid", 0), 0, True)["preset"]
+    >>> spec_of({"epochs": 2}, "fcid", search_spaces.draw("fcid", 0), 0, True)["preset"]
     'plus'
     """
     system, preset = parts(entry)

@@ -41,6 +41,8 @@ class Pretrainer(PhasedObjective, keras.Model):
     backbone_class: ClassVar[type[CrossModalBackbone]]
     presets: ClassVar[Presets] = {}
     """Named settings: `"backbone"`, arguments of the backbone, and `"objective"`, of this class."""
+    default_preset: ClassVar[str] = "small"
+    """The preset where none is named."""
 
     def __init__(self, backbone: CrossModalBackbone, **kwargs):
         super().__init__(**kwargs)
@@ -51,7 +53,7 @@ class Pretrainer(PhasedObjective, keras.Model):
     @classmethod
     def from_preset(
         cls,
-        name: str = "small",
+        name: str | None = None,
         modalities: tuple[str, ...] | None = None,
         seed: int = 0,
         backbone: Mapping[str, Any] | None = None,
@@ -60,7 +62,7 @@ class Pretrainer(PhasedObjective, keras.Model):
         """A pretrainer with a backbone of named settings.
 
         Args:
-            name: a key of `presets`.
+            name: a key of `presets`; `default_preset` if None.
             modalities: names; default audio, video and text.
             seed: of the initial codes and of dropout. Other weights follow
                 `keras.utils.set_random_seed`.
@@ -79,7 +81,7 @@ class Pretrainer(PhasedObjective, keras.Model):
         >>> model.weights_of["club_text"], model.weights_of["cpc"]
         (0.0, 1.0)
         """
-        settings = named(cls.presets, name)
+        settings = named(cls.presets, name or cls.default_preset)
         shared = {key: overrides[key] for key in ("dtype",) if key in overrides}
         if modalities is not None:
             shared["modalities"] = modalities

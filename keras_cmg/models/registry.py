@@ -90,7 +90,7 @@ def system(name: str) -> type[Pretrainer]:
 
 def create(
     name: str,
-    preset: str = "small",
+    preset: str | None = None,
     modalities: tuple[str, ...] | None = None,
     seed: int = 0,
     backbone: Mapping[str, Any] | None = None,
@@ -100,7 +100,8 @@ def create(
 
     Args:
         name: one of `systems()`.
-        preset: name of the settings, `"paper"` and `"small"` for every system of the library.
+        preset: name of the settings, `"paper"` and `"small"` for every system of the library; if
+            None the system's `default_preset`, `"plus"` of FCID and `"small"` of the others.
         modalities: names; default audio, video and text.
         seed: of the initial codes and of dropout. Other weights follow
             `keras.utils.set_random_seed`.

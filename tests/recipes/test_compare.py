@@ -70,7 +70,7 @@ def test_every_registered_system_is_compared_and_has_a_space() -> None:
     systems = {entries.parts(entry)[0] for entry in entries.all_systems()}
     # Images alone have nothing to be compared across.
     assert systems == set(keras_cmg.systems()) - {"vqvae"}
-    assert {"fcid", "fcid:paper_small", "fcid:plus"} <= set(entries.all_systems())
+    assert {"fcid", "fcid:paper_small", "fcid:small"} <= set(entries.all_systems())
     for entry in entries.all_systems():
         assert entry in search_spaces.SPACES or entries.parts(entry)[0] in search_spaces.SPACES
 

@@ -102,6 +102,7 @@ class FCID(Pretrainer):
 
     backbone_class = FCIDBackbone
     presets = presets.PRESETS
+    default_preset = "plus"
 
     def __init__(
         self,
