@@ -198,4 +198,5 @@ def _with_progress(steps: Iterable[int], progress: bool, name: str) -> Iterable[
         return steps
     from tqdm import tqdm
 
-    return tqdm(steps, desc=f"prepare {name}", unit="chunk")
+    # `disable=None`: no bar in a log file, where it would be one endless line.
+    return tqdm(steps, desc=f"prepare {name}", unit="chunk", disable=None)

@@ -192,7 +192,8 @@ def _bar(total: int, progress: bool) -> Callable[[int | None], None]:
         return lambda count: None
     from tqdm import tqdm
 
-    bar = tqdm(total=total, desc="extract", unit="clip", dynamic_ncols=True)
+    # `disable=None`: no bar in a log file, where it would be one endless line.
+    bar = tqdm(total=total, desc="extract", unit="clip", dynamic_ncols=True, disable=None)
 
     def update(count: int | None) -> None:
         if count is None:

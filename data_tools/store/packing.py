@@ -95,4 +95,5 @@ def _clips(selections: dict[str, Selection], progress: bool) -> Iterable[tuple[s
     from tqdm import tqdm
 
     total = sum(len(selection.examples) for selection in selections.values())
-    return tqdm(clips, desc="pack", unit="clip", total=total, dynamic_ncols=True)
+    # `disable=None`: no bar in a log file, where it would be one endless line.
+    return tqdm(clips, desc="pack", unit="clip", total=total, dynamic_ncols=True, disable=None)
