@@ -16,6 +16,9 @@ class CodebookStart(keras.callbacks.Callback):
     Codes that start near zero are few in use and slow to spread. After an epoch or two of training
     the features say where codes are needed.
 
+    Where several processes train, each looks at the same clips and places the codes alike, if the
+    data are a dict of arrays or a `PyDataset`.
+
     Args:
         data: what `fit` trains on: a dict of arrays, or batches that can be read more than once.
         epoch: the epoch, from 0, before which to place them.
@@ -37,8 +40,9 @@ class CodebookStart(keras.callbacks.Callback):
         super().__init__()
         if isinstance(data, Iterator):
             raise ValueError(
-                "`data` must be readable more than once, such as a dict of arrays, a PyDataset or "
-                f"a tf.data.Dataset. Received: {type(data).__name__}"
+                "The data must be readable more than once where the codes are placed by k-means, "
+                "such as a dict of arrays, a PyDataset or a tf.data.Dataset; or leave the codes "
+                f"where they are, with `codebook_start=None`. Received: {type(data).__name__}"
             )
         self.data = data
         self.epoch = epoch

@@ -29,6 +29,7 @@ OPTIONS = {
         "codebook": {"revive_after": 2},
     },
     "loss_weights": {"code_matching": 1.0},
+    "codebook_start": 0,
     "club": {"hidden_units": 4, "negatives": "permutation"},
 }
 
