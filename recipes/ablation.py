@@ -8,7 +8,7 @@ synthetic clips. Any system with such terms can be ablated; rows that it has not
     python -m recipes ablation --of losses --data digits --root FOLDER --seeds 3 --resume
     python -m recipes ablation --of losses toc club codebook --data digits --root FOLDER --seeds 3
 
-On digits each variant takes 100 seconds of processor time to train; losses have 4 variants, CLUB 8
+On digits each variant takes 150 seconds of processor time to train; losses have 4 variants, CLUB 8
 and codebooks 6, of which the full system counts once. Published averages: 50.7 without CLUB, 54.4
 without reconstruction, 55.0 without commitment, 55.9 whole, with TOC.
 """
