@@ -34,23 +34,29 @@ def k_means(points: np.ndarray, count: int, iterations: int, seed: int) -> np.nd
     codes = _spread_start(points, count, random)
     for _ in range(iterations):
         nearest = ops.convert_to_numpy(quantization.nearest_codes(points, codes))
-        counts = np.bincount(nearest, minlength=count)
-        sums = np.zeros_like(codes)
-        np.add.at(sums, nearest, points)
-        codes = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], codes)
+        # Sums over runs of equal neighbours, since `np.add.at` goes number by number.
+        order = np.argsort(nearest, kind="stable")
+        used, starts, sizes = np.unique(nearest[order], return_index=True, return_counts=True)
+        codes[used] = np.add.reduceat(points[order], starts, axis=0) / sizes[:, None]
     return codes.astype("float32")
 
 
 def _spread_start(points: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """Starting codes far from one another (k-means++; Arthur and Vassilvitskii, 2007)."""
-    chosen = [points[random.integers(len(points))]]
+    # Distances by one product of a matrix and a vector each. Centred, so that little cancels; what
+    # is left of a point's distance to itself is rounding, and no distance.
+    centred = points - points.mean(axis=0)
+    squares = np.square(centred).sum(axis=1)
+    rounding = 1e-5 * float(squares.max())
+    chosen = [int(random.integers(len(points)))]
     distances = np.full(len(points), np.inf)
     for _ in range(count - 1):
-        distances = np.minimum(distances, np.square(points - chosen[-1]).sum(axis=1))
+        last = chosen[-1]
+        found = squares - 2 * (centred @ centred[last]) + squares[last]
+        distances = np.minimum(distances, np.where(found > rounding, found, 0.0))
         total = distances.sum()
         if total > 0:
-            pick = int(random.choice(len(points), p=distances / total))
+            chosen.append(int(random.choice(len(points), p=distances / total)))
         else:
-            pick = int(random.integers(len(points)))
-        chosen.append(points[pick])
-    return np.stack(chosen)
+            chosen.append(int(random.integers(len(points))))
+    return points[chosen]
