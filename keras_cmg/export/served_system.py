@@ -42,7 +42,7 @@ class ServedSystem(keras.Model):
         toc: an adapted `TOCChannelMask`; adds the output `"selected"`.
         probes: a model from codes to logits for all modalities, or a dict of modality to model.
         probe_view: what probes were trained on: `"quantized"`, `"general"` or `"selected"`;
-            default `"selected"` where there is a `toc`, else `"quantized"`.
+            default `"selected"` where there is a `toc` and probes are as wide, else `"quantized"`.
         activation: from logits to probabilities: `"softmax"`, one class, or `"sigmoid"`, several.
         front_ends: modality to a Keras layer from `(batch, samples)` to features, such as
             `LogMelSummary`.
@@ -50,7 +50,8 @@ class ServedSystem(keras.Model):
         **kwargs: the arguments of every Keras model.
 
     Raises:
-        ValueError: for unknown modalities, levels or views, or parts that are not built.
+        ValueError: for unknown modalities, levels or views, parts that are not built, or probes of
+            another width than what they are to look at.
 
     Example:
 
@@ -105,14 +106,38 @@ class ServedSystem(keras.Model):
         if activation not in ACTIVATIONS:
             raise ValueError(f"`activation` must be one of {ACTIVATIONS}. Received: {activation!r}")
         self.activation = activation
-        self.probe_view = probe_view or ("selected" if toc is not None else "quantized")
-        views = VIEWS if toc is not None else VIEWS[:2]
-        if self.probe_view not in views:
-            raise ValueError(f"`probe_view` must be one of {views}. Received: {probe_view!r}")
         for name, probe in self.probes.items():
             if not probe.built:
                 raise ValueError(f"The probe of {name!r} must be built: call it on some codes.")
+        views = VIEWS if toc is not None else VIEWS[:2]
+        self.probe_view = probe_view or self._default_view()
+        if self.probe_view not in views:
+            raise ValueError(f"`probe_view` must be one of {views}. Received: {probe_view!r}")
+        for name, width in self._probe_widths().items():
+            if width != self._width(self.probe_view):
+                raise ValueError(
+                    f"The probe of {name!r} takes {width} numbers, but {self.probe_view!r} has "
+                    f"{self._width(self.probe_view)}; `probe_view` must be what it was trained on."
+                )
         self.built = True
+
+    def _default_view(self) -> str:
+        fits = all(width == self._width("selected") for width in self._probe_widths().values())
+        return "selected" if self.toc is not None and fits else "quantized"
+
+    def _width(self, view: str) -> int:
+        if view == "selected" and self.toc is not None and self.toc.mode == "select":
+            return self.toc.num_channels
+        return self.backbone.embedding_dim
+
+    def _probe_widths(self) -> dict[str, int]:
+        """How many numbers probes take, of those that tell."""
+        widths = {}
+        for name, probe in self.probes.items():
+            shape = (probe.get_build_config() or {}).get("input_shape")
+            if isinstance(shape, list | tuple) and shape and isinstance(shape[-1], int):
+                widths[name] = shape[-1]
+        return widths
 
     def endpoints(self) -> list[Endpoint]:
         """All that can be asked, in a fixed order.

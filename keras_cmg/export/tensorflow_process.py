@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -78,8 +79,8 @@ def write(
         text=True,
     )
     if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-        raise ValueError(f"Writing on TensorFlow failed: {reason[0]}")
+        reason = _last_error(done.stderr) or f"exit status {done.returncode}"
+        raise ValueError(f"Writing on TensorFlow failed: {reason}")
 
 
 def _modules(served: ServedSystem) -> list[str]:
@@ -114,3 +115,10 @@ def writer(format: str) -> Any:
     from keras_cmg.export import converters
 
     return {"onnx": converters.write_onnx, "litert": converters.write_litert}[format]
+
+
+def _last_error(text: str) -> str:
+    """What a traceback ends with, which may take several lines."""
+    lines = text.strip().splitlines()
+    starts = [i for i, line in enumerate(lines) if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return " ".join(" ".join(lines[starts[-1] if starts else -1 :]).split())

@@ -14,6 +14,7 @@ from data_tools.extractors import Extractors
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
 from keras_cmg.export import ServedSystem, export, read_metadata
 from keras_cmg.export.__main__ import main
+from keras_cmg.export.tensorflow_process import _last_error
 from tests.helpers.served_systems import built
 
 
@@ -109,10 +110,13 @@ def test_arguments_must_fit_the_model(tmp_path: Path) -> None:
     backbone = tiny_backbone()
     probe = keras_cmg.LinearProbe(2)
     probe.build((None, None, 8))
+    narrow = keras_cmg.LinearProbe(2)
+    narrow.build((None, None, 3))
     for arguments, message in (
         ({"format": "pickle"}, "`format` must be one of"),
         ({"probes": {"smell": probe}}, "`probes` must name modalities"),
         ({"probes": keras_cmg.LinearProbe(2)}, "must be built"),
+        ({"probes": narrow}, "takes 3 numbers, but 'quantized' has 8"),
         ({"probes": probe, "labels": ["a"]}, "`labels` must name the 2 classes"),
         ({"probe_view": "selected"}, "`probe_view` must be one of"),
         ({"toc": keras_cmg.TOCChannelMask(2)}, "has made no choice yet"),
@@ -124,6 +128,26 @@ def test_arguments_must_fit_the_model(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`backbone` must be built"):
         export(keras_cmg.FCIDBackbone(("audio",)), tmp_path / "served")
     assert not list(tmp_path.iterdir())
+
+
+def test_probes_look_at_what_they_were_trained_on() -> None:
+    backbone = tiny_backbone()
+    toc = keras_cmg.TOCChannelMask(3)
+    toc.adapt(backbone.codebook)
+    for width, view in ((8, "quantized"), (3, "selected")):
+        probe = keras_cmg.LinearProbe(2)
+        probe.build((None, None, width))
+        served = ServedSystem(backbone, toc=toc, probes=probe)
+        assert served.probe_view == view
+
+
+def test_the_reason_of_a_failure_is_told_whole() -> None:
+    text = (
+        "Traceback:\n  File\nValueError: Exception encountered.\n\n\x20 the cause\nArguments: x\n"
+    )
+    assert _last_error(text) == "ValueError: Exception encountered. the cause Arguments: x"
+    assert _last_error("killed") == "killed"
+    assert not _last_error("")
 
 
 def test_a_layer_of_a_script_is_refused_on_other_engines(tmp_path: Path, monkeypatch) -> None:
