@@ -87,10 +87,12 @@ def frechet_distance(
 def _root(covariance: Tensor) -> Tensor:
     """The symmetric root of a positive semi-definite matrix."""
     covariance = ops.convert_to_tensor(covariance)
-    # Matrices of very small entries make eigensolvers divide by what has underflown.
+    # Matrices of very small entries make solvers divide by what has underflown.
     scale = ops.max(ops.abs(covariance))
     scale = ops.where(scale > 0, scale, 1.0)
-    values, vectors = ops.eigh((covariance + ops.transpose(covariance)) / (2 * scale))
+    # Singular vectors, which are its eigenvectors: the solver of eigenvalues on PyTorch gives up on
+    # some matrices of rank one in single precision, such as of images that are all alike.
+    vectors, values, _ = ops.svd((covariance + ops.transpose(covariance)) / (2 * scale))
     # Below the rounding of the largest, an eigenvalue is noise, and its root would be much larger.
     precision = np.finfo(keras.backend.standardize_dtype(values.dtype)).eps
     noise = values.shape[0] * precision * ops.max(values)

@@ -13,6 +13,7 @@ from scipy import linalg
 from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
 from keras_cmg import metrics
+from keras_cmg.ops.frechet import frechet_distance
 
 
 def value(metric: keras.metrics.Metric) -> float:
@@ -300,6 +301,22 @@ def reference(real: np.ndarray, generated: np.ndarray) -> float:
     root = linalg.sqrtm(covariances[0] @ covariances[1])
     traces = np.trace(covariances[0] + covariances[1] - 2 * root.real)
     return float(np.square(means[0] - means[1]).sum() + traces)
+
+
+def test_frechet_of_a_covariance_that_an_eigensolver_gives_up_on() -> None:
+    """Of rank one and in single precision, as images give that are all but alike."""
+    features = [1, 8, 10, 13, 21, 25, 32, 34, 38, 44, 45, 48, 52, 53, 55, 56, 57]
+    direction = np.zeros(64, "float32")
+    direction[features] = [
+        4.78, -1.19, -4.78, 0.45, -2.39, 2.39, 1.19, 0.15, -1.19, -4.78, -4.78, 0.45, -0.6, -0.6,
+        -2.39, 2.39, -0.6,
+    ]  # fmt: skip
+    zeros, wide = np.zeros(64, "float32"), np.eye(64, dtype="float32")
+    one = np.outer(direction, direction)
+    expected = float(np.square(direction).sum()) + 64 - 2 * float(np.linalg.norm(direction))
+    distance = frechet_distance(zeros, one, zeros, wide)
+    assert float(distance) == pytest.approx(expected, rel=1e-4)
+    assert float(frechet_distance(zeros, one, zeros, one)) == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize("samples", [500, 20])
