@@ -33,6 +33,7 @@ class CodePrompt:
         embeddings: dict[str, np.ndarray],
         epochs: int,
         batch_size: int = 64,
+        choose: bool = True,
     ) -> dict[str, list[float]]:
         """Trains; the weights of the epoch that is best on validation clips stay.
 
@@ -41,6 +42,8 @@ class CodePrompt:
             embeddings: the same to (clips, embedding_dim) float.
             epochs: of training.
             batch_size: clips per step.
+            choose: whether validation clips choose the epoch; otherwise the last weights stay, and
+                the spread is that of training clips.
 
         Returns:
             The logs of every epoch.
@@ -49,13 +52,14 @@ class CodePrompt:
         best = keras.callbacks.EarlyStopping("val_loss", patience=10, restore_best_weights=True)
         history = self.network.fit(
             *whole_batches(codes["train"], embeddings["train"], batch_size),
-            validation_data=(codes["val"], embeddings["val"]),
+            validation_data=(codes["val"], embeddings["val"]) if choose else None,
             batch_size=batch_size,
             epochs=epochs,
             verbose=0,
-            callbacks=[best],
+            callbacks=[best] if choose else None,
         )
-        self.spread = (embeddings["val"] - self.predict(codes["val"])).std(axis=0)
+        split = "val" if choose else "train"
+        self.spread = (embeddings[split] - self.predict(codes[split])).std(axis=0)
         return history.history
 
     def predict(self, codes: np.ndarray) -> np.ndarray:

@@ -64,7 +64,8 @@ def notices(result: Mapping[str, Any]) -> list[str]:
     """What a reader must know before any number.
 
     Args:
-        result: of a run.
+        result: of a run; its `notice` says what the protocol "reference" is, where it chooses no
+            epoch on the clips reported.
 
     Returns:
         Sentences, to be set in bold.
@@ -75,7 +76,9 @@ def notices(result: Mapping[str, Any]) -> list[str]:
     True
     """
     found = [SMOKE] if result["smoke"] else []
-    return [*found, *([REFERENCE] if result.get("protocol") == "reference" else [])]
+    if result.get("protocol") == "reference":
+        found.append(result.get("notice", REFERENCE))
+    return found
 
 
 def write_tables(

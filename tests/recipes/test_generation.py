@@ -86,6 +86,37 @@ def test_recipe_says_what_it_measured(tmp_path: Path) -> None:
     assert (out / "images.png").read_bytes()[1:4] == b"PNG"
 
 
+def test_the_published_protocol_takes_a_fixed_number_of_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = []
+
+    def fit(prompt, codes, embeddings, epochs, batch_size=64, choose=True) -> None:
+        fits.append((len(codes["train"]), epochs, batch_size, choose))
+        prompt.spread = np.zeros(embeddings["val"].shape[1])
+        prompt.network.build((None, codes["val"].shape[1]))
+
+    monkeypatch.setattr(code_prompt.CodePrompt, "fit", fit)
+    monkeypatch.setitem(generation.SMOKE, "prompt_epochs", None)
+    for protocol in ("heldout", "reference"):
+        words = ["generation", "--smoke", "--protocol", protocol, "--out", str(tmp_path / protocol)]
+        assert runner.main(words) == 0
+    # 20 clips: two steps of 8 an epoch.
+    assert set(fits) == {(20, 60, 64, True), (20, 40_000, 8, False)}
+    table = (tmp_path / "reference" / "table.md").read_text("utf-8")
+    assert f"**{generation.NOTICE}**" in table and "80,000 steps" in table
+    assert generation.NOTICE not in (tmp_path / "heldout" / "table.md").read_text("utf-8")
+
+
+def test_without_choice_the_last_weights_stay() -> None:
+    codes = {"train": np.eye(4, dtype="float32"), "val": np.zeros((2, 4), "float32")}
+    targets = {"train": np.eye(4, dtype="float32"), "val": np.full((2, 4), 9.0, "float32")}
+    prompt = code_prompt.CodePrompt(4, units=8)
+    history = prompt.fit(codes, targets, epochs=30, batch_size=4, choose=False)
+    assert "val_loss" not in history and len(history["loss"]) == 30
+    assert prompt.spread.max() < 1
+
+
 def test_an_adapter_needs_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["generation", "--generator", "ip-adapter", "--out", str(tmp_path / "run")]
     assert runner.main(words) == 2
