@@ -20,6 +20,7 @@ from data_tools.datasets.base import SPLITS, Clip, RawDataset
 from data_tools.extractors import Extractors
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
 from data_tools.files import atomic_folder, sha256_file
+from data_tools.progress import bar
 
 FORMAT = "keras-cmg features 1"
 """Changes whenever the same arguments would give other numbers."""
@@ -196,7 +197,4 @@ def _write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) ->
 def _with_progress(steps: Iterable[int], progress: bool, name: str) -> Iterable[int]:
     if not progress:
         return steps
-    from tqdm import tqdm
-
-    # `disable=None`: no bar in a log file, where it would be one endless line.
-    return tqdm(steps, desc=f"prepare {name}", unit="chunk", disable=None)
+    return bar(steps, f"prepare {name}", "chunk")

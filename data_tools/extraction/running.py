@@ -19,6 +19,7 @@ from data_tools.extraction.lock import locked
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Task, run_tasks
 from data_tools.files import atomic_file
+from data_tools.progress import bar
 from data_tools.store.schema import SCHEMA
 from data_tools.store.shard import ShardWriter
 
@@ -190,15 +191,12 @@ def note(shard: ShardWriter, task: Task, answer: Mapping[str, Any]) -> None:
 def _bar(total: int, progress: bool) -> Callable[[int | None], None]:
     if not progress:
         return lambda count: None
-    from tqdm import tqdm
-
-    # `disable=None`: no bar in a log file, where it would be one endless line.
-    bar = tqdm(total=total, desc="extract", unit="clip", dynamic_ncols=True, disable=None)
+    shown = bar(None, "extract", "clip", total)
 
     def update(count: int | None) -> None:
         if count is None:
-            bar.close()
+            shown.close()
         else:
-            bar.update(count)
+            shown.update(count)
 
     return update

@@ -9,6 +9,7 @@ from typing import Any
 from data_tools import datasets
 from data_tools.datasets.base import SPLITS
 from data_tools.layout import FeatureFolder, order_file
+from data_tools.progress import bar
 from data_tools.selection import PREPARED, Selection, select
 from data_tools.store.schema import Field
 from data_tools.store.writer import StoreWriter
@@ -92,8 +93,5 @@ def _clips(selections: dict[str, Selection], progress: bool) -> Iterable[tuple[s
     )
     if not progress:
         return clips
-    from tqdm import tqdm
-
     total = sum(len(selection.examples) for selection in selections.values())
-    # `disable=None`: no bar in a log file, where it would be one endless line.
-    return tqdm(clips, desc="pack", unit="clip", total=total, dynamic_ncols=True, disable=None)
+    return bar(clips, "pack", "clip", total)
