@@ -76,8 +76,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
     for name in ("steps", "rounds"):
         if getattr(chosen, name) < 1:
             raise ValueError(f"--{name} must be at least 1; received: {getattr(chosen, name)}")
-    names = chosen.systems or training.systems()
-    return dataclasses.replace(chosen, systems=tuple(dict.fromkeys((YARDSTICK, *names))))
+    names = tuple(dict.fromkeys((YARDSTICK, *(chosen.systems or training.systems()))))
+    training.check_preset(chosen.preset, names)
+    return dataclasses.replace(chosen, systems=names)
 
 
 def run(options: argparse.Namespace, out: Path) -> None:

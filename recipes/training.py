@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,17 +126,38 @@ def settings_of(defaults: Any, options: argparse.Namespace, smoke: Mapping[str, 
     settings.check_positive(chosen, ("epochs", "batch_size", "learning_rate"))
     if chosen.max_clips is not None:
         settings.check_positive(chosen, ("max_clips",))
-    system = keras_cmg.system(chosen.system)
-    if chosen.preset is None and not hasattr(chosen, "systems"):
-        chosen = dataclasses.replace(chosen, preset=system.default_preset)
-    presets = system.presets
-    if chosen.preset is not None and chosen.preset not in presets:
-        raise ValueError(
-            f"--preset of {chosen.system} must be one of {sorted(presets)}; received: "
-            f"{chosen.preset!r}"
-        )
+    several = getattr(chosen, "systems", None)
+    if several is None and chosen.preset is None:
+        default = keras_cmg.system(chosen.system).default_preset
+        chosen = dataclasses.replace(chosen, preset=default)
+    check_preset(chosen.preset, (chosen.system,) if several is None else several)
     changed = merged(chosen.model, assignments.nested(getattr(options, "set", None) or []))
     return dataclasses.replace(chosen, model=changed)
+
+
+def check_preset(preset: str | None, names: Sequence[str]) -> None:
+    """Refuses a preset that a system does not have.
+
+    Args:
+        preset: its name; None for the default one of each.
+        names: of systems.
+
+    Raises:
+        ValueError: naming the system and its presets.
+
+    Example:
+
+    >>> check_preset("plus", ["dcid"])
+    Traceback (most recent call last):
+    ...
+    ValueError: --preset of dcid must be one of ['paper', 'reference', 'small']; received: 'plus'
+    """
+    for name in names:
+        presets = keras_cmg.system(name).presets
+        if preset is not None and preset not in presets:
+            raise ValueError(
+                f"--preset of {name} must be one of {sorted(presets)}; received: {preset!r}"
+            )
 
 
 def run_folder(run: str, seed: int) -> Path:

@@ -117,6 +117,13 @@ def test_without_choice_the_last_weights_stay() -> None:
     assert prompt.spread.max() < 1
 
 
+def test_every_system_must_have_the_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--systems", "fcid", "dcid", "--preset", "plus", "--dry-run"]
+    for recipe in ("generation", "efficiency"):
+        assert runner.main([recipe, *words]) == 2
+        assert "--preset of dcid must be one of" in capsys.readouterr().err
+
+
 def test_an_adapter_needs_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["generation", "--generator", "ip-adapter", "--out", str(tmp_path / "run")]
     assert runner.main(words) == 2
