@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 import data_tools
 import keras_cmg
-from recipes import compare_tables, comparison, entries, runner, search_spaces, tuning
+from recipes import compare, compare_tables, comparison, entries, runner, search_spaces, tuning
 
 FEW = ["--num-clips", "10", "5", "10", "--epochs", "1", "--batch-size", "5", "--probe-epochs", "1"]
 PAIRS = [f"{a}->{b}" for a in comparison.MODALITIES for b in comparison.MODALITIES]
@@ -73,6 +74,16 @@ def test_every_registered_system_is_compared_and_has_a_space() -> None:
     assert {"fcid", "fcid:paper_small", "fcid:small"} <= set(entries.all_systems())
     for entry in entries.all_systems():
         assert entry in search_spaces.SPACES or entries.parts(entry)[0] in search_spaces.SPACES
+
+
+def test_the_default_preset_goes_without_saying() -> None:
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(smoke=False)
+    compare.add_arguments(parser)
+    words = ["--systems", "fcid:plus", "fcid", "fcid:small", "dcid:small"]
+    chosen = compare.settings_of(parser.parse_args(words))
+    assert chosen.systems == ("fcid", "fcid:small", "dcid")
+    assert set(chosen.tuned) == set(chosen.systems)
 
 
 @pytest.mark.parametrize("entry", entries.all_systems())

@@ -34,6 +34,18 @@ def test_create_passes_everything_on():
     assert model.settings["cpc"]["units"] == 256
 
 
+def test_a_system_has_a_preset_where_none_is_named():
+    for name, preset in (("fcid", "plus"), ("dcid", "small")):
+        settings = []
+        for which in (None, preset):
+            model = keras_cmg.create(name, which, ("audio", "text"))
+            parts = [part.get_config() for part in (model, model.backbone)]
+            settings.append(
+                [{k: v for k, v in c.items() if k not in ("name", "backbone")} for c in parts]
+            )
+        assert settings[0] == settings[1]
+
+
 def test_own_systems_are_found():
     @keras_cmg.register_system("mine")
     class Mine(keras_cmg.FCID):
