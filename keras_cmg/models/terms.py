@@ -184,6 +184,66 @@ def infonce(
     )
 
 
+def segment_infonce(
+    features: Mapping[str, Tensor],
+    pairs: Iterable[tuple[str, str]],
+    temperature: float,
+    symmetric: bool,
+    masks: Mapping[str, Tensor],
+) -> Tensor:
+    """Sum over pairs of modalities of InfoNCE between their clips, in each segment alone.
+
+    Args:
+        features: modality to `(batch, frames, dim)`, in step with one another; of two lengths,
+            the frames that both have.
+        pairs: of modalities, query and key.
+        temperature: see `keras_cmg.ops.segment_info_nce`.
+        symmetric: both directions.
+        masks: modality to `(batch, frames)`; a frame that does not count is neither anchor nor
+            candidate.
+
+    Returns:
+        Scalar, in nats.
+
+    Example:
+
+    >>> x = {"audio": np.zeros((4, 3, 2), "float32"), "video": np.zeros((4, 5, 2), "float32")}
+    >>> round(float(segment_infonce(x, [("audio", "video")], 1.0, True, {})), 4)
+    1.3863
+    """
+    losses = []
+    for a, b in pairs:
+        frames = min(features[a].shape[1], features[b].shape[1])
+        present = None
+        if a in masks or b in masks:
+            present = tuple(frame_weights(masks, m, features[m])[:, :frames] for m in (a, b))
+        x, y = features[a][:, :frames], features[b][:, :frames]
+        losses.append(contrastive.segment_info_nce(x, y, temperature, symmetric, present))
+    return sum(losses)
+
+
+def frame_weights(masks: Mapping[str, Tensor], modality: str, features: Tensor) -> Tensor:
+    """Which frames of a modality count; all of them where it has no mask.
+
+    Args:
+        masks: modality to `(batch, frames)`.
+        modality: its name.
+        features: its features, `(batch, frames, dim)`.
+
+    Returns:
+        float32 tensor `(batch, frames)` of zeros and ones.
+
+    Example:
+
+    >>> frame_weights({}, "audio", np.zeros((1, 2, 3))).tolist()
+    [[1.0, 1.0]]
+    """
+    shape = ops.shape(features)[:2]
+    if modality not in masks:
+        return ops.ones(shape, dtype="float32")
+    return ops.broadcast_to(weights_like(masks[modality], features), shape)
+
+
 def cpc_time(
     counter: Tensor, features: Mapping[str, Tensor], num_prediction_steps: int, first: int = 0
 ) -> Tensor:
@@ -263,12 +323,7 @@ def _cpc_presence(masks, source, target, features, time, num_steps):
     """Which target frames `(steps, batch)` and which predicting clips `(batch,)` there are."""
     if source not in masks and target not in masks:
         return None
-    weights = {
-        name: ops.broadcast_to(weights_like(masks[name], features[name]), ops.shape(x)[:2])
-        if name in masks
-        else ops.ones(ops.shape(x)[:2], dtype="float32")
-        for name, x in ((source, features[source]), (target, features[target]))
-    }
+    weights = {name: frame_weights(masks, name, features[name]) for name in (source, target)}
     steps = ops.cast(time, "int32") + ops.arange(1, num_steps + 1, dtype="int32")
     future = ops.transpose(ops.take(weights[target], steps, axis=1))
     return future, ops.take(weights[source], time, axis=1)

@@ -17,6 +17,7 @@ from keras_cmg.ops.contrastive import (
     info_nce,
     pair_cross_entropies,
     prediction_logits,
+    segment_info_nce,
     unit_length,
 )
 from keras_cmg.ops.counter_random import (
@@ -50,6 +51,7 @@ from keras_cmg.ops.quantization import (
 )
 from keras_cmg.ops.retrieval import retrieval_hits
 from keras_cmg.ops.rotation_trick import rotate_to
+from keras_cmg.ops.standardization import standardize
 from keras_cmg.ops.supervised_contrastive import (
     distance_loss,
     same_event,
@@ -99,8 +101,10 @@ __all__ = [
     "rotate_to",
     "same_event",
     "segment_counts",
+    "segment_info_nce",
     "select_channels",
     "sinkhorn",
+    "standardize",
     "straight_through",
     "supervised_contrastive_loss",
     "transport_cost",

@@ -1,4 +1,4 @@
-"""Contrastive losses: InfoNCE on clips, and its use in contrastive predictive coding."""
+"""Contrastive losses: InfoNCE on clips, on segments, and in contrastive predictive coding."""
 
 from __future__ import annotations
 
@@ -124,6 +124,54 @@ def info_nce(
     if symmetric:
         loss = (loss + diagonal_cross_entropy(logits, axis=0, present=present)) / 2
     return loss
+
+
+def segment_info_nce(
+    queries: Tensor,
+    keys: Tensor,
+    temperature: float = 1.0,
+    symmetric: bool = False,
+    present: Present | None = None,
+) -> Tensor:
+    """InfoNCE in every segment: each finds its own partner among the same segment of all clips.
+
+    As `info_nce` on each segment alone, averaged over segments; van den Oord et al. (2018), Eq. 4.
+
+    Args:
+        queries: float tensor `(batch, frames, dim)`.
+        keys: float tensor `(batch, frames, dim)`; frame t of row i belongs to frame t of query i.
+        temperature: divides the cosines.
+        symmetric: averages both directions; otherwise only query to key.
+        present: optional, which queries and which keys exist, two float tensors `(batch, frames)`.
+
+    Returns:
+        Scalar, in nats; 0 where no pair is whole.
+
+    Raises:
+        ValueError: if `temperature` is not positive.
+
+    Example:
+
+    >>> x = np.ones((2, 5, 3), "float32")
+    >>> round(float(segment_info_nce(x, x)), 4)
+    0.6931
+    """
+    queries, keys = (ops.swapaxes(ops.convert_to_tensor(x), 0, 1) for x in (queries, keys))
+    logits = cosine_logits(queries, keys, temperature)
+    asking = answering = whole = None
+    if present is not None:
+        asking, answering = (ops.transpose(x) for x in present)
+        whole = asking * answering
+
+    def loss(axis, counts):
+        scores = logits if counts is None else exclude(logits, ops.expand_dims(counts, 3 - axis))
+        log_p = ops.log_softmax(scores, axis=axis)
+        return -weighted_mean(ops.diagonal(log_p, axis1=1, axis2=2), whole)
+
+    # Candidates are keys, along the last axis; in the other direction, queries.
+    if not symmetric:
+        return loss(2, answering)
+    return (loss(2, answering) + loss(1, asking)) / 2
 
 
 def cosine_logits(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Tensor:

@@ -18,6 +18,7 @@ PAPER: dict[str, Any] = {
         "num_embeddings": 400,
         "embedding_dim": 256,
         "quantize_level": "clip",
+        "coarse_activation": "relu",
         "general": {"feedforward_units": 1024, "dropout": 0.1},
         "map_general": {"pooling": "attention", "reduction": 8},
         "specific": {"units": 256},
@@ -30,7 +31,7 @@ PAPER: dict[str, Any] = {
         },
     },
     "objective": {
-        "loss_weights": {"code_matching": 0.0},
+        "loss_weights": {"code_matching": 0.0, "segment_infonce": 0.0},
         "commitment_cost": 0.25,
         "cross_modal_commitment": False,
         "infonce_temperature": 1.0,
@@ -69,7 +70,7 @@ REFERENCE["backbone"]["codebook"] = {
     "cold_start": True,
 }
 REFERENCE["objective"].update(
-    loss_weights={"code_matching": 1.0},
+    loss_weights={"code_matching": 1.0, "segment_infonce": 0.0},
     cross_modal_commitment=True,
     infonce_temperature=0.1,
     code_matching_form="reference",
@@ -92,7 +93,7 @@ SMALL["backbone"].update(
 )
 SMALL["backbone"]["codebook"]["revive_after"] = 50
 SMALL["objective"].update(
-    loss_weights={"code_matching": 1.0, "infonce": 1.0},
+    loss_weights={"code_matching": 1.0, "infonce": 1.0, "segment_infonce": 0.0},
     club={"hidden_units": 128, "negatives": "all"},
     coarse_club_weight=1 / 256,
     cpc={"units": 128, "num_layers": 1, "num_prediction_steps": 1},
@@ -114,18 +115,19 @@ PAPER_SMALL["objective"] = merged(
 `"small"`: what `"small"` and `"plus"` are compared with."""
 
 PLUS: dict[str, Any] = copy.deepcopy(SMALL)
-PLUS["backbone"]["quantize_level"] = "segment"
+PLUS["backbone"].update(quantize_level="segment", coarse_activation="standardize")
 PLUS["backbone"]["codebook"].update(decay=0.9, gradient="rotation")
 PLUS["objective"].update(
-    loss_weights={"code_matching": 1.0, "infonce": 5.0},
+    loss_weights={"code_matching": 1.0, "infonce": 5.0, "segment_infonce": 30.0},
     infonce_pairs="all",
     fine_club_weight=1 / 256,
     codebook_start=2,
 )
-"""The best settings we know, at the widths of `"small"`: alignment outweighs the rest, of every
-pair of modalities, and CLUB is counted per feature in time as well; codes are of segments, placed
-by k-means once the encoders have begun to learn, and quick to follow. `python -m recipes compare
---ablate plus` tells what each is worth."""
+"""The best settings we know, at the widths of `"small"`: alignment outweighs the rest, of clips of
+every pair of modalities and of the segments of sound and pictures, and CLUB is counted per feature
+in time as well; codes are of segments, of standardised features, placed by k-means once the
+encoders have begun to learn, and quick to follow. `python -m recipes compare --ablate plus` tells
+what each is worth."""
 
 PRESETS = {
     "paper": PAPER,

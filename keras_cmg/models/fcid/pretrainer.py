@@ -30,6 +30,7 @@ TERMS = (
     "commitment",
     "cpc",
     "infonce",
+    "segment_infonce",
     "code_matching",
 )
 """Terms that may be given a weight whichever modalities there are; CLUB's follow the modalities."""
@@ -43,7 +44,8 @@ class FCID(Pretrainer):
     The loss is the weighted sum of the terms in `loss_names` (the paper's Eq. 19):
     `fine_reconstruction`, `coarse_reconstruction`, `commitment`, `cpc` and `infonce` align;
     `club_<modality>` and `club_<group>` disentangle, with estimators trained in
-    `estimator_steps` steps of their own per step; `code_matching` is the authors' addition. With
+    `estimator_steps` steps of their own per step; `code_matching` is the authors' addition,
+    and `segment_infonce` ours: InfoNCE of the fine modalities in each segment. With
     two modalities the half that applies is used; with one it is a VQVAE over segments.
 
     Args:
@@ -51,8 +53,8 @@ class FCID(Pretrainer):
         loss_weights: term to weight; 1 where none is given, 0 leaves a term out of the program.
         commitment_cost: the paper's beta.
         cross_modal_commitment: see `keras_cmg.ops.commitment_loss`.
-        infonce_temperature: the paper's tau.
-        infonce_symmetric: both directions.
+        infonce_temperature: the paper's tau, of both terms of InfoNCE.
+        infonce_symmetric: both directions, of both terms.
         infonce_pairs: `"coarse"`, each fine modality with each coarse one; `"all"`, every pair.
         code_matching_form: see `keras_cmg.ops.code_matching_loss`.
         club: arguments of `CLUBEstimator`.
@@ -160,7 +162,7 @@ class FCID(Pretrainer):
         self.detach_coarse_targets = detach_coarse_targets
         self.given_decoders = dict(decoders or {})
         self._estimator_steps = estimator_steps
-        defaults = {"code_matching": 0.0}
+        defaults = {"code_matching": 0.0, "segment_infonce": 0.0}
         defaults.update({f"club_{name}": fine_club_weight for name in backbone.fine})
         defaults.update({f"club_{group}": coarse_club_weight for group in backbone.groups})
         self.weigh(self._all_terms(), loss_weights, defaults, also_known=TERMS)
@@ -187,6 +189,8 @@ class FCID(Pretrainer):
             names.append("cpc")
         if self._infonce_pairs():
             names.append("infonce")
+        if len(self.backbone.fine) > 1:
+            names.append("segment_infonce")
         if len(self.backbone.modalities) > 1:
             names.append("code_matching")
         return (*names, *self._club_terms())
@@ -345,6 +349,14 @@ class FCID(Pretrainer):
             losses["infonce"] = terms.infonce(
                 features["coarse_general"],
                 self._infonce_pairs(),
+                self.infonce_temperature,
+                self.infonce_symmetric,
+                masks,
+            )
+        if "segment_infonce" in self.loss_names:
+            losses["segment_infonce"] = terms.segment_infonce(
+                features["fine_general"],
+                combinations(self.backbone.fine, 2),
                 self.infonce_temperature,
                 self.infonce_symmetric,
                 masks,
