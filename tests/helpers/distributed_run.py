@@ -28,7 +28,7 @@ OPTIONS = {
         "general": {"feedforward_units": 8, "num_heads": 2, "dropout": 0.0},
         "codebook": {"revive_after": 2},
     },
-    "loss_weights": {"code_matching": 1.0},
+    "loss_weights": {"code_matching": 1.0, "segment_infonce": 1.0},
     "codebook_start": 0,
     "club": {"hidden_units": 4, "negatives": "permutation"},
 }

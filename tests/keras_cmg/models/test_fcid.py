@@ -243,6 +243,54 @@ def test_segment_level_quantisation_uses_codes_per_segment():
     }
 
 
+def test_standardised_coarse_features_are_what_is_quantised():
+    model, batch = compiled_fcid(backbone={"coarse_activation": "standardize"}), small_batch()
+    model.fit(batch, verbose=0)
+    features = model(batch)
+    for name, x in features["coarse_general"].items():
+        np.testing.assert_allclose(array(x).mean(-1), 0, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(array(x).var(-1), 1, rtol=1e-2, err_msg=name)
+        assert (array(features["coarse_specific"][name]) >= 0).all()
+        general = model.backbone.encode(name, batch[name], level="clip")["general"]
+        np.testing.assert_allclose(array(general).var(-1), 1, rtol=1e-2, err_msg=name)
+    config = model.backbone.get_config()
+    assert keras_cmg.FCIDBackbone.from_config(config).coarse_activation == "standardize"
+
+
+def test_segment_infonce_is_that_of_fine_features_in_step():
+    model = compiled_fcid(loss_weights={"segment_infonce": 2.0}, infonce_temperature=0.2)
+    batch = small_batch()
+    losses, fine = losses_of(model, batch), model(batch)["fine_general"]
+    both = model.infonce_symmetric
+    each = [
+        keras_cmg.ops.info_nce(fine["audio"][:, t], fine["video"][:, t], 0.2, both)
+        for t in range(10)
+    ]
+    expected = float(np.mean([float(array(loss)) for loss in each]))
+    assert losses["segment_infonce"] == pytest.approx(expected, rel=1e-4)
+    without = {k: v for k, v in losses.items() if k in model.weights_of}
+    total = sum(model.weights_of[name] * value for name, value in without.items())
+    assert losses["loss"] == pytest.approx(total, rel=1e-5)
+
+
+def test_segment_infonce_of_clips_of_two_lengths_takes_what_both_have():
+    model = compiled_fcid(("audio", "video"), loss_weights={"segment_infonce": 1.0})
+    batch = small_batch(("audio", "video"))
+    batch["audio"] = batch["audio"][:, :7]
+    assert np.isfinite(model.fit(batch, verbose=0).history["segment_infonce"]).all()
+
+
+def test_segment_infonce_leaves_out_clips_without_sound():
+    model = small_fcid(loss_weights={"segment_infonce": 1.0})
+    batch = small_batch()
+    mask = np.ones((4, 10), "float32")
+    mask[3] = 0
+    batch["audio_mask"] = batch["video_mask"] = mask
+    found = losses_of(model, batch)["segment_infonce"]
+    kept = {name: value[:3] for name, value in batch.items()}
+    assert found == pytest.approx(losses_of(model, kept)["segment_infonce"], rel=1e-4)
+
+
 def test_a_keras_model_takes_the_place_of_an_encoder():
     def encoder():
         return keras.Sequential(
@@ -331,6 +379,10 @@ def test_segment_codes_are_clip_codes_of_one_frame():
         ({"infonce_pairs": "some"}, "`infonce_pairs` must be one of .*'some'"),
         ({"estimator_steps": 0}, "`estimator_steps` must be at least 1"),
         ({"backbone": {"quantize_level": "word"}}, "`quantize_level` must be .*'word'"),
+        (
+            {"backbone": {"coarse_activation": "tanh"}},
+            "`coarse_activation` must be one of .*'tanh'",
+        ),
         ({"backbone": {"fine": ("smell",)}}, "`fine` must name modalities of .*'smell'"),
         ({"modalities": ()}, "`modalities` must hold at least one name"),
         ({"modalities": ("audio", "audio")}, "`modalities` must hold .* each once"),

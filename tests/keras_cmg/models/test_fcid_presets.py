@@ -22,6 +22,8 @@ def test_what_is_published_has_no_switch_of_plus():
         assert model.codebook_start is None and model.infonce_pairs == "coarse"
         assert model.backbone.quantizer.gradient == "straight_through"
         assert model.backbone.quantize_level == "clip"
+        assert model.backbone.coarse_activation == "relu"
+        assert "segment_infonce" not in model.loss_names
         assert {model.weights_of[term] for term in ("infonce", "club_audio", "club_video")} == {1.0}
 
 
@@ -29,7 +31,7 @@ def test_what_is_published_has_no_switch_of_plus():
 def test_plus_trains():
     sizes = {"general": {"feedforward_units": 8}, "embedding_dim": 8, "num_embeddings": 6}
     narrow = {"club": {"hidden_units": 4}, "cpc": {"units": 4}, "decoder_channels": 3}
-    modalities = ("audio", "text")
+    modalities = ("audio", "video")
     model = compiled(keras_cmg.FCID.from_preset("plus", modalities, backbone=sizes, **narrow))
     history = model.fit(small_batch(modalities, 8), epochs=4, batch_size=8, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
