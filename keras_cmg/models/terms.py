@@ -151,56 +151,19 @@ def infonce(
     temperature: float,
     symmetric: bool,
     masks: Mapping[str, Tensor],
+    level: str = "clip",
 ) -> Tensor:
-    """Sum over pairs of modalities of InfoNCE between their clips.
+    """Sum over pairs of modalities of InfoNCE between their clips, or their segments.
 
     Args:
-        features: modality to `(batch, [frames,] dim)`; frames are averaged.
+        features: modality to `(batch, [frames,] dim)`.
         pairs: of modalities, query and key.
         temperature: see `keras_cmg.ops.info_nce`.
         symmetric: both directions.
-        masks: modality to `(batch, frames)`; a clip without a modality is neither anchor nor
-            candidate there.
-
-    Returns:
-        Scalar, in nats.
-
-    Example:
-
-    >>> x = {"audio": np.zeros((4, 2), "float32"), "text": np.zeros((4, 2), "float32")}
-    >>> round(float(infonce(x, [("audio", "text")], 1.0, True, {})), 4)
-    1.3863
-    """
-    clips = clip_features(features, masks)
-    return sum(
-        contrastive.info_nce(
-            clips[a],
-            clips[b],
-            temperature,
-            symmetric,
-            pair_presence(masks, a, b, ops.shape(clips[a])[0]),
-        )
-        for a, b in pairs
-    )
-
-
-def segment_infonce(
-    features: Mapping[str, Tensor],
-    pairs: Iterable[tuple[str, str]],
-    temperature: float,
-    symmetric: bool,
-    masks: Mapping[str, Tensor],
-) -> Tensor:
-    """Sum over pairs of modalities of InfoNCE between their clips, in each segment alone.
-
-    Args:
-        features: modality to `(batch, frames, dim)`, in step with one another; of two lengths,
-            the frames that both have.
-        pairs: of modalities, query and key.
-        temperature: see `keras_cmg.ops.segment_info_nce`.
-        symmetric: both directions.
-        masks: modality to `(batch, frames)`; a frame that does not count is neither anchor nor
-            candidate.
+        masks: modality to `(batch, frames)`; a clip without a modality, or a frame that does not
+            count, is neither anchor nor candidate there.
+        level: `"clip"`, frames are averaged first; `"segment"`, each frame finds its partner
+            among the same frame of all clips. Of two lengths, the frames that both have.
 
     Returns:
         Scalar, in nats.
@@ -208,18 +171,32 @@ def segment_infonce(
     Example:
 
     >>> x = {"audio": np.zeros((4, 3, 2), "float32"), "video": np.zeros((4, 5, 2), "float32")}
-    >>> round(float(segment_infonce(x, [("audio", "video")], 1.0, True, {})), 4)
+    >>> for level in ("clip", "segment"):
+    ...     print(round(float(infonce(x, [("audio", "video")], 1.0, True, {}, level)), 4))
+    1.3863
     1.3863
     """
-    losses = []
-    for a, b in pairs:
-        frames = min(features[a].shape[1], features[b].shape[1])
-        present = None
-        if a in masks or b in masks:
-            present = tuple(frame_weights(masks, m, features[m])[:, :frames] for m in (a, b))
-        x, y = features[a][:, :frames], features[b][:, :frames]
-        losses.append(contrastive.segment_info_nce(x, y, temperature, symmetric, present))
-    return sum(losses)
+    sides = _segment_sides if level == "segment" else _clip_sides
+    return sum(
+        contrastive.info_nce(x, y, temperature, symmetric, present)
+        for x, y, present in (sides(features, a, b, masks) for a, b in pairs)
+    )
+
+
+def _clip_sides(features, a, b, masks):
+    """Clips of two modalities, and which exist."""
+    clips = clip_features({m: features[m] for m in (a, b)}, masks)
+    return clips[a], clips[b], pair_presence(masks, a, b, ops.shape(clips[a])[0])
+
+
+def _segment_sides(features, a, b, masks):
+    """Segments `(frames, batch, dim)` of two modalities in step, and which exist."""
+    frames = min(features[a].shape[1], features[b].shape[1])
+    x, y = (ops.swapaxes(features[m][:, :frames], 0, 1) for m in (a, b))
+    if a not in masks and b not in masks:
+        return x, y, None
+    weights = (frame_weights(masks, m, features[m])[:, :frames] for m in (a, b))
+    return x, y, tuple(ops.transpose(weight) for weight in weights)
 
 
 def frame_weights(masks: Mapping[str, Tensor], modality: str, features: Tensor) -> Tensor:

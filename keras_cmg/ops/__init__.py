@@ -17,7 +17,6 @@ from keras_cmg.ops.contrastive import (
     info_nce,
     pair_cross_entropies,
     prediction_logits,
-    segment_info_nce,
     unit_length,
 )
 from keras_cmg.ops.counter_random import (
@@ -101,7 +100,6 @@ __all__ = [
     "rotate_to",
     "same_event",
     "segment_counts",
-    "segment_info_nce",
     "select_channels",
     "sinkhorn",
     "standardize",

@@ -1,4 +1,4 @@
-"""Contrastive losses: InfoNCE on clips, on segments, and in contrastive predictive coding."""
+"""Contrastive losses: InfoNCE on clips or segments, and in contrastive predictive coding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keras_cmg.ops.masking import exclude, weighted_mean
 from keras_cmg.types import Tensor
 
 Present = tuple[Tensor, Tensor]
-"""Which rows and which columns of a matrix of logits take part: two float tensors `(batch,)`."""
+"""Which rows and which columns of logits take part: two float tensors `(..., batch)`."""
 
 
 def diagonal_cross_entropy(
@@ -17,7 +17,7 @@ def diagonal_cross_entropy(
     """Mean of `-log softmax(logits)[i, i]`: pick the true partner out of the batch.
 
     Args:
-        logits: float tensor `(batch, batch)`.
+        logits: float tensor `(..., batch, batch)`, the mean is over all of its diagonals.
         axis: the axis of the candidates, over which the softmax runs.
         present: optional, zero for each row and each column of a clip that lacks the modality: no
             candidate, and no anchor unless both of its sides are there.
@@ -40,13 +40,13 @@ def pair_cross_entropies(
     """`-log softmax(logits)[i, i]` of each pair: the terms of `diagonal_cross_entropy`.
 
     Args:
-        logits: float tensor `(batch, batch)`.
+        logits: float tensor `(..., batch, batch)`.
         axis: the axis of the candidates.
         present: as for `diagonal_cross_entropy`.
 
     Returns:
-        Losses `(batch,)` in nats, zero for a pair that is not whole; and which pairs are whole,
-        `(batch,)` of zeros and ones.
+        Losses `(..., batch)` in nats, zero for a pair that is not whole; and which pairs are whole,
+        `(..., batch)` of zeros and ones.
 
     Example:
 
@@ -54,14 +54,25 @@ def pair_cross_entropies(
     >>> [round(float(v), 4) for v in losses], whole.tolist()
     ([0.6931, 0.6931], [1.0, 1.0])
     """
-    logits = ops.convert_to_tensor(logits)
+    logits = _of_candidates(logits, axis, present)
+    losses = -ops.diagonal(ops.log_softmax(logits, axis=axis), axis1=-2, axis2=-1)
     if present is None:
-        losses = -ops.diagonal(ops.log_softmax(logits, axis=axis))
         return losses, ops.ones_like(losses)
     rows, columns = present
-    logits = exclude(logits, columns[None, :] if axis in (-1, 1) else rows[:, None])
     whole = ops.cast(rows * columns, logits.dtype)
-    return -ops.diagonal(ops.log_softmax(logits, axis=axis)) * whole, whole
+    return losses * whole, whole
+
+
+def _of_candidates(logits: Tensor, axis: int, present: Present | None) -> Tensor:
+    """Logits in which candidates that are missing are out of reach."""
+    logits = ops.convert_to_tensor(logits)
+    if present is None:
+        return logits
+    rows, columns = present
+    last = len(logits.shape) - 1
+    return exclude(
+        logits, columns[..., None, :] if axis % (last + 1) == last else rows[..., :, None]
+    )
 
 
 def diagonal_accuracy(logits: Tensor, axis: int = -1, present: Present | None = None) -> Tensor:
@@ -80,13 +91,11 @@ def diagonal_accuracy(logits: Tensor, axis: int = -1, present: Present | None = 
     >>> float(diagonal_accuracy(np.eye(3, dtype="float32")))
     1.0
     """
-    if present is not None:
-        rows, columns = present
-        logits = exclude(logits, columns[None, :] if axis in (-1, 1) else rows[:, None])
+    logits = _of_candidates(logits, axis, present)
     best = ops.cast(ops.argmax(logits, axis=axis), "int32")
     hits = ops.equal(best, ops.arange(ops.shape(logits)[0], dtype="int32"))
     hits = ops.cast(hits, "float32")
-    return ops.mean(hits) if present is None else weighted_mean(hits, rows * columns)
+    return weighted_mean(hits, None if present is None else present[0] * present[1])
 
 
 def info_nce(
@@ -98,11 +107,12 @@ def info_nce(
 ) -> Tensor:
     """InfoNCE on cosine similarities: each query finds its own key among the batch's keys.
 
-    van den Oord et al. (2018), Eq. 4; the paper's Eq. 10.
+    van den Oord et al. (2018), Eq. 4; the paper's Eq. 10. Axes before the batch are batches of
+    their own, such as the segments of clips: candidates are those of the same segment.
 
     Args:
-        queries: float tensor `(batch, dim)`.
-        keys: float tensor `(batch, dim)`, row i belongs to query i.
+        queries: float tensor `(..., batch, dim)`.
+        keys: float tensor `(..., batch, dim)`, row i belongs to query i.
         temperature: the paper's tau.
         symmetric: averages both directions; otherwise only query to key.
         present: optional, which queries and which keys exist; see `diagonal_cross_entropy`.
@@ -122,56 +132,8 @@ def info_nce(
     logits = cosine_logits(queries, keys, temperature)
     loss = diagonal_cross_entropy(logits, present=present)
     if symmetric:
-        loss = (loss + diagonal_cross_entropy(logits, axis=0, present=present)) / 2
+        loss = (loss + diagonal_cross_entropy(logits, axis=-2, present=present)) / 2
     return loss
-
-
-def segment_info_nce(
-    queries: Tensor,
-    keys: Tensor,
-    temperature: float = 1.0,
-    symmetric: bool = False,
-    present: Present | None = None,
-) -> Tensor:
-    """InfoNCE in every segment: each finds its own partner among the same segment of all clips.
-
-    As `info_nce` on each segment alone, averaged over segments; van den Oord et al. (2018), Eq. 4.
-
-    Args:
-        queries: float tensor `(batch, frames, dim)`.
-        keys: float tensor `(batch, frames, dim)`; frame t of row i belongs to frame t of query i.
-        temperature: divides the cosines.
-        symmetric: averages both directions; otherwise only query to key.
-        present: optional, which queries and which keys exist, two float tensors `(batch, frames)`.
-
-    Returns:
-        Scalar, in nats; 0 where no pair is whole.
-
-    Raises:
-        ValueError: if `temperature` is not positive.
-
-    Example:
-
-    >>> x = np.ones((2, 5, 3), "float32")
-    >>> round(float(segment_info_nce(x, x)), 4)
-    0.6931
-    """
-    queries, keys = (ops.swapaxes(ops.convert_to_tensor(x), 0, 1) for x in (queries, keys))
-    logits = cosine_logits(queries, keys, temperature)
-    asking = answering = whole = None
-    if present is not None:
-        asking, answering = (ops.transpose(x) for x in present)
-        whole = asking * answering
-
-    def loss(axis, counts):
-        scores = logits if counts is None else exclude(logits, ops.expand_dims(counts, 3 - axis))
-        log_p = ops.log_softmax(scores, axis=axis)
-        return -weighted_mean(ops.diagonal(log_p, axis1=1, axis2=2), whole)
-
-    # Candidates are keys, along the last axis; in the other direction, queries.
-    if not symmetric:
-        return loss(2, answering)
-    return (loss(2, answering) + loss(1, asking)) / 2
 
 
 def cosine_logits(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Tensor:
@@ -261,10 +223,4 @@ def cpc_loss(logits: Tensor, candidates: str = "targets", present: Present | Non
         raise ValueError(
             f"`candidates` must be 'targets' or 'predictions'. Received: {candidates!r}"
         )
-    if present is None:
-        log_p = ops.log_softmax(logits, axis=1 if candidates == "targets" else 2)
-        return -ops.mean(ops.diagonal(log_p, axis1=1, axis2=2))
-    targets, predictions = present
-    counts = targets[:, :, None] if candidates == "targets" else predictions[None, None, :]
-    log_p = ops.log_softmax(exclude(logits, counts), axis=1 if candidates == "targets" else 2)
-    return -weighted_mean(ops.diagonal(log_p, axis1=1, axis2=2), targets * predictions)
+    return diagonal_cross_entropy(logits, -2 if candidates == "targets" else -1, present)

@@ -44,9 +44,9 @@ class FCID(Pretrainer):
     The loss is the weighted sum of the terms in `loss_names` (the paper's Eq. 19):
     `fine_reconstruction`, `coarse_reconstruction`, `commitment`, `cpc` and `infonce` align;
     `club_<modality>` and `club_<group>` disentangle, with estimators trained in
-    `estimator_steps` steps of their own per step; `code_matching` is the authors' addition,
-    and `segment_infonce` ours: InfoNCE of the fine modalities in each segment. With
-    two modalities the half that applies is used; with one it is a VQVAE over segments.
+    `estimator_steps` steps of their own per step; `code_matching` is the authors' addition, and
+    `segment_infonce` ours: InfoNCE of the fine modalities in each segment. With two modalities the
+    half that applies is used; with one it is a VQVAE over segments.
 
     Args:
         backbone: an `FCIDBackbone`, or a tuple of modalities for the preset `"small"`.
@@ -354,12 +354,13 @@ class FCID(Pretrainer):
                 masks,
             )
         if "segment_infonce" in self.loss_names:
-            losses["segment_infonce"] = terms.segment_infonce(
+            losses["segment_infonce"] = terms.infonce(
                 features["fine_general"],
                 combinations(self.backbone.fine, 2),
                 self.infonce_temperature,
                 self.infonce_symmetric,
                 masks,
+                level="segment",
             )
         if self.weights_of.get("code_matching"):
             losses["code_matching"] = code_matching.code_matching_loss(

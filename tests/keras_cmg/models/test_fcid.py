@@ -398,7 +398,15 @@ def test_unknown_preset_is_named():
         keras_cmg.FCID.from_preset("huge")
 
 
-@pytest.mark.parametrize("preset, loss", [("paper", "code_matching"), ("reference", None)])
-def test_presets_say_whether_codes_are_matched(preset, loss):
+@pytest.mark.parametrize(
+    "preset, off",
+    [
+        ("paper", {"code_matching", "segment_infonce"}),
+        ("reference", {"segment_infonce"}),
+        ("small", {"segment_infonce"}),
+        ("plus", set()),
+    ],
+)
+def test_presets_say_which_terms_are_off(preset, off):
     model = keras_cmg.FCID.from_preset(preset)
-    assert set(model._all_terms()) - set(model.loss_names) == ({loss} if loss else set())
+    assert set(model._all_terms()) - set(model.loss_names) == off
