@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.models.sequence_backbone import SequenceBackbone
-from keras_cmg.ops.standardization import standardize
 from keras_cmg.types import Tensor
-
-COARSE_ACTIVATIONS: dict[str, str | Callable] = {"relu": "relu", "standardize": standardize}
 
 UNALIGNED = ("text",)
 """Modalities that do not run in step with the clip's seconds, unless `fine` says otherwise."""
@@ -23,7 +19,7 @@ class FineCoarseBackbone(SequenceBackbone):
     """General encoders in time, and a coarse level above them whose features are quantised.
 
     Fine modalities (audio, video) run in step with the seconds of a clip. Coarse level: projectors,
-    then encoders (dense, activation), shared by the fine modalities, one set for each other one.
+    then encoders (dense, ReLU), shared by the fine modalities, one set for each other modality.
 
     Training updates the codebook (`Codebook`); inference leaves all state alone.
 
@@ -33,9 +29,6 @@ class FineCoarseBackbone(SequenceBackbone):
         quantize_level: `"clip"`, codes are learned on clips and applied to segments (the paper);
             `"segment"`, fine modalities are quantised per segment in training too. One modality
             alone is always quantised per segment.
-        coarse_activation: of the encoders whose features are quantised: `"relu"` (the paper);
-            `"standardize"`, see `keras_cmg.ops.standardize`: the nearest code is then the nearest
-            by angle, which is what InfoNCE aligns, and no modality's features are longer.
         **kwargs: the arguments of `SequenceBackbone`.
 
     Call arguments:
@@ -48,8 +41,8 @@ class FineCoarseBackbone(SequenceBackbone):
         dim)` where segments are quantised; `"indices"`.
 
     Raises:
-        ValueError: for unknown modalities in `fine`, an unknown level or activation, a batch that
-            misses a modality, or features of another shape than at first.
+        ValueError: for unknown modalities in `fine`, an unknown level, a batch that misses a
+            modality, or features of another shape than at first.
 
     Example:
 
@@ -73,7 +66,6 @@ class FineCoarseBackbone(SequenceBackbone):
         modalities: tuple[str, ...] = ("audio", "video", "text"),
         fine: tuple[str, ...] | None = None,
         quantize_level: str = "clip",
-        coarse_activation: str = "relu",
         **kwargs,
     ):
         super().__init__(modalities, **kwargs)
@@ -88,14 +80,8 @@ class FineCoarseBackbone(SequenceBackbone):
             raise ValueError(
                 f"`quantize_level` must be 'clip' or 'segment'. Received: {quantize_level!r}"
             )
-        if coarse_activation not in COARSE_ACTIVATIONS:
-            raise ValueError(
-                f"`coarse_activation` must be one of {tuple(COARSE_ACTIVATIONS)}. "
-                f"Received: {coarse_activation!r}"
-            )
         self.fine = tuple(fine)
         self.quantize_level = quantize_level
-        self.coarse_activation = coarse_activation
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -158,10 +144,7 @@ class FineCoarseBackbone(SequenceBackbone):
             self.projectors[name] = CoarseProjector(dim, dtype=dtype, name=f"{name}_projector")
             self.projectors[name].build((None, None, dim))
             for kind in self.coarse_kinds:
-                chosen = self.coarse_activation if kind == self.quantized_kind else "relu"
-                layer = keras.layers.Dense(
-                    dim, COARSE_ACTIVATIONS[chosen], dtype=dtype, name=f"{name}_{kind}"
-                )
+                layer = keras.layers.Dense(dim, "relu", dtype=dtype, name=f"{name}_{kind}")
                 layer.build((None, None, dim))
                 getattr(self, kind)[name] = layer
 
@@ -195,7 +178,6 @@ class FineCoarseBackbone(SequenceBackbone):
             **super().get_config(),
             "fine": self.fine,
             "quantize_level": self.quantize_level,
-            "coarse_activation": self.coarse_activation,
         }
 
 

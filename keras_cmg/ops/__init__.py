@@ -50,7 +50,6 @@ from keras_cmg.ops.quantization import (
 )
 from keras_cmg.ops.retrieval import retrieval_hits
 from keras_cmg.ops.rotation_trick import rotate_to
-from keras_cmg.ops.standardization import standardize
 from keras_cmg.ops.supervised_contrastive import (
     distance_loss,
     same_event,
@@ -102,7 +101,6 @@ __all__ = [
     "segment_counts",
     "select_channels",
     "sinkhorn",
-    "standardize",
     "straight_through",
     "supervised_contrastive_loss",
     "transport_cost",

@@ -19,7 +19,7 @@ class FCIDBackbone(FineCoarseBackbone):
 
     Fine modalities (audio, video) run in step with the seconds of a clip: each has a general
     encoder, which sees the whole clip, and a specific one. Coarse level: projectors, then general
-    and specific encoders (dense, activation), shared by the fine modalities, one set for each other
+    and specific encoders (dense, ReLU), shared by the fine modalities, one set for each other
     modality. The general coarse features meet in one codebook.
 
     Training updates the codebook (`Codebook`); inference leaves all state alone.
@@ -31,8 +31,8 @@ class FCIDBackbone(FineCoarseBackbone):
         specific: arguments of `SequenceSpecificEncoder`.
         map_specific: arguments of `MapSpecificEncoder`.
         **kwargs: the arguments of `FineCoarseBackbone` and `SequenceBackbone`: `fine`,
-            `quantize_level`, `coarse_activation`, `num_embeddings`, `embedding_dim`, `use_masks`,
-            `encoders`, `general`, `map_general`, `codebook`, `seed`.
+            `quantize_level`, `num_embeddings`, `embedding_dim`, `use_masks`, `encoders`, `general`,
+            `map_general`, `codebook`, `seed`.
 
     Call arguments:
         inputs: a batch, as in `SequenceBackbone`.

@@ -18,7 +18,6 @@ PAPER: dict[str, Any] = {
         "num_embeddings": 400,
         "embedding_dim": 256,
         "quantize_level": "clip",
-        "coarse_activation": "relu",
         "general": {"feedforward_units": 1024, "dropout": 0.1},
         "map_general": {"pooling": "attention", "reduction": 8},
         "specific": {"units": 256},
@@ -115,7 +114,7 @@ PAPER_SMALL["objective"] = merged(
 `"small"`: what `"small"` and `"plus"` are compared with."""
 
 PLUS: dict[str, Any] = copy.deepcopy(SMALL)
-PLUS["backbone"].update(quantize_level="segment", coarse_activation="standardize")
+PLUS["backbone"]["quantize_level"] = "segment"
 PLUS["backbone"]["codebook"].update(decay=0.9, gradient="rotation")
 PLUS["objective"].update(
     loss_weights={"code_matching": 1.0, "infonce": 5.0, "segment_infonce": 30.0},
@@ -125,9 +124,8 @@ PLUS["objective"].update(
 )
 """The best settings we know, at the widths of `"small"`: alignment outweighs the rest, of clips of
 every pair of modalities and of the segments of sound and pictures, and CLUB is counted per feature
-in time as well; codes are of segments, of standardised features, placed by k-means once the
-encoders have begun to learn, and quick to follow. `python -m recipes compare --ablate plus` tells
-what each is worth."""
+in time as well; codes are of segments, placed by k-means once the encoders have begun to learn, and
+quick to follow. `python -m recipes compare --ablate plus` tells what each is worth."""
 
 PRESETS = {
     "paper": PAPER,

@@ -243,20 +243,6 @@ def test_segment_level_quantisation_uses_codes_per_segment():
     }
 
 
-def test_standardised_coarse_features_are_what_is_quantised():
-    model, batch = compiled_fcid(backbone={"coarse_activation": "standardize"}), small_batch()
-    model.fit(batch, verbose=0)
-    features = model(batch)
-    for name, x in features["coarse_general"].items():
-        np.testing.assert_allclose(array(x).mean(-1), 0, atol=1e-5, err_msg=name)
-        np.testing.assert_allclose(array(x).var(-1), 1, rtol=1e-2, err_msg=name)
-        assert (array(features["coarse_specific"][name]) >= 0).all()
-        general = model.backbone.encode(name, batch[name], level="clip")["general"]
-        np.testing.assert_allclose(array(general).var(-1), 1, rtol=1e-2, err_msg=name)
-    config = model.backbone.get_config()
-    assert keras_cmg.FCIDBackbone.from_config(config).coarse_activation == "standardize"
-
-
 def test_segment_infonce_is_that_of_fine_features_in_step():
     model = compiled_fcid(loss_weights={"segment_infonce": 2.0}, infonce_temperature=0.2)
     batch = small_batch()
@@ -379,10 +365,6 @@ def test_segment_codes_are_clip_codes_of_one_frame():
         ({"infonce_pairs": "some"}, "`infonce_pairs` must be one of .*'some'"),
         ({"estimator_steps": 0}, "`estimator_steps` must be at least 1"),
         ({"backbone": {"quantize_level": "word"}}, "`quantize_level` must be .*'word'"),
-        (
-            {"backbone": {"coarse_activation": "tanh"}},
-            "`coarse_activation` must be one of .*'tanh'",
-        ),
         ({"backbone": {"fine": ("smell",)}}, "`fine` must name modalities of .*'smell'"),
         ({"modalities": ()}, "`modalities` must hold at least one name"),
         ({"modalities": ("audio", "audio")}, "`modalities` must hold .* each once"),

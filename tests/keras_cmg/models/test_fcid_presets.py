@@ -22,7 +22,6 @@ def test_what_is_published_has_no_switch_of_plus():
         assert model.codebook_start is None and model.infonce_pairs == "coarse"
         assert model.backbone.quantizer.gradient == "straight_through"
         assert model.backbone.quantize_level == "clip"
-        assert model.backbone.coarse_activation == "relu"
         assert "segment_infonce" not in model.loss_names
         assert {model.weights_of[term] for term in ("infonce", "club_audio", "club_video")} == {1.0}
 
