@@ -7,6 +7,8 @@ import zlib
 import keras
 from keras import ops
 
+from keras_cmg.ops.saturating_softmax import saturating_softmax
+
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class TemporalAttention(keras.layers.Layer):
@@ -107,13 +109,10 @@ class TemporalAttention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class SaturatingAttention(keras.layers.MultiHeadAttention):
-    """`keras.layers.MultiHeadAttention` whose gradient vanishes where the softmax is saturated.
+    """`keras.layers.MultiHeadAttention` that learns from scores far apart, by `saturating_softmax`.
 
-    Where one score outdoes the rest, its weight is one and no score has a gradient. A softmax that
-    divides by an approximate reciprocal, as TensorFlow's does on some processors, falls short of
-    one by rounding, and leaves noise for a gradient, which Adam takes for a direction. The
-    exponential of the log-softmax is exactly one there. Arguments and call are those of the Keras
-    layer.
+    Scores of this network reach thousands, where a plain softmax leaves its gradient to rounding.
+    Arguments and call are those of the Keras layer.
 
     Example:
 
@@ -124,14 +123,13 @@ class SaturatingAttention(keras.layers.MultiHeadAttention):
 
     def _masked_softmax(self, attention_scores, attention_mask=None):
         if attention_mask is None:
-            return ops.exp(ops.log_softmax(attention_scores, axis=-1))
+            return saturating_softmax(attention_scores)
         # (batch, [heads,] queries, keys)
         while len(attention_mask.shape) < len(attention_scores.shape):
             attention_mask = ops.expand_dims(attention_mask, 1)
         half = keras.backend.standardize_dtype(attention_scores.dtype) == "float16"
         lowest = -3e4 if half else -1e9
-        scores = ops.where(attention_mask, attention_scores, lowest)
-        weights = ops.exp(ops.log_softmax(scores, axis=-1))
+        weights = saturating_softmax(ops.where(attention_mask, attention_scores, lowest))
         # With nothing to attend to, nothing is attended.
         return ops.where(attention_mask, weights, 0.0)
 

@@ -50,6 +50,7 @@ from keras_cmg.ops.quantization import (
 )
 from keras_cmg.ops.retrieval import retrieval_hits
 from keras_cmg.ops.rotation_trick import rotate_to
+from keras_cmg.ops.saturating_softmax import saturating_softmax
 from keras_cmg.ops.supervised_contrastive import (
     distance_loss,
     same_event,
@@ -98,6 +99,7 @@ __all__ = [
     "retrieval_hits",
     "rotate_to",
     "same_event",
+    "saturating_softmax",
     "segment_counts",
     "select_channels",
     "sinkhorn",
