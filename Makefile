@@ -26,7 +26,7 @@ help:  ## Show this list.
 demo: $(VENV)/.demo-$(ENGINE)  ## Train, probe and report on synthetic data (ENGINE=jax|torch|tensorflow).
 	KERAS_BACKEND=$(ENGINE) $(BIN)/python -m recipes quickstart --out $(OUT) $(DEMO_ARGS)
 
-test: lint test-jax test-tensorflow test-torch  ## Lint, types, tests on every engine, documentation examples.
+test: lint test-torch test-jax test-tensorflow  ## Lint, types, tests on every engine, documentation examples.
 
 test-jax: $(VENV)/.test  ## The tests that run on every engine, on JAX.
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "every_engine and not slow"

@@ -11,6 +11,7 @@ from data_tools import datasets, prepare, store, verify
 from data_tools.datasets.base import SPLITS
 from data_tools.extraction import command as extraction
 from data_tools.inspection import inspect, write_clean
+from data_tools.options import parse_options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +44,13 @@ def parser() -> argparse.ArgumentParser:
         choices=("numpy", "tensorflow-io"),
         default="numpy",
         help="library of the spectrogram (default: numpy)",
+    )
+    command.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the data set, such as test_speaker=george of digits split by speaker",
     )
     command.add_argument("--overwrite", action="store_true", help="replace another preparation")
     command = commands.add_parser("extract", help="features of raw clips into a sharded store")
@@ -80,34 +88,6 @@ def parser() -> argparse.ArgumentParser:
         help="option of the data set, such as events=audio or side=vggsound",
     )
     return result
-
-
-def parse_options(words: Sequence[str]) -> dict[str, bool | int | str]:
-    """Options of a data set from the command line.
-
-    Args:
-        words: each `name=value`.
-
-    Returns:
-        The values, as bool or int where they look like it.
-
-    Raises:
-        ValueError: a word has no equals sign.
-
-    Example:
-        >>> parse_options(["events=audio", "weak=true", "num_pairs=500"])
-        {'events': 'audio', 'weak': True, 'num_pairs': 500}
-    """
-    options: dict[str, bool | int | str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not name or not equals:
-            raise ValueError(f"`--option` must be NAME=VALUE; received: {word!r}")
-        if value.lower() in ("true", "false"):
-            options[name] = value.lower() == "true"
-        else:
-            options[name] = int(value) if value.isdecimal() else value
-    return options
 
 
 def run_verify(arguments: argparse.Namespace) -> int:
@@ -213,6 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 audio_road=options.audio_road,
                 overwrite=options.overwrite,
                 progress=True,
+                **parse_options(options.option, vars(options)),
             )
             print(f"features of {options.name} are in {out}")
     except (FileNotFoundError, ValueError, ImportError) as error:

@@ -25,6 +25,7 @@ from typing import Any
 
 import data_tools
 import keras_cmg
+from data_tools.options import parse_options
 from keras_cmg.models.presets import merged
 from recipes import compare_tables, provenance, publishing, search_spaces, settings, tuning
 from recipes.entries import ablation, all_systems, entry_of, parts
@@ -42,6 +43,7 @@ class Settings:
     data: str
     num_clips: dict[str, int]
     split: str | None = None
+    data_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     systems: tuple[str, ...] = ()
     epochs: int = 8
     batch_size: int = 32
@@ -71,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", choices=sorted(DEFAULTS), default="synthetic", help="data set")
     parser.add_argument("--root", help="folder of the raw files (default: download where needed)")
     parser.add_argument("--split", help="way of splitting (digits: official or speaker)")
+    parser.add_argument(
+        "--option",
+        action="append",
+        dest="data_options",
+        metavar="NAME=VALUE",
+        help="of the data set, such as test_speaker=george of digits split by speaker",
+    )
     parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
     parser.add_argument(
         "--num-clips",
@@ -101,6 +110,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the data set, of `--smoke`, and of the options given, the last one counting."""
     given = argparse.Namespace(**{**vars(options), "tuned": None})
+    if options.data_options is not None:
+        given.data_options = parse_options(options.data_options, vars(options))
     if options.num_clips is not None:
         given.num_clips = dict(zip(("train", "val", "test"), options.num_clips, strict=True))
     chosen = settings.resolve(DEFAULTS[options.data], given, SMOKE)
@@ -190,6 +201,7 @@ def prepare(options: argparse.Namespace, chosen: Settings) -> Path:
             num_clips=chosen.num_clips,
             split=chosen.split,
             progress=True,
+            **chosen.data_options,
         )
     except ValueError as error:
         raise ValueError(f"features in {folder}: {error}") from error

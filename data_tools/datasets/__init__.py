@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data_tools.datasets.base import NUM_SEGMENTS, SPLITS, Clip, RawDataset
@@ -65,7 +66,7 @@ def create(name: str, root: str | None = None, **options: Any) -> RawDataset:
     """
     if name not in DATASETS:
         raise ValueError(f"`name` must be one of {sorted(DATASETS)}; received: {name!r}")
-    return DATASETS[name](root=root, **options)
+    return _made(DATASETS[name], name, root, options)
 
 
 def open_published(name: str, root: str | os.PathLike[str], **options: Any) -> PublishedDataset:
@@ -92,7 +93,10 @@ def open_published(name: str, root: str | os.PathLike[str], **options: Any) -> P
         ...     [example.id for example in dataset.examples("test")]
         ['1', '2']
     """
-    cls = published_class(name)
+    return _made(published_class(name), name, root, options)
+
+
+def _made(cls: Callable[..., Any], name: str, root: Any, options: Mapping[str, Any]) -> Any:
     try:
         return cls(root, **options)
     except TypeError as error:

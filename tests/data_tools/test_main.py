@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from data_tools import FeatureFolder
 from data_tools.__main__ import main
 from tests.helpers.published_layouts import write_flickrsound
 
@@ -32,6 +33,26 @@ def test_errors_are_one_line_and_exit_code_one(
     error = capsys.readouterr().err
     assert error.startswith("error: `root` must be a folder with")
     assert error.count("\n") == 1
+
+
+def test_options_of_a_data_set_must_be_known_and_not_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prepare", "synthetic", "--out", str(tmp_path / "features"), "--option"]
+    assert main([*words, "colour=red"]) == 1
+    assert "options of 'synthetic' must be known" in capsys.readouterr().err
+    assert main([*words, "seed=3"]) == 1
+    assert "must not name seed, which has an option of its own" in capsys.readouterr().err
+    assert not (tmp_path / "features").exists()
+
+
+def test_another_voice_is_left_out(digits_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "features"
+    words = ["prepare", "digits", "--root", str(digits_root), "--out", str(out)]
+    words += ["--train", "4", "--val", "2", "--test", "2", "--channels", "8", "--split", "speaker"]
+    assert main([*words, "--option", "test_speaker=theo", "--option", "val_speaker=jackson"]) == 0
+    expected = {"split": "speaker", "test_speaker": "theo", "val_speaker": "jackson"}
+    assert FeatureFolder(out).manifest["options"] == expected
 
 
 def test_help_and_unknown_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,20 @@ def test_the_default_preset_goes_without_saying() -> None:
     assert set(chosen.tuned) == set(chosen.systems)
 
 
+def test_options_of_the_data_set_reach_its_preparation(
+    features: Path, tmp_path: Path, calls: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command(tmp_path / "run", features, "--systems", "cmcm")
+    assert runner.main([*words, "--option", "colour=red"]) == 1
+    assert "options of 'synthetic' must be known" in capsys.readouterr().err
+    assert runner.main([*words, "--option", "split=speaker"]) == 1
+    assert "must not name split" in capsys.readouterr().err
+    assert not calls
+    # Clips of another size than the folder's.
+    assert runner.main([*words, "--option", "channels=8"]) == 1
+    assert "another preparation" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("entry", entries.all_systems())
 def test_every_trial_is_a_system_that_can_be_made(entry: str) -> None:
     system, preset = entries.parts(entry)
