@@ -92,7 +92,7 @@ def test_options_of_the_data_set_reach_its_preparation(
     words = command(tmp_path / "run", features, "--systems", "cmcm")
     assert runner.main([*words, "--option", "colour=red"]) == 1
     assert "options of 'synthetic' must be known" in capsys.readouterr().err
-    assert runner.main([*words, "--option", "split=speaker"]) == 1
+    assert runner.main([*words, "--option", "split=speaker"]) == 2
     assert "must not name split" in capsys.readouterr().err
     assert not calls
     # Clips of another size than the folder's.
