@@ -171,7 +171,7 @@ CLUB_ABLATION = Published(
 
 COST = Published(
     number="8",
-    title="cost relative to DCID, batch 80",
+    title="cost relative to DCID, published with batches of 80",
     unit="%",
     heading="model",
     columns=("memory", "time per epoch", "epochs"),
