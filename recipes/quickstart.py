@@ -71,7 +71,7 @@ class Settings:
 
 
 DEFAULTS = {
-    "synthetic": Settings("synthetic", {"train": 1500, "val": 300, "test": 500}, epochs=12),
+    "synthetic": Settings("synthetic", {"train": 1500, "val": 300, "test": 500}, epochs=8),
     "digits": Settings("digits", {"train": 3000, "val": 500, "test": 1000}),
 }
 SMOKE: dict[str, Any] = {
