@@ -8,7 +8,7 @@ from keras_cmg.types import Tensor
 
 
 def saturating_softmax(scores: Tensor) -> Tensor:
-    """Softmax over the last axis, whose largest weight is worked out as one less the others.
+    """Softmax over the last axis; a weight above one half is worked out as one less the others.
 
     The gradient of a softmax is `dL/ds_i = w_i (dL/dw_i - sum_j w_j dL/dw_j)`. Where `w_i` is all
     but one, that is the difference of nearly equal numbers: in float32 what is left of it is noise,
@@ -26,9 +26,8 @@ def saturating_softmax(scores: Tensor) -> Tensor:
     >>> saturating_softmax(np.array([[900.0, 0.0]], "float32")).tolist()
     [[1.0, 0.0]]
     """
-    scores = ops.convert_to_tensor(scores)
     weights = ops.exp(ops.log_softmax(scores, axis=-1))
-    largest = ops.expand_dims(ops.argmax(scores, axis=-1), -1)
-    is_largest = ops.equal(ops.arange(scores.shape[-1], dtype=largest.dtype), largest)
-    others = ops.where(is_largest, 0.0, weights)
-    return ops.where(is_largest, 1.0 - ops.sum(others, axis=-1, keepdims=True), others)
+    # At most one can be that large; where none is, nothing cancels.
+    outdoes = weights > 0.5
+    others = ops.where(outdoes, 0.0, weights)
+    return ops.where(outdoes, 1.0 - ops.sum(others, axis=-1, keepdims=True), others)
