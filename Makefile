@@ -34,11 +34,12 @@ test-jax: $(VENV)/.test  ## The tests that run on every engine, on JAX.
 test-tensorflow: $(VENV)/.test  ## The same on TensorFlow.
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m "every_engine and not slow"
 
+# One thread: on tensors as small as the tests', threads wait for one another longer than they work.
 test-torch: $(VENV)/.test  ## All tests and docstring examples, on PyTorch.
-	KERAS_BACKEND=torch $(BIN)/python -m pytest --doctest-modules $(PACKAGES) tests
+	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BIN)/python -m pytest --doctest-modules $(PACKAGES) tests
 
 test-slow: $(VENV)/.test  ## The slow tests, on PyTorch.
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BIN)/python -m pytest -m slow
 
 test-beam: $(BEAM_VENV)/.test  ## Extraction by Apache Beam, in an environment of its own.
 	$(BEAM_VENV)/bin/python -m pytest -o filterwarnings= tests/data_tools/extraction/test_beam.py
