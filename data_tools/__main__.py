@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 
 from data_tools import datasets, prepare, store, verify
@@ -193,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 audio_road=options.audio_road,
                 overwrite=options.overwrite,
                 progress=True,
-                **parse_options(options.option, vars(options)),
+                **parse_options(options.option, signature(prepare).parameters),
             )
             print(f"features of {options.name} are in {out}")
     except (FileNotFoundError, ValueError, ImportError) as error:

@@ -10,7 +10,7 @@ def parse_options(words: Sequence[str], taken: Container[str] = ()) -> dict[str,
 
     Args:
         words: each `name=value`.
-        taken: names that the command line has an option of its own for.
+        taken: names that are no options of a data set, such as arguments of `prepare`.
 
     Returns:
         The values, as bool or int where they look like it.
@@ -28,7 +28,7 @@ def parse_options(words: Sequence[str], taken: Container[str] = ()) -> dict[str,
         if not name or not equals:
             raise ValueError(f"`--option` must be NAME=VALUE; received: {word!r}")
         if name in taken:
-            raise ValueError(f"`--option` must not name {name}, which has an option of its own")
+            raise ValueError(f"`--option` must be of the data set itself; received: {word!r}")
         if value.lower() in ("true", "false"):
             options[name] = value.lower() == "true"
         else:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the data set, of `--smoke`, and of the options given, the last one counting."""
     given = argparse.Namespace(**{**vars(options), "tuned": None})
     if options.data_options is not None:
-        given.data_options = parse_options(options.data_options, vars(options))
+        arguments = inspect.signature(data_tools.prepare).parameters
+        given.data_options = parse_options(options.data_options, arguments)
     if options.num_clips is not None:
         given.num_clips = dict(zip(("train", "val", "test"), options.num_clips, strict=True))
     chosen = settings.resolve(DEFAULTS[options.data], given, SMOKE)

@@ -92,12 +92,13 @@ def test_options_of_the_data_set_reach_its_preparation(
     words = command(tmp_path / "run", features, "--systems", "cmcm")
     assert runner.main([*words, "--option", "colour=red"]) == 2
     assert "options of 'synthetic' must be known" in capsys.readouterr().err
-    assert runner.main([*words, "--option", "split=speaker"]) == 2
-    assert "must not name split" in capsys.readouterr().err
+    for word in ("split=speaker", "channels=8"):
+        assert runner.main([*words, "--option", word]) == 2
+        assert f"must be of the data set itself; received: {word!r}" in capsys.readouterr().err
+    words += ["--data", "digits", "--split", "speaker"]
+    assert runner.main([*words, "--option", "test_speaker=lucas"]) == 2
+    assert "`test_speaker` and `val_speaker` must differ" in capsys.readouterr().err
     assert not calls
-    # Clips of another size than the folder's.
-    assert runner.main([*words, "--option", "channels=8"]) == 2
-    assert "another preparation" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("entry", entries.all_systems())
