@@ -32,10 +32,9 @@ def example_setting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         import keras_cmg
 
         usual = {"keras": keras, "keras_cmg": keras_cmg, "np": np, "ops": keras.ops}
-        public = {name: value for name, value in vars(keras_cmg).items() if name[0] != "_"}
-        for name, value in (public | usual).items():
+        for name, value in usual.items():
             request.node.dtest.globs.setdefault(name, value)
         # What an example registers, no other test meets.
-        registry = keras_cmg.models.registry
-        monkeypatch.setattr(registry, "_SYSTEMS", dict(registry._SYSTEMS))
+        registry = keras_cmg.models.base.registry
+        monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))

@@ -82,7 +82,7 @@ def forward_flops(layer: keras.Layer, inputs: tuple, outputs: tuple) -> float:
     return 0
 
 
-def step_flops(model: keras_cmg.FCID, batch: dict[str, Any]) -> float:
+def step_flops(model: keras_cmg.models.FCID, batch: dict[str, Any]) -> float:
     """Operations of one training step: forward, backward and the estimators' own steps.
 
     The backward pass costs twice the forward pass; layers that read the data, told by the
@@ -98,7 +98,8 @@ def step_flops(model: keras_cmg.FCID, batch: dict[str, Any]) -> float:
 
     Example:
 
-    >>> model, batch = FCID(("audio",)), {"audio": np.ones((2, 10, 128), "float32")}
+    >>> model = keras_cmg.models.FCID(("audio",))
+    >>> batch = {"audio": np.ones((2, 10, 128), "float32")}
     >>> _ = model(batch)
     >>> step_flops(model, batch) > 1e6
     True

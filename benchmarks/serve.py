@@ -52,10 +52,10 @@ def run(
     import tensorflow as tf
 
     keras.utils.set_random_seed(0)
-    backbone = keras_cmg.FCIDBackbone.from_preset(preset)
+    backbone = keras_cmg.models.FCIDBackbone.from_preset(preset)
     batch = batch_of(preset, max(BATCHES))
     backbone.build({name: x.shape for name, x in batch.items()})
-    encoder = keras_cmg.ModalityEncoder(backbone, modality)
+    encoder = keras_cmg.models.ModalityEncoder(backbone, modality)
     results: dict[str, Any] = {"preset": preset, "modality": modality, "rounds": rounds}
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

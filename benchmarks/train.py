@@ -78,7 +78,7 @@ def run(
         raise ValueError(f"`jit` must be one of {sorted(modes)}. Received: {jit!r}")
     keras.utils.set_random_seed(0)
     batch = batch_of(preset, batch_size)
-    model = keras_cmg.FCID.from_preset(preset, dtype=precision)
+    model = keras_cmg.models.FCID.from_preset(preset, dtype=precision)
     model.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(1e-3), jit_compile=modes[jit])
     model.build({name: x.shape for name, x in batch.items()})
     flops = step_flops(model, batch)

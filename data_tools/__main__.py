@@ -9,10 +9,10 @@ from inspect import signature
 from pathlib import Path
 
 from data_tools import datasets, prepare, store, verify
-from data_tools.datasets.base import SPLITS
 from data_tools.extraction import command as extraction
-from data_tools.inspection import inspect, write_clean
-from data_tools.options import parse_options
+from data_tools.io.options import parse_options
+from data_tools.published.inspection import inspect, write_clean
+from data_tools.raw.base import SPLITS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 channels=options.channels,
                 text_dim=options.text_dim,
                 num_tokens=options.tokens,
-                audio_road=options.audio_road,
+                audio_backend=options.audio_backend,
                 overwrite=options.overwrite,
                 progress=True,
                 **parse_options(options.option, signature(prepare).parameters),

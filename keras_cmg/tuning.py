@@ -15,7 +15,8 @@ from typing import Any
 import keras
 
 from keras_cmg.layers import TOCChannelMask
-from keras_cmg.models import Pretrainer, create, registry
+from keras_cmg.models import Pretrainer, create_model
+from keras_cmg.models.base import registry
 
 try:
     import keras_tuner
@@ -40,7 +41,7 @@ class Space:
         embedding_dim: lengths of a code, the paper's D.
         learning_rate: bounds of the main optimiser's, on a logarithmic scale.
         estimator_learning_rate: of the estimators' optimiser, for systems that have one.
-        revive_after: training steps without use after which a code is replaced.
+        dead_code_patience: training steps without use after which a code is replaced.
         loss_weight: bounds of the weight of each term, on a logarithmic scale.
         toc_lambda: bounds of the weight of variance in TOC, Eq. 22.
         toc_share: shares of the dimensions that TOC keeps, the paper's Q over D; 1 is no TOC.
@@ -55,13 +56,13 @@ class Space:
     embedding_dim: tuple[int, ...] = (64, 128, 256)
     learning_rate: tuple[float, ...] = (1e-4, 4e-3)
     estimator_learning_rate: tuple[float, ...] = (2e-4, 5e-3)
-    revive_after: tuple[int, ...] = (10, 25, 50, 100, 300)
+    dead_code_patience: tuple[int, ...] = (10, 25, 50, 100, 300)
     loss_weight: tuple[float, ...] = (0.1, 10.0)
     toc_lambda: tuple[float, ...] = (0.0, 1.0)
     toc_share: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
 
 
-class SystemHyperModel(keras_tuner.HyperModel):
+class CMGHyperModel(keras_tuner.HyperModel):
     """Any system of the library as something KerasTuner can search.
 
     A trial trains the system once per seed, without labels, and reports the mean score. A finished
@@ -69,7 +70,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
     neither a repeated trial nor the final comparison trains it again.
 
     Args:
-        system: name of the system, see `keras_cmg.systems`.
+        system: name of the system, see `keras_cmg.models.list_models`.
         data: gives the training batches of a seed.
         score: function of the trained backbone, the adapted TOC mask (None for none) and the seed
             to a number, larger is better. Let it look at validation clips of the source modality
@@ -82,14 +83,14 @@ class SystemHyperModel(keras_tuner.HyperModel):
         epochs: of each training.
         learning_rate: of the main Adam, where it is not searched.
         estimator_learning_rate: of the estimators' Adam, where it is not searched.
-        overrides: changes to the preset, as arguments of `keras_cmg.create`.
+        overrides: changes to the preset, as arguments of `keras_cmg.models.create_model`.
 
     Raises:
         ValueError: for an unknown system or preset, no seeds, or no epochs.
 
     Example:
 
-    >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
+    >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
     >>> model.defaults()["num_embeddings"], model.defaults()["weight_commitment"]
     (400, 1.0)
     """
@@ -119,7 +120,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
         self.score: Any = score
         self.folder = Path(folder)
         self.modalities = modalities
-        self.preset = preset or registry.system(system).default_preset
+        self.preset = preset or registry.get_model_class(system).default_preset
         self.space = space
         self.seeds = tuple(seeds)
         self.epochs = epochs
@@ -142,21 +143,21 @@ class SystemHyperModel(keras_tuner.HyperModel):
 
         Example:
 
-        >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
+        >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
         >>> model.create({"num_embeddings": 100}, 0).backbone.num_embeddings
         100
         """
         backbone = dict(self.overrides.get("backbone", {}))
         backbone |= {k: values[k] for k in ("num_embeddings", "embedding_dim") if k in values}
-        if "revive_after" in values:
+        if "dead_code_patience" in values:
             codebook = dict(backbone.get("codebook", {}))
-            backbone["codebook"] = {**codebook, "revive_after": values["revive_after"]}
+            backbone["codebook"] = {**codebook, "dead_code_patience": values["dead_code_patience"]}
         overrides = {key: value for key, value in self.overrides.items() if key != "backbone"}
         weights = {k.removeprefix(WEIGHT): v for k, v in values.items() if k.startswith(WEIGHT)}
         if weights:
             overrides["loss_weights"] = {**overrides.get("loss_weights", {}), **weights}
         keras.utils.set_random_seed(seed)
-        return create(
+        return create_model(
             self.system, self.preset, self.modalities, seed, backbone=backbone, **overrides
         )
 
@@ -168,7 +169,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
 
         Example:
 
-        >>> SystemHyperModel("fcid", None, None, "scores").defaults()["toc_share"]
+        >>> CMGHyperModel("fcid", None, None, "scores").defaults()["toc_share"]
         1.0
         """
         model, space = self.known, self.space
@@ -176,9 +177,9 @@ class SystemHyperModel(keras_tuner.HyperModel):
         found: dict[str, Any] = {}
         if codebook is not None:
             found |= {k: getattr(codebook, k) for k in ("num_embeddings", "embedding_dim")}
-            if getattr(codebook, "revive_after", None):
-                found["revive_after"] = codebook.revive_after
-            found |= {"toc_share": 1.0, "toc_lambda": TOCChannelMask(1).trade_off}
+            if getattr(codebook, "dead_code_patience", None):
+                found["dead_code_patience"] = codebook.dead_code_patience
+            found |= {"toc_share": 1.0, "toc_lambda": TOCChannelMask(1).variance_weight}
         elif hasattr(model.backbone, "embedding_dim"):
             found["embedding_dim"] = model.backbone.embedding_dim
         found["learning_rate"] = self.rates["learning_rate"]
@@ -200,7 +201,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
 
         Example:
 
-        >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio",))
+        >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio",))
         >>> model.values(keras_tuner.HyperParameters()) == model.defaults()
         True
         """
@@ -236,7 +237,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
 
         Example:
 
-        >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
+        >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
         >>> round(float(model.compiled({"learning_rate": 1e-3}, 0).optimizer.learning_rate), 6)
         0.001
         """
@@ -306,7 +307,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
 
         Example:
 
-        >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio",))
+        >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio",))
         >>> model.known.backbone.build({"audio": (None, 10, 128)})
         >>> model.mask({"toc_share": 0.25}, model.known.backbone).num_channels
         64
@@ -317,7 +318,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
         codebook = backbone.codebook
         mask = TOCChannelMask(
             max(1, round(share * codebook.shape[1])),
-            trade_off=values.get("toc_lambda", TOCChannelMask(1).trade_off),
+            variance_weight=values.get("toc_lambda", TOCChannelMask(1).variance_weight),
         )
         mask.adapt(codebook)
         return mask
@@ -330,7 +331,7 @@ class SystemHyperModel(keras_tuner.HyperModel):
 
         Example:
 
-        >>> SystemHyperModel("fcid", None, None, "scores", epochs=3).settled()["epochs"]
+        >>> CMGHyperModel("fcid", None, None, "scores", epochs=3).settled()["epochs"]
         3
         """
         return {
@@ -353,7 +354,7 @@ def _fingerprint(settings: Mapping[str, Any]) -> str:
 
 
 def tuner(
-    hypermodel: SystemHyperModel,
+    hypermodel: CMGHyperModel,
     directory: str | os.PathLike[str],
     max_trials: int,
     seed: int = 0,
@@ -380,7 +381,7 @@ def tuner(
 
     Example:
 
-    >>> model = SystemHyperModel("fcid", None, None, "scores", modalities=("audio",))
+    >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio",))
     >>> tuner(model, "search", max_trials=2).remaining_trials
     2
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from recipes.runner import main
+from recipes.runner.command_line import main
 
 if __name__ == "__main__":
     sys.exit(main())

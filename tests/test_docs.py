@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 import keras_cmg  # noqa: F401
-from keras_cmg.models import registry
+from keras_cmg.models.base import registry
 from tests.conftest import REPOSITORY
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
@@ -81,7 +81,7 @@ def shown_commands() -> dict[str, list[str]]:
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     # What a page registers, no other test meets.
-    monkeypatch.setattr(registry, "_SYSTEMS", dict(registry._SYSTEMS))
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
     namespace: dict[str, object] = {"__name__": "__page__"}
     for block in blocks(page, "python"):
         # The blank lines make a traceback point at the line of the page.

@@ -64,13 +64,13 @@ def test_only_training_and_export_import_an_engine(repository: Path) -> None:
     strays = {
         name: engines
         for name, engines in found.items()
-        if not name.startswith(("training/", "export/")) and name != "checkpoints/files.py"
+        if not name.startswith(("backend/", "export/")) and name != "reference/files.py"
     }
     assert not strays
 
 
 def test_checkpoints_import_pytorch_only_to_read_a_file(repository: Path) -> None:
-    path = repository / "keras_cmg" / "checkpoints" / "files.py"
+    path = repository / "keras_cmg" / "reference" / "files.py"
     functions = [
         node.name
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes import runner
+from recipes.runner import command_line as runner
 
 
 def recipes(repository: Path, *arguments: str | Path) -> str:
@@ -38,7 +38,7 @@ def test_list_docs_and_modules_name_the_same_recipes(repository: Path) -> None:
     signature = "def add_arguments(parser: argparse.ArgumentParser) -> None:"
     modules = {
         path.stem
-        for path in (repository / "recipes").glob("*.py")
+        for path in (repository / "recipes" / "experiments").glob("*.py")
         if signature in (code := path.read_text("utf-8")) and "\ndef report(" in code
     }
     assert modules == set(listed)
@@ -46,7 +46,9 @@ def test_list_docs_and_modules_name_the_same_recipes(repository: Path) -> None:
 
 def options_of(name: str) -> str:
     """The help of a recipe."""
-    return runner.recipe_parser(name, importlib.import_module(f"recipes.{name}")).format_help()
+    return runner.recipe_parser(
+        name, importlib.import_module(f"recipes.experiments.{name}")
+    ).format_help()
 
 
 ON_SHARED_ENCODERS = [name for name in sorted(runner.RECIPES) if "--models " in options_of(name)]

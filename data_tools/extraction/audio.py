@@ -13,7 +13,7 @@ from data_tools.decoding import decode_audio
 from data_tools.decoding.signatures import VIDEOS
 from data_tools.extraction.extractor import Extractor, source_of
 from data_tools.features import AudioFeatures, vggish
-from data_tools.files import sha256_file
+from data_tools.io.files import sha256_file
 from data_tools.store import Field
 
 

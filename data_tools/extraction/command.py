@@ -170,7 +170,7 @@ def run(options: argparse.Namespace, rest: list[str]) -> list[str]:
         "workers": options.workers,
     }
     if options.runner is not None:
-        from data_tools.beam import extract_with_beam
+        from data_tools.extraction.beam import extract_with_beam
 
         result = extract_with_beam(**arguments, runner=options.runner, pipeline_options=rest)
     elif rest:

@@ -16,7 +16,7 @@ from typing import Any
 
 from data_tools.extraction.clip_features import FITTED
 from data_tools.extraction.clips import Clip
-from data_tools.files import atomic_file, read_json
+from data_tools.io.files import atomic_file, read_json
 from data_tools.store.schema import (
     FAILURES,
     INDEX,

@@ -16,7 +16,7 @@ from data_tools.extraction.clip_features import FITTED, ClipFeatures
 from data_tools.extraction.clips import Clip, find_clips
 from data_tools.extraction.job import FIT, JOB, PLAN, Job, json_lines
 from data_tools.extraction.lock import LOCK
-from data_tools.files import atomic_file, read_json, sha256_file
+from data_tools.io.files import atomic_file, read_json, sha256_file
 from data_tools.store.schema import FAILURES, SCHEMA, SHARDS, default_shard_rows, read_schema
 
 FORMAT = "keras-cmg extraction 1"

@@ -18,8 +18,8 @@ from data_tools.extraction.job import FIT, Job, finish
 from data_tools.extraction.lock import locked
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Task, run_tasks
-from data_tools.files import atomic_file
-from data_tools.progress import bar
+from data_tools.io.files import atomic_file
+from data_tools.io.progress import bar
 from data_tools.store.schema import SCHEMA
 from data_tools.store.shard import ShardWriter
 

@@ -18,7 +18,7 @@ from data_tools.decoding import (
 from data_tools.decoding.signatures import PICTURES
 from data_tools.extraction.extractor import Extractor, source_of
 from data_tools.features import VideoFeatures
-from data_tools.files import sha256_file
+from data_tools.io.files import sha256_file
 from data_tools.store import Field
 
 GRID = 7

@@ -189,7 +189,7 @@ class AudioFeatures:
 
     def _summaries(self, segments: np.ndarray) -> np.ndarray:
         if self.road == "tensorflow-io":
-            from data_tools import tfio
+            from data_tools.features import tfio
 
             return np.asarray(tfio.summarise(tfio.mel_spectrogram(segments, self.sample_rate)))
         return summarise(mel_spectrogram(segments, self.sample_rate))
@@ -213,7 +213,7 @@ class AudioFeatures:
                 standard deviation may then lie between the two.
 
         Returns:
-            A `keras_cmg.LogMelSummary`.
+            A `keras_cmg.layers.LogMelSummary`.
         """
         # Preparing features needs no Keras.
         from keras_cmg.layers.log_mel_summary import LogMelSummary

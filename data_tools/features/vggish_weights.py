@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.features.vggish import CONVOLUTIONS, DENSE
-from keras_cmg.checkpoints.files import read_arrays
+from keras_cmg.reference.files import read_arrays
 
 TORCH_NAMES = dict(
     zip(

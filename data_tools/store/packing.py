@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from data_tools import datasets
-from data_tools.datasets.base import SPLITS
-from data_tools.layout import FeatureFolder, order_file
-from data_tools.progress import bar
-from data_tools.selection import PREPARED, Selection, select
+from data_tools.io.feature_folder import FeatureFolder, order_file
+from data_tools.io.progress import bar
+from data_tools.published.selection import PREPARED, Selection, select
+from data_tools.raw.base import SPLITS
 from data_tools.store.schema import Field
 from data_tools.store.writer import StoreWriter
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.files import atomic_file, read_json, sha256_file
-from data_tools.layout import SCHEMA
+from data_tools.io.feature_folder import SCHEMA
+from data_tools.io.files import atomic_file, read_json, sha256_file
 
 FORMAT = "keras-cmg store 1"
 INDEX, SHARDS = "index.json", "shards"

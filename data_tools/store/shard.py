@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.files import atomic_file
+from data_tools.io.files import atomic_file
 from data_tools.store import rows
 from data_tools.store.schema import INDEX, Field, check_row
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.files import atomic_folder
+from data_tools.io.files import atomic_folder
 from data_tools.store.schema import Field
 from data_tools.store.store import Store
 

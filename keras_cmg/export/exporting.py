@@ -13,7 +13,7 @@ from keras_cmg.export import tensorflow_process
 from keras_cmg.export.metadata import metadata_of
 from keras_cmg.export.served_system import ServedSystem
 from keras_cmg.files import new_folder
-from keras_cmg.models.cross_modal_backbone import CrossModalBackbone
+from keras_cmg.models.base.backbone import CrossModalBackbone
 
 FORMATS = ("saved_model", "onnx", "litert")
 
@@ -83,7 +83,7 @@ def export(
 
     Example:
 
-    >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+    >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
     >>> backbone.build({"audio": (None, 10, 128)})
     >>> keras_cmg.export.export(backbone, "served", levels="frame")
     Traceback (most recent call last):

@@ -41,7 +41,7 @@ def metadata_of(
 
     Example:
 
-    >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+    >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
     >>> backbone.build({"audio": (None, 10, 128)})
     >>> metadata_of(ServedSystem(backbone))["signatures"]["encode_audio"]["inputs"]
     {'audio': [None, None, 128]}
@@ -89,7 +89,7 @@ def metadata_of(
 def _toc(toc: Any) -> dict[str, Any] | None:
     if toc is None:
         return None
-    settings = {key: getattr(toc, key, None) for key in ("mode", "criterion", "trade_off")}
+    settings = {key: getattr(toc, key, None) for key in ("mode", "criterion", "variance_weight")}
     return {"channels": toc.indices.tolist(), **settings}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.models.cross_modal_backbone import LEVELS, CrossModalBackbone
+from keras_cmg.models.base.backbone import LEVELS, CrossModalBackbone
 from keras_cmg.types import Tensor
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -55,10 +55,10 @@ class ServedSystem(keras.Model):
 
     Example:
 
-    >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+    >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
     >>> backbone.build({"audio": (None, 10, 128)})
     >>> [endpoint.name for endpoint in ServedSystem(backbone, front_ends={
-    ...     "audio": LogMelSummary(8000)}).endpoints()]
+    ...     "audio": keras_cmg.layers.LogMelSummary(8000)}).endpoints()]
     ['encode_audio', 'encode_audio_waveform']
     """
 
@@ -151,7 +151,7 @@ class ServedSystem(keras.Model):
 
         Example:
 
-        >>> backbone = FCIDBackbone.from_preset("small", modalities=("text",))
+        >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("text",))
         >>> backbone.build({"text": (None, 10, 64)})
         >>> [endpoint.inputs for endpoint in ServedSystem(backbone).endpoints()]
         [{'text': (None, None, 64)}, {'text': (None, None, 64), 'text_mask': (None, None)}]
@@ -205,7 +205,7 @@ class ServedSystem(keras.Model):
 
         Example:
 
-        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
         >>> backbone.build({"audio": (None, 10, 128)})
         >>> sorted(ServedSystem(backbone).encode("audio", np.zeros((1, 10, 128), "float32")))
         ['general', 'indices', 'quantized']
@@ -232,9 +232,9 @@ class ServedSystem(keras.Model):
 
         Example:
 
-        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
         >>> backbone.build({"audio": (None, 10, 128)})
-        >>> probe = LinearProbe(num_classes=3)
+        >>> probe = keras_cmg.models.LinearProbe(num_classes=3)
         >>> probe.build((None, None, 256))
         >>> served = ServedSystem(backbone, probes=probe)
         >>> tuple(served.classify("audio", np.zeros((2, 10, 128)))["logits"].shape)

@@ -1,26 +1,26 @@
 """State: the building blocks, each a Keras layer."""
 
-from keras_cmg.layers.bidirectional_context import BidirectionalContext
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.coarse_projector import CoarseProjector
-from keras_cmg.layers.codebook import Codebook
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
 from keras_cmg.layers.image_autoencoder import ImageDecoder, ImageEncoder
 from keras_cmg.layers.log_mel_summary import LogMelSummary
 from keras_cmg.layers.map_pooling import MapAttention, MapPooling
+from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
-from keras_cmg.layers.prototypes import Prototypes
+from keras_cmg.layers.quantizers.codebook import Codebook
+from keras_cmg.layers.quantizers.prototypes import Prototypes
 from keras_cmg.layers.residual_unit import ResidualUnit
 from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
-from keras_cmg.layers.temporal_attention import TemporalAttention, TransformerBlock
+from keras_cmg.layers.stacked_bilstm import StackedBiLSTM
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
-from keras_cmg.layers.translator import Translator
+from keras_cmg.layers.transformer_encoder import TransformerBlock, TransformerEncoder
 from keras_cmg.layers.transposed_convolution import TransposedConvolution
 
 __all__ = [
-    "BidirectionalContext",
+    "MLP",
     "CLUBEstimator",
     "CPCPredictor",
     "CoarseProjector",
@@ -38,9 +38,9 @@ __all__ = [
     "ResidualUnit",
     "SequenceDecoder",
     "SequenceSpecificEncoder",
+    "StackedBiLSTM",
     "TOCChannelMask",
-    "TemporalAttention",
     "TransformerBlock",
-    "Translator",
+    "TransformerEncoder",
     "TransposedConvolution",
 ]

@@ -16,13 +16,13 @@ class CLUBEstimator(keras.layers.Layer):
     """A Gaussian q(y | x) from two small networks, and the bound on I(x; y) it gives.
 
     Trained apart from the features it watches: maximise `log_likelihood` on features without
-    gradient, then hold the estimator still and minimise `upper_bound` over the features. Computes
-    in the dtype of its variables under every mixed-precision policy.
+    gradient, then hold the estimator still and minimise `club_upper_bound` over the features.
+    Computes     in the dtype of its variables under every mixed-precision policy.
 
     Args:
         hidden_units: width; the inner layers have half of it.
         negatives: `"all"`, `"permutation"` or `"pooled_permutation"`, see
-            `keras_cmg.ops.upper_bound`.
+            `keras_cmg.ops.club_upper_bound`.
         dtype: a policy; computation takes the dtype of its variables.
         **kwargs: the arguments of every Keras layer.
 
@@ -38,7 +38,7 @@ class CLUBEstimator(keras.layers.Layer):
 
     Example:
 
-    >>> club = CLUBEstimator(hidden_units=8)
+    >>> club = keras_cmg.layers.CLUBEstimator(hidden_units=8)
     >>> out = club(np.zeros((4, 3), "float32"), np.zeros((4, 2), "float32"))
     >>> tuple(out["mean"].shape)
     (4, 2)
@@ -94,14 +94,14 @@ class CLUBEstimator(keras.layers.Layer):
 
         Example:
 
-        >>> club = CLUBEstimator(hidden_units=8)
+        >>> club = keras_cmg.layers.CLUBEstimator(hidden_units=8)
         >>> club.log_likelihood(np.ones((4, 3)), np.ones((4, 2))).ndim
         0
         """
         q = self(x, y)
         return mutual_information.log_likelihood(q["mean"], q["log_variance"], y, weights)
 
-    def upper_bound(
+    def club_upper_bound(
         self,
         x: Tensor,
         y: Tensor,
@@ -124,12 +124,12 @@ class CLUBEstimator(keras.layers.Layer):
 
         Example:
 
-        >>> club = CLUBEstimator(hidden_units=8)
-        >>> club.upper_bound(np.ones((4, 3)), np.ones((4, 2))).ndim
+        >>> club = keras_cmg.layers.CLUBEstimator(hidden_units=8)
+        >>> club.club_upper_bound(np.ones((4, 3)), np.ones((4, 2))).ndim
         0
         """
         q = self(x, y)
-        return mutual_information.upper_bound(
+        return mutual_information.club_upper_bound(
             q["mean"], q["log_variance"], y, self.negatives, permutation, weights
         )
 

@@ -25,7 +25,7 @@ class CoarseProjector(keras.layers.Layer):
 
     Example:
 
-    >>> layer = CoarseProjector(4)
+    >>> layer = keras_cmg.layers.CoarseProjector(4)
     >>> tuple(layer(np.zeros((2, 10, 6), "float32")).shape)
     (2, 4)
 

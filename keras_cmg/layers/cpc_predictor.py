@@ -40,7 +40,7 @@ class CPCPredictor(keras.layers.Layer):
 
     Example:
 
-    >>> cpc = CPCPredictor(units=4)
+    >>> cpc = keras_cmg.layers.CPCPredictor(units=4)
     >>> x = {"audio": np.zeros((3, 10, 5), "float32"), "video": np.zeros((3, 10, 5), "float32")}
     >>> logits = cpc(x, time=4)
     >>> sorted(logits)
@@ -117,7 +117,7 @@ class CPCPredictor(keras.layers.Layer):
 
         Example:
 
-        >>> cpc = CPCPredictor(units=4)
+        >>> cpc = keras_cmg.layers.CPCPredictor(units=4)
         >>> _ = cpc({"audio": np.zeros((3, 5, 2), "float32")}, time=1)
         >>> tuple(cpc.context("audio", np.zeros((3, 5, 2), "float32"), 1).shape)
         (3, 4)

@@ -26,7 +26,7 @@ class SequenceDecoder(keras.layers.Layer):
 
     Example:
 
-    >>> decoder = SequenceDecoder(5)
+    >>> decoder = keras_cmg.layers.SequenceDecoder(5)
     >>> tuple(decoder(np.zeros((2, 10, 8), "float32"), np.zeros((2, 10, 3), "float32")).shape)
     (2, 10, 5)
     """
@@ -63,7 +63,7 @@ class MapDecoder(keras.layers.Layer):
     Args:
         units: channels of the reconstruction.
         hidden_channels: width of the inner convolutions.
-        activated_skip: see `keras_cmg.layers.ResidualUnit`.
+        pre_activation_skip: see `keras_cmg.layers.ResidualUnit`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -75,19 +75,19 @@ class MapDecoder(keras.layers.Layer):
 
     Example:
 
-    >>> decoder = MapDecoder(units=6, hidden_channels=4)
+    >>> decoder = keras_cmg.layers.MapDecoder(units=6, hidden_channels=4)
     >>> out = decoder(np.zeros((2, 10, 5), "float32"), np.zeros((2, 10, 3, 3, 8), "float32"))
     >>> tuple(out.shape)
     (2, 10, 7, 7, 6)
     """
 
     def __init__(
-        self, units: int, hidden_channels: int = 1024, activated_skip: bool = False, **kwargs
+        self, units: int, hidden_channels: int = 1024, pre_activation_skip: bool = False, **kwargs
     ):
         super().__init__(**kwargs)
         self.units = units
         self.hidden_channels = hidden_channels
-        self.activated_skip = activated_skip
+        self.pre_activation_skip = pre_activation_skip
 
     def build(self, general_shape, specific_shape):
         dim, dtype = general_shape[-1], self.dtype_policy
@@ -101,7 +101,9 @@ class MapDecoder(keras.layers.Layer):
 
         self.stack = [
             transposed(self.hidden_channels, 3, None, "conv_0"),
-            ResidualUnit(self.hidden_channels, self.activated_skip, dtype=dtype, name="residual"),
+            ResidualUnit(
+                self.hidden_channels, self.pre_activation_skip, dtype=dtype, name="residual"
+            ),
             transposed(self.units, 3, "relu", "conv_1"),
             transposed(self.units, 1, None, "conv_2"),
         ]
@@ -127,5 +129,5 @@ class MapDecoder(keras.layers.Layer):
         return (batch, frames, height + 4, width + 4, self.units)
 
     def get_config(self):
-        names = "units hidden_channels activated_skip".split()
+        names = "units hidden_channels pre_activation_skip".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -33,7 +33,7 @@ class ImageEncoder(keras.layers.Layer):
 
     Example:
 
-    >>> encoder = ImageEncoder(units=8, hidden_channels=4)
+    >>> encoder = keras_cmg.layers.ImageEncoder(units=8, hidden_channels=4)
     >>> tuple(encoder(np.zeros((2, 28, 28, 1), "float32")).shape)
     (2, 49, 8)
 
@@ -70,7 +70,7 @@ class ImageEncoder(keras.layers.Layer):
 
         Example:
 
-        >>> ImageEncoder(downsampling=3).grid((None, 56, 56, 3))
+        >>> keras_cmg.layers.ImageEncoder(downsampling=3).grid((None, 56, 56, 3))
         (7, 7)
         """
         shape, step = tuple(input_shape), 2**self.downsampling
@@ -139,7 +139,7 @@ class ImageDecoder(keras.layers.Layer):
 
     Example:
 
-    >>> decoder = ImageDecoder(channels=1, grid=(7, 7), hidden_channels=4)
+    >>> decoder = keras_cmg.layers.ImageDecoder(channels=1, grid=(7, 7), hidden_channels=4)
     >>> tuple(decoder(np.zeros((2, 49, 8), "float32")).shape)
     (2, 28, 28, 1)
 

@@ -47,7 +47,8 @@ class LogMelSummary(keras.layers.Layer):
 
     Example:
 
-    >>> tuple(LogMelSummary(sample_rate=8000)(np.zeros((2, 20000), "float32")).shape)
+    >>> layer = keras_cmg.layers.LogMelSummary(sample_rate=8000)
+    >>> tuple(layer(np.zeros((2, 20000), "float32")).shape)
     (2, 3, 128)
 
     References:

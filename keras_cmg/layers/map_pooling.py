@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_cmg.layers.temporal_attention import TemporalAttention
+from keras_cmg.layers.transformer_encoder import TransformerEncoder
 
 POOLINGS = ("attention", "sum", "flatten")
 
@@ -40,7 +40,7 @@ class MapPooling(keras.layers.Layer):
 
     Example:
 
-    >>> tuple(MapPooling()(np.zeros((2, 10, 7, 7, 16), "float32")).shape)
+    >>> tuple(keras_cmg.layers.MapPooling()(np.zeros((2, 10, 7, 7, 16), "float32")).shape)
     (2, 10, 16)
 
     References:
@@ -106,13 +106,13 @@ class MapPooling(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
-class MapAttention(TemporalAttention):
-    """General encoder of feature maps: `MapPooling`, then `TemporalAttention`.
+class MapAttention(TransformerEncoder):
+    """General encoder of feature maps: `MapPooling`, then `TransformerEncoder`.
 
     Args:
         pooling: see `MapPooling`.
         reduction: see `MapPooling`.
-        **kwargs: the arguments of `TemporalAttention`.
+        **kwargs: the arguments of `TransformerEncoder`.
 
     Call arguments:
         inputs: float tensor `(batch, frames, height, width, channels)`.
@@ -127,7 +127,7 @@ class MapAttention(TemporalAttention):
 
     Example:
 
-    >>> layer = MapAttention(units=8, num_heads=2, feedforward_units=16)
+    >>> layer = keras_cmg.layers.MapAttention(units=8, num_heads=2, feedforward_units=16)
     >>> tuple(layer(np.zeros((2, 10, 7, 7, 16), "float32")).shape)
     (2, 10, 8)
     """

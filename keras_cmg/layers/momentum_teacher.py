@@ -27,7 +27,7 @@ class MomentumTeacher(keras.layers.Layer):
 
     >>> student = keras.layers.Dense(1, kernel_initializer="ones")
     >>> student.build((None, 1))
-    >>> teacher = MomentumTeacher(momentum=0.5)
+    >>> teacher = keras_cmg.layers.MomentumTeacher(momentum=0.5)
     >>> teacher.follow([student])
     >>> student.kernel.assign([[3.0]]) is None
     False
@@ -54,7 +54,7 @@ class MomentumTeacher(keras.layers.Layer):
 
         Example:
 
-        >>> teacher = MomentumTeacher()
+        >>> teacher = keras_cmg.layers.MomentumTeacher()
         >>> student = keras.layers.Dense(1)
         >>> student.build((None, 1))
         >>> teacher.follow([student])

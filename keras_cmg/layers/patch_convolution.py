@@ -32,7 +32,7 @@ class PatchConvolution(keras.layers.Conv2D):
 
     Example:
 
-    >>> layer = PatchConvolution(5, 3)
+    >>> layer = keras_cmg.layers.PatchConvolution(5, 3)
     >>> tuple(layer(np.zeros((2, 7, 7, 4), "float32")).shape)
     (2, 5, 5, 5)
     """

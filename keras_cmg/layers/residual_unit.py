@@ -14,7 +14,7 @@ class ResidualUnit(keras.layers.Layer):
 
     Args:
         channels: width of input and output.
-        activated_skip: the skip path carries `relu(x)`, as in-place activations make it do in the
+        pre_activation_skip: the skip path carries `relu(x)`, as in-place activations make it do in
             authors' code; otherwise x.
         **kwargs: the arguments of every Keras layer.
 
@@ -26,17 +26,17 @@ class ResidualUnit(keras.layers.Layer):
 
     Example:
 
-    >>> tuple(ResidualUnit(4)(np.zeros((2, 3, 3, 4), "float32")).shape)
+    >>> tuple(keras_cmg.layers.ResidualUnit(4)(np.zeros((2, 3, 3, 4), "float32")).shape)
     (2, 3, 3, 4)
 
     References:
         He et al. (2016), Deep Residual Learning; van den Oord et al. (2017), section 4.1.
     """
 
-    def __init__(self, channels: int, activated_skip: bool = False, **kwargs):
+    def __init__(self, channels: int, pre_activation_skip: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
-        self.activated_skip = activated_skip
+        self.pre_activation_skip = pre_activation_skip
         self.wide = PatchConvolution(
             channels, 3, padding="same", use_bias=False, activation="relu",
             dtype=self.dtype_policy, name="wide",
@@ -52,7 +52,7 @@ class ResidualUnit(keras.layers.Layer):
 
     def call(self, inputs):
         activated = ops.relu(inputs)
-        skip = activated if self.activated_skip else inputs
+        skip = activated if self.pre_activation_skip else inputs
         return ops.relu(skip + self.narrow(self.wide(activated)))
 
     def compute_output_shape(self, input_shape):
@@ -62,5 +62,5 @@ class ResidualUnit(keras.layers.Layer):
         return {
             **super().get_config(),
             "channels": self.channels,
-            "activated_skip": self.activated_skip,
+            "pre_activation_skip": self.pre_activation_skip,
         }

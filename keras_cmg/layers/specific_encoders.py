@@ -30,7 +30,7 @@ class SequenceSpecificEncoder(keras.layers.Layer):
 
     Example:
 
-    >>> tuple(SequenceSpecificEncoder(6)(np.zeros((2, 10, 4), "float32")).shape)
+    >>> tuple(keras_cmg.layers.SequenceSpecificEncoder(6)(np.zeros((2, 10, 4), "float32")).shape)
     (2, 10, 6)
     """
 
@@ -57,7 +57,7 @@ class SequenceSpecificEncoder(keras.layers.Layer):
 
         Example:
 
-        >>> SequenceSpecificEncoder(6).summarize("features")
+        >>> keras_cmg.layers.SequenceSpecificEncoder(6).summarize("features")
         'features'
         """
         return features
@@ -83,7 +83,7 @@ class MapSpecificEncoder(keras.layers.Layer):
     Args:
         hidden_channels: width of the first convolution and inside the summary.
         channels: width of the output.
-        activated_skip: see `ResidualUnit`.
+        pre_activation_skip: see `ResidualUnit`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -97,7 +97,7 @@ class MapSpecificEncoder(keras.layers.Layer):
 
     Example:
 
-    >>> layer = MapSpecificEncoder(hidden_channels=4, channels=8)
+    >>> layer = keras_cmg.layers.MapSpecificEncoder(hidden_channels=4, channels=8)
     >>> features = layer(np.zeros((2, 10, 7, 7, 6), "float32"))
     >>> tuple(features.shape), tuple(layer.summarize(features).shape)
     ((2, 10, 3, 3, 8), (2, 10, 6))
@@ -107,13 +107,13 @@ class MapSpecificEncoder(keras.layers.Layer):
         self,
         hidden_channels: int = 1024,
         channels: int = 2048,
-        activated_skip: bool = False,
+        pre_activation_skip: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.hidden_channels = hidden_channels
         self.channels = channels
-        self.activated_skip = activated_skip
+        self.pre_activation_skip = pre_activation_skip
 
     def build(self, input_shape):
         if len(input_shape) != 5 or min(input_shape[2:4]) < 5:
@@ -131,7 +131,7 @@ class MapSpecificEncoder(keras.layers.Layer):
             conv(self.hidden_channels, 3, "relu", "conv_0"),
             conv(self.channels, 3, "relu", "conv_1"),
             conv(self.channels, 1, None, "conv_2"),
-            ResidualUnit(self.channels, self.activated_skip, dtype=dtype, name="residual"),
+            ResidualUnit(self.channels, self.pre_activation_skip, dtype=dtype, name="residual"),
         ]
         shape = (None, *input_shape[2:])
         for layer in self.stack:
@@ -164,7 +164,7 @@ class MapSpecificEncoder(keras.layers.Layer):
 
         Example:
 
-        >>> layer = MapSpecificEncoder(hidden_channels=4, channels=8)
+        >>> layer = keras_cmg.layers.MapSpecificEncoder(hidden_channels=4, channels=8)
         >>> tuple(layer.summarize(layer(np.zeros((1, 2, 5, 5, 6), "float32"))).shape)
         (1, 2, 6)
         """
@@ -179,5 +179,5 @@ class MapSpecificEncoder(keras.layers.Layer):
         return (*input_shape[:2], input_shape[-1])
 
     def get_config(self):
-        names = "hidden_channels channels activated_skip".split()
+        names = "hidden_channels channels pre_activation_skip".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -25,7 +25,7 @@ class TOCChannelMask(keras.layers.Layer):
         num_channels: how many to keep, the paper's Q.
         mode: `"select"` gathers the chosen channels, best first; `"mask"` keeps all channels and
             sets those not chosen to zero.
-        trade_off: the paper's lambda, weight of variance against similarity.
+        variance_weight: the paper's lambda, weight of variance against similarity.
         criterion: `"both"`, `"similarity"` or `"variance"`.
         normalize: scale each code to unit length before measuring.
         unbiased: the authors' divisors, see `keras_cmg.ops.channel_scores`.
@@ -43,7 +43,7 @@ class TOCChannelMask(keras.layers.Layer):
 
     Example:
 
-    >>> layer = TOCChannelMask(num_channels=1)
+    >>> layer = keras_cmg.layers.TOCChannelMask(num_channels=1)
     >>> layer.adapt(np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]))
     >>> [[float(v) for v in row] for row in layer(np.array([[3.0, 4.0]], "float32"))]
     [[3.0]]
@@ -57,7 +57,7 @@ class TOCChannelMask(keras.layers.Layer):
         self,
         num_channels: int,
         mode: str = "select",
-        trade_off: float = 0.3,
+        variance_weight: float = 0.3,
         criterion: str = "both",
         normalize: bool = True,
         unbiased: bool = False,
@@ -70,7 +70,7 @@ class TOCChannelMask(keras.layers.Layer):
             raise ValueError(f"`num_channels` must be at least 1. Received: {num_channels}")
         self.num_channels = num_channels
         self.mode = mode
-        self.trade_off = trade_off
+        self.variance_weight = variance_weight
         self.criterion = criterion
         self.normalize = normalize
         self.unbiased = unbiased
@@ -107,7 +107,7 @@ class TOCChannelMask(keras.layers.Layer):
 
         Example:
 
-        >>> layer = TOCChannelMask(num_channels=2, mode="mask")
+        >>> layer = keras_cmg.layers.TOCChannelMask(num_channels=2, mode="mask")
         >>> layer.adapt(np.eye(4), usage=np.array([5.0, 1.0, 1.0, 5.0]))
         >>> sorted(layer.indices.tolist())
         [0, 3]
@@ -115,7 +115,7 @@ class TOCChannelMask(keras.layers.Layer):
         scores = channel_selection.channel_scores(
             codebook,
             usage,
-            trade_off=self.trade_off,
+            variance_weight=self.variance_weight,
             criterion=self.criterion,
             normalize=self.normalize,
             unbiased=self.unbiased,
@@ -165,5 +165,5 @@ class TOCChannelMask(keras.layers.Layer):
             self._build_for(config["dim"])
 
     def get_config(self):
-        names = "num_channels mode trade_off criterion normalize unbiased".split()
+        names = "num_channels mode variance_weight criterion normalize unbiased".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -32,7 +32,7 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
 
     Example:
 
-    >>> layer = TransposedConvolution(5, 3)
+    >>> layer = keras_cmg.layers.TransposedConvolution(5, 3)
     >>> tuple(layer(np.zeros((2, 3, 3, 4), "float32")).shape)
     (2, 5, 5, 5)
     """

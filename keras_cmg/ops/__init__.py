@@ -5,8 +5,8 @@ from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, selec
 from keras_cmg.ops.code_activation import activation_colours
 from keras_cmg.ops.code_matching import (
     code_log_probabilities,
+    code_matching_logits,
     code_matching_loss,
-    matching_scores,
     pair_loss,
 )
 from keras_cmg.ops.contrastive import (
@@ -15,9 +15,9 @@ from keras_cmg.ops.contrastive import (
     diagonal_accuracy,
     diagonal_cross_entropy,
     info_nce,
+    l2_normalize,
     pair_cross_entropies,
     prediction_logits,
-    unit_length,
 )
 from keras_cmg.ops.counter_random import (
     random_bits,
@@ -35,7 +35,7 @@ from keras_cmg.ops.masking import (
     weighted_mean,
     weights_like,
 )
-from keras_cmg.ops.mutual_information import log_likelihood, upper_bound
+from keras_cmg.ops.mutual_information import club_upper_bound, log_likelihood
 from keras_cmg.ops.optimal_transport import assignments, sinkhorn, transport_cost
 from keras_cmg.ops.quantization import (
     code_agreement,
@@ -49,7 +49,7 @@ from keras_cmg.ops.quantization import (
     straight_through,
 )
 from keras_cmg.ops.retrieval import retrieval_hits
-from keras_cmg.ops.rotation_trick import rotate_to
+from keras_cmg.ops.rotation_trick import rotation_trick
 from keras_cmg.ops.saturating_softmax import saturating_softmax
 from keras_cmg.ops.supervised_contrastive import (
     distance_loss,
@@ -63,8 +63,10 @@ __all__ = [
     "adaptive_weights",
     "assignments",
     "channel_scores",
+    "club_upper_bound",
     "code_agreement",
     "code_log_probabilities",
+    "code_matching_logits",
     "code_matching_loss",
     "code_statistics",
     "code_usage",
@@ -79,8 +81,8 @@ __all__ = [
     "exclude",
     "frechet_distance",
     "info_nce",
+    "l2_normalize",
     "log_likelihood",
-    "matching_scores",
     "mean_f1",
     "mean_over_time",
     "merge_moments",
@@ -97,7 +99,7 @@ __all__ = [
     "random_permutation",
     "random_uniform",
     "retrieval_hits",
-    "rotate_to",
+    "rotation_trick",
     "same_event",
     "saturating_softmax",
     "segment_counts",
@@ -106,8 +108,6 @@ __all__ = [
     "straight_through",
     "supervised_contrastive_loss",
     "transport_cost",
-    "unit_length",
-    "upper_bound",
     "weighted_mean",
     "weights_like",
 ]

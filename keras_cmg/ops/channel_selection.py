@@ -36,7 +36,7 @@ class ChannelScores(NamedTuple):
 def channel_scores(
     codebook: Tensor,
     usage: Tensor | None = None,
-    trade_off: float = 0.3,
+    variance_weight: float = 0.3,
     criterion: str = "both",
     normalize: bool = True,
     unbiased: bool = False,
@@ -45,13 +45,13 @@ def channel_scores(
 
     With L2-normalised codes e and weights p (uniform: 1/H, which gives the paper's formulas):
     `S_k = (sum_i p_i e_ik)^2 - sum_i p_i^2 e_ik^2`, `V_k = sum_i p_i (e_ik - mean_k)^2`,
-    `U_k = trade_off V_k - (1 - trade_off) S_k`.
+    `U_k = variance_weight V_k - (1 - variance_weight) S_k`.
 
     Args:
         codebook: float array or tensor `(num_embeddings, dim)`; a `numpy.memmap` is streamed.
         usage: optional `(num_embeddings,)` non-negative weights, for instance `ema_counts` or
             counts over a data set. The paper takes all codes as equally likely.
-        trade_off: the paper's lambda.
+        variance_weight: the paper's lambda.
         criterion: `"both"`, `"similarity"` or `"variance"` (the rows of Table 6).
         normalize: scale each code to unit length first; the authors' code does not.
         unbiased: divide S by H(H-1) and V by H-1, as the authors' code does; uniform usage only.
@@ -60,8 +60,9 @@ def channel_scores(
         `ChannelScores` of float64 arrays `(dim,)`.
 
     Raises:
-        ValueError: if the codebook is not a finite matrix, `usage` does not fit it, `trade_off`
-            lies outside [0, 1], `criterion` is unknown, or `unbiased` meets `usage` or one code.
+        ValueError: if the codebook is not a finite matrix, `usage` does not fit it,
+            `variance_weight` lies outside [0, 1], `criterion` is
+            unknown, or `unbiased` meets `usage` or one code.
 
     Example:
 
@@ -71,8 +72,8 @@ def channel_scores(
     """
     if criterion not in CRITERIA:
         raise ValueError(f"`criterion` must be one of {CRITERIA}. Received: {criterion!r}")
-    if not 0 <= trade_off <= 1:
-        raise ValueError(f"`trade_off` must lie in [0, 1]. Received: {trade_off}")
+    if not 0 <= variance_weight <= 1:
+        raise ValueError(f"`variance_weight` must lie in [0, 1]. Received: {variance_weight}")
     if codebook is None:
         raise ValueError(
             "`codebook` must be a matrix of codes. Received: None. A system of continuous features "
@@ -99,9 +100,9 @@ def channel_scores(
         variance = variance * count / (count - 1)
     importance = np.zeros_like(similarity)
     if criterion != "similarity":
-        importance = importance + trade_off * variance
+        importance = importance + variance_weight * variance
     if criterion != "variance":
-        importance = importance - (1 - trade_off) * similarity
+        importance = importance - (1 - variance_weight) * similarity
     return ChannelScores(similarity, variance, importance)
 
 

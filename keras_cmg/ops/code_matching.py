@@ -52,7 +52,7 @@ def code_log_probabilities(x: Tensor, codebook: Tensor, weights: Tensor | None =
     return kept - ops.log(ops.sum(weights, axis=1, keepdims=True))
 
 
-def matching_scores(log_p: Tensor, log_q: Tensor, form: str = "symmetric") -> Tensor:
+def code_matching_logits(log_p: Tensor, log_q: Tensor, form: str = "symmetric") -> Tensor:
     """How well the code distribution of clip i in one modality suits clip j in the other.
 
     Args:
@@ -71,7 +71,7 @@ def matching_scores(log_p: Tensor, log_q: Tensor, form: str = "symmetric") -> Te
     Example:
 
     >>> p = np.log(np.full((2, 2), 0.5, "float32"))
-    >>> round(float(matching_scores(p, p)[0, 1]), 3)
+    >>> round(float(code_matching_logits(p, p)[0, 1]), 3)
     -1.386
     """
     if form not in FORMS:
@@ -89,7 +89,7 @@ def pair_loss(scores: Tensor, form: str = "symmetric", present: Present | None =
     """Cross-entropy of picking the true partner by matching scores.
 
     Args:
-        scores: float tensor `(batch, batch)` of `matching_scores`.
+        scores: float tensor `(batch, batch)` of `code_matching_logits`.
         form: `"symmetric"`: the plain cross-entropy of a softmax over j. `"reference"`: the
             authors' shift by the largest negated score, and 1e-5 added to the denominator; the
             same value as their formula, computed in log space so that it cannot overflow.
@@ -129,7 +129,7 @@ def code_matching_loss(
     Args:
         features: modality to float tensor `(batch, [frames,] dim)`.
         codebook: float tensor `(num_embeddings, dim)`.
-        form: see `matching_scores` and `pair_loss`.
+        form: see `code_matching_logits` and `pair_loss`.
         masks: optional modality to `(batch, frames)` or `(batch,)`, nonzero where something counts.
 
     Returns:
@@ -152,6 +152,6 @@ def code_matching_loss(
     terms = []
     for a, b in combinations(log_p, 2):
         present = pair_presence(masks, a, b, ops.shape(log_p[a])[0])
-        scores = matching_scores(log_p[a], log_p[b], form)
+        scores = code_matching_logits(log_p[a], log_p[b], form)
         terms.append(0.5 * pair_loss(scores, form, present))
     return sum(terms) if terms else ops.zeros(())

@@ -157,10 +157,10 @@ def cosine_logits(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Te
     """
     if temperature <= 0:
         raise ValueError(f"`temperature` must be positive. Received: {temperature}")
-    return ops.matmul(unit_length(queries), ops.swapaxes(unit_length(keys), -1, -2)) / temperature
+    return ops.matmul(l2_normalize(queries), ops.swapaxes(l2_normalize(keys), -1, -2)) / temperature
 
 
-def unit_length(x: Tensor) -> Tensor:
+def l2_normalize(x: Tensor) -> Tensor:
     """Vectors over their length; a zero vector, which has no direction, stays and gets no gradient.
 
     Args:
@@ -171,7 +171,7 @@ def unit_length(x: Tensor) -> Tensor:
 
     Example:
 
-    >>> unit_length(np.array([[0.0, 2.0], [0.0, 0.0]], "float32")).tolist()
+    >>> l2_normalize(np.array([[0.0, 2.0], [0.0, 0.0]], "float32")).tolist()
     [[0.0, 1.0], [0.0, 0.0]]
     """
     x = ops.convert_to_tensor(x)

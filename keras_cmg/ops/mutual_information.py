@@ -36,7 +36,7 @@ def log_likelihood(
     return weighted_mean(ops.sum(density, axis=-1), weights) / 2
 
 
-def upper_bound(
+def club_upper_bound(
     mean: Tensor,
     log_variance: Tensor,
     y: Tensor,
@@ -73,7 +73,7 @@ def upper_bound(
     Example:
 
     >>> y = np.array([[-1.0], [1.0]], "float32")
-    >>> float(upper_bound(y, np.zeros_like(y), y))
+    >>> float(club_upper_bound(y, np.zeros_like(y), y))
     1.0
     """
     if negatives not in NEGATIVES:

@@ -7,7 +7,7 @@ from keras import ops
 from keras_cmg.types import Tensor
 
 
-def rotate_to(x: Tensor, codes: Tensor, epsilon: float = 1e-6) -> Tensor:
+def rotation_trick(x: Tensor, codes: Tensor, epsilon: float = 1e-6) -> Tensor:
     """The value of `codes` with the gradient of the rotation that takes `x` there.
 
     With unit vectors u of `x`, v of its code and w of u + v, the code is `s R x`, where `R = I -
@@ -29,7 +29,7 @@ def rotate_to(x: Tensor, codes: Tensor, epsilon: float = 1e-6) -> Tensor:
     Example:
 
     >>> x, code = np.array([[1.0, 0.0]], "float32"), np.array([[0.0, 2.0]], "float32")
-    >>> [round(float(value), 4) for value in rotate_to(x, code)[0]]
+    >>> [round(float(value), 4) for value in rotation_trick(x, code)[0]]
     [0.0, 2.0]
 
     References:

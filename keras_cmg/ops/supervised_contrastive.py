@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from keras_cmg.ops.contrastive import cosine_logits, unit_length
+from keras_cmg.ops.contrastive import cosine_logits, l2_normalize
 from keras_cmg.ops.masking import exclude, weighted_mean
 from keras_cmg.types import Tensor
 
@@ -105,7 +105,7 @@ def distance_loss(
     """
     x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
     if normalize:
-        x, y = unit_length(x), unit_length(y)
+        x, y = l2_normalize(x), l2_normalize(y)
         distances = ops.sum(ops.square(x - y), axis=-1)
     else:
         distances = ops.mean(ops.square(x - y), axis=-1)

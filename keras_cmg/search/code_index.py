@@ -36,7 +36,7 @@ class CodeIndex:
 
     Example:
 
-    >>> index = CodeIndex(np.array([[0.0, 0.0], [4.0, 4.0]]))
+    >>> index = keras_cmg.search.CodeIndex(np.array([[0.0, 0.0], [4.0, 4.0]]))
     >>> index.add([7, 8, 9], np.array([[0.1, 0.0], [4.0, 4.1], [3.9, 4.0]]))
     >>> index.search(np.array([[4.0, 4.0]]), num_clips=2)["ids"].tolist()
     [[8, 9]]
@@ -90,7 +90,7 @@ class CodeIndex:
 
         Example:
 
-        >>> index = CodeIndex(np.eye(3), storage="codes")
+        >>> index = keras_cmg.search.CodeIndex(np.eye(3), storage="codes")
         >>> index.add([1, 2], np.eye(3)[:2])
         >>> len(index), 2 in index
         (2, True)
@@ -134,7 +134,7 @@ class CodeIndex:
 
         Example:
 
-        >>> index = CodeIndex(np.eye(2))
+        >>> index = keras_cmg.search.CodeIndex(np.eye(2))
         >>> index.add([1, 2], np.eye(2))
         >>> index.remove([2, 5]), len(index)
         (1, 1)
@@ -163,14 +163,14 @@ class CodeIndex:
 
         Example:
 
-        >>> index = CodeIndex(np.eye(2))
+        >>> index = keras_cmg.search.CodeIndex(np.eye(2))
         >>> index.add([5], np.eye(2)[:1])
         >>> index.search(np.eye(2), num_clips=2)["ids"].tolist()
         [[5, -1], [5, -1]]
         """
         _positive(num_clips=num_clips, num_codes=num_codes)
         vectors = self._vectors(features)
-        distances, lists = self._lists.nearest_filled(vectors, num_codes)
+        distances, lists = self._lists.nearest_nonempty(vectors, num_codes)
         return self._answer(vectors, distances, lists, num_clips)
 
     def search_codes(self, codes: Any, num_clips: int = 10) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class CodeIndex:
 
         Example:
 
-        >>> index = CodeIndex(np.eye(3), storage="codes")
+        >>> index = keras_cmg.search.CodeIndex(np.eye(3), storage="codes")
         >>> index.add([4, 5, 6], np.eye(3))
         >>> index.search_codes([[0, 1], [2, 2]], num_clips=2)["ids"].tolist()
         [[4, 5], [6, -1]]
@@ -222,10 +222,10 @@ class CodeIndex:
 
         Example:
 
-        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
         >>> x = np.random.default_rng(0).normal(size=(3, 10, 128)).astype("float32")
         >>> _ = backbone.encode("audio", x)
-        >>> index = CodeIndex(backbone.codebook)
+        >>> index = keras_cmg.search.CodeIndex(backbone.codebook)
         >>> index.add_clips(backbone, "audio", x, ids=[0, 1, 2])
         >>> index.search_clips(backbone, "audio", x, num_clips=1)["ids"].tolist()
         [[0], [1], [2]]
@@ -260,10 +260,11 @@ class CodeIndex:
 
         Example:
 
-        >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
         >>> x = np.zeros((1, 10, 128), "float32")
         >>> _ = backbone.encode("audio", x)
-        >>> CodeIndex(backbone.codebook).search_clips(backbone, "audio", x, 1)["ids"].tolist()
+        >>> index = keras_cmg.search.CodeIndex(backbone.codebook)
+        >>> index.search_clips(backbone, "audio", x, 1)["ids"].tolist()
         [[-1]]
         """
         codes = self._encoded(backbone, modality, x, mask)
@@ -280,10 +281,10 @@ class CodeIndex:
 
         Example:
 
-        >>> index = CodeIndex(np.eye(2))
+        >>> index = keras_cmg.search.CodeIndex(np.eye(2))
         >>> index.add([3], np.eye(2)[:1])
         >>> index.save("clips")
-        >>> 3 in CodeIndex.load("clips")
+        >>> 3 in keras_cmg.search.CodeIndex.load("clips")
         True
         """
         description = {
@@ -311,7 +312,7 @@ class CodeIndex:
 
         Example:
 
-        >>> CodeIndex.load("no-such-index")
+        >>> keras_cmg.search.CodeIndex.load("no-such-index")
         Traceback (most recent call last):
             ...
         FileNotFoundError: There is no file no-such-index/index.json.

@@ -88,7 +88,7 @@ class InvertedLists:
         """
         return self.codes.search(vectors, 1)[1][:, 0]
 
-    def nearest_filled(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def nearest_nonempty(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest codes among those that have clips.
 
         Modalities share a code space and still leave parts of it to others: the codes nearest to

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import __main__ as command_line
 from benchmarks import flops, measuring
-from keras_cmg import FCID
+from keras_cmg.models import FCID
 from tests.helpers.small_fcid import small_batch, small_fcid
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.datasets import digits_sources
+from data_tools.raw import digits_sources
 
 NUM_CLIPS = {"train": 12, "val": 4, "test": 5}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_tools.datasets.sounds import render_sound
 from data_tools.features import AudioFeatures, audio
+from data_tools.raw.synthetic_sounds import render_sound
 
 
 def test_mel_spectrogram_is_the_transform_frame_by_frame() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from data_tools import datasets
-from data_tools.datasets.base import Clip
-from data_tools.datasets.digits import TEMPLATES, WORDS, Digits
 from data_tools.features.text import words
+from data_tools.raw.base import Clip
+from data_tools.raw.digits import TEMPLATES, WORDS, Digits
 
 NUM_CLIPS = {"train": 30, "val": 10, "test": 20}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.datasets import digits_sources
+from data_tools.raw import digits_sources
 from tests.data_tools.conftest import idx_bytes, wav_bytes
 
 IMAGES = np.arange(2 * 28 * 28).reshape(2, 28, 28) % 256

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from data_tools import download
-from data_tools.datasets import digits_sources
+from data_tools.io import download
+from data_tools.raw import digits_sources
 
 
 def accept(path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.files import atomic_file, atomic_folder, read_json
+from data_tools.io.files import atomic_file, atomic_folder, read_json
 
 
 def names(folder: Path) -> list[str]:

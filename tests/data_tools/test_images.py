@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_tools import images
+from data_tools.raw import images
 
 COUNTS = {"train": 30, "val": 10, "test": 10}
 

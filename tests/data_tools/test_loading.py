@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.loading import BatchReader
-from data_tools.selection import select
+from data_tools.loading.load import BatchReader
+from data_tools.published.selection import select
 from data_tools.store import Field, StoreWriter
 
 

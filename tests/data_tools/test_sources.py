@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_tools.datasets.celeba_hq import ImageSource
-from data_tools.datasets.examples import Example
-from data_tools.selection import Selection, keep_clean, select
-from data_tools.sources import ArraySource, CaptionSource, FileSource
+from data_tools.published.celeba_hq import ImageSource
+from data_tools.published.examples import Example
+from data_tools.published.selection import Selection, keep_clean, select
+from data_tools.published.sources import ArraySource, CaptionSource, FileSource
 from tests.helpers.hostile_files import write_feature
 from tests.helpers.memory import bounded_memory
 from tests.helpers.published_layouts import write_flickrsound

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_tools.datasets import pictures, sounds
-from data_tools.datasets.synthetic import MOTIONS, OBJECTS, TEMPLATES, Synthetic, _path
+from data_tools.raw import synthetic_pictures as pictures
+from data_tools.raw import synthetic_sounds as sounds
+from data_tools.raw.synthetic import MOTIONS, OBJECTS, TEMPLATES, Synthetic, _path
 
 
 def test_signals_lie_in_the_event() -> None:

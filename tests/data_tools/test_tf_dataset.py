@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.loading import BatchReader
-from data_tools.selection import select
+from data_tools.loading.load import BatchReader
+from data_tools.published.selection import select
 from tests.helpers.published_layouts import write_vggsound
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")

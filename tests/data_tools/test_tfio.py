@@ -7,9 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from data_tools import tfio
-from data_tools.datasets.synthetic import Synthetic
-from data_tools.features import AudioFeatures, audio
+from data_tools.features import AudioFeatures, audio, tfio
+from data_tools.raw.synthetic import Synthetic
 
 
 def test_missing_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

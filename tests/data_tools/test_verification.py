@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.files import sha256_file
+from data_tools.io.files import sha256_file
 
 
 def resign(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_tools import waveforms
+from data_tools.raw import waveforms
 from tests.data_tools.conftest import wav_bytes
 
 SAMPLES = np.arange(-50, 50) * 100

@@ -26,10 +26,10 @@ STEPS = 5
 OPTIONS = {
     "backbone": {
         "general": {"feedforward_units": 8, "num_heads": 2, "dropout": 0.0},
-        "codebook": {"revive_after": 2},
+        "codebook": {"dead_code_patience": 2},
     },
     "loss_weights": {"code_matching": 1.0, "segment_infonce": 1.0},
-    "codebook_start": 0,
+    "codebook_init_step": 0,
     "club": {"hidden_units": 4, "negatives": "permutation"},
 }
 
@@ -68,7 +68,7 @@ class StepLogs(keras.callbacks.Callback):
         self.rows.append({key: float(value) for key, value in logs.items()})
 
 
-def compiled_model() -> keras_cmg.FCID:
+def compiled_model() -> keras_cmg.models.FCID:
     """Clipping is on from the first step."""
     model = small_fcid(NAMES, **OPTIONS)
     model.compile(keras.optimizers.Adam(4e-3, global_clipnorm=0.1), keras.optimizers.Adam(1e-2))
@@ -76,7 +76,7 @@ def compiled_model() -> keras_cmg.FCID:
 
 
 def train(out: Path, name: str, devices: int | str, start: str = "") -> None:
-    with keras_cmg.distribute(devices) as distribution:
+    with keras_cmg.distribution.distribute(devices) as distribution:
         model = keras.saving.load_model(out / f"{start}.keras") if start else compiled_model()
         first = int(ops.convert_to_numpy(model.optimizer.iterations)) if start else 0
         logs = StepLogs()

@@ -19,13 +19,13 @@ from tests.helpers.small_fcid import compiled, small_batch, small_fcid
 EXPECTED = Path(__file__).with_suffix(".json")
 
 
-def fixed_model(dtype: str = "float32", **compile_arguments) -> keras_cmg.FCID:
+def fixed_model(dtype: str = "float32", **compile_arguments) -> keras_cmg.models.FCID:
     """An FCID without dropout whose weights depend on their place and shape alone."""
     model = small_fcid(
         backbone={
             "general": {"feedforward_units": 8, "num_heads": 2, "dropout": 0.0},
             "map_specific": {"hidden_channels": 8, "channels": 8},
-            "codebook": {"revive_after": 2},
+            "codebook": {"dead_code_patience": 2},
         },
         loss_weights={"code_matching": 1.0},
         dtype=dtype,
@@ -43,7 +43,7 @@ def fixed_model(dtype: str = "float32", **compile_arguments) -> keras_cmg.FCID:
     return compiled(model, **compile_arguments)
 
 
-def run(model: keras_cmg.FCID) -> dict[str, list[float]]:
+def run(model: keras_cmg.models.FCID) -> dict[str, list[float]]:
     """The logs of five steps on five batches, and the codebook's norm afterwards."""
     logs: dict[str, list[float]] = {}
     for step in range(5):

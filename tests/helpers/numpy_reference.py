@@ -46,7 +46,7 @@ def mm_ema(
     return counts, sums
 
 
-def upper_bound(mean: np.ndarray, log_variance: np.ndarray, y: np.ndarray) -> float:
+def club_upper_bound(mean: np.ndarray, log_variance: np.ndarray, y: np.ndarray) -> float:
     """CLUB over all pairs of a batch: a B x B loop at each frame."""
     mean, log_variance, y = (v if v.ndim == 3 else v[:, None] for v in (mean, log_variance, y))
     batch, frames = y.shape[:2]
@@ -83,7 +83,7 @@ def code_probabilities(x: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     return np.array(clips)
 
 
-def matching_scores(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+def code_matching_logits(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """p_i . log q_j + q_j . log p_i, pair by pair."""
     scores = np.zeros((len(p), len(q)))
     for i, j in np.ndindex(scores.shape):

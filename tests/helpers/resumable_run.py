@@ -29,7 +29,7 @@ class PrintLoss(keras.callbacks.Callback):
 
 def main(folder: Path, epochs: int) -> None:
     path = folder / "model.keras"
-    with keras_cmg.distribute() as distribution:
+    with keras_cmg.distribution.distribute() as distribution:
         (folder / f"{distribution.process}.pid").write_text(str(os.getpid()))
         model = keras.saving.load_model(path) if path.exists() else compiled_fcid(PAIR)
         done = int(model.optimizer.iterations) // 2 if model.optimizer.built else 0
@@ -41,7 +41,7 @@ def main(folder: Path, epochs: int) -> None:
             shuffle=False,
             verbose=0,
             callbacks=[
-                keras_cmg.Checkpoint(path),
+                keras_cmg.callbacks.Checkpoint(path),
                 *([PrintLoss()] if distribution.is_chief else []),
             ],
         )

@@ -15,7 +15,7 @@ SHAPES = {"audio": (None, 10, 12), "video": (None, 10, 7, 7, 6), "text": (None, 
 CLIPS = (1, 33)
 
 
-SYSTEMS = keras_cmg.systems()
+SYSTEMS = keras_cmg.models.list_models()
 
 
 def built(name: str) -> keras.Model:
@@ -23,11 +23,15 @@ def built(name: str) -> keras.Model:
     keras.utils.set_random_seed(0)
     sizes = {"embedding_dim": 8} if name == "simmmdg" else {"embedding_dim": 8, "num_embeddings": 6}
     if name == "vqvae":
-        model = keras_cmg.VQVAE.from_preset("small", backbone={**sizes, "hidden_channels": 4})
+        model = keras_cmg.models.VQVAE.from_preset(
+            "small", backbone={**sizes, "hidden_channels": 4}
+        )
         shapes = {"image": (None, 8, 8, 1)}
     else:
         general = {"feedforward_units": 8, "num_heads": 2}
-        model = keras_cmg.create(name, "small", MODALITIES, backbone={**sizes, "general": general})
+        model = keras_cmg.models.create_model(
+            name, "small", MODALITIES, backbone={**sizes, "general": general}
+        )
         shapes = SHAPES
     backbone = model.backbone
     backbone.build(shapes)
@@ -44,12 +48,12 @@ def surroundings(model: keras.Model) -> dict[str, Any]:
     backbone = model.backbone
     levels = {"text": "clip"} if "text" in backbone.modalities else {}
     if backbone.codebook is None:
-        probe = keras_cmg.LinearProbe(3)
+        probe = keras_cmg.models.LinearProbe(3)
         probe.build((None, None, 8))
         return {"levels": levels, "probes": probe}
-    toc = keras_cmg.TOCChannelMask(4)
+    toc = keras_cmg.layers.TOCChannelMask(4)
     toc.adapt(backbone.codebook)
-    probe = keras_cmg.LinearProbe(3)
+    probe = keras_cmg.models.LinearProbe(3)
     probe.build((None, None, 4))
     return {"levels": levels, "toc": toc, "probes": probe}
 

@@ -38,17 +38,17 @@ def small_fcid(
     modalities: tuple[str, ...] = ("audio", "video", "text"),
     backbone: dict[str, Any] | None = None,
     **overrides: Any,
-) -> keras_cmg.FCID:
+) -> keras_cmg.models.FCID:
     """The preset "paper" at a thousandth of its size."""
     keras.utils.set_random_seed(0)
-    return keras_cmg.FCID.from_preset(
+    return keras_cmg.models.FCID.from_preset(
         "paper", modalities, backbone={**BACKBONE, **(backbone or {})}, **{**OBJECTIVE, **overrides}
     )
 
 
 def compiled_fcid(
     *args: Any, jit_compile: Any = "auto", steps_per_execution: int = 1, **kwargs: Any
-) -> keras_cmg.FCID:
+) -> keras_cmg.models.FCID:
     """The same with two Adam optimisers."""
     return compiled(
         small_fcid(*args, **kwargs),
@@ -57,7 +57,7 @@ def compiled_fcid(
     )
 
 
-def compiled(model: keras_cmg.FCID, **compile_arguments: Any) -> keras_cmg.FCID:
+def compiled(model: keras_cmg.models.FCID, **compile_arguments: Any) -> keras_cmg.models.FCID:
     """The model with two Adam optimisers."""
     model.compile(keras.optimizers.Adam(4e-3), keras.optimizers.Adam(1e-2), **compile_arguments)
     return model

@@ -52,13 +52,13 @@ def small_system(
     backbone: dict[str, Any] | None = None,
     preset: str = "small",
     **overrides: Any,
-) -> keras_cmg.Pretrainer:
+) -> keras_cmg.models.Pretrainer:
     """A system with a few thousand weights, not compiled."""
     keras.utils.set_random_seed(0)
     body = {**BACKBONE, **OWN.get(name, {})}
     if name == "simmmdg":
         body.pop("num_embeddings")
-    return keras_cmg.create(
+    return keras_cmg.models.create_model(
         name,
         preset,
         modalities,
@@ -67,7 +67,7 @@ def small_system(
     )
 
 
-def compiled_system(*args: Any, **kwargs: Any) -> keras_cmg.Pretrainer:
+def compiled_system(*args: Any, **kwargs: Any) -> keras_cmg.models.Pretrainer:
     """The same with two Adam optimisers."""
     return small_fcid.compiled(small_system(*args, **kwargs))
 
@@ -80,7 +80,7 @@ def batch(
     return {m: random.standard_normal((clips, *SHAPES[m])).astype("float32") for m in modalities}
 
 
-def fixed_system(name: str, dtype: str = "float32") -> keras_cmg.Pretrainer:
+def fixed_system(name: str, dtype: str = "float32") -> keras_cmg.models.Pretrainer:
     """A compiled system whose weights depend on their place and shape alone."""
     model = small_system(name, dtype=dtype)
     model.build({m: (None, *x.shape[1:]) for m, x in batch().items()})
@@ -101,7 +101,7 @@ def fixed_system(name: str, dtype: str = "float32") -> keras_cmg.Pretrainer:
     return small_fcid.compiled(model)
 
 
-def three_steps(model: keras_cmg.Pretrainer) -> dict[str, list[float]]:
+def three_steps(model: keras_cmg.models.Pretrainer) -> dict[str, list[float]]:
     """The logs of three steps on three batches, some of whose clips lack the text."""
     logs: dict[str, list[float]] = {}
     for step in range(3):

@@ -15,19 +15,19 @@ NAMES = ("audio", "text")
 
 
 def hypermodel(folder, system="fcid", score=lambda backbone, mask, seed: 0.5, **options):
-    return tuning.SystemHyperModel(
+    return tuning.CMGHyperModel(
         system, lambda seed: small_batch(NAMES), score, folder, modalities=NAMES, **options
     )
 
 
-@pytest.mark.parametrize("system", [s for s in keras_cmg.systems() if s != "vqvae"])
+@pytest.mark.parametrize("system", [s for s in keras_cmg.models.list_models() if s != "vqvae"])
 def test_every_system_starts_at_its_preset(system, tmp_path):
     model = hypermodel(tmp_path, system)
     values = model.values(tuning.keras_tuner.HyperParameters())
     assert values == model.defaults()
     assert {"embedding_dim", "learning_rate"} <= set(values)
     built = model.build(tuning.keras_tuner.HyperParameters())
-    preset = keras_cmg.create(system, modalities=NAMES)
+    preset = keras_cmg.models.create_model(system, modalities=NAMES)
     assert built.backbone.get_config().keys() == preset.backbone.get_config().keys()
     assert built.weights_of == pytest.approx(preset.weights_of)
     assert built.backbone.embedding_dim == preset.backbone.embedding_dim
@@ -37,12 +37,21 @@ def test_every_system_starts_at_its_preset(system, tmp_path):
 
 def test_values_reach_the_model(tmp_path):
     model = hypermodel(tmp_path)
-    values = {"num_embeddings": 100, "embedding_dim": 64, "revive_after": 7, "weight_cpc": 1.0}
+    values = {
+        "num_embeddings": 100,
+        "embedding_dim": 64,
+        "dead_code_patience": 7,
+        "weight_cpc": 1.0,
+    }
     values = {**values, "weight_infonce": 3.0, "learning_rate": 2e-3}
     del values["weight_cpc"]
     built = model.compiled({**values, "estimator_learning_rate": 5e-3}, 0)
     codebook = built.backbone.quantizer
-    assert (codebook.num_embeddings, codebook.embedding_dim, codebook.revive_after) == (100, 64, 7)
+    assert (codebook.num_embeddings, codebook.embedding_dim, codebook.dead_code_patience) == (
+        100,
+        64,
+        7,
+    )
     assert built.weights_of["infonce"] == 3.0
     assert float(built.optimizer.learning_rate) == pytest.approx(2e-3)
     assert float(built.optimizer.estimator.learning_rate) == pytest.approx(5e-3)
@@ -53,7 +62,7 @@ def test_a_share_of_dimensions_is_chosen_by_toc_with_its_lambda(tmp_path):
     backbone = model.known.backbone
     backbone.build({"audio": (None, 10, 12), "text": (None, 5, 8)})
     mask = model.mask({"toc_share": 0.5, "toc_lambda": 0.9}, backbone)
-    expected = keras_cmg.TOCChannelMask(128, trade_off=0.9)
+    expected = keras_cmg.layers.TOCChannelMask(128, variance_weight=0.9)
     expected.adapt(backbone.codebook)
     np.testing.assert_array_equal(mask.indices, expected.indices)
     assert model.mask({"toc_share": 1.0}, backbone) is None
@@ -61,7 +70,7 @@ def test_a_share_of_dimensions_is_chosen_by_toc_with_its_lambda(tmp_path):
 
 def test_what_is_left_out_of_the_space_stays(tmp_path):
     space = tuning.Space(
-        num_embeddings=(), embedding_dim=(), revive_after=(), loss_weight=(), toc_share=()
+        num_embeddings=(), embedding_dim=(), dead_code_patience=(), loss_weight=(), toc_share=()
     )
     model = hypermodel(tmp_path, space=space)
     assert set(model.defaults()) == {"toc_lambda", "learning_rate", "estimator_learning_rate"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recipes import assignments, quickstart, runner
+from recipes.experiments import quickstart
+from recipes.runner import assignments
+from recipes.runner import command_line as runner
 
 
 def test_values_are_json_or_words() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recipes import code_use
+from recipes.protocol import code_use
 
 
 def test_colours_lie_at_the_published_shares() -> None:

@@ -13,7 +13,12 @@ import pytest
 
 import data_tools
 import keras_cmg
-from recipes import compare, compare_tables, comparison, entries, runner, search_spaces, tuning
+from recipes.experiments import compare
+from recipes.protocol import comparison
+from recipes.reporting import compare_tables
+from recipes.runner import command_line as runner
+from recipes.training import entries, search_spaces
+from recipes.training import tuned_settings as tuning
 
 FEW = ["--num-clips", "10", "5", "10", "--epochs", "1", "--batch-size", "5", "--probe-epochs", "1"]
 PAIRS = [f"{a}->{b}" for a in comparison.MODALITIES for b in comparison.MODALITIES]
@@ -70,7 +75,7 @@ def result_of(out: Path) -> dict[str, Any]:
 def test_every_registered_system_is_compared_and_has_a_space() -> None:
     systems = {entries.parts(entry)[0] for entry in entries.all_systems()}
     # Images alone have nothing to be compared across.
-    assert systems == set(keras_cmg.systems()) - {"vqvae"}
+    assert systems == set(keras_cmg.models.list_models()) - {"vqvae"}
     assert {"fcid", "fcid:paper_small", "fcid:small"} <= set(entries.all_systems())
     for entry in entries.all_systems():
         assert entry in search_spaces.SPACES or entries.parts(entry)[0] in search_spaces.SPACES
@@ -107,7 +112,7 @@ def test_every_trial_is_a_system_that_can_be_made(entry: str) -> None:
     for trial in range(4):
         drawn = search_spaces.draw(entry, trial)
         assert drawn == search_spaces.draw(entry, trial)
-        keras_cmg.create(system, preset, comparison.MODALITIES, **drawn["changes"])
+        keras_cmg.models.create_model(system, preset, comparison.MODALITIES, **drawn["changes"])
     assert search_spaces.draw(entry, 0)["changes"] == {}
     assert search_spaces.draw(entry, 1) != search_spaces.draw(entry, 2)
 
@@ -117,7 +122,7 @@ def test_the_papers_equations_keep_their_weights() -> None:
 
 
 def test_an_ablation_undoes_one_thing_at_a_time() -> None:
-    presets = keras_cmg.FCID.presets
+    presets = keras_cmg.models.FCID.presets
     variants = entries.ablation("plus")
     undone = []
     for name, variant in variants.items():
@@ -135,8 +140,8 @@ def test_an_ablation_undoes_one_thing_at_a_time() -> None:
         changes = dict(variants[name]["changes"])
         body = changes.pop("backbone", {})
         everything = {
-            "backbone": keras_cmg.models.presets.merged(everything["backbone"], body),
-            "objective": keras_cmg.models.presets.merged(everything["objective"], changes),
+            "backbone": keras_cmg.models.base.presets.merged(everything["backbone"], body),
+            "objective": keras_cmg.models.base.presets.merged(everything["objective"], changes),
         }
     assert everything == presets["small"]
     with pytest.raises(ValueError, match="another preset than small"):

@@ -11,9 +11,12 @@ import pytest
 
 import data_tools
 import keras_cmg
-from keras_cmg.models.cross_modal_backbone import CrossModalBackbone
-from recipes import clips, evaluation, generalisation, runner, tasks, training
-from recipes.tasks import TASKS
+from keras_cmg.models.base.backbone import CrossModalBackbone
+from recipes.experiments import generalisation
+from recipes.protocol import clips, evaluation, tasks
+from recipes.protocol.tasks import TASKS
+from recipes.runner import command_line as runner
+from recipes.training import training_settings as training
 
 
 class MeanOfFeatures(CrossModalBackbone):
@@ -109,7 +112,7 @@ def test_systems_without_codes_have_no_toc_columns(
 
 
 def test_toc_of_the_protocols() -> None:
-    backbone = keras_cmg.FCIDBackbone.from_preset("small", modalities=("audio",))
+    backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
     backbone.build({"audio": (None, 10, 128)})
     masks = evaluation.masks_of(backbone, settings(toc_channels=(32,)), TASKS["avvp"])
     (mask,) = masks.values()
@@ -127,9 +130,9 @@ def test_the_number_of_dimensions_is_chosen_on_validation() -> None:
 
 
 def parsed(*words: str) -> argparse.Namespace:
-    import recipes.ave
+    import recipes.experiments.ave
 
-    return runner.recipe_parser("ave", recipes.ave).parse_args(list(words))
+    return runner.recipe_parser("ave", recipes.experiments.ave).parse_args(list(words))
 
 
 @pytest.mark.parametrize(

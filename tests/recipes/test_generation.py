@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipes import code_prompt, generation, image_generator, provenance, runner
+from recipes.experiments import generation
+from recipes.image_generation import code_prompt, image_generator
+from recipes.runner import command_line as runner
+from recipes.runner import provenance
 
 
 def halves(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipes import code_prompt, image_generator, ip_adapter
+from recipes.image_generation import code_prompt, image_generator, ip_adapter
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers", reason="needs `pip install 'keras-cmg[generation]'`")

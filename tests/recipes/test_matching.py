@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recipes import matching, recall_tables
-from recipes.matching import Vectors
+from recipes.protocol import matching
+from recipes.protocol.matching import Vectors
+from recipes.reporting import recall_tables
 
 
 def test_recall_by_hand() -> None:

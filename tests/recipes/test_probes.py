@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from recipes import measures, probes
-from recipes.probes import Labelled
+from recipes.protocol import measures, probes
+from recipes.protocol.probes import Labelled
 
 
 def clips_of(classes: list[int], num_classes: int, codes: np.ndarray, frames: int = 4) -> Labelled:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_cmg
-from recipes import probing
+from recipes.protocol import probing
 
 CLASSES = 3
 SIZES = {"train": 60, "val": 12, "test": 30}
@@ -85,7 +85,7 @@ def test_test_clips_have_no_say_in_the_epoch() -> None:
 
 
 def test_weights_of_the_best_epoch_come_back() -> None:
-    probe = keras_cmg.LinearProbe(2)
+    probe = keras_cmg.models.LinearProbe(2)
     probe.build((None, 1))
     accuracies = iter([0.2, 0.9, 0.9, 0.5])
     choice = probing.EpochChoice(lambda: {"only": next(accuracies)}, {"only": probe})
@@ -98,7 +98,7 @@ def test_weights_of_the_best_epoch_come_back() -> None:
 
 
 def test_toc_view_holds_the_chosen_channels() -> None:
-    mask = keras_cmg.TOCChannelMask(2)
+    mask = keras_cmg.layers.TOCChannelMask(2)
     mask.adapt(np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]))
     x = np.arange(6, dtype="float32").reshape(2, 3)
     views = probing.code_views({"text": {"quantized": x, "general": -x}}, {"2": mask})["text"]

@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 
 from data_tools import datasets
-from recipes import clips, pretraining, published, publishing, runner
-from recipes.training import Training
+from recipes.protocol import clips
+from recipes.reporting import paper_tables as published
+from recipes.reporting import report_writer as publishing
+from recipes.runner import command_line as runner
+from recipes.training import encoders as pretraining
+from recipes.training.training_settings import Training
 from tests.helpers.published_layouts import write_array, write_features, write_table
 
 VIDEO, AUDIO = (10, 5, 5, 3), (10, 4)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import data_tools
-from recipes import probing, runner
+from recipes.protocol import probing
+from recipes.runner import command_line as runner
 
 PAIRS = {f"{a}->{b}" for a in ("audio", "video", "text") for b in ("audio", "video", "text")}
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recipes import figures, provenance, report, scores
+from recipes.reporting import figures, report, scores
+from recipes.runner import provenance
 
 SCORES = {"audio->text": 0.25, "text->audio": 0.5, "audio->audio": 1.0, "text->text": 0.75}
 RESULT = {"scores": SCORES, "toc": {"64": SCORES}, "continuous": SCORES, "chance": 0.1}

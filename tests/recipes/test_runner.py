@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recipes import output, runner
+from recipes.runner import command_line as runner
+from recipes.runner import output
 
 
 def finished_run(folder: Path, recipe: str) -> Path:

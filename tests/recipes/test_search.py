@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipes import runner, search
+from recipes.experiments import retrieval_index as search
+from recipes.runner import command_line as runner
 
 pytest.importorskip("faiss")
 

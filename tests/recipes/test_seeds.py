@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from recipes import provenance, publishing, runner, seeds, settings, tables
+from recipes.reporting import report_writer as publishing
+from recipes.reporting import tables
+from recipes.runner import command_line as runner
+from recipes.runner import provenance, seeds, settings
 
 
 @dataclasses.dataclass

@@ -8,7 +8,7 @@ import math
 import pytest
 from scipy import stats
 
-from recipes import scores, summary, tables
+from recipes.reporting import scores, summary, tables
 
 RUN = {
     "protocol": "heldout",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recipes import published, tables
+from recipes.reporting import paper_tables as published
+from recipes.reporting import tables
 
 
 @pytest.mark.parametrize("table", published.TABLES, ids=lambda table: table.number)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import data_tools
-from recipes import tune
-from recipes.seeds import Run
+from recipes.experiments import tune
+from recipes.runner.seeds import Run
 
 CLIPS = {"train": 40, "val": 20, "test": 20}
 

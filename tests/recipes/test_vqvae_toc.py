@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 import keras_cmg
-from recipes import image_figures, masking, runner
+from recipes.protocol import masking
+from recipes.reporting import image_figures
+from recipes.runner import command_line as runner
 
 
 def test_random_masks_keep_as_many_as_asked_and_all_alike() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
+from keras_cmg.models.base.fine_coarse_backbone import FineCoarseBackbone
 from keras_cmg.models.fcid import presets
-from keras_cmg.models.fine_coarse_backbone import FineCoarseBackbone
 from keras_cmg.types import Tensor
 
 
@@ -50,7 +50,7 @@ class FCIDBackbone(FineCoarseBackbone):
 
     Example:
 
-    >>> backbone = FCIDBackbone.from_preset("small", modalities=("audio", "text"))
+    >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio", "text"))
     >>> features = backbone({"audio": np.zeros((2, 10, 128)), "text": np.zeros((2, 7, 64))})
     >>> tuple(features["fine_general"]["audio"].shape), tuple(features["indices"]["text"].shape)
     ((2, 10, 256), (2,))

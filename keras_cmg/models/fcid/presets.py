@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from keras_cmg.models.presets import merged, named
+from keras_cmg.models.base.presets import merged, named
 
 __all__ = ["PAPER", "PAPER_SMALL", "PLUS", "PRESETS", "REFERENCE", "SMALL", "merged", "preset"]
 
@@ -21,11 +21,11 @@ PAPER: dict[str, Any] = {
         "general": {"feedforward_units": 1024, "dropout": 0.1},
         "map_general": {"pooling": "attention", "reduction": 8},
         "specific": {"units": 256},
-        "map_specific": {"hidden_channels": 1024, "channels": 2048, "activated_skip": False},
+        "map_specific": {"hidden_channels": 1024, "channels": 2048, "pre_activation_skip": False},
         "codebook": {
             "decay": 0.99,
             "epsilon": 1e-5,
-            "revive_after": 300,
+            "dead_code_patience": 300,
             "gradient": "straight_through",
         },
     },
@@ -36,18 +36,18 @@ PAPER: dict[str, Any] = {
         "infonce_temperature": 1.0,
         "infonce_symmetric": False,
         "infonce_pairs": "coarse",
-        "code_matching_form": "symmetric",
+        "code_matching_kind": "symmetric",
         "club": {"hidden_units": 256, "negatives": "all"},
         "cpc": {"units": 256, "num_layers": 1, "num_prediction_steps": 1},
         "cpc_self_weight": 0.0,
         "cpc_candidates": "targets",
         "cpc_first_frame": 0,
         "decoder_channels": 1024,
-        "activated_skip": False,
+        "pre_activation_skip": False,
         "detach_coarse_targets": False,
         "estimator_steps": 5,
         "fine_club_weight": 1.0,
-        "codebook_start": None,
+        "codebook_init_step": None,
     },
 }
 """The equations of the paper at its published widths."""
@@ -56,29 +56,29 @@ REFERENCE: dict[str, Any] = copy.deepcopy(PAPER)
 # The codebook's first sub-update is video's.
 REFERENCE["backbone"]["modalities"] = ("video", "audio", "text")
 REFERENCE["backbone"]["map_general"]["pooling"] = "sum"
-REFERENCE["backbone"]["map_specific"]["activated_skip"] = True
+REFERENCE["backbone"]["map_specific"]["pre_activation_skip"] = True
 REFERENCE["backbone"]["codebook"] = {
     "decay": 0.99,
     "epsilon": 1e-5,
-    "revive_after": 300,
-    "revival": "code",
-    "revival_noise": 0.0,
-    "revival_offset": -1 / 1024,
-    "reset_revived_state": False,
-    "revive_in_evaluation": True,
-    "cold_start": True,
+    "dead_code_patience": 300,
+    "replacement": "code",
+    "replacement_noise": 0.0,
+    "replacement_offset": -1 / 1024,
+    "reset_replaced_state": False,
+    "replace_in_evaluation": True,
+    "zero_initial_counts": True,
 }
 REFERENCE["objective"].update(
     loss_weights={"code_matching": 1.0, "segment_infonce": 0.0},
     cross_modal_commitment=True,
     infonce_temperature=0.1,
-    code_matching_form="reference",
+    code_matching_kind="reference",
     club={"hidden_units": 256, "negatives": "pooled_permutation"},
     cpc={"units": 256, "num_layers": 2, "num_prediction_steps": 1, "split_biases": True},
     cpc_self_weight=0.1,
     cpc_candidates="predictions",
     cpc_first_frame=1,
-    activated_skip=True,
+    pre_activation_skip=True,
 )
 REFERENCE["backbone"]["use_masks"] = False
 """As the authors' code runs, quirks included; see docs/porting_notes.md."""
@@ -87,10 +87,10 @@ SMALL: dict[str, Any] = copy.deepcopy(PAPER)
 SMALL["backbone"].update(
     general={"feedforward_units": 256, "dropout": 0.1},
     map_general={"pooling": "flatten", "reduction": 8},
-    map_specific={"hidden_channels": 32, "channels": 64, "activated_skip": False},
+    map_specific={"hidden_channels": 32, "channels": 64, "pre_activation_skip": False},
     specific={"units": 64},
 )
-SMALL["backbone"]["codebook"]["revive_after"] = 50
+SMALL["backbone"]["codebook"]["dead_code_patience"] = 50
 SMALL["objective"].update(
     loss_weights={"code_matching": 1.0, "infonce": 1.0, "segment_infonce": 0.0},
     club={"hidden_units": 128, "negatives": "all"},
@@ -120,7 +120,7 @@ PLUS["objective"].update(
     loss_weights={"code_matching": 1.0, "infonce": 5.0, "segment_infonce": 30.0},
     infonce_pairs="all",
     fine_club_weight=1 / 256,
-    codebook_start=2,
+    codebook_init_step=2,
 )
 """The best settings we know, at the widths of `"small"`: alignment outweighs the rest, of clips of
 every pair of modalities and of the segments of sound and pictures, and CLUB is counted per feature

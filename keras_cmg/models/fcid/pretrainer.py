@@ -9,18 +9,18 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.backend.replicas import own
+from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
-from keras_cmg.models import terms
+from keras_cmg.models.base import terms
+from keras_cmg.models.base.pretrainer import Pretrainer
+from keras_cmg.models.base.registry import register_model
+from keras_cmg.models.base.terms import full_precision, mean_squared_error
 from keras_cmg.models.fcid import presets
 from keras_cmg.models.fcid.backbone import FCIDBackbone
-from keras_cmg.models.pretrainer import Pretrainer
-from keras_cmg.models.registry import register_system
-from keras_cmg.models.terms import full_precision, mean_squared_error
 from keras_cmg.ops import code_matching, counter_random, quantization
-from keras_cmg.training.codebook_start import CodebookStart
-from keras_cmg.training.replicas import own
 
 INFONCE_PAIRS = ("coarse", "all")
 
@@ -36,7 +36,7 @@ TERMS = (
 """Terms that may be given a weight whichever modalities there are; CLUB's follow the modalities."""
 
 
-@register_system("fcid")
+@register_model("fcid")
 @keras.saving.register_keras_serializable("keras_cmg")
 class FCID(Pretrainer):
     """Fine and Coarse cross-modal Information Disentangling, with its custom train step.
@@ -56,7 +56,7 @@ class FCID(Pretrainer):
         infonce_temperature: the paper's tau, of both terms of InfoNCE.
         infonce_symmetric: both directions, of both terms.
         infonce_pairs: `"coarse"`, each fine modality with each coarse one; `"all"`, every pair.
-        code_matching_form: see `keras_cmg.ops.code_matching_loss`.
+        code_matching_kind: see `keras_cmg.ops.code_matching_loss`.
         club: arguments of `CLUBEstimator`.
         coarse_club_weight: weight of the CLUB terms of the coarse level where `loss_weights` gives
             none. Eq. 12 sums over all features, and with weight 1 that sum outweighs InfoNCE and
@@ -67,13 +67,14 @@ class FCID(Pretrainer):
         cpc_candidates: see `keras_cmg.ops.cpc_loss`.
         cpc_first_frame: earliest frame that may be the last observed one.
         decoder_channels: inner width of map decoders.
-        activated_skip: see `keras_cmg.layers.ResidualUnit`, for map decoders.
+        pre_activation_skip: see `keras_cmg.layers.ResidualUnit`, for map decoders.
         detach_coarse_targets: no gradient into the targets of the coarse reconstruction.
         decoders: modality to Keras layer in the place of the fine decoder: takes
             `(general, specific)`, returns the modality's features.
         estimator_steps: steps of the estimators per step, the K of the training loop.
-        codebook_start: epoch, from 0, before which `fit` places the codes by k-means on the
-            features of its data, see `keras_cmg.CodebookStart`; None leaves them where they are.
+        codebook_init_step: epoch, from 0, before which `fit` places the codes by k-means on the
+            features of its data, see `keras_cmg.callbacks.KMeansCodebookInit`; None leaves them
+            where they are.
         **kwargs: the arguments of every Keras model.
 
     Call arguments:
@@ -90,7 +91,7 @@ class FCID(Pretrainer):
 
     Example:
 
-    >>> model = FCID.from_preset("small", modalities=("audio", "text"))
+    >>> model = keras_cmg.models.FCID.from_preset("small", modalities=("audio", "text"))
     >>> model.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(1e-3))
     >>> batch = {"audio": np.zeros((4, 10, 128)), "text": np.zeros((4, 7, 64))}
     >>> history = model.fit(batch, epochs=1, verbose=0)
@@ -115,7 +116,7 @@ class FCID(Pretrainer):
         infonce_temperature: float = 1.0,
         infonce_symmetric: bool = False,
         infonce_pairs: str = "coarse",
-        code_matching_form: str = "symmetric",
+        code_matching_kind: str = "symmetric",
         club: Mapping[str, Any] | None = None,
         coarse_club_weight: float = 1.0,
         fine_club_weight: float = 1.0,
@@ -124,11 +125,11 @@ class FCID(Pretrainer):
         cpc_candidates: str = "targets",
         cpc_first_frame: int = 0,
         decoder_channels: int = 1024,
-        activated_skip: bool = False,
+        pre_activation_skip: bool = False,
         detach_coarse_targets: bool = False,
         decoders: Mapping[str, keras.Layer] | None = None,
         estimator_steps: int = 5,
-        codebook_start: int | None = None,
+        codebook_init_step: int | None = None,
         **kwargs,
     ):
         if not isinstance(backbone, FCIDBackbone):
@@ -140,17 +141,18 @@ class FCID(Pretrainer):
             )
         if estimator_steps < 1:
             raise ValueError(f"`estimator_steps` must be at least 1. Received: {estimator_steps}")
-        if codebook_start is not None and codebook_start < 0:
+        if codebook_init_step is not None and codebook_init_step < 0:
             raise ValueError(
-                f"`codebook_start` must be an epoch from 0 on, or None. Received: {codebook_start}"
+                "`codebook_init_step` must be an epoch from 0 on, or None. "
+                f"Received: {codebook_init_step}"
             )
-        self.codebook_start = codebook_start
+        self.codebook_init_step = codebook_init_step
         self.commitment_cost = commitment_cost
         self.cross_modal_commitment = cross_modal_commitment
         self.infonce_temperature = infonce_temperature
         self.infonce_symmetric = infonce_symmetric
         self.infonce_pairs = infonce_pairs
-        self.code_matching_form = code_matching_form
+        self.code_matching_kind = code_matching_kind
         self.settings = {"club": dict(club or {}), "cpc": dict(cpc or {})}
         self.coarse_club_weight = coarse_club_weight
         self.fine_club_weight = fine_club_weight
@@ -158,7 +160,7 @@ class FCID(Pretrainer):
         self.cpc_candidates = cpc_candidates
         self.cpc_first_frame = cpc_first_frame
         self.decoder_channels = decoder_channels
-        self.activated_skip = activated_skip
+        self.pre_activation_skip = pre_activation_skip
         self.detach_coarse_targets = detach_coarse_targets
         self.given_decoders = dict(decoders or {})
         self._estimator_steps = estimator_steps
@@ -271,7 +273,9 @@ class FCID(Pretrainer):
     def _decoder(self, name, shape):
         arguments = {"dtype": self.dtype_policy, "name": f"{name}_decoder"}
         if len(shape) == 5:
-            return MapDecoder(shape[-1], self.decoder_channels, self.activated_skip, **arguments)
+            return MapDecoder(
+                shape[-1], self.decoder_channels, self.pre_activation_skip, **arguments
+            )
         return SequenceDecoder(shape[-1], **arguments)
 
     @property
@@ -366,7 +370,7 @@ class FCID(Pretrainer):
             losses["code_matching"] = code_matching.code_matching_loss(
                 features["coarse_general"],
                 features["codebook"],
-                self.code_matching_form,
+                self.code_matching_kind,
                 masks,
             )
         for salt, (term, estimator) in enumerate(self.estimators.items()):
@@ -376,7 +380,7 @@ class FCID(Pretrainer):
                 permutation = counter_random.random_permutation(
                     counter, ops.shape(general)[0], salt=2 + salt
                 )
-            losses[term] = estimator.upper_bound(general, specific, permutation, weights)
+            losses[term] = estimator.club_upper_bound(general, specific, permutation, weights)
         if training:
             self.draw_counter.assign(self.draw_counter + 1)
         weights = terms.level_weights(masks, features["coarse_general"])
@@ -405,8 +409,8 @@ class FCID(Pretrainer):
         )
 
     def fit(self, x=None, **kwargs):
-        if self.codebook_start is not None:
-            start = CodebookStart(x, self.codebook_start)
+        if self.codebook_init_step is not None:
+            start = KMeansCodebookInit(x, self.codebook_init_step)
             start.set_model(self)
             # Not a change to the caller's list.
             given = kwargs.get("callbacks") or []
@@ -421,9 +425,10 @@ class FCID(Pretrainer):
     def get_config(self):
         names = (
             "commitment_cost cross_modal_commitment infonce_temperature infonce_symmetric "
-            "infonce_pairs code_matching_form coarse_club_weight fine_club_weight cpc_self_weight "
-            "cpc_candidates cpc_first_frame decoder_channels activated_skip detach_coarse_targets "
-            "codebook_start"
+            "infonce_pairs code_matching_kind coarse_club_weight fine_club_weight cpc_self_weight "
+            "cpc_candidates cpc_first_frame decoder_channels pre_activation_skip "
+            "detach_coarse_targets "
+            "codebook_init_step"
         ).split()
         return {
             **super().get_config(),

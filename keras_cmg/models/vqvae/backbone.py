@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.codebook import Codebook
 from keras_cmg.layers.image_autoencoder import ImageEncoder
-from keras_cmg.models.cross_modal_backbone import CrossModalBackbone
-from keras_cmg.models.presets import merged
+from keras_cmg.layers.quantizers.codebook import Codebook
+from keras_cmg.models.base.backbone import CrossModalBackbone
+from keras_cmg.models.base.presets import merged
 from keras_cmg.models.vqvae import presets
 
 
@@ -51,7 +51,7 @@ class VQVAEBackbone(CrossModalBackbone):
 
     Example:
 
-    >>> backbone = VQVAEBackbone.from_preset("small")
+    >>> backbone = keras_cmg.models.VQVAEBackbone.from_preset("small")
     >>> tuple(backbone({"image": np.zeros((2, 28, 28, 1), "float32")})["indices"]["image"].shape)
     (2, 49)
 
@@ -117,7 +117,7 @@ class VQVAEBackbone(CrossModalBackbone):
 
         Example:
 
-        >>> VQVAEBackbone.from_preset("paper").embedding_dim
+        >>> keras_cmg.models.VQVAEBackbone.from_preset("paper").embedding_dim
         128
         """
         if modalities is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from keras_cmg.models.presets import named
+from keras_cmg.models.base.presets import named
 
 PAPER: dict[str, Any] = {
     "backbone": {
@@ -14,7 +14,7 @@ PAPER: dict[str, Any] = {
         "hidden_channels": 256,
         "num_residual": 2,
         "downsampling": 2,
-        "codebook": {"decay": 0.99, "epsilon": 1e-5, "revive_after": 300},
+        "codebook": {"decay": 0.99, "epsilon": 1e-5, "dead_code_patience": 300},
     },
     "objective": {"commitment_cost": 0.25},
 }
@@ -22,7 +22,7 @@ PAPER: dict[str, Any] = {
 
 SMALL: dict[str, Any] = copy.deepcopy(PAPER)
 SMALL["backbone"].update(hidden_channels=64)
-SMALL["backbone"]["codebook"]["revive_after"] = 50
+SMALL["backbone"]["codebook"]["dead_code_patience"] = 50
 """Trains on a CPU in minutes."""
 
 PRESETS = {"paper": PAPER, "small": SMALL}

@@ -8,18 +8,18 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.backend.replicas import own
 from keras_cmg.layers.image_autoencoder import ImageDecoder
-from keras_cmg.models import terms
-from keras_cmg.models.pretrainer import Pretrainer
-from keras_cmg.models.registry import register_system
+from keras_cmg.models.base import terms
+from keras_cmg.models.base.pretrainer import Pretrainer
+from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.vqvae import presets
 from keras_cmg.models.vqvae.backbone import VQVAEBackbone
 from keras_cmg.ops import quantization
-from keras_cmg.training.replicas import own
 from keras_cmg.types import Tensor
 
 
-@register_system("vqvae")
+@register_model("vqvae")
 @keras.saving.register_keras_serializable("keras_cmg")
 class VQVAE(Pretrainer):
     """Vector-quantised autoencoder of images, codes by moving averages.
@@ -39,7 +39,7 @@ class VQVAE(Pretrainer):
 
     Example:
 
-    >>> model = VQVAE.from_preset("small", backbone={"hidden_channels": 8})
+    >>> model = keras_cmg.models.VQVAE.from_preset("small", backbone={"hidden_channels": 8})
     >>> model.compile(keras.optimizers.Adam(1e-3))
     >>> images = np.zeros((4, 28, 28, 1), "float32")
     >>> history = model.fit({"image": images}, verbose=0)
@@ -104,7 +104,7 @@ class VQVAE(Pretrainer):
 
         Example:
 
-        >>> model = VQVAE.from_preset("small", backbone={"hidden_channels": 8})
+        >>> model = keras_cmg.models.VQVAE.from_preset("small", backbone={"hidden_channels": 8})
         >>> model.build({"image": (None, 8, 8, 3)})
         >>> tuple(model.decode(np.zeros((1, 4, 128), "float32")).shape)
         (1, 8, 8, 3)

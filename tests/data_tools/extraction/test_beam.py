@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.beam import extract_shard, extract_with_beam
 from data_tools.extraction import extract
+from data_tools.extraction.beam import extract_shard, extract_with_beam
 from data_tools.extraction.job import finish
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Worker

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.inspection import inspect, write_clean
+from data_tools.published.inspection import inspect, write_clean
 from tests.helpers import hostile_files as hostile
 from tests.helpers.memory import bounded_memory
 from tests.helpers.published_layouts import AUDIO, VIDEO, write_table

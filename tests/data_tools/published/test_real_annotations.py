@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.datasets.file_states import AS_PUBLISHED
-from data_tools.inspection import inspect
+from data_tools.published.file_states import AS_PUBLISHED
+from data_tools.published.inspection import inspect
 
 
 def find(root: Path, name: str, *needed: str) -> Path:
@@ -41,12 +41,12 @@ def real_ucf(data_root: Path) -> Path:
     return find(data_root, "ucf_vggsound", "ucf2vggsound.csv", "vggsound2ucf.csv")
 
 
-def contents(report: data_tools.inspection.Report) -> dict[str, str]:
+def contents(report: data_tools.published.inspection.Report) -> dict[str, str]:
     assert all(file.state == AS_PUBLISHED for file in report.files if file.sha256)
     return {file.name: file.content for file in report.files}
 
 
-def traps(report: data_tools.inspection.Report) -> dict[tuple[str, str], int]:
+def traps(report: data_tools.published.inspection.Report) -> dict[tuple[str, str], int]:
     return {(finding.kind, finding.where): len(finding.items) for finding in report.findings}
 
 

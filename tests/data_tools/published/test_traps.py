@@ -12,9 +12,9 @@ import pytest
 
 import data_tools
 from data_tools import datasets
-from data_tools.datasets.examples import Example, hold_out
-from data_tools.datasets.file_states import DIFFERENT
-from data_tools.inspection import inspect
+from data_tools.published.examples import Example, hold_out
+from data_tools.published.file_states import DIFFERENT
+from data_tools.published.inspection import inspect
 from tests.helpers import published_layouts as layouts
 
 

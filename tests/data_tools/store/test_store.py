@@ -15,9 +15,9 @@ import pytest
 
 import data_tools
 from data_tools.__main__ import main
+from data_tools.loading.store_reader import BatchStream
 from data_tools.store import Field, Store, StoreReader, StoreWriter, load, pack
 from data_tools.store.memory import BatchMemory, widen
-from data_tools.store.reader import BatchStream
 from data_tools.store.shard import ShardWriter
 from data_tools.store.tfrecord import export_tfrecord, parse_examples
 from tests.helpers.hostile_files import write_zip

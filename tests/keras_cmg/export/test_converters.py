@@ -128,7 +128,7 @@ class Unexportable(keras.layers.Layer):
 
 
 def test_a_failed_conversion_leaves_nothing_behind(tmp_path: Path) -> None:
-    backbone = keras_cmg.FCIDBackbone(
+    backbone = keras_cmg.models.FCIDBackbone(
         ("audio",), num_embeddings=3, embedding_dim=4, encoders={"audio": Unexportable()}
     )
     backbone.build({"audio": (None, 4, 4)})

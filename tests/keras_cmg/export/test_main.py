@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import keras_cmg
-from data_tools.extractors import Extractors
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
+from data_tools.features.extractors import Extractors
 from keras_cmg.export import ServedSystem, export, read_metadata
 from keras_cmg.export.__main__ import main
 from keras_cmg.export.tensorflow_process import _last_error
 from tests.helpers.served_systems import built
 
 
-def tiny_backbone() -> keras_cmg.FCIDBackbone:
-    backbone = keras_cmg.FCIDBackbone.from_preset(
+def tiny_backbone() -> keras_cmg.models.FCIDBackbone:
+    backbone = keras_cmg.models.FCIDBackbone.from_preset(
         "small", modalities=("audio", "text"), num_embeddings=6, embedding_dim=8,
         general={"feedforward_units": 8, "num_heads": 2},
     )  # fmt: skip
@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Path:
         "command": "python -m recipes",
     }
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
-    probe = keras_cmg.LinearProbe(2)
+    probe = keras_cmg.models.LinearProbe(2)
     probe.build((None, None, 4))
     probe.save(tmp_path / "probe.keras")
     (tmp_path / "labels.txt").write_text("dog\nbell\n", encoding="utf-8")
@@ -108,34 +108,34 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, capsys) -> None:
 
 def test_arguments_must_fit_the_model(tmp_path: Path) -> None:
     backbone = tiny_backbone()
-    probe = keras_cmg.LinearProbe(2)
+    probe = keras_cmg.models.LinearProbe(2)
     probe.build((None, None, 8))
-    narrow = keras_cmg.LinearProbe(2)
+    narrow = keras_cmg.models.LinearProbe(2)
     narrow.build((None, None, 3))
     for arguments, message in (
         ({"format": "pickle"}, "`format` must be one of"),
         ({"probes": {"smell": probe}}, "`probes` must name modalities"),
-        ({"probes": keras_cmg.LinearProbe(2)}, "must be built"),
+        ({"probes": keras_cmg.models.LinearProbe(2)}, "must be built"),
         ({"probes": narrow}, "takes 3 numbers, but 'quantized' has 8"),
         ({"probes": probe, "labels": ["a"]}, "`labels` must name the 2 classes"),
         ({"probe_view": "selected"}, "`probe_view` must be one of"),
-        ({"toc": keras_cmg.TOCChannelMask(2)}, "has made no choice yet"),
+        ({"toc": keras_cmg.layers.TOCChannelMask(2)}, "has made no choice yet"),
     ):
         with pytest.raises(ValueError, match=message):
             export(backbone, tmp_path / "served", **arguments)
     with pytest.raises(ValueError, match="must be a pretrainer or a CrossModalBackbone"):
         export(probe, tmp_path / "served")
     with pytest.raises(ValueError, match="`backbone` must be built"):
-        export(keras_cmg.FCIDBackbone(("audio",)), tmp_path / "served")
+        export(keras_cmg.models.FCIDBackbone(("audio",)), tmp_path / "served")
     assert not list(tmp_path.iterdir())
 
 
 def test_probes_look_at_what_they_were_trained_on() -> None:
     backbone = tiny_backbone()
-    toc = keras_cmg.TOCChannelMask(3)
+    toc = keras_cmg.layers.TOCChannelMask(3)
     toc.adapt(backbone.codebook)
     for width, view in ((8, "quantized"), (3, "selected")):
-        probe = keras_cmg.LinearProbe(2)
+        probe = keras_cmg.models.LinearProbe(2)
         probe.build((None, None, width))
         served = ServedSystem(backbone, toc=toc, probes=probe)
         assert served.probe_view == view
@@ -154,16 +154,16 @@ def test_a_layer_of_a_script_is_refused_on_other_engines(tmp_path: Path, monkeyp
     if keras.backend.backend() == "tensorflow":
         pytest.skip("TensorFlow exports in this process")
     backbone = tiny_backbone()
-    monkeypatch.setattr(keras_cmg.FCIDBackbone, "__module__", "__main__")
+    monkeypatch.setattr(keras_cmg.models.FCIDBackbone, "__module__", "__main__")
     with pytest.raises(ValueError, match="in a module that can be imported"):
         export(backbone, tmp_path / "served")
 
 
 def test_a_bundle_survives_its_file(tmp_path: Path) -> None:
     model = built("fcid")
-    toc = keras_cmg.TOCChannelMask(4)
+    toc = keras_cmg.layers.TOCChannelMask(4)
     toc.adapt(model.backbone.codebook)
-    probe = keras_cmg.LinearProbe(3)
+    probe = keras_cmg.models.LinearProbe(3)
     probe.build((None, None, 4))
     served = ServedSystem(model.backbone, {"text": "clip"}, toc, probe)
     served.save(tmp_path / "served.keras")

@@ -78,10 +78,10 @@ def test_every_system_is_served_as_it_is(name: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def loud_system() -> tuple[keras_cmg.FCIDBackbone, dict[str, Any]]:
+def loud_system() -> tuple[keras_cmg.models.FCIDBackbone, dict[str, Any]]:
     """A backbone of sound and words, with a front end from waveforms."""
     keras.utils.set_random_seed(0)
-    backbone = keras_cmg.FCIDBackbone.from_preset(
+    backbone = keras_cmg.models.FCIDBackbone.from_preset(
         "small", modalities=("audio", "text"), num_embeddings=6, embedding_dim=8,
         general={"feedforward_units": 8, "num_heads": 2},
     )  # fmt: skip

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_cmg.layers import MapAttention, MapPooling, TemporalAttention, TransformerBlock
+from keras_cmg.layers import MapAttention, MapPooling, TransformerBlock, TransformerEncoder
 
 
 def draw(*shape, seed=0):
@@ -14,7 +14,7 @@ def array(value):
 
 
 def temporal(**kwargs):
-    return TemporalAttention(**{"units": 8, "num_heads": 2, "feedforward_units": 4, **kwargs})
+    return TransformerEncoder(**{"units": 8, "num_heads": 2, "feedforward_units": 4, **kwargs})
 
 
 def test_frames_without_mask_have_no_influence():

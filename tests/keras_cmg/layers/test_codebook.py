@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from keras_cmg.layers import Codebook
-from keras_cmg.ops import rotate_to
+from keras_cmg.ops import rotation_trick
 from tests.helpers import numpy_reference
 from tests.helpers.layer_checks import gradient, numpy_state, unchanged
 
@@ -27,7 +27,7 @@ def small(**kwargs):
 @pytest.mark.parametrize("modalities", [1, 2, 3, 4])
 @pytest.mark.parametrize("frames", [None, 4])
 def test_training_equals_the_loops_over_many_steps(modalities, frames):
-    layer = small(decay=0.9, revive_after=None)
+    layer = small(decay=0.9, dead_code_patience=None)
     names = ["audio", "video", "text", "depth"][:modalities]
     counts, sums = array(layer.ema_counts), array(layer.ema_sums)
     for step in range(3):
@@ -65,14 +65,14 @@ def test_gradient_of_the_rotation_is_a_switch():
     x = draw(4, 3)
     codes = layer(x)["codes"]
     found = gradient(lambda v: ops.sum(layer(v)["quantized"] * weight), x)
-    expected = gradient(lambda v: ops.sum(rotate_to(v, codes) * weight), x)
+    expected = gradient(lambda v: ops.sum(rotation_trick(v, codes) * weight), x)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert small().gradient == "straight_through"
 
 
 @pytest.mark.parametrize("freeze", [False, True])
 def test_inference_and_frozen_training_move_nothing(freeze):
-    layer = small(revive_after=1)
+    layer = small(dead_code_patience=1)
     layer.trainable = not freeze
     before = numpy_state(layer)
     for step in range(4):
@@ -89,7 +89,10 @@ def test_permuting_clips_permutes_codes():
 
 
 def test_first_steps_keep_unused_codes_in_place():
-    warm, cold = small(revive_after=None), small(revive_after=None, cold_start=True)
+    warm, cold = (
+        small(dead_code_patience=None),
+        small(dead_code_patience=None, zero_initial_counts=True),
+    )
     x = np.tile(array(warm.codebook)[:1], (8, 1))
     start = array(warm.codebook)
     for layer in (warm, cold):
@@ -116,9 +119,9 @@ def crowded(layer):
     return far
 
 
-@pytest.mark.parametrize("revival", ["input", "code"])
-def test_dead_codes_revive_next_to_what_is_used(revival):
-    layer = small(revive_after=3, revival=revival)
+@pytest.mark.parametrize("replacement", ["input", "code"])
+def test_dead_codes_revive_next_to_what_is_used(replacement):
+    layer = small(dead_code_patience=3, replacement=replacement)
     x = crowded(layer)
     for _ in range(3):
         layer(x, training=True)
@@ -129,7 +132,7 @@ def test_dead_codes_revive_next_to_what_is_used(revival):
 
 
 def test_revived_codes_stay_revived():
-    layer = small(revive_after=3)
+    layer = small(dead_code_patience=3)
     x = crowded(layer)
     for _ in range(4):
         layer(x, training=True)
@@ -139,7 +142,7 @@ def test_revived_codes_stay_revived():
 
 
 def test_the_authors_revival_does_not_last():
-    layer = small(revive_after=3, reset_revived_state=False)
+    layer = small(dead_code_patience=3, reset_replaced_state=False)
     x = crowded(layer)
     for _ in range(4):
         layer(x, training=True)
@@ -149,7 +152,7 @@ def test_the_authors_revival_does_not_last():
 
 
 def test_the_authors_code_revives_in_evaluation_too():
-    layer = small(revive_after=3, revive_in_evaluation=True)
+    layer = small(dead_code_patience=3, replace_in_evaluation=True)
     x = crowded(layer)
     for _ in range(4):
         layer(x, training=False)
@@ -181,7 +184,7 @@ def test_one_code():
 
 
 def test_equal_vectors_keep_the_codebook_finite():
-    layer = small(revive_after=2)
+    layer = small(dead_code_patience=2)
     for _ in range(6):
         layer(np.ones((4, 3), "float32"), training=True)
     assert np.isfinite(array(layer.codebook)).all()
@@ -202,9 +205,9 @@ def test_state_is_float32_and_codes_exact_under_half_precision():
         ({"num_embeddings": 0}, "`num_embeddings` must be at least 1. Received: 0"),
         ({"embedding_dim": 0}, "`embedding_dim` must be at least 1"),
         ({"decay": 1.0}, r"`decay` must lie in \[0, 1\). Received: 1.0"),
-        ({"revival": "prayer"}, r"`revival` must be one of .*'prayer'"),
+        ({"replacement": "prayer"}, r"`replacement` must be one of .*'prayer'"),
         ({"gradient": "none"}, r"`gradient` must be one of .*'none'"),
-        ({"revive_after": 0}, "`revive_after` must be at least 1 or None"),
+        ({"dead_code_patience": 0}, "`dead_code_patience` must be at least 1 or None"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -31,13 +31,13 @@ def convolved(x, kernel, padding):
     return out
 
 
-@pytest.mark.parametrize("activated_skip", [False, True])
-def test_residual_unit_equals_its_formula(activated_skip):
-    layer, x = ResidualUnit(3, activated_skip), draw(2, 4, 4, 3)
+@pytest.mark.parametrize("pre_activation_skip", [False, True])
+def test_residual_unit_equals_its_formula(pre_activation_skip):
+    layer, x = ResidualUnit(3, pre_activation_skip), draw(2, 4, 4, 3)
     found = array(layer(x))
     wide, narrow = (array(v) for v in layer.trainable_variables)
     inner = np.maximum(convolved(np.maximum(x, 0), wide, 1), 0)
-    skip = np.maximum(x, 0) if activated_skip else x
+    skip = np.maximum(x, 0) if pre_activation_skip else x
     expected = np.maximum(skip + convolved(inner, narrow, 0), 0)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 

@@ -39,7 +39,7 @@ CASES = {
     "MapAttention": (layers.MapAttention, {"reduction": 2, **TEMPORAL}, (MAP,)),
     "MapDecoder": (
         layers.MapDecoder,
-        {"units": 6, "hidden_channels": 3, "activated_skip": True},
+        {"units": 6, "hidden_channels": 3, "pre_activation_skip": True},
         (SEQUENCE, SPECIFIC_MAP),
     ),
     "MapPooling attention": (layers.MapPooling, {"reduction": 2}, (MAP,)),
@@ -50,7 +50,7 @@ CASES = {
         {"hidden_channels": 3, "channels": 4},
         (MAP,),
     ),
-    "BidirectionalContext": (layers.BidirectionalContext, {"units": 4}, (SEQUENCE,)),
+    "StackedBiLSTM": (layers.StackedBiLSTM, {"units": 4}, (SEQUENCE,)),
     "PatchConvolution": (
         layers.PatchConvolution,
         {"filters": 4, "padding": "same"},
@@ -58,7 +58,7 @@ CASES = {
     ),
     "ResidualUnit": (layers.ResidualUnit, {"channels": 6}, (MAP[:, 0],)),
     "TransposedConvolution": (layers.TransposedConvolution, {"filters": 6}, (MAP[:, 0],)),
-    "Translator": (layers.Translator, {"units": 3, "hidden_units": 5}, (CLIP,)),
+    "MLP": (layers.MLP, {"units": 3, "hidden_units": 5}, (CLIP,)),
     "SequenceDecoder": (layers.SequenceDecoder, {"units": 5}, (SEQUENCE, SEQUENCE[..., :3])),
     "SequenceDecoder clip": (layers.SequenceDecoder, {"units": 5}, (CLIP, CLIP)),
     "SequenceSpecificEncoder": (layers.SequenceSpecificEncoder, {"units": 3}, (SEQUENCE,)),
@@ -68,7 +68,7 @@ CASES = {
         (SEQUENCE,),
     ),
     "TOCChannelMask select": (layers.TOCChannelMask, {"num_channels": 2}, (SEQUENCE,)),
-    "TemporalAttention": (layers.TemporalAttention, {**TEMPORAL, "num_layers": 2}, (SEQUENCE,)),
+    "TransformerEncoder": (layers.TransformerEncoder, {**TEMPORAL, "num_layers": 2}, (SEQUENCE,)),
     "TransformerBlock": (
         layers.TransformerBlock,
         {"num_heads": 2, "feedforward_units": 4, "seed": 3},

@@ -25,7 +25,7 @@ def test_features_are_those_of_the_preparation(waveforms):
 
 
 def test_the_last_second_is_filled_with_silence(waveforms):
-    layer = keras_cmg.LogMelSummary(8000)
+    layer = keras_cmg.layers.LogMelSummary(8000)
     cut = waveforms[:2, :12000].astype("float32")
     filled = np.pad(cut, [(0, 0), (0, 4000)])
     np.testing.assert_array_equal(
@@ -44,9 +44,9 @@ def test_the_last_second_is_filled_with_silence(waveforms):
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        keras_cmg.LogMelSummary(**arguments)
+        keras_cmg.layers.LogMelSummary(**arguments)
 
 
 def test_features_are_no_waveforms():
     with pytest.raises(ValueError, match=r"must have shape \(batch, samples\)"):
-        keras_cmg.LogMelSummary()(np.zeros((1, 2, 3)))
+        keras_cmg.layers.LogMelSummary()(np.zeros((1, 2, 3)))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_cmg.layers import MomentumTeacher, TemporalAttention
+from keras_cmg.layers import MomentumTeacher, TransformerEncoder
 
 X = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
 
@@ -15,7 +15,7 @@ def array(value):
 
 
 def pair(momentum=0.75):
-    student = TemporalAttention(units=4, num_heads=2, feedforward_units=4, dropout=0.5, seed=0)
+    student = TransformerEncoder(units=4, num_heads=2, feedforward_units=4, dropout=0.5, seed=0)
     student.build(X.shape)
     teacher = MomentumTeacher(momentum)
     teacher.follow([student])

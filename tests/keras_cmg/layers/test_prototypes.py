@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.layers import Prototypes
-from keras_cmg.training import engine
 
 RANDOM = np.random.default_rng(0)
 

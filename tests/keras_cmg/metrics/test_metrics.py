@@ -32,7 +32,7 @@ CASES = {
     "event": (metrics.EventF1(iou=0.6), (LABELS, SCORES)),
     "micro": (metrics.MicroF1(reduction="batches"), (LABELS, SCORES)),
     "recall": (metrics.RecallAtK(2, ties="pessimistic"), (np.arange(6) % 5, SCORES[:, 0, :])),
-    "precision": (metrics.ClipPrecision(), (LABELS, SCORES[..., :3])),
+    "precision": (metrics.ClipAccuracy(), (LABELS, SCORES[..., :3])),
     "agreement": (metrics.CodeAgreement(), (LABELS, np.flip(LABELS, 0))),
     "perplexity": (metrics.Perplexity(2), (LABELS.astype("int32"),)),
     "activation": (
@@ -257,7 +257,7 @@ def test_a_query_without_anything_right_never_hits() -> None:
 def test_the_class_of_a_clip_is_the_one_of_most_segments() -> None:
     labels = np.array([[[1, 0, 0], [0, 1, 0], [0, 1, 0]], [[0, 0, 1], [1, 0, 0], [0, 0, 1]]])
     scores = np.array([[[0.0, 0.1], [0.0, 0.9], [0.8, 0.0]], [[0.1, 0.2], [0.1, 0.1], [0, 0]]])
-    metric = metrics.ClipPrecision()
+    metric = metrics.ClipAccuracy()
     metric.update_state(labels, scores)
     assert value(metric) == 0.5
     metric.update_state(np.array([1, 1]), scores, sample_weight=np.array([0.0, 2.0]))
@@ -377,7 +377,7 @@ def test_samples_that_hardly_differ_have_a_distance_too(size: float) -> None:
             (np.arange(4), np.eye(4), np.ones(4)),
             "`sample_weight` with direction 'forward' alone",
         ),
-        (lambda: metrics.ClipPrecision(), (LABELS, SCORES), "one class, the background, more"),
+        (lambda: metrics.ClipAccuracy(), (LABELS, SCORES), "one class, the background, more"),
         (lambda: metrics.Perplexity(0), (), "`num_embeddings` must be at least 1"),
         (lambda: metrics.CodeAgreement(), (LABELS, LABELS[:, 0]), "takes codes of one shape"),
         (lambda: metrics.FrechetDistance(0), (), "`dim` must be at least 1"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_cmg import FCIDBackbone, ModalityEncoder
+from keras_cmg.models import FCIDBackbone, ModalityEncoder
 from tests.helpers.small_fcid import small_batch, small_fcid
 
 

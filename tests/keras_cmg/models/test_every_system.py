@@ -32,7 +32,7 @@ def losses_of(model, x):
 
 def test_the_list_is_complete():
     """The VQ-VAE has one modality and tests of its own."""
-    assert {*SYSTEMS, "vqvae"} == set(keras_cmg.systems())
+    assert {*SYSTEMS, "vqvae"} == set(keras_cmg.models.list_models())
 
 
 @every_system
@@ -143,7 +143,7 @@ def test_missing_text_is_masked_not_dropped(name):
 
 def _reviving(name):
     """Dead codes come back after a step, from clips that have the modality."""
-    return {} if name in ("codis", "simmmdg") else {"codebook": {"revive_after": 1}}
+    return {} if name in ("codis", "simmmdg") else {"codebook": {"dead_code_patience": 1}}
 
 
 @every_system
@@ -198,7 +198,7 @@ def test_half_precision_keeps_losses_and_codes_whole(name):
 @every_system
 @pytest.mark.parametrize("preset", ["paper", "small"])
 def test_presets_have_the_published_widths(name, preset):
-    model = keras_cmg.create(name, preset)
+    model = keras_cmg.models.create_model(name, preset)
     assert model.backbone.modalities == ("audio", "video", "text")
     assert model.backbone.embedding_dim == 256
     assert name == "simmmdg" or model.backbone.num_embeddings == 400
@@ -210,7 +210,7 @@ def test_presets_have_the_published_widths(name, preset):
 def test_one_modality_alone_is_refused(name):
     with pytest.raises(ValueError, match=r"aligns modalities .* at least two names.*\('audio',\)"):
         small_system(name, ("audio",))
-    cls = keras_cmg.system(name)
+    cls = keras_cmg.models.get_model_class(name)
     assert cls(("audio", "text")).backbone.modalities == ("audio", "text")
     with pytest.raises(ValueError, match=r"or a tuple of modalities. Received: 'audio'"):
         cls("audio")

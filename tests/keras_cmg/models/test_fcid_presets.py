@@ -18,8 +18,8 @@ def test_paper_small_has_the_papers_equations_and_smalls_backbone():
 
 def test_what_is_published_has_no_switch_of_plus():
     for name in ("paper", "paper_small", "reference", "small"):
-        model = keras_cmg.FCID.from_preset(name)
-        assert model.codebook_start is None and model.infonce_pairs == "coarse"
+        model = keras_cmg.models.FCID.from_preset(name)
+        assert model.codebook_init_step is None and model.infonce_pairs == "coarse"
         assert model.backbone.quantizer.gradient == "straight_through"
         assert model.backbone.quantize_level == "clip"
         assert "segment_infonce" not in model.loss_names
@@ -32,17 +32,19 @@ def test_plus_trains():
     narrow = {"club": {"hidden_units": 4}, "cpc": {"units": 4}, "decoder_channels": 3}
     # Two sequences in step: every term, and no feature maps to compile.
     modalities = ("audio", "depth")
-    model = compiled(keras_cmg.FCID.from_preset("plus", modalities, backbone=sizes, **narrow))
+    model = compiled(
+        keras_cmg.models.FCID.from_preset("plus", modalities, backbone=sizes, **narrow)
+    )
     history = model.fit(small_batch(modalities, 8), epochs=4, batch_size=8, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
 
 
 def test_fine_club_weight_is_that_of_features_in_time_alone():
-    model = keras_cmg.FCID.from_preset("paper", fine_club_weight=0.25)
+    model = keras_cmg.models.FCID.from_preset("paper", fine_club_weight=0.25)
     weights = {term: model.weights_of[f"club_{term}"] for term in ("audio", "video", "text")}
     assert weights == {"audio": 0.25, "video": 0.25, "text": 1.0}
-    given = keras_cmg.FCID.from_preset(
+    given = keras_cmg.models.FCID.from_preset(
         "paper", fine_club_weight=0.25, loss_weights={"club_audio": 0.5}
     )
     assert given.weights_of["club_audio"] == 0.5
-    assert keras_cmg.FCID.from_config(given.get_config()).fine_club_weight == 0.25
+    assert keras_cmg.models.FCID.from_config(given.get_config()).fine_club_weight == 0.25

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_cmg import LinearProbe
+from keras_cmg.models import LinearProbe
 
 
 def draw(*shape, seed=0):

@@ -25,7 +25,7 @@ def test_loss_equals_the_loops():
     codebook = draw(5, 3, seed=9)
     p = {m: numpy_reference.code_probabilities(x, codebook) for m, x in features.items()}
     expected = 0.5 * sum(
-        numpy_reference.cross_entropy(numpy_reference.matching_scores(p[m], p[n]))
+        numpy_reference.cross_entropy(numpy_reference.code_matching_logits(p[m], p[n]))
         for m, n in (("a", "v"), ("a", "t"), ("v", "t"))
     )
     found = code_matching.code_matching_loss(features, codebook)
@@ -36,7 +36,7 @@ def test_reference_form_swaps_the_second_half():
     p, q = (
         numpy_reference.code_probabilities(draw(3, 2, seed=i), draw(4, 2, seed=9)) for i in (0, 1)
     )
-    found = code_matching.matching_scores(
+    found = code_matching.code_matching_logits(
         np.log(p).astype("float32"), np.log(q).astype("float32"), "reference"
     )
     expected = p @ np.log(q).T + q @ np.log(p).T
@@ -71,4 +71,4 @@ def test_a_single_modality_has_nothing_to_match():
 
 def test_unknown_form_is_named():
     with pytest.raises(ValueError, match=r"`form` must be one of .*'liu'"):
-        code_matching.matching_scores(draw(2, 3), draw(2, 3), "liu")
+        code_matching.code_matching_logits(draw(2, 3), draw(2, 3), "liu")

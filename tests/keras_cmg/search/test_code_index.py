@@ -30,7 +30,7 @@ def squared(a, b):
 
 def filled(clips, **options):
     codebook, features, ids = clips
-    index = keras_cmg.CodeIndex(codebook, **options)
+    index = keras_cmg.search.CodeIndex(codebook, **options)
     index.add(ids, features)
     return index
 
@@ -96,7 +96,7 @@ def test_clips_are_found_by_codes(clips):
 
 def test_codes_without_clips_are_passed_over(clips):
     codebook, features, _ = clips
-    index = keras_cmg.CodeIndex(codebook)
+    index = keras_cmg.search.CodeIndex(codebook)
     far = squared(codebook[:1], codebook)[0].argsort()[-2:]
     index.add([1, 2], features[:2], codes=far)
     assert set(index.search(codebook[:1], 2, num_codes=2)["ids"][0].tolist()) == {1, 2}
@@ -107,7 +107,7 @@ def test_codes_without_clips_are_passed_over(clips):
 
 def test_clips_are_filed_under_the_systems_own_codes(clips):
     codebook, features, _ = clips
-    index = keras_cmg.CodeIndex(codebook)
+    index = keras_cmg.search.CodeIndex(codebook)
     index.add([1, 2], features[:2], codes=[4, 4])
     assert index.list_sizes.tolist() == [0] * 4 + [2] + [0] * 7
     assert set(index.search_codes([4], 2)["ids"][0].tolist()) == {1, 2}
@@ -133,12 +133,12 @@ def test_a_saved_index_goes_on(clips, storage, tmp_path):
     index = filled(clips, storage=storage)
     index.remove(ids[:5])
     index.save(tmp_path / "index")
-    again = keras_cmg.CodeIndex.load(tmp_path / "index")
+    again = keras_cmg.search.CodeIndex.load(tmp_path / "index")
     for key in ("ids", "distances"):
         np.testing.assert_array_equal(again.search(features)[key], index.search(features)[key])
     again.add(ids[:5], features[:5])
     again.save(tmp_path / "index")
-    assert len(keras_cmg.CodeIndex.load(tmp_path / "index")) == 300
+    assert len(keras_cmg.search.CodeIndex.load(tmp_path / "index")) == 300
     assert len(list((tmp_path / "index").iterdir())) == 3
 
 
@@ -156,7 +156,7 @@ def test_a_killed_save_leaves_the_earlier_state(clips, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         index.save(tmp_path / "index")
     assert sorted(path.name for path in (tmp_path / "index").iterdir()) == before
-    assert len(keras_cmg.CodeIndex.load(tmp_path / "index")) == 300
+    assert len(keras_cmg.search.CodeIndex.load(tmp_path / "index")) == 300
     with pytest.raises(KeyboardInterrupt):
         index.save(tmp_path / "new")
     assert not (tmp_path / "new").exists()
@@ -170,19 +170,19 @@ def test_damage_is_seen_and_named(clips, tmp_path):
     for damaged in (whole[:-1], whole[:100] + bytes([whole[100] ^ 1]) + whole[101:], b""):
         lists.write_bytes(damaged)
         with pytest.raises(ValueError, match=lists.name):
-            keras_cmg.CodeIndex.load(tmp_path / "index")
+            keras_cmg.search.CodeIndex.load(tmp_path / "index")
     lists.unlink()
     with pytest.raises(ValueError, match="is missing"):
-        keras_cmg.CodeIndex.load(tmp_path / "index")
+        keras_cmg.search.CodeIndex.load(tmp_path / "index")
     description = tmp_path / "index" / "index.json"
     description.write_text(json.dumps({"format": "other"}), encoding="utf-8")
     with pytest.raises(ValueError, match="must be of the format"):
-        keras_cmg.CodeIndex.load(tmp_path / "index")
+        keras_cmg.search.CodeIndex.load(tmp_path / "index")
     description.write_text(json.dumps({"format": "keras_cmg.search/1"}), encoding="utf-8")
     with pytest.raises(ValueError, match="must tell"):
-        keras_cmg.CodeIndex.load(tmp_path / "index")
+        keras_cmg.search.CodeIndex.load(tmp_path / "index")
     with pytest.raises(FileNotFoundError):
-        keras_cmg.CodeIndex.load(tmp_path)
+        keras_cmg.search.CodeIndex.load(tmp_path)
     with pytest.raises(ValueError, match="holds something else"):
         index.save(tmp_path)
 
@@ -210,8 +210,8 @@ def test_bad_arguments_are_refused_and_change_nothing(clips):
         (lambda: index.search(x[0]), "must have shape"),
         (lambda: index.search_codes([12]), "must lie between"),
         (lambda: index.search_codes([[[1]]]), "must have shape"),
-        (lambda: keras_cmg.CodeIndex(codebook, "pickle"), "`storage` must be one of"),
-        (lambda: keras_cmg.CodeIndex(codebook[0]), "`codebook` must be"),
+        (lambda: keras_cmg.search.CodeIndex(codebook, "pickle"), "`storage` must be one of"),
+        (lambda: keras_cmg.search.CodeIndex(codebook[0]), "`codebook` must be"),
         (lambda: filled((codebook, 1e6 * features, ids), storage="float16"), "half precision"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -221,7 +221,7 @@ def test_bad_arguments_are_refused_and_change_nothing(clips):
 
 def test_an_empty_index_and_no_queries(clips):
     codebook, features, _ = clips
-    index = keras_cmg.CodeIndex(codebook)
+    index = keras_cmg.search.CodeIndex(codebook)
     assert (index.search(features[:2], 3)["ids"] == -1).all()
     assert index.search(features[:0], 3)["ids"].shape == (0, 3)
     index.add([], features[:0])
@@ -232,7 +232,7 @@ def test_an_empty_index_and_no_queries(clips):
 def test_sound_is_found_by_pictures_and_words():
     model = built("fcid")
     backbone, random = model.backbone, np.random.default_rng(0)
-    index = keras_cmg.CodeIndex(backbone.codebook)
+    index = keras_cmg.search.CodeIndex(backbone.codebook)
     batch = {m: random.normal(size=(9, *SHAPES[m][1:])).astype("float32") for m in MODALITIES}
     mask = np.repeat([[1.0] * 4 + [0.0] * 6], 9, axis=0)
     index.add_clips(backbone, "audio", batch["audio"], np.arange(9))
@@ -255,6 +255,6 @@ def test_sound_is_found_by_pictures_and_words():
 
 def test_another_backbones_codes_are_refused():
     backbone = built("fcid").backbone
-    index = keras_cmg.CodeIndex(backbone.codebook + 1)
+    index = keras_cmg.search.CodeIndex(backbone.codebook + 1)
     with pytest.raises(ValueError, match="must have the codebook"):
         index.add_clips(backbone, "audio", np.zeros((1, 10, 12)), [0])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_cmg
-from keras_cmg.training.codebook_start import CodebookStart
+from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
 from tests.helpers.small_fcid import compiled_fcid, small_batch
 
 
@@ -33,7 +33,7 @@ def compiled_after_build(batch):
 def test_codes_move_to_the_features_before_the_epoch_asked_for():
     batch, spy = small_batch(("audio", "text"), 8), Spy()
     model = compiled_after_build(batch)
-    start = CodebookStart(batch, epoch=1)
+    start = KMeansCodebookInit(batch, epoch=1)
     model.fit(batch, epochs=3, batch_size=4, verbose=0, callbacks=[start, spy])
     first, placed, last = spy.codes
     features = [model.backbone.encode(name, batch[name], "clip")["general"] for name in batch]
@@ -48,7 +48,7 @@ def test_the_codes_are_those_of_adapting_by_hand():
     batch, spy = small_batch(("audio", "text"), 8), Spy()
     model, other = compiled_after_build(batch), compiled_after_build(batch)
     other.set_weights(model.get_weights())
-    model.fit(batch, verbose=0, callbacks=[CodebookStart(batch), spy])
+    model.fit(batch, verbose=0, callbacks=[KMeansCodebookInit(batch), spy])
     other.backbone.adapt_codebook(batch)
     np.testing.assert_allclose(spy.codes[0], other.backbone.codebook, atol=1e-6)
 
@@ -73,14 +73,14 @@ def test_batches_of_a_loader_and_a_limit():
         def __getitem__(self, index):
             return (small_batch(("audio",), 4, seed=index),)
 
-    start = CodebookStart(Loader(), max_clips=6)
+    start = KMeansCodebookInit(Loader(), max_clips=6)
     assert [len(batch["audio"]) for batch in start._batches()] == [4, 2]
-    assert [len(b["audio"]) for b in CodebookStart(list(Loader()), 0)._batches()] == [4, 4, 4]
+    assert [len(b["audio"]) for b in KMeansCodebookInit(list(Loader()), 0)._batches()] == [4, 4, 4]
 
 
 def test_what_cannot_be_read_twice_is_refused():
     with pytest.raises(ValueError, match=r"readable more than once.*list_iterator"):
-        CodebookStart(iter([]))
+        KMeansCodebookInit(iter([]))
     model = compiled_fcid(("audio",))
     model.build({"audio": (None, 10, 12)})
     with pytest.raises(ValueError, match="at least one batch"):
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_twice_is_refused():
 
 def test_fcid_starts_its_codebook_itself():
     batch, given = small_batch(("audio", "text"), 8), []
-    model = compiled_fcid(("audio", "text"), codebook_start=0)
+    model = compiled_fcid(("audio", "text"), codebook_init_step=0)
     spy = Spy()
     given.append(spy)
     model.fit(batch, epochs=1, verbose=0, callbacks=given)
@@ -97,6 +97,6 @@ def test_fcid_starts_its_codebook_itself():
     plain = compiled_fcid(("audio", "text"))
     plain.fit(batch, epochs=1, verbose=0)
     assert spread(model.backbone.codebook) > 2 * spread(plain.backbone.codebook)
-    assert keras_cmg.FCID.from_config(model.get_config()).codebook_start == 0
-    with pytest.raises(ValueError, match="`codebook_start` must be an epoch from 0 on"):
-        compiled_fcid(("audio",), codebook_start=-1)
+    assert keras_cmg.models.FCID.from_config(model.get_config()).codebook_init_step == 0
+    with pytest.raises(ValueError, match="`codebook_init_step` must be an epoch from 0 on"):
+        compiled_fcid(("audio",), codebook_init_step=-1)

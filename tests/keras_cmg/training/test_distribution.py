@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_cmg
-from keras_cmg.training import shares
+from keras_cmg.distribution import process_shards as shares
 from tests.helpers.small_fcid import compiled_fcid, small_batch
 
 RUN = "tests.helpers.distributed_run"
@@ -132,7 +132,7 @@ def test_a_run_goes_on_after_one_of_its_processes_is_killed(tmp_path, repository
 def test_a_checkpoint_is_whole_or_the_one_before(tmp_path):
     model = compiled_fcid(("text",))
     path = tmp_path / "model.keras"
-    model.fit(small_batch(("text",)), verbose=0, callbacks=[keras_cmg.Checkpoint(path)])
+    model.fit(small_batch(("text",)), verbose=0, callbacks=[keras_cmg.callbacks.Checkpoint(path)])
     earlier = path.read_bytes()
 
     def fails(scratch):
@@ -141,7 +141,9 @@ def test_a_checkpoint_is_whole_or_the_one_before(tmp_path):
 
     model.save = fails
     with pytest.raises(OSError, match="disk full"):
-        model.fit(small_batch(("text",)), verbose=0, callbacks=[keras_cmg.Checkpoint(path)])
+        model.fit(
+            small_batch(("text",)), verbose=0, callbacks=[keras_cmg.callbacks.Checkpoint(path)]
+        )
     assert path.read_bytes() == earlier
 
 
@@ -149,7 +151,7 @@ def test_shares_make_up_the_batch_and_follow_one_order():
     arrays = {"audio": np.arange(7), "text": np.arange(7) * 2}
     epochs = []
     for process in range(3):
-        share = shares.ProcessShare(shares.ArrayBatches(arrays, 4), process, 3, shuffle=True)
+        share = shares.ProcessShard(shares.ArrayBatches(arrays, 4), process, 3, shuffle=True)
         share.on_epoch_begin()
         first = [batch["audio"] for (batch,) in (share[i] for i in range(len(share)))]
         share.on_epoch_end()
@@ -166,12 +168,12 @@ def test_shares_make_up_the_batch_and_follow_one_order():
 @pytest.mark.parametrize("devices", [0, -1, 1.5, "two"])
 def test_refuses_no_number_of_devices(devices):
     with pytest.raises(ValueError, match="`devices` must be 'auto' or at least 1"):
-        keras_cmg.distribute(devices)
+        keras_cmg.distribution.distribute(devices)
 
 
 def test_says_how_to_start_processes():
     with pytest.raises(ValueError, match="torchrun --nproc-per-node 3"):
-        keras_cmg.distribute(3)
+        keras_cmg.distribution.distribute(3)
 
 
 def test_refuses_a_distribution_that_keras_would_ignore():
@@ -187,4 +189,4 @@ def test_refuses_a_distribution_that_keras_would_ignore():
 )
 def test_refuses_no_checkpoint(arguments, message):
     with pytest.raises(ValueError, match=message):
-        keras_cmg.Checkpoint(**arguments)
+        keras_cmg.callbacks.Checkpoint(**arguments)

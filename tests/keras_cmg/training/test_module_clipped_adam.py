@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_cmg.training.module_clipped_adam import ModuleClippedAdam
+from keras_cmg.optimizers.module_clipped_adam import ModuleClippedAdam
 from tests.helpers.small_fcid import small_batch, small_fcid
 
 

@@ -21,7 +21,7 @@ FEATURES = {"audio": (10, 12), "video": (10, 7, 7, 6), "text": (10, 8)}
 
 def dcid(*modalities, preset="small", **overrides):
     keras.utils.set_random_seed(0)
-    return keras_cmg.DCID.from_preset(
+    return keras_cmg.models.DCID.from_preset(
         preset, modalities, backbone=SETTINGS, **{**SIZES, **overrides}
     )
 

@@ -72,7 +72,7 @@ def test_cmcm_matches_frames_and_pooled_features_after_its_warm_start():
         ("pooled_matching", {m: array(v).mean(axis=1) for m, v in general.items()}),
     ):
         p, q = (numpy_reference.code_probabilities(value[m], codes) for m in X)
-        scores = numpy_reference.matching_scores(p, q)
+        scores = numpy_reference.code_matching_logits(p, q)
         expected = 0.5 * numpy_reference.cross_entropy(scores)
         assert found[term] == pytest.approx(expected, rel=1e-3)
 
@@ -196,7 +196,7 @@ def test_simmmdg_splits_repels_and_translates():
     assert found["distance"] == pytest.approx(distance, rel=1e-4)
     whole = {m: np.concatenate([shared[m], specific[m]], axis=1) for m in X}
     errors = [
-        np.mean((array(model.translators[f"{a}->{b}"](whole[a])) - whole[b]) ** 2)
+        np.mean((array(model.mlps[f"{a}->{b}"](whole[a])) - whole[b]) ** 2)
         for a, b in (("audio", "text"), ("text", "audio"))
     ]
     assert found["translation"] == pytest.approx(np.mean(errors), rel=1e-4)
@@ -212,7 +212,7 @@ def test_simmmdg_has_no_codes_and_says_so():
     with pytest.raises(ValueError, match=r"TOC needs codes, and SimMMDG has none: .* continuous"):
         model.backbone.require_codebook("TOC")
     with pytest.raises(ValueError, match=r"None\. .*SimMMDG, has no codebook: TOC does not"):
-        keras_cmg.TOCChannelMask(2).adapt(model.backbone.codebook)
+        keras_cmg.layers.TOCChannelMask(2).adapt(model.backbone.codebook)
     for setting in ({"num_embeddings": 4}, {"codebook": {}}):
         with pytest.raises(ValueError, match="SimMMDG has no codebook"):
             small_system("simmmdg", backbone=setting)
@@ -225,7 +225,7 @@ def test_simmmdg_has_no_codes_and_says_so():
         ("vanilla", {"temperature": 0.0}, "`temperature` must be positive"),
         ("simmmdg", {"temperature": -1.0}, "`temperature` must be positive"),
         ("cmcm", {"warm_start_steps": -1}, "`warm_start_steps` must not be negative"),
-        ("cmcm", {"code_matching_form": "x"}, "`code_matching_form` must be one of .*'x'"),
+        ("cmcm", {"code_matching_kind": "x"}, "`code_matching_kind` must be one of .*'x'"),
         ("turn", {"sampling_temperature": 0}, "`sampling_temperature` must be positive"),
         ("codis", {"code_temperature": 0}, "`code_temperature` must be positive"),
         ("codis", {"transport_temperature": 0}, "`transport_temperature` must be positive"),
@@ -241,7 +241,9 @@ def test_codes_of_a_peer_may_be_mixed_or_not():
     apart = small_system("cmcm").backbone.quantizer
     mixed = small_system("cmcm", backbone={"codebook": {"mix_modalities": True}})
     assert (apart.mix_modalities, mixed.backbone.quantizer.mix_modalities) == (False, True)
-    codebook = keras_cmg.Codebook(1, 1, decay=0.0, mix_modalities=False, revive_after=None)
+    codebook = keras_cmg.layers.Codebook(
+        1, 1, decay=0.0, mix_modalities=False, dead_code_patience=None
+    )
     codebook({"a": np.zeros((1, 1)), "v": np.ones((1, 1))}, training=True)
     assert float(array(codebook.codebook)[0, 0]) == pytest.approx(1.0, abs=1e-4)
     assert (

@@ -18,7 +18,7 @@ SETTINGS = {
 
 def vqvae(**backbone):
     keras.utils.set_random_seed(0)
-    return keras_cmg.VQVAE.from_preset("small", backbone={**SETTINGS, **backbone})
+    return keras_cmg.models.VQVAE.from_preset("small", backbone={**SETTINGS, **backbone})
 
 
 def pictures(count=6, side=8, channels=1):
@@ -78,7 +78,7 @@ def test_places_of_codes_are_places_of_the_image():
 def test_masked_channels_have_no_influence():
     model = vqvae()
     model.build({"image": (None, 8, 8, 1)})
-    mask = keras_cmg.TOCChannelMask(2, mode="mask")
+    mask = keras_cmg.layers.TOCChannelMask(2, mode="mask")
     mask.adapt(model.backbone.codebook)
     codes = np.random.default_rng(0).normal(size=(1, 16, 4)).astype("float32")
     other = codes.copy()
@@ -103,12 +103,18 @@ def test_trains_in_mixed_precision():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: keras_cmg.VQVAEBackbone(("image", "depth")), "`modalities` must hold one name"),
+        (
+            lambda: keras_cmg.models.VQVAEBackbone(("image", "depth")),
+            "`modalities` must hold one name",
+        ),
         (lambda: vqvae().decode(np.zeros((1, 16, 4))), "does not know the images' shape yet"),
         (lambda: vqvae().build({"image": (None, 7, 8, 1)}), "multiples of 2"),
         (lambda: vqvae(hidden_channels=0), "`hidden_channels` must be at least 1"),
-        (lambda: keras_cmg.VQVAE.from_preset("large"), "`preset` must be one of"),
-        (lambda: keras_cmg.ImageDecoder(1, (2, 2)).build((None, 5, 4)), "each place of the grid"),
+        (lambda: keras_cmg.models.VQVAE.from_preset("large"), "`preset` must be one of"),
+        (
+            lambda: keras_cmg.layers.ImageDecoder(1, (2, 2)).build((None, 5, 4)),
+            "each place of the grid",
+        ),
     ],
 )
 def test_what_is_refused(make, message):

@@ -1,0 +1,200 @@
+"""The published AVE layout of a feature folder: names, reading and checking.
+
+A folder holds `visual_feature.h5`, `audio_feature.h5`, `labels.h5` (and here `text_feature.h5`),
+each with rows of clips under the key `avadataset`, and one order file of row numbers per split
+under the key `order`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from data_tools.io.files import read_json
+from data_tools.io.hdf5 import ORDER_KEY, open_array, read_array
+from data_tools.raw.base import SPLITS
+
+FILES = {
+    "audio": "audio_feature.h5",
+    "video": "visual_feature.h5",
+    "text": "text_feature.h5",
+    "labels": "labels.h5",
+}
+MODALITIES = ("audio", "video", "text")
+RANKS = {"audio": 3, "video": 5, "text": 3, "labels": 3}
+MANIFEST, CLIPS, EXTRACTORS = "manifest.json", "clips.jsonl", "extractors.npz"
+SCHEMA = "schema.json"
+"""Of a store, see `data_tools.store`; not of a feature folder."""
+ANNOTATIONS, CAPTIONS, CATEGORIES = "Annotations.txt", "captions.txt", "categories.txt"
+
+
+def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises a ValueError that names the argument unless the value is one of the choices.
+
+    Args:
+        argument: name of the argument.
+        value: what was received.
+        choices: what is allowed.
+
+    Raises:
+        ValueError: the value is not among the choices.
+
+    Example:
+        >>> check_choice("split", "dev", ("train", "val"))
+        Traceback (most recent call last):
+        ...
+        ValueError: `split` must be one of ('train', 'val'); received: 'dev'
+    """
+    if value not in choices:
+        raise ValueError(f"`{argument}` must be one of {choices}; received: {value!r}")
+
+
+def order_file(split: str) -> str:
+    """Name of a split's order file.
+
+    Args:
+        split: "train", "val" or "test".
+
+    Returns:
+        The file name.
+
+    Example:
+        >>> order_file("val")
+        'val_order.h5'
+    """
+    return f"{split}_order.h5"
+
+
+class FeatureFolder:
+    """A feature folder in the AVE layout, opened for reading by rows.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+
+    Example:
+        >>> import tempfile, data_tools
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = data_tools.prepare("synthetic", folder + "/a", num_clips={"train": 4})
+        ...     FeatureFolder(path).order("train")
+        array([0, 1, 2, 3])
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"`root` must be a folder of feature files; received: {root}")
+        self._arrays: dict[str, h5py.Dataset] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Open HDF5 files do not travel to another process: each opens its own.
+        return {"root": self.root, "_arrays": {}}
+
+    def array(self, kind: str) -> h5py.Dataset:
+        """Array of "audio", "video", "text" or "labels", on disk.
+
+        Raises:
+            ValueError: the kind is unknown, or the array has the wrong number of axes or rows.
+        """
+        check_choice("kind", kind, tuple(FILES))
+        if kind not in self._arrays:
+            array = open_array(self.root / FILES[kind])
+            if array.ndim != RANKS[kind]:
+                raise ValueError(
+                    f"{array.file.filename} must have {RANKS[kind]} axes; received: {array.shape}"
+                )
+            for other, opened in self._arrays.items():
+                if len(opened) != len(array):
+                    raise ValueError(
+                        f"files of {self.root} must have one row per clip; received: "
+                        f"{len(opened)} in {FILES[other]} and {len(array)} in {FILES[kind]}"
+                    )
+            self._arrays[kind] = array
+        return self._arrays[kind]
+
+    @property
+    def num_rows(self) -> int:
+        """Clips in the folder.
+
+        Raises:
+            FileNotFoundError: no feature file is there.
+        """
+        for kind, name in FILES.items():
+            if (self.root / name).is_file():
+                return len(self.array(kind))
+        raise FileNotFoundError(f"{self.root} must hold one of {list(FILES.values())}")
+
+    def order(self, split: str) -> np.ndarray:
+        """Row numbers of a split, (clips,) int64.
+
+        Raises:
+            ValueError: the split is unknown or empty, or a row number is out of range.
+        """
+        check_choice("split", split, SPLITS)
+        rows = read_array(self.root / order_file(split), ORDER_KEY)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) == 0:
+            raise ValueError(
+                f"{order_file(split)} of {self.root} must list at least one row number; "
+                f"received: {rows.dtype} of shape {rows.shape}"
+            )
+        num_rows = self.num_rows
+        if rows.min() < 0 or rows.max() >= num_rows:
+            raise ValueError(
+                f"{order_file(split)} of {self.root} must hold row numbers from 0 to "
+                f"{num_rows - 1}; received: {rows.min()} to {rows.max()}"
+            )
+        return rows.astype(np.int64)
+
+    def read(self, kind: str, rows: np.ndarray) -> np.ndarray:
+        """Rows of an array as float32.
+
+        Raises:
+            ValueError: a value is not finite, or the file is damaged.
+        """
+        array = self.array(kind)
+        stored = np.empty((len(rows), *array.shape[1:]), array.dtype)
+        for position, row in enumerate(rows):
+            try:
+                stored[position] = array[row]
+            except OSError as error:
+                raise ValueError(
+                    f"{array.file.filename} must be whole; reading row {row} gave: {error}"
+                ) from error
+        # NumPy converts half precision many times faster than HDF5 does.
+        result = stored.astype(np.float32, copy=False)
+        if not np.isfinite(result).all():
+            bad = [
+                row for row, value in zip(rows, result, strict=True) if not np.isfinite(value).all()
+            ]
+            raise ValueError(
+                f"{array.file.filename} must hold finite numbers; received NaN or infinity "
+                f"in row {bad[0]}"
+            )
+        return result
+
+    @functools.cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What the folder was made from."""
+        return read_json(self.root / MANIFEST)
+
+    @functools.cached_property
+    def categories(self) -> list[str]:
+        """Class names, in the order of the label columns."""
+        path = self.root / CATEGORIES
+        if path.is_file():
+            return path.read_text(encoding="utf-8").splitlines()
+        lines = (self.root / ANNOTATIONS).read_text(encoding="utf-8").splitlines()
+        return list(dict.fromkeys(line.split("&")[0] for line in lines))
+
+    def close(self) -> None:
+        """Closes the files."""
+        for array in self._arrays.values():
+            array.file.close()
+        self._arrays.clear()

@@ -1,0 +1,1 @@
+"""Folders, stores and published data sets as batches."""

@@ -1,0 +1,1 @@
+"""Data sets whose features others published: annotations, splits, known issues."""

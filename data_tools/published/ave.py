@@ -1,0 +1,229 @@
+"""AVE: one audio-visual event in each ten-second clip, 28 classes."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_tools.io import feature_folder as layout
+from data_tools.io import hdf5
+from data_tools.io.feature_folder import check_choice
+from data_tools.published.annotations import read_lines, read_span, segment_labels
+from data_tools.published.base import PublishedDataset
+from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.sources import LabelSource, RowSource, Source
+from data_tools.raw.base import SPLITS
+
+ORDERS = ("order", "order_match", "order_14class", "order_21class")
+ANNOTATIONS = "Annotations.txt"
+
+
+class AVE(PublishedDataset):
+    """Arrays of all clips (`*_feature.h5`, `labels.h5`), and files of row numbers per split.
+
+    The labels are those of `labels.h5`; where it is missing they are made from the annotations.
+
+    Args:
+        root: folder with `Annotations.txt`, the order files and the features.
+        order: which order files: "order", "order_match" (for matching across modalities), or
+            "order_14class" and "order_21class" (open set, train alone).
+        options: of `PublishedDataset`.
+
+    Raises:
+        FileNotFoundError: the root does not exist.
+        ValueError: an option is unknown.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, ANNOTATIONS).write_text("Bark&a&good&0&4\\nCat&b&good&2&10\\n")
+        ...     AVE(folder).categories
+        ('Bark', 'Cat')
+
+    References:
+        Tian et al., "Audio-visual event localization in unconstrained videos", ECCV 2018.
+    """
+
+    name = "ave"
+    modalities = ("audio", "video")
+    folders = ("", "ave")
+
+    def __init__(self, root: str | os.PathLike[str], order: str = "order", **options: Any) -> None:
+        super().__init__(root, **options)
+        check_choice("order", order, ORDERS)
+        self.order = order
+
+    @functools.cached_property
+    def rows(self) -> list[Example]:
+        """A clip per line of the annotations, under the 28 classes of the file."""
+        return read_annotations(self.find(ANNOTATIONS))[0]
+
+    @functools.cached_property
+    def categories(self) -> tuple[str, ...]:
+        return read_annotations(self.find(ANNOTATIONS))[1]
+
+    @functools.cached_property
+    def folder(self) -> layout.FeatureFolder:
+        """Where the arrays lie: the folder of the annotations."""
+        return layout.FeatureFolder(self.find(ANNOTATIONS).parent)
+
+    def annotation_files(self) -> tuple[str, ...]:
+        return (ANNOTATIONS, *(f"{split}_{self.order}.h5" for split in self._splits()))
+
+    def _splits(self) -> tuple[str, ...]:
+        return ("train",) if "class" in self.order else SPLITS
+
+    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+        rows = self.rows
+        splits, findings = {}, []
+        for split in self._splits():
+            path = self.find(f"{split}_{self.order}.h5")
+            numbers = read_order(path, len(rows))
+            splits[split] = [rows[number] for number in numbers]
+            findings += sorted_findings(path.name, splits[split])
+        if self._splits() == SPLITS:
+            used = {example.row for examples in splits.values() for example in examples}
+            unused = [example.key for example in rows if example.row not in used]
+            findings += findings_of("line in no split", ANNOTATIONS, unused, "not read")
+        return splits, [*findings, *self._array_findings()]
+
+    def _array_findings(self) -> list[Finding]:
+        """Where arrays contradict the annotations."""
+        findings: list[Finding] = []
+        for name in (layout.FILES["audio"], layout.FILES["video"]):
+            if (self.folder.root / name).is_file():
+                array = hdf5.open_array(self.folder.root / name)
+                with array.file:
+                    count = len(array)
+                rows = [f"{count} rows, {len(self.rows)} lines"] if count != len(self.rows) else []
+                findings += findings_of("rows unlike the annotations", name, rows, "none")
+        for name, columns in (("labels.h5", None), ("labels_closs.h5", 0), ("mil_labels.h5", 1)):
+            if not (self.folder.root / name).is_file():
+                continue
+            stored = hdf5.read_array(self.folder.root / name)
+            wrong = []
+            for example in self.rows:
+                expected = segment_labels(example.spans, len(self.categories))
+                if columns == 0:
+                    expected = 1 - expected[:, -1]
+                elif columns == 1:
+                    expected = np.eye(len(self.categories) + 1)[example.spans[0][0]]
+                row = stored[example.row] if example.row < len(stored) else None
+                if row is None or row.shape != expected.shape or (row != expected).any():
+                    wrong.append(example.key)
+            findings += findings_of("labels unlike the annotations", name, wrong, "kept as stored")
+        return findings
+
+    def source(self, modality: str, split: str) -> Source:
+        check_choice("modalities", modality, self.modalities)
+        return RowSource(self.folder, modality)
+
+    def feature_folder(self, modality: str, split: str) -> Path:
+        return self.folder.root / layout.FILES[modality]
+
+    def labels(self, split: str, kind: str = "segment") -> Source:
+        check_choice("labels", kind, ("segment",))
+        if (self.folder.root / layout.FILES["labels"]).is_file():
+            return RowSource(self.folder, "labels")
+        return LabelSource(len(self.categories))
+
+
+def read_annotations(path: Path) -> tuple[list[Example], tuple[str, ...]]:
+    """Clips of `Annotations.txt`, line by line, and the classes in order of appearance.
+
+    Args:
+        path: the file: `category&video id&quality&start&end`.
+
+    Returns:
+        The clips and the classes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line has another form; the message has its number.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, ANNOTATIONS)
+        ...     _ = path.write_text("Bark&a&good&0&4\\nCat&b&good&0&0\\n")
+        ...     [(clip.spans, clip.fault) for clip in read_annotations(path)[0]]
+        [(((0, 0, 4),), ''), (((1, 0, 0),), 'empty span')]
+    """
+    classes: dict[str, int] = {}
+    examples = []
+    for row, line in enumerate(read_lines(path)):
+        fields = line.split("&")
+        where = f"{path}, line {row + 1}"
+        if len(fields) != 5:
+            raise ValueError(
+                f"{where} must be category&video id&quality&start&end; received: {line}"
+            )
+        category, id, _, onset, offset = fields
+        start, end = read_span(onset, offset, where)
+        number = classes.setdefault(category, len(classes))
+        fault = "" if start < end else "empty span"
+        examples.append(
+            Example(id, f"{id}@{row}", id, ((number, start, end),), row=row, fault=fault)
+        )
+    return examples, tuple(classes)
+
+
+def read_order(path: Path, num_rows: int) -> list[int]:
+    """Row numbers of an order file.
+
+    Args:
+        path: the HDF5 file.
+        num_rows: rows that there are.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no such numbers.
+
+    Example:
+        >>> import h5py, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "train_order.h5")
+        ...     with h5py.File(path, "w") as file:
+        ...         file["order"] = [2, 0]
+        ...     read_order(path, 3)
+        [2, 0]
+    """
+    numbers = hdf5.read_array(path, hdf5.ORDER_KEY)
+    whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and numbers.size > 0
+    if not whole or numbers.min() < 0 or numbers.max() >= num_rows:
+        raise ValueError(
+            f"{path} must hold row numbers from 0 to {num_rows - 1}; received: {numbers.dtype} of "
+            f"shape {numbers.shape}"
+        )
+    return [int(number) for number in numbers]
+
+
+def sorted_findings(name: str, examples: list[Example]) -> list[Finding]:
+    """Whether a split lists its clips class by class.
+
+    Args:
+        name: of the order file.
+        examples: in its order.
+
+    Returns:
+        A finding, or nothing.
+
+    Example:
+        >>> rows = [Example("a", "a", "a", ((c, 0, 1),)) for c in (1, 1, 0, 0)]
+        >>> len(sorted_findings("train_order.h5", rows)), len(sorted_findings("x", rows[1:3] * 2))
+        (1, 0)
+    """
+    order = [example.spans[0][0] for example in examples]
+    changes = sum(one != other for one, other in itertools.pairwise(order))
+    classes = len(set(order))
+    if 1 < classes == changes + 1 and len(order) > classes:
+        return [Finding("sorted by class", name, (f"{classes} classes",), "shuffled when read")]
+    return []

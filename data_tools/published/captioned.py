@@ -1,0 +1,103 @@
+"""What data sets of clips with sentences share: how many sentences, how many pairs."""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from data_tools.published.base import PublishedDataset
+from data_tools.published.examples import Example, Finding
+
+
+class CaptionedDataset(PublishedDataset):
+    """Base of the sets for retrieval: pairs of a clip and a sentence, no classes.
+
+    Args:
+        root: folder of annotations and features.
+        num_captions: sentences of a clip that are used, each as a pair of its own.
+        num_pairs: pairs of each split that are used, chosen by a hash of the id; all if None.
+        options: of `PublishedDataset`.
+
+    Raises:
+        FileNotFoundError: the root does not exist.
+        ValueError: a number is less than 1.
+
+    Example:
+        >>> from data_tools.published.clotho import Clotho
+        >>> issubclass(Clotho, CaptionedDataset)
+        True
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        num_captions: int = 1,
+        num_pairs: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(root, **options)
+        for name, value in (("num_captions", num_captions), ("num_pairs", num_pairs)):
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1; received: {value}")
+        self.num_captions = num_captions
+        self.num_pairs = num_pairs
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return ()
+
+    @abc.abstractmethod
+    def pairs(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+        """Published splits, and the traps of the files themselves."""
+
+    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+        splits, findings = self.pairs()
+        return {name: self._subset(examples) for name, examples in splits.items()}, findings
+
+    def _subset(self, examples: list[Example]) -> list[Example]:
+        if self.num_pairs is None:
+            return examples
+        usable = [example for example in examples if not example.fault]
+        chosen = {example.key for example in sorted(usable, key=_place)[: self.num_pairs]}
+        return [example for example in usable if example.key in chosen]
+
+    def captioned(self, id: str, group: str, captions: Sequence[str]) -> list[Example]:
+        """Examples of one clip: its first sentences that are not empty.
+
+        A clip whose sentences are all empty stays as one example with that fault.
+        """
+        spoken = [caption.strip() for caption in captions if caption.strip()]
+        if not spoken:
+            return [Example(id, id, group, caption="", fault="empty caption")]
+        return [
+            Example(id, id if number == 0 else f"{id}#{number}", group, caption=caption)
+            for number, caption in enumerate(spoken[: self.num_captions])
+        ]
+
+
+def empty_captions(named: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    """Which sentences are empty.
+
+    Args:
+        named: id and sentences of each clip.
+
+    Returns:
+        Id and number of each, from 1.
+
+    Example:
+        >>> empty_captions([("a.wav", ["rain", " "]), ("b.wav", ["wind"])])
+        ['a.wav sentence 2']
+    """
+    return [
+        f"{id} sentence {number}"
+        for id, captions in named
+        for number, caption in enumerate(captions, start=1)
+        if not caption.strip()
+    ]
+
+
+def _place(example: Example) -> bytes:
+    return hashlib.blake2b(example.key.encode(), digest_size=8).digest()

@@ -1,0 +1,126 @@
+"""CelebA-HQ, or any folder of pictures: images alone, for the VQVAE."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from data_tools.io.feature_folder import check_choice
+from data_tools.published.annotations import hash_split
+from data_tools.published.base import PublishedDataset
+from data_tools.published.examples import Example, Finding
+from data_tools.published.sources import Source
+from data_tools.raw.base import SPLITS
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+VAL, TEST = 0.05, 0.05
+
+
+class ImageSource(Source):
+    """Pictures of a folder, cut to a square and resized.
+
+    Args:
+        folder: where they lie.
+        size: height and width in pixels.
+    """
+
+    MAX_PIXELS = 2**26
+    FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+
+    def __init__(self, folder: Path, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"`size` must be at least 1; received: {size}")
+        self.folder = folder
+        self.shape = (size, size, 3)
+
+    def read(self, example: Example) -> np.ndarray:
+        path = self.folder / example.id
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} does not exist")
+        side = self.shape[0]
+        errors: tuple[Any, ...] = (OSError, SyntaxError, ValueError, Warning, EOFError)
+        try:
+            with Image.open(path, formats=self.FORMATS) as picture:
+                if picture.width * picture.height > self.MAX_PIXELS:
+                    raise ValueError(f"{picture.width} x {picture.height} pixels")
+                fitted = ImageOps.fit(
+                    picture.convert("RGB"), (side, side), Image.Resampling.BICUBIC
+                )
+        except (*errors, Image.DecompressionBombError) as error:
+            raise ValueError(
+                f"{path} must be a whole picture of at most {self.MAX_PIXELS} pixels; reading it "
+                f"gave: {error}"
+            ) from error
+        return np.asarray(fitted, np.float32) / 255
+
+    def files(self, example: Example) -> str:
+        path = self.folder / example.id
+        return "" if path.is_file() else f"{path} does not exist"
+
+
+class CelebAHQ(PublishedDataset):
+    """Pictures of a folder, cut to a square and resized, divided 90 : 5 : 5 by a hash of the name.
+
+    Args:
+        root: folder with the pictures in it or in `CelebA-HQ-img` or `images`.
+        size: height and width of the images in pixels.
+        options: of `PublishedDataset`.
+
+    Raises:
+        FileNotFoundError: the root does not exist, or holds no pictures.
+        ValueError: an option is wrong.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (8, 8)).save(folder + "/1.png")
+        ...     dataset = CelebAHQ(folder, size=4, protocol="reference")
+        ...     dataset.source("image", "train").shape
+        (4, 4, 3)
+
+    References:
+        Karras et al., "Progressive growing of GANs", ICLR 2018.
+    """
+
+    name = "celeba_hq"
+    modalities = ("image",)
+    folders = ("CelebA-HQ-img", "images", "celeba_hq", "")
+
+    def __init__(self, root: str | os.PathLike[str], size: int = 64, **options: Any) -> None:
+        super().__init__(root, **options)
+        if size < 1:
+            raise ValueError(f"`size` must be at least 1; received: {size}")
+        self.size = size
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return ()
+
+    def feature_folder(self, modality: str, split: str) -> Path:
+        return next(self.root / name for name in self.folders if (self.root / name).is_dir())
+
+    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+        folder = self.feature_folder("image", "train")
+        names = sorted(
+            entry.name
+            for entry in os.scandir(folder)
+            if Path(entry.name).suffix.lower() in ENDINGS and entry.is_file()
+        )
+        if not names:
+            raise FileNotFoundError(f"{folder} must hold pictures ({', '.join(ENDINGS)})")
+        examples = [Example(name, name, name) for name in names]
+        if self.protocol == "reference":
+            return {"train": examples, "test": examples}, []
+        splits: dict[str, list[Example]] = {split: [] for split in SPLITS}
+        for example in examples:
+            splits[hash_split(example.id, VAL, TEST)].append(example)
+        return {split: chosen for split, chosen in splits.items() if chosen}, []
+
+    def source(self, modality: str, split: str) -> Source:
+        check_choice("modalities", modality, self.modalities)
+        return ImageSource(self.feature_folder(modality, split), self.size)

@@ -1,0 +1,202 @@
+"""From raw signals to a feature folder: plan, fit the features on train, encode, write."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from data_tools import datasets
+from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
+from data_tools.features.extractors import Extractors
+from data_tools.io import feature_folder as layout
+from data_tools.io import hdf5
+from data_tools.io.files import atomic_folder, sha256_file
+from data_tools.io.progress import bar
+from data_tools.raw.base import SPLITS, Clip, RawDataset
+
+FORMAT = "keras-cmg features 1"
+"""Changes whenever the same arguments would give other numbers."""
+FIT_CLIPS = 250
+"""Training clips on which the features are fitted."""
+CHUNK = 32
+STORED_AS = {"audio": "float32", "video": "float16", "text": "float32", "labels": "float32"}
+"""Half precision for the maps, by far the largest; its error is below that of their estimation."""
+VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "h5py")
+
+
+def prepare(
+    name: str,
+    out: str | os.PathLike[str],
+    root: str | None = None,
+    seed: int = 0,
+    num_clips: Mapping[str, int] | None = None,
+    split: str | None = None,
+    channels: int = 64,
+    text_dim: int = 64,
+    num_tokens: int = 10,
+    audio_backend: str = "numpy",
+    overwrite: bool = False,
+    progress: bool = False,
+    **options: Any,
+) -> Path:
+    """Writes the feature folder of a data set, unless the very same is there already.
+
+    Args:
+        name: data set, "digits" or "synthetic".
+        out: folder to write; it appears complete or not at all.
+        root: folder of the raw files; the data set's own default if None.
+        seed: of the plan of clips and of the features.
+        num_clips: clips of "train", "val" and "test"; a split left out is empty. The data set's
+            own numbers if None.
+        split: way of splitting; the data set's first if None.
+        channels: channels of the video map.
+        text_dim: size of a word vector.
+        num_tokens: words kept of a caption.
+        audio_backend: "numpy" or "tensorflow-io".
+        overwrite: replace a folder that was made otherwise.
+        progress: show a progress bar.
+        options: further arguments of the data set.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: a raw file is missing.
+        ValueError: an argument or a raw file is wrong, or `out` holds something else.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = prepare("synthetic", folder + "/features", num_clips={"train": 4, "val": 2})
+        ...     sorted(file.name for file in path.glob("*_feature.h5"))
+        ['audio_feature.h5', 'text_feature.h5', 'visual_feature.h5']
+    """
+    dataset = datasets.create(name, root, split=split, **options)
+    num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
+    _check_num_clips(num_clips)
+    arguments = {
+        "seed": seed,
+        "num_clips": num_clips,
+        "channels": channels,
+        "text_dim": text_dim,
+        "num_tokens": num_tokens,
+        "audio_backend": audio_backend,
+    }
+    identity = {
+        "format": FORMAT,
+        "dataset": name,
+        "options": dataset.options(),
+        "arguments": arguments,
+        "sources": dataset.sources(),
+    }
+    out = Path(out)
+    if out.exists() and not overwrite and _is_prepared(out, identity):
+        return out
+    extractors = Extractors(
+        AudioFeatures(dataset.sample_rate, audio_backend),
+        VideoFeatures(channels, seed),
+        TextFeatures(text_dim, num_tokens),
+    )
+    clips = dataset.plan(num_clips, seed)
+    # One thread: the products are small, and the result must not depend on the machine's cores.
+    with threadpool_limits(1), atomic_folder(out) as folder:
+        _write_features(folder, dataset, clips, extractors, progress)
+        _write_descriptions(folder, dataset, clips)
+        manifest = {
+            **identity,
+            "root": None if root is None else str(root),
+            "sample_rate": dataset.sample_rate,
+            "versions": {package: metadata.version(package) for package in VERSIONED},
+            "files": {path.name: sha256_file(path) for path in sorted(folder.iterdir())},
+        }
+        text = json.dumps(manifest, indent=2) + "\n"
+        (folder / layout.MANIFEST).write_text(text, encoding="utf-8")
+    return out
+
+
+def _check_num_clips(num_clips: Mapping[str, int]) -> None:
+    if not set(num_clips) <= set(SPLITS) or num_clips.get("train", 0) < 1:
+        raise ValueError(
+            f"`num_clips` must give clips of {SPLITS}, at least one of 'train'; "
+            f"received: {dict(num_clips)}"
+        )
+    for split, count in num_clips.items():
+        if count < 1:
+            raise ValueError(f"`num_clips[{split!r}]` must be at least 1; received: {count}")
+
+
+def _is_prepared(out: Path, identity: dict[str, Any]) -> bool:
+    """Whether a folder holds this very preparation; refuses one that holds anything else."""
+    if out.is_dir() and not any(out.iterdir()):
+        return False
+    advice = "Choose another folder or ask to overwrite it."
+    if not (out / layout.MANIFEST).is_file():
+        raise ValueError(f"`out` must be a new or a prepared folder; received: {out}. {advice}")
+    manifest = layout.FeatureFolder(out).manifest
+    for key, value in identity.items():
+        # Through JSON, so that both sides have the same types.
+        if manifest.get(key) != json.loads(json.dumps(value)):
+            raise ValueError(
+                f"`out` must not hold another preparation; {out} was made with {key} = "
+                f"{manifest.get(key)}, now asked: {value}. {advice}"
+            )
+    for file, digest in manifest["files"].items():
+        if not (out / file).is_file() or sha256_file(out / file) != digest:
+            raise ValueError(f"{out / file} must be as it was written; it was changed. {advice}")
+    return True
+
+
+def _write_features(
+    folder: Path, dataset: RawDataset, clips: list[Clip], extractors: Extractors, progress: bool
+) -> None:
+    extractors.fit(dataset, [clip for clip in clips if clip.split == "train"][:FIT_CLIPS])
+    extractors.save(folder / layout.EXTRACTORS)
+    starts = range(0, len(clips), CHUNK)
+    with contextlib.ExitStack() as stack:
+        arrays: dict[str, h5py.Dataset] = {}
+        for start in _with_progress(starts, progress, dataset.name):
+            part = extractors.encode(dataset, clips[start : start + CHUNK])
+            for kind, values in part.items():
+                # NumPy rounds to half precision: HDF5 1.14.6 halves values that round up to a
+                # power of two.
+                values = values.astype(STORED_AS[kind])
+                if kind not in arrays:
+                    file = stack.enter_context(h5py.File(folder / layout.FILES[kind], "w"))
+                    shape = (len(clips), *values.shape[1:])
+                    arrays[kind] = file.create_dataset(hdf5.KEY, shape, values.dtype)
+                arrays[kind][start : start + len(values)] = values
+
+
+def _write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> None:
+    for split in SPLITS:
+        rows = np.array([row for row, clip in enumerate(clips) if clip.split == split], np.int64)
+        if len(rows):
+            with h5py.File(folder / layout.order_file(split), "w") as file:
+                file[hdf5.ORDER_KEY] = rows
+    lines = {
+        layout.CLIPS: [json.dumps(dataclasses.asdict(clip)) for clip in clips],
+        layout.CAPTIONS: [clip.caption for clip in clips],
+        layout.CATEGORIES: list(dataset.categories),
+        layout.ANNOTATIONS: [
+            f"{dataset.categories[clip.category]}&{clip.id}&good&{clip.start}&{clip.end}"
+            for clip in clips
+        ],
+    }
+    for file_name, content in lines.items():
+        (folder / file_name).write_text("\n".join(content) + "\n", encoding="utf-8")
+
+
+def _with_progress(steps: Iterable[int], progress: bool, name: str) -> Iterable[int]:
+    if not progress:
+        return steps
+    return bar(steps, f"prepare {name}", "chunk")

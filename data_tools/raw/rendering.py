@@ -1,0 +1,97 @@
+"""Signals of a prepared clip, made again from its description."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from data_tools import datasets
+from data_tools.io import feature_folder as layout
+from data_tools.raw.base import Clip, RawDataset
+
+
+def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
+    """Descriptions of the clips of a prepared folder, row by row.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        The clips.
+
+    Raises:
+        FileNotFoundError: the folder was not prepared here and has no descriptions.
+
+    Example:
+        >>> import tempfile, data_tools
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = data_tools.prepare("synthetic", folder + "/a", num_clips={"train": 3})
+        ...     [clip.id for clip in read_clips(layout.FeatureFolder(path))]
+        ['train-00000', 'train-00001', 'train-00002']
+    """
+    path = folder.root / layout.CLIPS
+    if not path.is_file():
+        raise FileNotFoundError(f"a prepared folder must hold {layout.CLIPS}; {path} is missing")
+    with open(path, encoding="utf-8") as lines:
+        return [Clip(**json.loads(line)) for line in lines]
+
+
+def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDataset:
+    """Raw data set from which a folder was prepared.
+
+    Args:
+        folder: the folder.
+        raw: where the raw files lie now; as in the preparation if None.
+
+    Returns:
+        The data set.
+
+    Example:
+        >>> import tempfile, data_tools
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = data_tools.prepare("synthetic", folder + "/a", num_clips={"train": 3})
+        ...     open_dataset(layout.FeatureFolder(path)).name
+        'synthetic'
+    """
+    manifest = folder.manifest
+    root = manifest["root"] if raw is None else raw
+    return datasets.create(manifest["dataset"], root, **manifest["options"])
+
+
+def render(root: str | os.PathLike[str], index: int, raw: str | None = None) -> dict[str, Any]:
+    """Sound, pictures and caption of one clip of a prepared folder.
+
+    Args:
+        root: the folder.
+        index: row of the clip.
+        raw: where the raw files lie now; as in the preparation if None.
+
+    Returns:
+        A dict: `waveform` (samples,) float32, `sample_rate` in hertz, `frames` (10, height,
+        width[, 3]) uint8, `caption`, and the `clip` itself.
+
+    Raises:
+        FileNotFoundError: the folder or a raw file is missing.
+        ValueError: there is no such row.
+
+    Example:
+        >>> import tempfile, data_tools
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = data_tools.prepare("synthetic", folder + "/a", num_clips={"train": 2})
+        ...     clip = render(path, 1)
+        >>> clip["waveform"].shape, clip["frames"].shape
+        ((80000,), (10, 56, 56, 3))
+    """
+    folder = layout.FeatureFolder(root)
+    clips = read_clips(folder)
+    if not 0 <= index < len(clips):
+        raise ValueError(f"`index` must be a row from 0 to {len(clips) - 1}; received: {index}")
+    dataset, clip = open_dataset(folder, raw), clips[index]
+    return {
+        "waveform": dataset.waveform(clip),
+        "sample_rate": dataset.sample_rate,
+        "frames": dataset.frames(clip),
+        "caption": clip.caption,
+        "clip": clip,
+    }

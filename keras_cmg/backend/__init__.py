@@ -1,0 +1,1 @@
+"""The only package that knows which engine runs: train steps and sums over replicas."""

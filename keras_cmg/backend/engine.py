@@ -1,0 +1,171 @@
+"""What the rest of the library asks of the engine that Keras runs on.
+
+Each of `jax`, `tensorflow` and `torch` offers the same names:
+
+- `PhasedTrainer`: the train and test steps of `keras_cmg.backend.objective.PhasedObjective`;
+- `gradients(objective, variables, inputs)`: see below;
+- `num_replicas()`: how many replicas see a part of the batch each; 1 on JAX, where arrays are
+  those of the global batch whatever the number of devices;
+- `global_sum(x)`: the sum of `x` over all replicas;
+- `global_batches(tensors)`: of each tensor, all of as many rows, the rows of all replicas in the
+  order of the global batch;
+- `process(model)`: number of this process among those that train the model;
+- `reader()`: number of this process, and how many processes read a part of each batch by
+  themselves; `(0, 1)` where one reads for all;
+- `distribution(devices)`: the arguments of `keras_cmg.distribution.distribute.Distribution`;
+- `broadcast_variables(model)`: the first process's weights and state, on every process;
+- `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
+
+`global_sum` and `global_batches` carry gradients to every replica.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_cmg.ops.masking import weighted_mean
+
+
+def current() -> ModuleType:
+    """The module of the engine in use.
+
+    Returns:
+        A module with the names listed above.
+
+    Raises:
+        ValueError: for an engine without a module here.
+
+    Example:
+
+    >>> current().__name__.startswith("keras_cmg.backend.")
+    True
+    """
+    name = keras.backend.backend()
+    if name not in ("jax", "tensorflow", "torch"):
+        raise ValueError(
+            "keras_cmg trains on the engines 'jax', 'tensorflow' and 'torch' "
+            f"(set KERAS_BACKEND). Received: {name!r}"
+        )
+    return importlib.import_module(f"keras_cmg.backend.{name}")
+
+
+def global_sum(x: Any) -> Any:
+    """The sum of `x` over all replicas; `x` itself on a single device.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        Tensor of the same shape.
+
+    Example:
+
+    >>> float(global_sum(ops.ones(())))
+    1.0
+    """
+    return current().global_sum(x)
+
+
+def global_batch(x: Any) -> Any:
+    """The rows of all replicas, in the order of the global batch; `x` itself on a single device.
+
+    Args:
+        x: tensor `(batch, ...)`, or a nest of such; scalars stay as they are.
+
+    Returns:
+        Tensor `(global batch, ...)`, or a nest of such, the same on every replica.
+
+    Example:
+
+    >>> tuple(global_batch({"audio": ops.ones((2, 3))})["audio"].shape)
+    (2, 3)
+    """
+    if current().num_replicas() == 1:
+        return x
+    flat = keras.tree.flatten(x)
+    # Not every engine sends truth values around.
+    truths = [keras.backend.standardize_dtype(value.dtype) == "bool" for value in flat]
+    sent = [
+        ops.cast(value, "int32") if truth else value
+        for value, truth in zip(flat, truths, strict=True)
+        if len(value.shape)
+    ]
+    received = iter(current().global_batches(sent))
+    flat = [next(received) if len(value.shape) else value for value in flat]
+    flat = [
+        ops.cast(value, "bool") if truth and len(value.shape) else value
+        for value, truth in zip(flat, truths, strict=True)
+    ]
+    return keras.tree.pack_sequence_as(x, flat)
+
+
+def global_mean(x: Any, weights: Any = None) -> Any:
+    """Mean over all elements that count, of all replicas.
+
+    Args:
+        x: float tensor.
+        weights: optional, broadcasts to `x`; 0 leaves an element out.
+
+    Returns:
+        Scalar, the same on every replica; 0 where nothing counts.
+
+    Example:
+
+    >>> float(global_mean(np.array([1.0, 5.0]), np.array([1.0, 0.0])))
+    1.0
+    """
+    if current().num_replicas() == 1:
+        return weighted_mean(x, weights)
+    counts = ops.ones_like(x) if weights is None else ops.cast(weights, x.dtype)
+    counts = ops.broadcast_to(counts, ops.shape(x))
+    total, count = global_sum(ops.sum(x * counts)), global_sum(ops.sum(counts))
+    return total / ops.maximum(count, 1e-6)
+
+
+def jit_compile(requested: Any) -> Any:
+    """The setting of XLA that training over the replicas at hand allows.
+
+    Args:
+        requested: True, False or `"auto"`.
+
+    Returns:
+        The same, or False.
+
+    Raises:
+        ValueError: if XLA was asked for where it cannot be.
+
+    Example:
+
+    >>> jit_compile("auto")
+    'auto'
+    """
+    return current().jit_compile(requested)
+
+
+def gradients(
+    objective: Callable[[dict[str, Any]], Any], variables: list, inputs: Mapping[str, Any]
+) -> tuple[list, dict[str, Any]]:
+    """Gradients of a scalar with respect to variables and inputs, for checks and analyses.
+
+    Args:
+        objective: function of the inputs to a scalar. State that it changes is undefined after.
+        variables: Keras variables.
+        inputs: name to float tensor.
+
+    Returns:
+        One gradient per variable, and name to gradient; zeros where the scalar does not depend
+        on one.
+
+    Example:
+
+    >>> _, slopes = gradients(lambda x: x["a"] ** 2, [], {"a": ops.convert_to_tensor(3.0)})
+    >>> float(slopes["a"])
+    6.0
+    """
+    return current().gradients(objective, variables, inputs)

@@ -1,0 +1,166 @@
+"""JAX: train and test steps. Arrays are global under `keras.distribution`, so sums are too."""
+
+from __future__ import annotations
+
+import os
+
+import jax
+import keras
+
+from keras_cmg.backend.objective import batch_size, evaluation_losses, split_variables
+
+
+def train_step(model, state, data):
+    trainable, non_trainable, optimizer_values, metrics = state
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    variables = model.trainable_variables
+    main, estimators = split_variables(model, variables)
+    optimizer = getattr(model.optimizer, "main", model.optimizer)
+    count = len(optimizer.variables)
+    main_state, estimator_state = optimizer_values[:count], optimizer_values[count:]
+
+    def bound(main_values, estimator_values, non_trainable_values):
+        values = _merged(main, main_values, estimators, estimator_values)
+        return [
+            *zip(variables, values, strict=True),
+            *zip(model.non_trainable_variables, non_trainable_values, strict=True),
+        ]
+
+    def objective(main_values, estimator_values, estimator_state, non_trainable_values):
+        mapping = bound(main_values, estimator_values, non_trainable_values)
+        with keras.StatelessScope(mapping, collect_losses=True) as scope:
+            features = model(x, training=True)
+            extra = list(model.losses)
+        non_trainable_values = _current(scope, model.non_trainable_variables)
+        estimator_values, estimator_state, logs = _fit_estimators(
+            model,
+            x,
+            jax.lax.stop_gradient(features),
+            estimator_values,
+            estimator_state,
+            lambda values: bound(jax.lax.stop_gradient(main_values), values, non_trainable_values),
+        )
+        mapping = bound(main_values, estimator_values, non_trainable_values)
+        with keras.StatelessScope(mapping) as scope:
+            losses = model.main_losses(x, features, training=True)
+        total = sum(extra, losses["loss"])
+        non_trainable_values = _current(scope, model.non_trainable_variables)
+        with keras.StatelessScope(list(zip(optimizer.variables, main_state, strict=True))):
+            scaled = optimizer.scale_loss(total)
+        logs = {**logs, **losses, "loss": total}
+        return scaled, (estimator_values, estimator_state, non_trainable_values, logs)
+
+    main_values = [trainable[i] for i in main]
+    estimator_values = [trainable[i] for i in estimators]
+    gradients, (estimator_values, estimator_state, non_trainable, logs) = jax.grad(
+        objective, has_aux=True
+    )(main_values, estimator_values, estimator_state, non_trainable)
+    main_values, main_state = optimizer.stateless_apply(main_state, gradients, main_values)
+    results, metrics = _track(model, logs, x, metrics)
+    trainable = _merged(main, main_values, estimators, estimator_values)
+    return results, (trainable, non_trainable, [*main_state, *estimator_state], metrics)
+
+
+def _fit_estimators(model, x, features, values, state, bound):
+    if not values:
+        return values, state, {}
+    optimizer = model.optimizer.estimator
+
+    def loss(values):
+        with keras.StatelessScope(bound(values)):
+            losses = model.estimator_loss(x, features)
+        return sum(losses.values()), losses
+
+    def step(_, carry):
+        values, state, _ = carry
+        gradients, losses = jax.grad(loss, has_aux=True)(values)
+        values, state = optimizer.stateless_apply(state, gradients, values)
+        return list(values), list(state), losses
+
+    # The first step apart, for the shapes of what is logged.
+    carry = step(0, (values, state, None))
+    return jax.lax.fori_loop(1, model.estimator_steps, step, carry)
+
+
+def test_step(model, state, data):
+    trainable, non_trainable, metrics = state
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    mapping = [
+        *zip(model.trainable_variables, trainable, strict=True),
+        *zip(model.non_trainable_variables, non_trainable, strict=True),
+    ]
+    with keras.StatelessScope(mapping) as scope:
+        losses = evaluation_losses(model, x)
+    non_trainable = _current(scope, model.non_trainable_variables)
+    logs, metrics = _track(model, losses, x, metrics)
+    return logs, (trainable, non_trainable, metrics)
+
+
+def _track(model, logs, x, metrics):
+    mapping = list(zip(model.metrics_variables, metrics, strict=True))
+    with keras.StatelessScope(mapping) as scope:
+        results = model.track(logs, batch_size(x))
+    return results, _current(scope, model.metrics_variables)
+
+
+def _current(scope, variables):
+    return [scope.get_current_value(v) for v in variables]
+
+
+def _merged(main, main_values, estimators, estimator_values):
+    merged = dict(zip(main, main_values, strict=True))
+    merged.update(zip(estimators, estimator_values, strict=True))
+    return [merged[i] for i in sorted(merged)]
+
+
+def gradients(objective, variables, inputs):
+    def total(values, inputs):
+        with keras.StatelessScope(list(zip(variables, values, strict=True))):
+            return objective(inputs)
+
+    values = [v.value for v in variables]
+    return jax.grad(total, argnums=(0, 1))(values, {**inputs})
+
+
+def num_replicas():
+    return 1
+
+
+def global_sum(x):
+    return x
+
+
+def global_batches(tensors):
+    return tensors
+
+
+def process(model):
+    return jax.process_index()
+
+
+def reader():
+    return (jax.process_index(), jax.process_count())
+
+
+def distribution(devices):
+    several = os.environ.get("KERAS_DISTRIBUTION_JOB_ADDRESSES")
+    if several and not jax.distributed.is_initialized():
+        keras.distribution.initialize()
+    found = keras.distribution.list_devices()
+    count = len(found) if devices == "auto" else devices
+    if count > len(found) or (jax.process_count() > 1 and count != len(found)):
+        raise ValueError(
+            "`devices` must be 'auto' or at most the number of devices, and all of them where "
+            f"several processes train. Received: {devices} of {found}"
+        )
+    # Each process reads its own share, see `keras_cmg.distribution.process_shards`.
+    spread = keras.distribution.DataParallel(devices=found[:count], auto_shard_dataset=False)
+    return spread.scope(), count, jax.process_index(), jax.process_count()
+
+
+def broadcast_variables(model):
+    """Nothing: Keras places every variable once for all devices."""
+
+
+def jit_compile(requested):
+    return requested

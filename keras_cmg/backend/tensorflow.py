@@ -1,0 +1,210 @@
+"""TensorFlow: train and test steps, sums over the replicas of a `tf.distribute` strategy."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+
+import keras
+import tensorflow as tf
+
+from keras_cmg.backend.objective import (
+    batch_size,
+    evaluation_losses,
+    split_variables,
+    with_regularization,
+)
+from keras_cmg.backend.replicas import gather_across_replicas
+
+SUM = tf.distribute.ReduceOp.SUM
+
+
+def train_step(model, data):
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    _build(model, x)
+    variables = model.trainable_variables
+    main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
+    with tf.GradientTape() as tape:
+        x, features = gather_across_replicas(model, x, model(x, training=True))
+        with tape.stop_recording():
+            logs = _fit_estimators(model, x, features, estimators)
+        losses = model.main_losses(x, features, training=True)
+        total = with_regularization(model, losses["loss"])
+        optimizer = getattr(model.optimizer, "main", model.optimizer)
+        # Each replica has the loss of the global batch; gradients are summed over replicas.
+        scaled = optimizer.scale_loss(total) / num_replicas()
+    gradients = tape.gradient(
+        scaled, [v.value for v in main], unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    _apply(optimizer, gradients, main)
+    return _logs(model.track({**logs, **losses, "loss": total}, batch_size(x)))
+
+
+def build_before_training(model, iterator, data_batch):
+    """Variables of several replicas cannot be made within a step."""
+    if num_replicas(model.distribute_strategy) == 1:
+        return
+    for _, _, batches in iterator or ():
+        data_batch = keras.tree.map_structure(_of_first_replica, next(batches))
+        break
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
+    with model.distribute_strategy.scope():
+        _build(model, x)
+
+
+def _of_first_replica(value):
+    return value.values[0] if isinstance(value, tf.distribute.DistributedValues) else value
+
+
+def _build(model, x):
+    """Keras leaves variables to the first step, where this train step already needs them."""
+    with tf.init_scope():
+        if not model.built:
+            model.build({m: tuple(v.shape) for m, v in x.items() if not isinstance(v, dict)})
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+
+
+def _fit_estimators(model, x, features, variables):
+    if not variables:
+        return {}
+    still = tf.nest.map_structure(tf.stop_gradient, features)
+    values = [v.value for v in variables]
+    for _ in range(model.estimator_steps):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            losses = model.estimator_loss(x, still)
+            total = sum(losses.values()) / num_replicas()
+        gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        _apply(model.optimizer.estimator, gradients, variables)
+    return losses
+
+
+def _apply(optimizer, gradients, variables):
+    """One step down the sum over replicas, which is what is clipped and looked at for overflow.
+
+    Keras would clip each replica's part, and sum after that.
+    """
+    if num_replicas() > 1:
+        gradients = tf.distribute.get_replica_context().all_reduce(SUM, gradients)
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner._all_reduce_sum_gradients = list
+    optimizer.apply(gradients, variables)
+
+
+def test_step(model, data):
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    return _logs(model.track(evaluation_losses(model, x), batch_size(x)))
+
+
+def _logs(logs):
+    """Keras averages the logs of several workers over their first axis, so that they need one."""
+    if getattr(tf.distribute.get_strategy(), "cluster_resolver", None) is None:
+        return logs
+    return {key: tf.reshape(value, (1,)) for key, value in logs.items()}
+
+
+def gradients(objective, variables, inputs):
+    inputs = {name: tf.convert_to_tensor(x) for name, x in inputs.items()}
+    values = [*(v.value for v in variables), *inputs.values()]
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        total = objective(inputs)
+    found = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    found = [tf.convert_to_tensor(g) for g in found]
+    return found[: len(variables)], dict(zip(inputs, found[len(variables) :], strict=True))
+
+
+def num_replicas(strategy=None):
+    return (strategy or tf.distribute.get_strategy()).num_replicas_in_sync
+
+
+def global_sum(x):
+    return x if _alone() else tf.distribute.get_replica_context().all_reduce(SUM, x)
+
+
+def global_batches(tensors):
+    """The sum over replicas of what each has, put in its place among zeros.
+
+    `all_gather` would do, but compiles a function of its own for every tensor.
+    """
+    if _alone():
+        return tensors
+    context = tf.distribute.get_replica_context()
+    rows = tf.shape(tensors[0])[0]
+    replica = context.replica_id_in_sync_group
+    counts = context.all_reduce(SUM, rows * tf.one_hot(replica, num_replicas(), dtype=tf.int32))
+    before = tf.reduce_sum(counts[:replica])
+    after = tf.reduce_sum(counts) - before - rows
+    placed = [
+        tf.concat([_zeros_like(x, before), x, _zeros_like(x, after)], axis=0) for x in tensors
+    ]
+    gathered = dict(enumerate(placed))
+    for dtype in dict.fromkeys(x.dtype for x in placed):
+        places = [i for i, x in enumerate(placed) if x.dtype == dtype]
+        # `MirroredStrategy` sums integers one tensor at a time.
+        for group in [places] if dtype.is_floating else [[i] for i in places]:
+            sums = context.all_reduce(SUM, [placed[i] for i in group])
+            gathered.update(zip(group, sums, strict=True))
+    return [gathered[i] for i in range(len(placed))]
+
+
+def _zeros_like(x, rows):
+    return tf.zeros(tf.concat([[rows], tf.shape(x)[1:]], axis=0), x.dtype)
+
+
+def _alone():
+    return num_replicas() == 1 or tf.distribute.in_cross_replica_context()
+
+
+def process(model):
+    resolver = getattr(model.distribute_strategy, "cluster_resolver", None)
+    return (resolver.task_id or 0) if resolver else 0
+
+
+def reader():
+    """A strategy hands every replica its part, and Keras every worker its share."""
+    return 0, 1
+
+
+def distribution(devices):
+    workers = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
+    if sum(len(jobs) for jobs in workers.values()) > 1:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        count, resolver = strategy.num_replicas_in_sync, strategy.cluster_resolver
+        if devices not in ("auto", count):
+            raise ValueError(
+                f"`devices` must be 'auto' or {count}, what the workers in TF_CONFIG have. "
+                f"Received: {devices}"
+            )
+        processes = len(resolver.cluster_spec().as_dict().get("worker", ()))
+        return strategy.scope(), count, resolver.task_id, processes
+    found = [
+        device.name
+        for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    ]
+    count = len(found) if devices == "auto" else devices
+    if count > len(found):
+        raise ValueError(
+            "`devices` must be 'auto' or at most the number of devices. "
+            f"Received: {devices} of {found}"
+        )
+    if count == 1:
+        return contextlib.nullcontext(), 1
+    return tf.distribute.MirroredStrategy(found[:count]).scope(), count
+
+
+def broadcast_variables(model):
+    """Nothing: a strategy gives every replica the first one's initial values."""
+
+
+def jit_compile(requested):
+    if num_replicas() == 1:
+        return requested
+    if requested is True:
+        raise ValueError(
+            "`jit_compile` must be False or 'auto' under a `tf.distribute` strategy: XLA cannot "
+            f"compile sums over its {num_replicas()} replicas. Received: True"
+        )
+    return False

@@ -1,0 +1,209 @@
+"""PyTorch: train and test steps, sums over the processes of `torch.distributed`."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+
+import keras
+import torch
+import torch.distributed
+
+from keras_cmg.backend.objective import (
+    batch_size,
+    evaluation_losses,
+    split_variables,
+    with_regularization,
+)
+from keras_cmg.backend.replicas import gather_across_replicas
+
+_GROUPS = itertools.count()
+
+
+def train_step(model, data):
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    x = _tensors(x)
+    variables = model.trainable_variables
+    main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
+    x, features = gather_across_replicas(model, x, model(x, training=True))
+    logs = _fit_estimators(model, x, features, estimators)
+    # Without this the backward pass would also work out the estimators' gradients.
+    for variable in estimators:
+        variable.value.requires_grad_(False)
+    try:
+        losses = model.main_losses(x, features, training=True)
+        total = with_regularization(model, losses["loss"])
+        optimizer = getattr(model.optimizer, "main", model.optimizer)
+        model.zero_grad()
+        optimizer.scale_loss(total).backward()
+    finally:
+        for variable in estimators:
+            variable.value.requires_grad_(True)
+    gradients = _mean_over_processes([_gradient(v.value) for v in main])
+    with torch.no_grad():
+        optimizer.apply(gradients, main)
+    return model.track({**logs, **losses, "loss": total}, batch_size(x))
+
+
+def _fit_estimators(model, x, features, variables):
+    if not variables:
+        return {}
+    still = keras.tree.map_structure(lambda t: t.detach(), features)
+    values = [v.value for v in variables]
+    for _ in range(model.estimator_steps):
+        losses = model.estimator_loss(x, still)
+        gradients = torch.autograd.grad(sum(losses.values()), values, allow_unused=True)
+        gradients = [
+            torch.zeros_like(v) if g is None else g for g, v in zip(gradients, values, strict=True)
+        ]
+        gradients = _mean_over_processes(gradients)
+        with torch.no_grad():
+            model.optimizer.estimator.apply(gradients, variables)
+    return losses
+
+
+def test_step(model, data):
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    x = _tensors(x)
+    with torch.no_grad():
+        losses = evaluation_losses(model, x)
+    return model.track(losses, batch_size(x))
+
+
+def _tensors(x):
+    """`train_on_batch` hands NumPy arrays over as they are."""
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, x)
+
+
+def _gradient(value):
+    return torch.zeros_like(value) if value.grad is None else value.grad
+
+
+def _mean_over_processes(gradients):
+    """The mean of each gradient, sent in one piece for all of the same dtype."""
+    if num_replicas() == 1:
+        return gradients
+    means = list(gradients)
+    for dtype in {gradient.dtype for gradient in gradients}:
+        places = [i for i, gradient in enumerate(gradients) if gradient.dtype == dtype]
+        flat = torch.cat([gradients[i].reshape(-1) for i in places]) / num_replicas()
+        torch.distributed.all_reduce(flat)
+        parts = flat.split([gradients[i].numel() for i in places])
+        for i, part in zip(places, parts, strict=True):
+            means[i] = part.view_as(gradients[i])
+    return means
+
+
+def gradients(objective, variables, inputs):
+    inputs = {name: torch.as_tensor(x).detach().requires_grad_() for name, x in inputs.items()}
+    values = [*(v.value for v in variables), *inputs.values()]
+    found = torch.autograd.grad(objective(inputs), values, allow_unused=True)
+    found = [torch.zeros_like(v) if g is None else g for g, v in zip(found, values, strict=True)]
+    return found[: len(variables)], dict(zip(inputs, found[len(variables) :], strict=True))
+
+
+def num_replicas():
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_world_size()
+    return 1
+
+
+def global_sum(x):
+    return x if num_replicas() == 1 else _Sum.apply(x)
+
+
+def global_batches(tensors):
+    return tensors if num_replicas() == 1 else [_Gather.apply(x) for x in tensors]
+
+
+def process(model):
+    return torch.distributed.get_rank() if num_replicas() > 1 else 0
+
+
+def reader():
+    return process(None), num_replicas()
+
+
+def distribution(devices):
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if devices not in ("auto", started):
+        raise ValueError(
+            f"`devices` must be 'auto' or the number of processes, {started}: on PyTorch each "
+            f"device has a process of its own. Start them with `torchrun --nproc-per-node "
+            f"{devices} SCRIPT`. Received: {devices}"
+        )
+    scope = _processes() if started > 1 else contextlib.nullcontext()
+    return scope, started, int(os.environ.get("RANK", "0")), started
+
+
+@contextlib.contextmanager
+def _processes():
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    store, rank, world = next(torch.distributed.rendezvous("env://"))
+    # The store still has the addresses of the group before: of processes that are dead, after a
+    # restart by `torchrun`. Nobody answers there.
+    attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}_{next(_GROUPS)}"
+    torch.distributed.init_process_group(
+        "nccl" if torch.cuda.is_available() else "gloo",
+        store=torch.distributed.PrefixStore(f"attempt_{attempt}", store),
+        rank=rank,
+        world_size=world,
+    )
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def broadcast_variables(model):
+    """The first process's, as `DistributedDataParallel` does it."""
+    if num_replicas() > 1:
+        with torch.no_grad():
+            for variable in [*model.variables, *model.optimizer.variables]:
+                torch.distributed.broadcast(variable.value.data, src=0)
+
+
+def jit_compile(requested):
+    return requested
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over processes; its gradient is the sum of the processes' gradients."""
+
+    @staticmethod
+    def forward(context, x):
+        total = x.detach().clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context, gradient):
+        return _Sum.apply(gradient)
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes; its gradient is the own rows of the sum of their gradients.
+
+    The last batch may give one process more rows than another, so all are sent at one length.
+    """
+
+    @staticmethod
+    def forward(context, x):
+        rows = torch.tensor([len(x)], device=x.device)
+        counts = [torch.empty_like(rows) for _ in range(num_replicas())]
+        torch.distributed.all_gather(counts, rows)
+        context.counts = [int(count) for count in counts]
+        longest = max(context.counts)
+        padded = x.detach().new_zeros((longest, *x.shape[1:]))
+        padded[: len(x)] = x.detach()
+        parts = [torch.empty_like(padded) for _ in counts]
+        torch.distributed.all_gather(parts, padded)
+        return torch.cat([part[:n] for part, n in zip(parts, context.counts, strict=True)])
+
+    @staticmethod
+    def backward(context, gradient):
+        start = sum(context.counts[: torch.distributed.get_rank()])
+        own = context.counts[torch.distributed.get_rank()]
+        return _Sum.apply(gradient)[start : start + own]

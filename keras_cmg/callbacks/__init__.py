@@ -1,0 +1,7 @@
+"""Callbacks for `fit`."""
+
+from keras_cmg.callbacks.checkpoint import Checkpoint
+from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
+from keras_cmg.callbacks.terminate_on_non_finite import TerminateOnNonFinite
+
+__all__ = ["Checkpoint", "KMeansCodebookInit", "TerminateOnNonFinite"]

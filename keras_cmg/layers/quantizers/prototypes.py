@@ -1,0 +1,183 @@
+"""Codes that are learned by gradient: unit vectors that features are compared with by cosine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_cmg.layers.k_means import k_means
+from keras_cmg.layers.precision import full_precision
+from keras_cmg.ops import quantization
+from keras_cmg.ops.contrastive import l2_normalize
+from keras_cmg.types import Tensor
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class Prototypes(keras.layers.Layer):
+    """A codebook without moving averages: the loss moves the prototypes.
+
+    Prototypes and what is compared with them are taken at unit length, so that the nearest one
+    is also the most similar. Looking up changes no state, in training and out of it.
+
+    Args:
+        num_embeddings: number of prototypes.
+        embedding_dim: their length.
+        seed: of the initial prototypes, normal draws of about unit length.
+        dtype: a policy; weights and computation take the dtype of its variables.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, [frames,] dim)`, or a dict of modality to such tensors.
+        weights: as for `Codebook`; not used.
+        training: not used.
+
+    Returns:
+        As from `Codebook`.
+
+    Raises:
+        ValueError: for sizes below 1.
+
+    Example:
+
+    >>> prototypes = keras_cmg.layers.Prototypes(num_embeddings=8, embedding_dim=4)
+    >>> tuple(prototypes(np.ones((2, 4), "float32"))["indices"].shape)
+    (2,)
+
+    References:
+        Duan et al. (2022), Multi-modal Alignment using Representation Codebook.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int = 400,
+        embedding_dim: int = 256,
+        seed: int = 0,
+        dtype: Any = None,
+        **kwargs,
+    ):
+        super().__init__(dtype=full_precision(dtype), **kwargs)
+        for name, value in (("num_embeddings", num_embeddings), ("embedding_dim", embedding_dim)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.seed = seed
+
+    def build(self, input_shape: Any = None) -> None:
+        shape = (self.num_embeddings, self.embedding_dim)
+        # About unit length, so that a step of the optimiser turns them as it turns features.
+        start = np.random.default_rng(self.seed).standard_normal(shape) / np.sqrt(shape[1])
+
+        def initial(shape, dtype=None):
+            return ops.convert_to_tensor(start, dtype=dtype)
+
+        self.prototypes = self.add_weight(name="prototypes", shape=shape, initializer=initial)
+        self.built = True
+
+    @property
+    def codebook(self) -> Tensor:
+        """The prototypes at unit length, float tensor `(num_embeddings, embedding_dim)`."""
+        return l2_normalize(self.prototypes)
+
+    def call(self, inputs, weights=None, training=False):
+        if not isinstance(inputs, Mapping):
+            return self.assign_codes(inputs)
+        return {name: self.assign_codes(x) for name, x in inputs.items()}
+
+    def assign_codes(self, x: Tensor) -> dict[str, Tensor]:
+        """The most similar prototype of each vector.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            Dict of `"quantized"`, with straight-through gradient, `"codes"` and `"indices"`.
+
+        Example:
+
+        >>> prototypes = keras_cmg.layers.Prototypes(num_embeddings=8, embedding_dim=4)
+        >>> prototypes.build()
+        >>> tuple(prototypes.assign_codes(np.ones((2, 4), "float32"))["codes"].shape)
+        (2, 4)
+        """
+        x = ops.cast(x, self.compute_dtype)
+        codebook = ops.stop_gradient(self.codebook)
+        indices = quantization.nearest_codes(ops.stop_gradient(x), codebook)
+        codes = ops.take(codebook, indices, axis=0)
+        return {
+            "quantized": quantization.straight_through(x, codes),
+            "codes": codes,
+            "indices": indices,
+        }
+
+    def similarities(self, x: Tensor) -> Tensor:
+        """Cosine similarity of vectors with every prototype.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            Float tensor `(..., num_embeddings)`.
+
+        Example:
+
+        >>> prototypes = keras_cmg.layers.Prototypes(num_embeddings=8, embedding_dim=4)
+        >>> prototypes.build()
+        >>> tuple(prototypes.similarities(np.ones((2, 4), "float32")).shape)
+        (2, 8)
+        """
+        x = l2_normalize(ops.cast(x, self.compute_dtype))
+        return ops.matmul(x, ops.transpose(self.codebook))
+
+    def adapt(self, features: Any, num_iterations: int = 10) -> None:
+        """Places the prototypes by k-means on unit features.
+
+        Args:
+            features: float array or tensor `(..., dim)`.
+            num_iterations: of Lloyd's algorithm.
+
+        Raises:
+            ValueError: if the features are empty, not finite, or of another dimension.
+
+        Example:
+
+        >>> prototypes = keras_cmg.layers.Prototypes(num_embeddings=2, embedding_dim=2)
+        >>> prototypes.adapt(np.array([[1.0, 0.0], [0.0, 2.0]]))
+        >>> sorted(ops.convert_to_numpy(prototypes.codebook)[:, 0].round(2).tolist())
+        [0.0, 1.0]
+        """
+        if not self.built:
+            self.build()
+        points = np.asarray(ops.convert_to_numpy(features), "float32")
+        if points.size == 0 or points.shape[-1] != self.embedding_dim:
+            raise ValueError(
+                f"`features` must have shape (..., {self.embedding_dim}) and hold at least one "
+                f"vector. Received shape {points.shape}."
+            )
+        if not np.isfinite(points).all():
+            raise ValueError("`features` must be finite. Received NaN or infinity.")
+        points = points.reshape(-1, self.embedding_dim)
+        points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+        self.prototypes.assign(k_means(points, self.num_embeddings, num_iterations, self.seed))
+
+    def compute_output_spec(self, inputs, weights=None, training=False):
+        def spec(x):
+            frames = tuple(x.shape[:-1])
+            vectors = keras.KerasTensor((*frames, self.embedding_dim), dtype=self.compute_dtype)
+            return {
+                "quantized": vectors,
+                "codes": vectors,
+                "indices": keras.KerasTensor(frames, dtype="int32"),
+            }
+
+        if not isinstance(inputs, Mapping):
+            return spec(inputs)
+        return {name: spec(x) for name, x in inputs.items()}
+
+    def get_config(self):
+        names = "num_embeddings embedding_dim seed".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

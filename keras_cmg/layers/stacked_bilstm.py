@@ -1,0 +1,82 @@
+"""Words in their sentence: stacked bidirectional LSTMs."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from keras_cmg.layers.cpc_predictor import SplitBiasLSTMCell
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class StackedBiLSTM(keras.layers.Layer):
+    """Stacked LSTMs in both directions over the frames or words of a clip.
+
+    Args:
+        units: width of one direction.
+        num_layers: number of layers.
+        split_biases: see `CPCPredictor`.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, frames, dim)`.
+        frame_mask: optional `(batch, frames)`, nonzero where a frame counts; others are skipped.
+
+    Returns:
+        Float tensor `(batch, frames, 2 * units)`, forwards first.
+
+    Raises:
+        ValueError: for sizes below 1.
+
+    Example:
+
+    >>> tuple(keras_cmg.layers.StackedBiLSTM(units=3)(np.zeros((2, 7, 5), "float32")).shape)
+    (2, 7, 6)
+
+    References:
+        Graves and Schmidhuber (2005), Framewise phoneme classification with bidirectional LSTM;
+        Xia et al. (2023), the context of words.
+    """
+
+    def __init__(self, units: int = 128, num_layers: int = 2, split_biases: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        for name, value in (("units", units), ("num_layers", num_layers)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+        self.units = units
+        self.num_layers = num_layers
+        self.split_biases = split_biases
+
+    def build(self, input_shape):
+        self.forwards = [self._direction(i, backwards=False) for i in range(self.num_layers)]
+        self.backwards = [self._direction(i, backwards=True) for i in range(self.num_layers)]
+        shape = tuple(input_shape)
+        for pair in zip(self.forwards, self.backwards, strict=True):
+            for layer in pair:
+                layer.build(shape)
+            shape = (*shape[:-1], 2 * self.units)
+        self.built = True
+
+    def _direction(self, i, backwards):
+        cell_class = SplitBiasLSTMCell if self.split_biases else keras.layers.LSTMCell
+        return keras.layers.RNN(
+            cell_class(self.units, dtype=self.dtype_policy),
+            return_sequences=True,
+            go_backwards=backwards,
+            dtype=self.dtype_policy,
+            name=f"{'backwards' if backwards else 'forwards'}_{i}",
+        )
+
+    def call(self, inputs, frame_mask=None):
+        mask = None if frame_mask is None else ops.cast(frame_mask, "bool")
+        for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
+            onwards, back = forwards(inputs, mask=mask), backwards(inputs, mask=mask)
+            inputs = ops.concatenate([onwards, ops.flip(back, 1)], axis=-1)
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 2 * self.units)
+
+    def get_config(self):
+        names = "units num_layers split_biases".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

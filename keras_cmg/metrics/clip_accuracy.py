@@ -1,0 +1,52 @@
+"""What the paper calls precision: accuracy of the event class of a clip."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from keras_cmg.metrics.running_mean import RunningMean
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class ClipAccuracy(RunningMean):
+    """Share of clips whose event class is the one with the highest score.
+
+    Args:
+        name: of the metric.
+        dtype: of its state.
+
+    Call arguments:
+        y_true: int `(batch,)`, the class; or `(batch, frames, classes + 1)`, labels of segments
+            with background last, of which the class that most segments show counts.
+        y_pred: scores `(batch, classes)`, or `(batch, frames, classes)`, of which the highest over
+            time count.
+        sample_weight: optional, a scalar or `(batch,)`.
+
+    Returns:
+        Scalar in [0, 1].
+
+    Raises:
+        ValueError: if the labels of segments do not have one class more than the scores.
+
+    Example:
+
+    >>> metric = ClipAccuracy()
+    >>> metric.update_state(np.array([0, 1]), np.array([[[1, 2], [9, 0]], [[2, 1], [0, 1]]]))
+    >>> float(metric.result())
+    0.5
+    """
+
+    def values(self, y_true, y_pred):
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        if len(y_pred.shape) == 3:
+            y_pred = ops.max(y_pred, axis=1)
+        if len(y_true.shape) == 3:
+            if y_true.shape[-1] != y_pred.shape[-1] + 1:
+                raise ValueError(
+                    "Labels of segments must have one class, the background, more than the scores. "
+                    f"Received shapes {tuple(y_true.shape)} and {tuple(y_pred.shape)}."
+                )
+            y_true = ops.argmax(ops.sum(y_true[..., :-1], axis=1), axis=-1)
+        found = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
+        return ops.equal(found, ops.cast(y_true, "int32"))

@@ -1,0 +1,1 @@
+"""What all systems share: backbone, pretrainer, presets, registry."""

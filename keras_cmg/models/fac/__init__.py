@@ -1,0 +1,5 @@
+"""FAC (Alayrac et al., 2020)."""
+
+from keras_cmg.models.fac.pretrainer import FAC
+
+__all__ = ["FAC"]

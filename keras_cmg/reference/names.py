@@ -1,0 +1,256 @@
+"""Which tensor of the authors' code is which variable here: one table per system.
+
+Names are `<module>/<name in the module's state dict>`, such as
+`encoder/va2vat.linear.weight`; the modules are `encoder`, `decoder`, `cpc` and `club_<pair>`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_cmg.layers.map_pooling import MapAttention
+from keras_cmg.layers.specific_encoders import MapSpecificEncoder
+from keras_cmg.models.dcid import DCID, DCIDBackbone
+from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.reference import links
+from keras_cmg.reference.links import Link
+
+MODALITIES = ("audio", "video", "text")
+
+UNUSED = re.compile(
+    r"encoder/\w+_self_att\.encoder_layer\."
+    r"|encoder/(v_gen|video_semantic)_encoder\.(affine_video_ave|affine_video_self|ave_v_att)\."
+)
+"""Registered in the authors' modules without any effect on what these compute: the template that
+each transformer copies its blocks from, and the attention whose softmax has one element."""
+
+
+def model_links(model: Any) -> list[Link]:
+    """Links of any system that the authors' code has.
+
+    Args:
+        model: built `FCID`, `DCID`, or a backbone of one.
+
+    Returns:
+        Links, in the reference's order of modules.
+
+    Raises:
+        ValueError: for another model, one not built, or modalities the reference does not have.
+
+    Example:
+
+    >>> model_links(keras_cmg.models.LinearProbe(3))
+    Traceback (most recent call last):
+    ValueError: ...
+    """
+    backbone = getattr(model, "backbone", model)
+    if not isinstance(backbone, FCIDBackbone | DCIDBackbone):
+        raise ValueError(
+            f"`model` must be FCID, DCID, or a backbone of one. Received: {type(model).__name__}"
+        )
+    if not model.built:
+        raise ValueError("`model` must be built, so that it has weights. Received one that is not.")
+    check_modalities(backbone.modalities)
+    return fcid_links(model) if isinstance(backbone, FCIDBackbone) else dcid_links(model)
+
+
+def fcid_links(model: Any) -> list[Link]:
+    """Links of an FCID pretrainer, or of its backbone alone.
+
+    Args:
+        model: built `FCID` or `FCIDBackbone` of modalities among audio, video and text.
+
+    Returns:
+        Links, in the reference's order of modules.
+
+    Example:
+
+    >>> backbone = keras_cmg.models.FCIDBackbone(("audio",))
+    >>> backbone.build({"audio": (None, 10, 128)})
+    >>> fcid_links(backbone)[0].names
+    ('encoder/Cross_quantizer_coarse.embedding',)
+    """
+    backbone = getattr(model, "backbone", model)
+    found = list(quantizer_links("encoder/Cross_quantizer_coarse", backbone.quantizer))
+    for name in backbone.modalities:
+        letter = name[0]
+        found += general_links(f"encoder/{letter}_self_att", backbone.encoders[name])
+        if isinstance(backbone.encoders[name], MapAttention):
+            found += pooling_links("encoder/v_gen_encoder", backbone.encoders[name].map_pooling)
+        if name in backbone.fine:
+            found += specific_links(
+                f"encoder/{letter}_spe_encoder", backbone.specific_encoders[name], name
+            )
+    for group, members in backbone.groups.items():
+        prefix = "va" if members == backbone.fine else group[0]
+        found += links.dense(f"encoder/{prefix}2vat.linear", backbone.projectors[group].dense)
+        for kind, layers in (
+            ("gen", backbone.coarse_general),
+            ("spe", backbone.coarse_specific),
+        ):
+            found += links.dense(f"encoder/{prefix}_{kind}_encoder.input_linear", layers[group])
+    if isinstance(model, FCID):
+        for name, decoder in model.fine_decoders.items():
+            found += decoder_links(f"decoder/{name[0]}_fine_decoder", decoder, name)
+        for name, decoder in model.coarse_decoders.items():
+            prefix = f"decoder/{name[0]}_coarse_decoder.simple"
+            found += links.dense(f"{prefix}_linear", decoder.inner)
+            found += links.dense(f"{prefix}_rec", decoder.output_layer)
+        if model.cpc.built:
+            found += cpc_links(model.cpc)
+        for term, estimator in model.estimators.items():
+            found += estimator_links(term, estimator)
+    return found
+
+
+def dcid_links(model: Any) -> list[Link]:
+    """Links of a DCID pretrainer, or of its backbone alone.
+
+    Args:
+        model: built `DCID` or `DCIDBackbone` of modalities among audio, video and text.
+
+    Returns:
+        Links, in the reference's order of modules.
+
+    Example:
+
+    >>> backbone = keras_cmg.models.DCIDBackbone(("audio",))
+    >>> backbone.build({"audio": (None, 10, 128)})
+    >>> dcid_links(backbone)[0].names
+    ('encoder/Cross_quantizer.embedding',)
+    """
+    backbone = getattr(model, "backbone", model)
+    found = list(quantizer_links("encoder/Cross_quantizer", backbone.quantizer))
+    for name, context in backbone.contexts.items():
+        for i, pair in enumerate(zip(context.forwards, context.backwards, strict=True)):
+            for layer, suffix in zip(pair, (f"l{i}", f"l{i}_reverse"), strict=True):
+                found += links.lstm(f"{name}_lstm/", layer.cell, suffix)
+    for name in backbone.modalities:
+        found += general_links(f"encoder/{name}_self_att", backbone.encoders[name])
+        if isinstance(backbone.encoders[name], MapAttention):
+            found += pooling_links(
+                f"encoder/{name}_semantic_encoder", backbone.encoders[name].map_pooling
+            )
+        prefix = f"encoder/{name.capitalize()}_encoder"
+        found += specific_links(prefix, backbone.specific_encoders[name], name)
+    if isinstance(model, DCID):
+        for name, decoder in model.decoders.items():
+            found += decoder_links(f"decoder/{name.capitalize()}_decoder", decoder, name)
+        for name, head in model.event_heads.items():
+            prefix = f"decoder/{name}_semantic_decoder"
+            found += links.dense(f"{prefix}.linear", head.inner)
+            found += links.dense(f"{prefix}.event_classifier", head.classifier)
+        if model.cpc.built:
+            found += cpc_links(model.cpc)
+        for term, estimator in model.estimators.items():
+            found += estimator_links(term, estimator)
+    return found
+
+
+def check_modalities(modalities: tuple[str, ...]) -> None:
+    """Refuses modalities that the reference has no names for."""
+    unknown = [name for name in modalities if name not in MODALITIES]
+    if unknown:
+        raise ValueError(
+            f"Reference weights exist for the modalities {MODALITIES}. Received: {unknown}"
+        )
+
+
+def quantizer_links(prefix: str, codebook: Any) -> Iterator[Link]:
+    yield links.same(f"{prefix}.embedding", codebook.codebook)
+    yield links.same(f"{prefix}.ema_count", codebook.ema_counts)
+    yield links.same(f"{prefix}.ema_weight", codebook.ema_sums)
+    yield links.same(f"{prefix}.unactivated_count", codebook.steps_since_used)
+
+
+def general_links(prefix: str, encoder: Any) -> Iterator[Link]:
+    yield from links.dense(f"{prefix}.affine_matrix", encoder.projection)
+    for i, block in enumerate(encoder.blocks):
+        yield from links.transformer(f"{prefix}.encoder.layers.{i}", block)
+
+
+def pooling_links(prefix: str, pooling: Any) -> Iterator[Link]:
+    yield from links.dense(f"{prefix}.se_layer.0", pooling.squeeze)
+    yield from links.dense(f"{prefix}.se_layer.2", pooling.excite)
+    if pooling.pooling == "attention":
+        yield from links.dense(f"{prefix}.affine_video_ave", pooling.mean_query)
+        yield from links.dense(f"{prefix}.affine_video_self", pooling.position_key)
+        yield from links.dense(f"{prefix}.ave_v_att", pooling.position_score)
+
+
+def specific_links(prefix: str, encoder: Any, modality: str) -> Iterator[Link]:
+    if not isinstance(encoder, MapSpecificEncoder):
+        yield from links.dense(f"{prefix}.{modality}_linear", encoder.dense)
+        return
+    for i, layer in zip((0, 2, 4), encoder.stack[:3], strict=True):
+        yield from links.conv(f"{prefix}.conv_stack.{i}", layer)
+    yield from links.residual(f"{prefix}.conv_stack.5", encoder.stack[3])
+    yield from links.dense(f"{prefix}.feed_forward.0", encoder.summary_hidden)
+    yield from links.dense(f"{prefix}.feed_forward.2", encoder.summary_output)
+
+
+def decoder_links(prefix: str, decoder: Any, modality: str) -> Iterator[Link]:
+    if not hasattr(decoder, "spread"):
+        yield from links.dense(f"{prefix}.{modality}_linear", decoder.inner)
+        yield from links.dense(f"{prefix}.{modality}_rec", decoder.output_layer)
+        return
+    first, unit, second, last = decoder.stack
+    yield from links.dense(f"{prefix}.{modality}_linear", decoder.spread)
+    yield from links.conv(f"{prefix}.inverse_conv_block.0", first)
+    yield from links.residual(f"{prefix}.inverse_conv_block.1", unit)
+    yield from links.conv(f"{prefix}.inverse_conv_block.2", second)
+    yield from links.conv(f"{prefix}.inverse_conv_block.4", last)
+
+
+def cpc_links(cpc: Any) -> Iterator[Link]:
+    for name, layers in cpc.contexts.items():
+        for i, layer in enumerate(layers):
+            yield from links.lstm(f"cpc/{name}_ar_lstm.", layer.cell, f"l{i}")
+        for r, predictor in enumerate(cpc.predictors[name]):
+            yield from links.dense(f"cpc/{name}_predictors.{r}", predictor)
+
+
+def estimator_links(module: str, estimator: Any) -> Iterator[Link]:
+    for part, network in (("p_mu", estimator.mean_net), ("p_logvar", estimator.log_variance_net)):
+        for i, layer in enumerate(network.layers):
+            yield from links.dense(f"{module}/{part}.{2 * i}", layer)
+
+
+def unused_tensors(found: list[Link]) -> dict[str, np.ndarray]:
+    """Zeros for the tensors that the reference registers without using them.
+
+    Args:
+        found: links of a model.
+
+    Returns:
+        Name to array of the shape the reference expects, so that its strict loading succeeds.
+    """
+    zeros = {}
+    present = {name for link in found for name in link.names}
+    for link in found:
+        for name, value in zip(link.names, link.values(), strict=True):
+            if ".encoder.layers.0." in name:
+                template = name.replace(".encoder.layers.0.", ".encoder_layer.")
+                zeros[template] = np.zeros_like(value)
+            prefix, squeeze, _ = name.partition(".se_layer.0.weight")
+            if squeeze and f"{prefix}.ave_v_att.weight" not in present:
+                zeros.update(_inert_attention(prefix, value))
+    return zeros
+
+
+def _inert_attention(prefix: str, squeeze: np.ndarray) -> dict[str, np.ndarray]:
+    channels = squeeze.shape[1]
+    width = channels // 2
+    shapes = {
+        "affine_video_ave.weight": (width, channels),
+        "affine_video_ave.bias": (width,),
+        "affine_video_self.weight": (width, channels),
+        "affine_video_self.bias": (width,),
+        "ave_v_att.weight": (1, width),
+        "ave_v_att.bias": (1,),
+    }
+    return {f"{prefix}.{name}": np.zeros(s, squeeze.dtype) for name, s in shapes.items()}

@@ -1,0 +1,1 @@
+"""Command line, seeds, output folder, provenance."""
