@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 
-from benchmarks import assign, index, measuring, serve, store, toc, train
+from benchmarks import assign, extract, index, measuring, serve, store, toc, train
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,6 +37,14 @@ def main(arguments: list[str] | None = None) -> None:
     one.add_argument("--clips", type=int, default=400)
     one.add_argument("--batch-size", type=int, default=40)
     one.add_argument("--naive-clips", type=int, default=40)
+    one = names.add_parser("extract", help="features by a pretrained network against the bare one")
+    one.add_argument("--input", help="folder of clips (default: pictures made on the spot)")
+    one.add_argument("--modality", choices=["audio", "video"], default="video")
+    one.add_argument("--extractor", default="onnx", help="name, such as yamnet (default: onnx)")
+    one.add_argument("--model", help="model file (default: a small random network)")
+    one.add_argument("--segments", type=int, default=1)
+    one.add_argument("--clips", type=int, default=100)
+    one.add_argument("--workers", type=int, default=1)
     one = names.add_parser("train", help="a training step against a large matrix product")
     one.add_argument("--preset", default="small", help="small, paper or reference")
     one.add_argument("--batch-size", type=int, default=8)
@@ -63,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     benchmarks = {
         "toc": toc,
         "assign": assign,
+        "extract": extract,
         "index": index,
         "serve": serve,
         "store": store,

@@ -1,0 +1,66 @@
+"""The extractors of a finished extraction, for raw files that come later."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data_tools.extraction.clip_features import FITTED, ClipFeatures
+from data_tools.store.schema import read_schema
+
+
+def open_extractors(
+    store: str | os.PathLike[str],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    root: str | os.PathLike[str] = ".",
+) -> ClipFeatures:
+    """Opens the extractors of a store with all that they learned, to serve raw files.
+
+    Args:
+        store: folder that `extract` wrote.
+        options: modality to options that a store does not keep, paths of model files above all:
+            `{"audio": {"model": "yamnet.tflite"}}`.
+        root: folder of the clips' paths.
+
+    Returns:
+        A function of a clip such as `{"id": "a", "audio": "a.wav"}` that returns its features by
+        modality; call it with all modalities of the store.
+
+    Raises:
+        FileNotFoundError: the store or a model file does not exist.
+        ImportError: an extractor lacks a package.
+        ValueError: the store was not extracted, or a model file is not the one it was made with.
+
+    Example:
+        >>> from data_tools.extraction import extract
+        >>> Path("clips").mkdir()
+        >>> _ = Path("clips/a.txt").write_text("a dog barks")
+        >>> _ = extract("clips", "store", {"text": {"name": "words", "options": {"dim": 8}}})
+        >>> open_extractors("store")({"id": "b", "caption": "a cat"})["text"].shape
+        (10, 8)
+    """
+    store = Path(store)
+    identity = read_schema(store)["origin"].get("extraction")
+    if not identity:
+        raise ValueError(f"`store` must be one that `extract` wrote; received: {store}")
+    given = options or {}
+    specs = {
+        modality: {
+            "name": spec["name"],
+            "options": {**spec["options"], **given.get(modality, {})},
+        }
+        for modality, spec in identity["extractors"].items()
+    }
+    features = ClipFeatures(root, specs, segments=identity["segments"])
+    for modality, spec in identity["extractors"].items():
+        found = features.extractors[modality].sources()
+        if found != spec["sources"]:
+            raise ValueError(
+                f"the {modality} extractor must have the files with which {store} was made, "
+                f"{spec['sources']}; received: {found}"
+            )
+    if (store / FITTED).is_file():
+        features.load_state(store / FITTED)
+    return features
