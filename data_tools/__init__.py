@@ -1,5 +1,6 @@
 """From raw signals and published features to batches."""
 
+from data_tools.composing import prepare_composed
 from data_tools.datasets import open_published
 from data_tools.io.feature_folder import FeatureFolder
 from data_tools.loading.load import load
@@ -8,4 +9,13 @@ from data_tools.raw.preparation import prepare
 from data_tools.raw.rendering import render
 from data_tools.raw.verification import verify
 
-__all__ = ["FeatureFolder", "inspect", "load", "open_published", "prepare", "render", "verify"]
+__all__ = [
+    "FeatureFolder",
+    "inspect",
+    "load",
+    "open_published",
+    "prepare",
+    "prepare_composed",
+    "render",
+    "verify",
+]

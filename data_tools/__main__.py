@@ -9,6 +9,7 @@ from inspect import signature
 from pathlib import Path
 
 from data_tools import datasets, prepare, store, verify
+from data_tools.composing import command as composing
 from data_tools.extraction import command as extraction
 from data_tools.io.options import parse_options
 from data_tools.published.inspection import inspect, write_clean
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
         help="of the data set, such as test_speaker=george of digits split by speaker",
     )
     command.add_argument("--overwrite", action="store_true", help="replace another preparation")
+    composing.add_arguments(command)
     command = commands.add_parser("extract", help="features of raw clips into a sharded store")
     extraction.add_arguments(command)
     command = commands.add_parser("pack", help="published or prepared features into a store")
@@ -181,17 +183,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             asked = {split: getattr(options, split) for split in SPLITS}
             default = datasets.DATASETS[options.name].default_num_clips
+            num_clips = {k: default[k] if n is None else n for k, n in asked.items()}
+            if options.name in datasets.COMPOSED:
+                print("\n".join(composing.run(options, num_clips)))
+                return 0
+            if given := composing.given_networks(options):
+                raise ValueError(f"{given} must come with one of {datasets.COMPOSED}")
             out = prepare(
                 options.name,
                 options.out,
                 root=options.root,
                 seed=options.seed,
-                num_clips={k: default[k] if n is None else n for k, n in asked.items()},
+                num_clips=num_clips,
                 split=options.split,
                 channels=options.channels,
                 text_dim=options.text_dim,
                 num_tokens=options.tokens,
-                audio_backend=options.audio_backend,
+                audio_backend=options.audio_road,
                 overwrite=options.overwrite,
                 progress=True,
                 **parse_options(options.option, signature(prepare).parameters),

@@ -8,13 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data_tools.raw.base import NUM_SEGMENTS, SPLITS, Clip, RawDataset
+from data_tools.raw.composed import ComposedDataset, Folders, Natural
 from data_tools.raw.digits import Digits
 from data_tools.raw.synthetic import Synthetic
 
 if TYPE_CHECKING:
     from data_tools.published.base import PublishedDataset
 
-DATASETS: dict[str, type[RawDataset]] = {cls.name: cls for cls in (Digits, Synthetic)}
+DATASETS: dict[str, type[RawDataset]] = {
+    cls.name: cls for cls in (Digits, Folders, Natural, Synthetic)
+}
+
+COMPOSED = tuple(name for name, cls in DATASETS.items() if issubclass(cls, ComposedDataset))
+"""Data sets of `data_tools.prepare_composed`; `data_tools.prepare` is for the others."""
 
 PUBLISHED = {
     "ave": "AVE",

@@ -94,7 +94,11 @@ def _read_sound(path: Path, kind: str, seconds: float) -> tuple[np.ndarray, int]
             while missing > 0:
                 block = file.read(min(BLOCK, missing), dtype="float32", always_2d=True)
                 if not len(block):
-                    raise DecodeError(f"is cut short: {wanted - missing} of {file.frames} samples")
+                    is_mp3 = kind == "WAV" and file.subtype.startswith("MPEG")
+                    inner = "; the WAV file holds MP3" if is_mp3 else ""
+                    raise DecodeError(
+                        f"is cut short: {wanted - missing} of {file.frames} samples{inner}"
+                    )
                 blocks.append(block.mean(axis=1))
                 missing -= len(block)
     except (soundfile.LibsndfileError, RuntimeError) as error:

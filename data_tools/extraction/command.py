@@ -61,6 +61,30 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--frames-per-segment", type=int, help="frames per second (default: 1)")
     command.add_argument("--frame-rate", type=float, help="of folders of frames, per second")
     command.add_argument("--seed", type=int, help="of patches (default: 0)")
+    add_network_arguments(command)
+    command.add_argument("--text-preset", metavar="NAME", help="of bert, or the folder of one")
+    command.add_argument("--text-dim", type=int, help="of words (default: 64)")
+    command.add_argument("--tokens", type=int, help="words of a caption (default: 10)")
+    command.add_argument(
+        "--runner",
+        metavar="NAME",
+        help="Apache Beam runner, such as DirectRunner, DataflowRunner or FlinkRunner; the "
+        "pipeline's own options follow all others",
+    )
+
+
+def add_network_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the options of pretrained networks, for each modality.
+
+    Args:
+        command: parser of the subcommand.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_network_arguments(parser)
+        >>> parser.parse_args(["--audio-reduce", "128"]).audio_reduce
+        128
+    """
     for modality in EXTRACTORS:
         command.add_argument(
             f"--{modality}-model", metavar="FILE", help="model file of a pretrained network"
@@ -77,15 +101,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
             metavar="NAME=VALUE",
             help="any other argument of the extractor, such as sample_rate=48000",
         )
-    command.add_argument("--text-preset", metavar="NAME", help="of bert, or the folder of one")
-    command.add_argument("--text-dim", type=int, help="of words (default: 64)")
-    command.add_argument("--tokens", type=int, help="words of a caption (default: 10)")
-    command.add_argument(
-        "--runner",
-        metavar="NAME",
-        help="Apache Beam runner, such as DirectRunner, DataflowRunner or FlinkRunner; the "
-        "pipeline's own options follow all others",
-    )
 
 
 OPTIONS = {

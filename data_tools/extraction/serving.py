@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
+from data_tools.io.files import read_json
 from data_tools.store.schema import read_schema
+
+EXTRACTION = "extraction.json"
+"""In a prepared folder of composed clips: how each modality was extracted."""
 
 
 def open_extractors(
@@ -19,7 +23,7 @@ def open_extractors(
     """Opens the extractors of a store with all that they learned, to serve raw files.
 
     Args:
-        store: folder that `extract` wrote.
+        store: folder that `extract` or `prepare_composed` wrote.
         options: modality to options that a store does not keep, paths of model files above all:
             `{"audio": {"model": "yamnet.tflite"}}`.
         root: folder of the clips' paths.
@@ -42,25 +46,45 @@ def open_extractors(
         (10, 8)
     """
     store = Path(store)
-    identity = read_schema(store)["origin"].get("extraction")
-    if not identity:
-        raise ValueError(f"`store` must be one that `extract` wrote; received: {store}")
+    specs, segments, states = _recorded(store)
     given = options or {}
-    specs = {
+    chosen = {
         modality: {
             "name": spec["name"],
             "options": {**spec["options"], **given.get(modality, {})},
         }
-        for modality, spec in identity["extractors"].items()
+        for modality, spec in specs.items()
     }
-    features = ClipFeatures(root, specs, segments=identity["segments"])
-    for modality, spec in identity["extractors"].items():
+    features = ClipFeatures(root, chosen, segments=segments)
+    for modality, spec in specs.items():
         found = features.extractors[modality].sources()
         if found != spec["sources"]:
             raise ValueError(
                 f"the {modality} extractor must have the files with which {store} was made, "
                 f"{spec['sources']}; received: {found}"
             )
-    if (store / FITTED).is_file():
-        features.load_state(store / FITTED)
+    for modality, path in states.items():
+        part = ClipFeatures(root, {})
+        part.extractors = {modality: features.extractors[modality]}
+        part.load_state(path)
     return features
+
+
+def _recorded(store: Path) -> tuple[dict[str, Any], int, dict[str, Path]]:
+    """Extractors by modality, seconds of a clip, and files of what was learned by modality."""
+    if (store / EXTRACTION).is_file():
+        kept = read_json(store / EXTRACTION)
+        specs = {
+            modality: each["extraction"]["extractors"][modality] for modality, each in kept.items()
+        }
+        segments = max(each["extraction"]["segments"] for each in kept.values())
+        states = {
+            modality: store / each["state"] for modality, each in kept.items() if each["state"]
+        }
+        return specs, segments, states
+    identity = read_schema(store)["origin"].get("extraction")
+    if not identity:
+        raise ValueError(f"`store` must be one that `extract` wrote; received: {store}")
+    specs = identity["extractors"]
+    learned = store / FITTED
+    return specs, identity["segments"], dict.fromkeys(specs, learned) if learned.is_file() else {}

@@ -81,9 +81,11 @@ def prepare(
         ...     sorted(file.name for file in path.glob("*_feature.h5"))
         ['audio_feature.h5', 'text_feature.h5', 'visual_feature.h5']
     """
+    if name in datasets.COMPOSED:
+        raise ValueError(f"`name` {name!r} must be given to `data_tools.prepare_composed`")
     dataset = datasets.create(name, root, split=split, **options)
     num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
-    _check_num_clips(num_clips)
+    check_num_clips(num_clips)
     arguments = {
         "seed": seed,
         "num_clips": num_clips,
@@ -100,7 +102,7 @@ def prepare(
         "sources": dataset.sources(),
     }
     out = Path(out)
-    if out.exists() and not overwrite and _is_prepared(out, identity):
+    if out.exists() and not overwrite and is_prepared(out, identity):
         return out
     extractors = Extractors(
         AudioFeatures(dataset.sample_rate, audio_backend),
@@ -111,7 +113,7 @@ def prepare(
     # One thread: the products are small, and the result must not depend on the machine's cores.
     with threadpool_limits(1), atomic_folder(out) as folder:
         _write_features(folder, dataset, clips, extractors, progress)
-        _write_descriptions(folder, dataset, clips)
+        write_descriptions(folder, dataset, clips)
         manifest = {
             **identity,
             "root": None if root is None else str(root),
@@ -124,7 +126,7 @@ def prepare(
     return out
 
 
-def _check_num_clips(num_clips: Mapping[str, int]) -> None:
+def check_num_clips(num_clips: Mapping[str, int]) -> None:
     if not set(num_clips) <= set(SPLITS) or num_clips.get("train", 0) < 1:
         raise ValueError(
             f"`num_clips` must give clips of {SPLITS}, at least one of 'train'; "
@@ -135,7 +137,7 @@ def _check_num_clips(num_clips: Mapping[str, int]) -> None:
             raise ValueError(f"`num_clips[{split!r}]` must be at least 1; received: {count}")
 
 
-def _is_prepared(out: Path, identity: dict[str, Any]) -> bool:
+def is_prepared(out: Path, identity: dict[str, Any]) -> bool:
     """Whether a folder holds this very preparation; refuses one that holds anything else."""
     if out.is_dir() and not any(out.iterdir()):
         return False
@@ -177,7 +179,7 @@ def _write_features(
                 arrays[kind][start : start + len(values)] = values
 
 
-def _write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> None:
+def write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> None:
     for split in SPLITS:
         rows = np.array([row for row, clip in enumerate(clips) if clip.split == split], np.int64)
         if len(rows):
