@@ -83,7 +83,9 @@ def run(options: argparse.Namespace, num_clips: Mapping[str, int]) -> list[str]:
     extractors: dict[str, dict[str, Any]] = {}
     for modality in EXTRACTORS:
         name = getattr(options, modality) or OFFLINE[modality]["name"]
-        names = {end: getattr(options, f"{modality}_{end}") for end in ("model", "output", "reduce")}
+        names = {
+            end: getattr(options, f"{modality}_{end}") for end in ("model", "output", "reduce")
+        }
         chosen = {end: value for end, value in names.items() if value is not None}
         if name == "patches":
             chosen |= {"channels": options.channels, "seed": options.seed}
@@ -108,7 +110,10 @@ def run(options: argparse.Namespace, num_clips: Mapping[str, int]) -> list[str]:
     )
     report = json.loads(Path(out, REPORT).read_text(encoding="utf-8"))
     lines = [f"features of {options.name} are in {out}"]
-    for kind, found in (("failures", report["failures"]), ("duplicates", report["near_duplicates"])):
+    for kind, found in (
+        ("failures", report["failures"]),
+        ("duplicates", report["near_duplicates"]),
+    ):
         lines += [f"{len(found)} {kind.replace('duplicates', 'pairs of near-duplicates')}"]
         for each in found[:SHOWN]:
             files = each.get("file") or " = ".join(each["files"])

@@ -96,9 +96,7 @@ class ItemFeatures:
         self.folder = store
         numbers = {f"{number:06d}": name for number, name in enumerate(names)}
         self._store = Store(store)
-        self.rows = {
-            numbers[clip["id"]]: row for row, clip in enumerate(self._store.clips())
-        }
+        self.rows = {numbers[clip["id"]]: row for row, clip in enumerate(self._store.clips())}
         """Name of an item to its row."""
         self.failures = [
             {"modality": modality, "file": numbers[line["id"]], "reason": line["reason"]}

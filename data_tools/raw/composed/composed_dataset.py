@@ -284,9 +284,10 @@ class ComposedDataset(RawDataset):
             if not pool and kind == BACKGROUND:
                 pool = [f"generated/{split}-{place}" for place in range(GENERATED)]
             if not pool:
+                what = "a recording" if modality == "audio" else "a picture"
                 raise ValueError(
-                    f"split {split!r} must have {'a recording' if modality == 'audio' else 'a picture'}"
-                    f" of {kind!r}; the files of {self.root} have none there"
+                    f"split {split!r} must have {what} of {kind!r}; the files of {self.root} have "
+                    "none there"
                 )
             return [pool[at] for at in rng.choice(len(pool), min(count, len(pool)), replace=False)]
 
@@ -346,9 +347,7 @@ class ComposedDataset(RawDataset):
 
 
 def _rng(name: str) -> np.random.Generator:
-    return np.random.default_rng(
-        int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    )
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
 
 
 def _recoded(picture: np.ndarray) -> np.ndarray:

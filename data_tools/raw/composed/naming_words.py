@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 KIN = {
     "dog": "dog dogs doggy puppy puppies pup pups hound hounds canine canines",
     "cat": "cat cats kitten kittens kitty kitties feline felines",
-    "bird": "bird birds birdsong goose geese duck ducks duckling ducklings pigeon pigeons crow crows "
-    "owl owls parrot parrots rooster roosters hen hens chicken chickens chick chicks seagull "
+    "bird": "bird birds birdsong goose geese duck ducks duckling ducklings pigeon pigeons crow "
+    "crows owl owls parrot parrots rooster roosters hen hens chicken chickens chick chicks seagull "
     "seagulls gull gulls turkey turkeys dove doves cuckoo sparrow sparrows fowl",
     "frog": "frog frogs bullfrog bullfrogs toad toads",
     "cow": "cow cows cattle bull bulls calf calves ox oxen",

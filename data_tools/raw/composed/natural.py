@@ -44,7 +44,18 @@ PICTURE_FOLDERS = {
     "cattle": "cow",
     "chimpanzee": "monkey",
 }
-SCENES = ("bottle", "bridge", "castle", "chair", "cloud", "forest", "house", "mountain", "plain", "road")
+SCENES = (
+    "bottle",
+    "bridge",
+    "castle",
+    "chair",
+    "cloud",
+    "forest",
+    "house",
+    "mountain",
+    "plain",
+    "road",
+)
 """Folders of CIFAR-100 that are background."""
 _FREESOUND = re.compile(r"\d+-(\d+)-\w+")
 

@@ -53,7 +53,9 @@ def alike_pictures(
 def alike_sounds(
     waveforms: Sequence[np.ndarray], sample_rate: int, limit: float = SOUND_LIMIT
 ) -> list[tuple[int, int, float]]:
-    """Pairs of recordings whose log-mel spectra correlate at some shift; one may be part of another.
+    """Pairs of recordings whose log-mel spectra correlate at some shift.
+
+    The shorter one may be a part of the longer one.
 
     Args:
         waveforms: (samples,) float each.
