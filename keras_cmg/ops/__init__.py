@@ -26,6 +26,7 @@ from keras_cmg.ops.counter_random import (
     random_uniform,
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
+from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
 from keras_cmg.ops.log_mel import decibels, mel_weights, spectrogram_sizes, summarize_mel
 from keras_cmg.ops.masking import (
@@ -42,6 +43,7 @@ from keras_cmg.ops.quantization import (
     code_agreement,
     code_statistics,
     code_usage,
+    codebook_center,
     commitment_loss,
     ema_update,
     mix_modalities,
@@ -71,6 +73,7 @@ __all__ = [
     "code_matching_loss",
     "code_statistics",
     "code_usage",
+    "codebook_center",
     "commitment_loss",
     "cosine_logits",
     "cpc_loss",
@@ -83,6 +86,7 @@ __all__ = [
     "exclude",
     "frechet_distance",
     "info_nce",
+    "k_means",
     "l2_normalize",
     "log_likelihood",
     "mean_f1",
