@@ -54,13 +54,13 @@ def test_all_lists_make_the_search_exact(clips, storage, tolerance):
 def test_search_does_not_depend_on_the_distance_from_the_origin(storage):
     # Of as many channels, FAISS computes distances from squared norms.
     random = np.random.default_rng(0)
-    codebook, features = random.normal(size=(12, 64)), random.normal(size=(300, 64))
+    codebook, features = random.normal(size=(256, 64)), random.normal(size=(300, 64))
     indices = [
         filled((codebook + offset, features + offset, np.arange(300)), storage=storage)
         for offset in (0.0, 1000.0)
     ]
     near, far = (
-        index.search(features + 0.1 + offset, num_clips=3, num_codes=4)
+        index.search(features + 0.1 + offset, num_clips=3, num_codes=16)
         for index, offset in zip(indices, (0.0, 1000.0), strict=True)
     )
     # Features themselves are rounded at 1000, by 3e-5.
