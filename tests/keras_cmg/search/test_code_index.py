@@ -52,11 +52,11 @@ def test_all_lists_make_the_search_exact(clips, storage, tolerance):
 
 @pytest.mark.parametrize("storage", ["float32", "float16"])
 def test_search_does_not_depend_on_the_distance_from_the_origin(storage):
-    # Of as many channels, FAISS computes distances from squared norms.
+    # Of as many vectors and channels, FAISS computes distances from squared norms.
     random = np.random.default_rng(0)
-    codebook, features = random.normal(size=(256, 64)), random.normal(size=(300, 64))
+    codebook, features = random.normal(size=(256, 64)), random.normal(size=(2000, 64))
     indices = [
-        filled((codebook + offset, features + offset, np.arange(300)), storage=storage)
+        filled((codebook + offset, features + offset, np.arange(2000)), storage=storage)
         for offset in (0.0, 1000.0)
     ]
     near, far = (
