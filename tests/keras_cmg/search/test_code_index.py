@@ -66,7 +66,7 @@ def test_search_does_not_depend_on_the_distance_from_the_origin(storage):
     # Features themselves are rounded at 1000, by 3e-5.
     np.testing.assert_allclose(far["distances"], near["distances"], atol=2e-2)
     assert (far["ids"] == near["ids"]).mean() > 0.97
-    np.testing.assert_array_equal(indices[0].list_sizes, indices[1].list_sizes)
+    assert np.abs(indices[0].list_sizes - indices[1].list_sizes).sum() < 10
 
 
 def test_few_lists_are_those_of_the_nearest_codes(clips):
