@@ -2,7 +2,7 @@
 
 from keras_cmg.ops.adaptive_sampling import adaptive_weights
 from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, select_channels
-from keras_cmg.ops.code_activation import activation_colours
+from keras_cmg.ops.code_activation import code_activation
 from keras_cmg.ops.code_matching import (
     code_log_probabilities,
     code_matching_logits,
@@ -41,6 +41,7 @@ from keras_cmg.ops.mutual_information import club_upper_bound, log_likelihood
 from keras_cmg.ops.optimal_transport import assignments, sinkhorn, transport_cost
 from keras_cmg.ops.quantization import (
     code_agreement,
+    code_counts,
     code_statistics,
     code_usage,
     codebook_center,
@@ -62,12 +63,13 @@ from keras_cmg.ops.supervised_contrastive import (
 
 __all__ = [
     "ChannelScores",
-    "activation_colours",
     "adaptive_weights",
     "assignments",
     "channel_scores",
     "club_upper_bound",
+    "code_activation",
     "code_agreement",
+    "code_counts",
     "code_log_probabilities",
     "code_matching_logits",
     "code_matching_loss",

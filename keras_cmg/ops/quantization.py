@@ -423,27 +423,46 @@ def ema_update(
     return counts, sums
 
 
-def code_usage(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
-    """Share of the assignments that fell on each code.
+def code_counts(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
+    """Counts the assignments of each code.
 
     Args:
         indices: int tensor of any shape.
-        num_embeddings: number of codes.
-        weights: optional float tensor of the same shape; 0 leaves an assignment out.
+        num_embeddings: int, number of codes.
+        weights: optional float tensor of the same shape, the weight of each assignment.
 
     Returns:
-        Float tensor `(num_embeddings,)` that sums to one, or zeros where nothing counts.
+        float32 tensor `(num_embeddings,)`.
+
+    Example:
+
+    >>> code_counts(np.array([0, 2, 2]), 3).tolist()
+    [1.0, 0.0, 2.0]
+    """
+    flat = ops.reshape(ops.cast(indices, "int32"), (-1,))
+    ones = ops.ones(ops.shape(flat), "float32")
+    if weights is not None:
+        ones = ones * ops.reshape(ops.cast(weights, "float32"), (-1,))
+    return ops.segment_sum(ones, flat, num_segments=num_embeddings)
+
+
+def code_usage(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
+    """Computes the share of assignments of each code.
+
+    Args:
+        indices: int tensor of any shape.
+        num_embeddings: int, number of codes.
+        weights: optional float tensor of the same shape; assignments of weight 0 are ignored.
+
+    Returns:
+        Float tensor `(num_embeddings,)` that sums to one, or zeros if all weights are zero.
 
     Example:
 
     >>> [float(p) for p in code_usage(np.array([0, 1, 1, 1]), 2)]
     [0.25, 0.75]
     """
-    flat = ops.reshape(ops.cast(indices, "int32"), (-1,))
-    ones = ops.ones(ops.shape(flat), "float32")
-    if weights is not None:
-        ones = ops.reshape(ops.cast(weights, "float32"), (-1,))
-    counts = ops.segment_sum(ones, flat, num_segments=num_embeddings)
+    counts = code_counts(indices, num_embeddings, weights)
     return counts / ops.maximum(ops.sum(counts), 1.0)
 
 
