@@ -105,5 +105,5 @@ def _segment_loss(logits, features, masks, a, b):
         else ops.ones(ops.shape(logits)[:2], dtype="float32")
         for name in (a, b)
     )
-    log_p = ops.log_softmax(masking.exclude(logits, columns[:, None, :]), axis=2)
+    log_p = ops.log_softmax(masking.mask_logits(logits, columns[:, None, :]), axis=2)
     return -masking.weighted_mean(ops.diagonal(log_p, axis1=1, axis2=2), rows * columns)
