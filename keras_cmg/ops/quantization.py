@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 from keras import ops
@@ -128,23 +129,16 @@ def codebook_center(codebook: Tensor) -> Tensor:
 
 def _by_blocks(
     vectors: Tensor, center: Tensor, rows_at_once: int
-) -> Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]:
+) -> Callable[[Tensor, bool], tuple[Tensor, Any]]:
     """A function that finds the best of some codes, and its score, for blocks of vectors."""
 
     def centered(block):
         # The norms are one more channel of the product, which saves a pass over the scores.
         return ops.concatenate([block - center, ops.ones_like(block[:, :1])], axis=1)
 
-    def best_of(columns, with_score):
-        def best(block):
-            scores = engine.matmul(block, columns)
-            index = ops.cast(ops.argmax(scores, axis=1), "int32")
-            return (index, ops.max(scores, axis=1)) if with_score else (index,)
-
-        return best
-
     rows, dim = vectors.shape
     symbolic = not isinstance(rows, int)
+    # `torch.export` cannot hold a loop whose length is symbolic, and gets one block.
     if symbolic and keras.backend.backend() != "torch":
         # Few blocks of equal sizes, so that little is computed for padding.
         rows = ops.shape(vectors)[0]
@@ -153,24 +147,30 @@ def _by_blocks(
         padded = ops.pad(vectors, [[0, num_blocks * block_rows - rows], [0, 0]])
         blocks = ops.reshape(padded, (num_blocks, block_rows, dim))
 
-        def search(codes, with_score):
-            best = best_of(score_columns(codes - center), with_score)
+        def for_each(best):
             found = ops.map(lambda block: best(centered(block)), blocks)
-            index, *score = (ops.reshape(value, (-1,))[:rows] for value in found)
-            return index, score[0] if score else None
+            return [ops.reshape(value, (-1,))[:rows] for value in found]
 
-        return search
-    # `torch.export` cannot hold a loop whose length is symbolic: one block.
-    if symbolic or rows <= rows_at_once:
-        parts = [vectors]
     else:
-        parts = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
-    prepared = [centered(part) for part in parts]
+        if symbolic or rows <= rows_at_once:
+            parts = [vectors]
+        else:
+            parts = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
+        prepared = [centered(part) for part in parts]
+
+        def for_each(best):
+            found = zip(*(best(block) for block in prepared), strict=True)
+            return [v[0] if len(v) == 1 else ops.concatenate(v) for v in found]
 
     def search(codes, with_score):
-        best = best_of(score_columns(codes - center), with_score)
-        found = zip(*(best(block) for block in prepared), strict=True)
-        index, *score = (v[0] if len(v) == 1 else ops.concatenate(v) for v in found)
+        columns = score_columns(codes - center)
+
+        def best(block):
+            scores = engine.matmul(block, columns)
+            index = ops.cast(ops.argmax(scores, axis=1), "int32")
+            return (index, ops.max(scores, axis=1)) if with_score else (index,)
+
+        index, *score = for_each(best)
         return index, score[0] if score else None
 
     return search
