@@ -12,7 +12,7 @@ from keras import ops
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.models.fcid.presets import preset
 from keras_cmg.ops import channel_selection, code_matching, quantization
-from keras_cmg.reference.golden_models import agreeing_clips
+from tests.golden.systems import agreeing_clips
 from keras_cmg.reference.names import quantizer_links
 
 Arrays = dict[str, np.ndarray]
