@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--text-dim", type=int, default=64, help="of a word (default: 64)")
     command.add_argument("--tokens", type=int, default=10, help="words of a caption (default: 10)")
     command.add_argument(
-        "--audio-road",
+        "--audio-backend",
         choices=("numpy", "tensorflow-io"),
         default="numpy",
         help="library of the spectrogram (default: numpy)",
