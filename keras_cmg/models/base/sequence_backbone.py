@@ -7,9 +7,10 @@ from typing import Any
 
 import keras
 
-from keras_cmg.layers.map_pooling import MapAttention
+from keras_cmg.layers.map_attention import MapAttention
 from keras_cmg.layers.quantizers.codebook import Codebook
-from keras_cmg.layers.transformer_encoder import TransformerEncoder, seed_of
+from keras_cmg.layers.seeds import derive_seed
+from keras_cmg.layers.transformer_encoder import TransformerEncoder
 from keras_cmg.models.base.backbone import CrossModalBackbone
 from keras_cmg.ops.masking import mean_over_time, weights_like
 from keras_cmg.types import Tensor
@@ -184,7 +185,7 @@ class SequenceBackbone(CrossModalBackbone):
             **SEQUENCE,
             **self.settings["general"],
             "units": units or self.embedding_dim,
-            "seed": seed_of(name, self.seed),
+            "seed": derive_seed(name, self.seed),
             "dtype": self.dtype_policy,
             "name": f"{name}_general",
         }

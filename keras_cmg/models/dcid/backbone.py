@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
+from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
+from keras_cmg.layers.sequence_specific_encoder import SequenceSpecificEncoder
 from keras_cmg.layers.stacked_bilstm import StackedBiLSTM
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
 from keras_cmg.models.dcid import presets as dcid_presets

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
+from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
+from keras_cmg.layers.sequence_specific_encoder import SequenceSpecificEncoder
 from keras_cmg.models.base.fine_coarse_backbone import FineCoarseBackbone
 from keras_cmg.models.fcid import presets
 from keras_cmg.types import Tensor
@@ -27,7 +28,7 @@ class FCIDBackbone(FineCoarseBackbone):
     Args:
         modalities: names, in the order in which they update the codebook.
         specific_encoders: modality to layer in the place of the specific encoder, see
-            `keras_cmg.layers.specific_encoders`.
+            `keras_cmg.layers.sequence_specific_encoder`.
         specific: arguments of `SequenceSpecificEncoder`.
         map_specific: arguments of `MapSpecificEncoder`.
         **kwargs: the arguments of `FineCoarseBackbone` and `SequenceBackbone`: `fine`,

@@ -13,7 +13,8 @@ from keras_cmg.backend.replicas import own
 from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
-from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
+from keras_cmg.layers.map_decoder import MapDecoder
+from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.models.base import terms
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model

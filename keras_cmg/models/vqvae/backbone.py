@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.image_autoencoder import ImageEncoder
+from keras_cmg.layers.image_encoder import ImageEncoder
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.models.base.backbone import CrossModalBackbone
 from keras_cmg.models.base.presets import merged

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_cmg.backend.replicas import own
-from keras_cmg.layers.image_autoencoder import ImageDecoder
+from keras_cmg.layers.image_decoder import ImageDecoder
 from keras_cmg.models.base import terms
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
