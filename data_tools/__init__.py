@@ -1,9 +1,9 @@
 """From raw signals and published features to batches."""
 
-from data_tools.datasets import open_published
 from data_tools.io.feature_folder import FeatureFolder
 from data_tools.loading.load import load
 from data_tools.published.inspection import inspect
+from data_tools.published.registry import open_published
 from data_tools.raw.preparation import prepare
 from data_tools.raw.rendering import render
 from data_tools.raw.verification import verify

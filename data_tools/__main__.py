@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 
-from data_tools import datasets, prepare, store, verify
+from data_tools import prepare, store, verify
 from data_tools.extraction import command as extraction
-from data_tools.io.options import parse_options
+from data_tools.io.arguments import parse_options
+from data_tools.io.constants import SPLITS
 from data_tools.published.inspection import inspect, write_clean
-from data_tools.raw.base import SPLITS
+from data_tools.published.registry import PUBLISHED_DATASETS
+from data_tools.raw.registry import RAW_DATASETS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m data_tools", description=__doc__)
     commands = result.add_subparsers(dest="command", required=True)
     command = commands.add_parser("prepare", help="make a feature folder from a raw data set")
-    command.add_argument("name", choices=sorted(datasets.DATASETS), help="data set")
+    command.add_argument("name", choices=sorted(RAW_DATASETS), help="data set")
     command.add_argument("--out", required=True, help="folder to write")
     command.add_argument("--root", help="folder of the raw files (default: download them)")
     command.add_argument("--seed", type=int, default=0, help="of clips and features (default: 0)")
@@ -41,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--text-dim", type=int, default=64, help="of a word (default: 64)")
     command.add_argument("--tokens", type=int, default=10, help="words of a caption (default: 10)")
     command.add_argument(
-        "--audio-road",
+        "--audio-backend",
         choices=("numpy", "tensorflow-io"),
         default="numpy",
         help="library of the spectrogram (default: numpy)",
@@ -59,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("pack", help="published or prepared features into a store")
     command.add_argument("root", help="folder of annotations and features")
     command.add_argument("--out", required=True, help="store to write")
-    command.add_argument("--dataset", help=f"one of {', '.join(datasets.PUBLISHED)}")
+    command.add_argument("--dataset", help=f"one of {', '.join(PUBLISHED_DATASETS)}")
     command.add_argument("--labels", choices=("segment", "weak", "none"), default="segment")
     command.add_argument("--shards", type=int, metavar="N", help="clips per shard")
     command.add_argument("--overwrite", action="store_true", help="replace the store")
@@ -74,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         "missing, damaged or unlike the published file, and was listed",
     )
     command.add_argument(
-        "name", help=f"a prepared folder, or with --root one of {', '.join(datasets.PUBLISHED)}"
+        "name", help=f"a prepared folder, or with --root one of {', '.join(PUBLISHED_DATASETS)}"
     )
     command.add_argument("--root", help="folder of the published data set")
     command.add_argument("--clean", metavar="FILE", help="write the cleaned split into this table")
@@ -110,12 +112,12 @@ def run_verify(arguments: argparse.Namespace) -> int:
                 "`--clean`, `--quick` and `--option` must come with `--root`, the folder of a "
                 "published data set"
             )
-        if arguments.name in datasets.PUBLISHED and not Path(arguments.name).exists():
+        if arguments.name in PUBLISHED_DATASETS and not Path(arguments.name).exists():
             raise ValueError(f"`--root` must name the folder of {arguments.name!r}")
         print("\n".join(verify(arguments.name)))
         print(f"{arguments.name} is whole")
         return 0
-    if arguments.name in datasets.DATASETS:
+    if arguments.name in RAW_DATASETS:
         raise ValueError(
             f"{arguments.name!r} is kept as a prepared folder: verify {arguments.root}, "
             "without `--root`"
@@ -180,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run_verify(options)
         else:
             asked = {split: getattr(options, split) for split in SPLITS}
-            default = datasets.DATASETS[options.name].default_num_clips
+            default = RAW_DATASETS[options.name].default_num_clips
             out = prepare(
                 options.name,
                 options.out,

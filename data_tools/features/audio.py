@@ -189,9 +189,11 @@ class AudioFeatures:
 
     def _summaries(self, segments: np.ndarray) -> np.ndarray:
         if self.road == "tensorflow-io":
-            from data_tools.features import tfio
+            from data_tools.features import tensorflow_log_mel
 
-            return np.asarray(tfio.summarise(tfio.mel_spectrogram(segments, self.sample_rate)))
+            return np.asarray(
+                tensorflow_log_mel.summarise(tensorflow_log_mel.mel_spectrogram(segments, self.sample_rate))
+            )
         return summarise(mel_spectrogram(segments, self.sample_rate))
 
     def fit(self, waveforms: np.ndarray) -> AudioFeatures:

@@ -15,9 +15,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import SPLITS
 from data_tools.io.files import read_json
 from data_tools.io.hdf5 import ORDER_KEY, open_array, read_array
-from data_tools.raw.base import SPLITS
 
 FILES = {
     "audio": "audio_feature.h5",
@@ -31,27 +32,6 @@ MANIFEST, CLIPS, EXTRACTORS = "manifest.json", "clips.jsonl", "extractors.npz"
 SCHEMA = "schema.json"
 """Of a store, see `data_tools.store`; not of a feature folder."""
 ANNOTATIONS, CAPTIONS, CATEGORIES = "Annotations.txt", "captions.txt", "categories.txt"
-
-
-def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises a ValueError that names the argument unless the value is one of the choices.
-
-    Args:
-        argument: name of the argument.
-        value: what was received.
-        choices: what is allowed.
-
-    Raises:
-        ValueError: the value is not among the choices.
-
-    Example:
-        >>> check_choice("split", "dev", ("train", "val"))
-        Traceback (most recent call last):
-        ...
-        ValueError: `split` must be one of ('train', 'val'); received: 'dev'
-    """
-    if value not in choices:
-        raise ValueError(f"`{argument}` must be one of {choices}; received: {value!r}")
 
 
 def order_file(split: str) -> str:

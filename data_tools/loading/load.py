@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
 from data_tools.published.selection import Selection, select
 
 FORMATS = ("pydataset", "tf", "numpy")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
 from data_tools.loading.store_reader import BatchStream, StoreReader
 
 FORMATS = ("pydataset", "tf", "stream")

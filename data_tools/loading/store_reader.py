@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
 from data_tools.store.memory import BatchMemory
 from data_tools.store.store import Store
 

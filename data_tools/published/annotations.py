@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.raw.base import NUM_SEGMENTS
+from data_tools.io.constants import NUM_SEGMENTS
 
 MAX_BYTES = 2**28
 """Of an annotation file; MSCOCO's training captions, the largest, take 92 MB."""

@@ -12,12 +12,12 @@ import numpy as np
 
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import SPLITS
 from data_tools.published.annotations import read_lines, read_span, segment_labels
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.examples import Example, Issue, issues_of
 from data_tools.published.sources import LabelSource, RowSource, Source
-from data_tools.raw.base import SPLITS
 
 ORDERS = ("order", "order_match", "order_14class", "order_21class")
 ANNOTATIONS = "Annotations.txt"
@@ -78,30 +78,30 @@ class AVE(PublishedDataset):
     def _splits(self) -> tuple[str, ...]:
         return ("train",) if "class" in self.order else SPLITS
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         rows = self.rows
-        splits, findings = {}, []
+        splits, issues = {}, []
         for split in self._splits():
             path = self.find(f"{split}_{self.order}.h5")
             numbers = read_order(path, len(rows))
             splits[split] = [rows[number] for number in numbers]
-            findings += sorted_findings(path.name, splits[split])
+            issues += sorted_issues(path.name, splits[split])
         if self._splits() == SPLITS:
             used = {example.row for examples in splits.values() for example in examples}
             unused = [example.key for example in rows if example.row not in used]
-            findings += findings_of("line in no split", ANNOTATIONS, unused, "not read")
-        return splits, [*findings, *self._array_findings()]
+            issues += issues_of("line in no split", ANNOTATIONS, unused, "not read")
+        return splits, [*issues, *self._array_issues()]
 
-    def _array_findings(self) -> list[Finding]:
+    def _array_issues(self) -> list[Issue]:
         """Where arrays contradict the annotations."""
-        findings: list[Finding] = []
+        issues: list[Issue] = []
         for name in (layout.FILES["audio"], layout.FILES["video"]):
             if (self.folder.root / name).is_file():
                 array = hdf5.open_array(self.folder.root / name)
                 with array.file:
                     count = len(array)
                 rows = [f"{count} rows, {len(self.rows)} lines"] if count != len(self.rows) else []
-                findings += findings_of("rows unlike the annotations", name, rows, "none")
+                issues += issues_of("rows unlike the annotations", name, rows, "none")
         for name, columns in (("labels.h5", None), ("labels_closs.h5", 0), ("mil_labels.h5", 1)):
             if not (self.folder.root / name).is_file():
                 continue
@@ -116,8 +116,8 @@ class AVE(PublishedDataset):
                 row = stored[example.row] if example.row < len(stored) else None
                 if row is None or row.shape != expected.shape or (row != expected).any():
                     wrong.append(example.key)
-            findings += findings_of("labels unlike the annotations", name, wrong, "kept as stored")
-        return findings
+            issues += issues_of("labels unlike the annotations", name, wrong, "kept as stored")
+        return issues
 
     def source(self, modality: str, split: str) -> Source:
         check_choice("modalities", modality, self.modalities)
@@ -206,7 +206,7 @@ def read_order(path: Path, num_rows: int) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def sorted_findings(name: str, examples: list[Example]) -> list[Finding]:
+def sorted_issues(name: str, examples: list[Example]) -> list[Issue]:
     """Whether a split lists its clips class by class.
 
     Args:
@@ -214,16 +214,16 @@ def sorted_findings(name: str, examples: list[Example]) -> list[Finding]:
         examples: in its order.
 
     Returns:
-        A finding, or nothing.
+        A issue, or nothing.
 
     Example:
         >>> rows = [Example("a", "a", "a", ((c, 0, 1),)) for c in (1, 1, 0, 0)]
-        >>> len(sorted_findings("train_order.h5", rows)), len(sorted_findings("x", rows[1:3] * 2))
+        >>> len(sorted_issues("train_order.h5", rows)), len(sorted_issues("x", rows[1:3] * 2))
         (1, 0)
     """
     order = [example.spans[0][0] for example in examples]
     changes = sum(one != other for one, other in itertools.pairwise(order))
     classes = len(set(order))
     if 1 < classes == changes + 1 and len(order) > classes:
-        return [Finding("sorted by class", name, (f"{classes} classes",), "shuffled when read")]
+        return [Issue("sorted by class", name, (f"{classes} classes",), "shuffled when read")]
     return []

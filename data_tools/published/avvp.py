@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
 from data_tools.published.annotations import Span, hash_split, read_lines, read_span, read_table
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.examples import Example, Issue, issues_of
 from data_tools.published.sources import LabelSource, Source, WeakLabelSource
 
 CATEGORIES = (
@@ -102,7 +102,7 @@ class AVVP(PublishedDataset):
         listed = tuple(WEAK_FILES.values())
         return (*listed, CLASS_FILE) if self.weak else (self.event_file(), *listed, CLASS_FILE)
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         if self.weak:
             lists = {
                 split: read_weak(self.find(name), self.categories)
@@ -111,15 +111,15 @@ class AVVP(PublishedDataset):
             return lists, []
         path = self.find(self.event_file())
         merge = self.protocol == "heldout" or self.version != "combined"
-        examples, findings = read_events(path, self.categories, merge)
+        examples, issues = read_events(path, self.categories, merge)
         if self.protocol == "reference":
-            return {"train": examples, "test": examples}, findings
+            return {"train": examples, "test": examples}, issues
         splits, more = self._annotated_splits(examples, path)
-        return splits, [*findings, *more]
+        return splits, [*issues, *more]
 
     def _annotated_splits(
         self, examples: list[Example], path: Path
-    ) -> tuple[dict[str, list[Example]], list[Finding]]:
+    ) -> tuple[dict[str, list[Example]], list[Issue]]:
         """Division of the annotated videos by the published lists of val and test videos."""
         names: set[str] = set()
         ids: dict[str, set[str]] = {}
@@ -139,8 +139,8 @@ class AVVP(PublishedDataset):
         known = [name for name in stray if name[:ID_LENGTH] in ids["val"] | ids["test"]]
         unmatched = [name for name in stray if name not in known]
         return splits, [
-            *findings_of("stray name", path.name, known, "found again by the video id"),
-            *findings_of("unmatched name", path.name, unmatched, "left out"),
+            *issues_of("stray name", path.name, known, "found again by the video id"),
+            *issues_of("unmatched name", path.name, unmatched, "left out"),
         ]
 
     def labels(self, split: str, kind: str = "segment") -> Source:
@@ -208,7 +208,7 @@ def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
 
 def read_events(
     path: Path, categories: tuple[str, ...], merge: bool = True
-) -> tuple[list[Example], list[Finding]]:
+) -> tuple[list[Example], list[Issue]]:
     """Videos of an event file, with one event per line or all of a video joined by commas.
 
     Args:
@@ -265,7 +265,7 @@ def read_events(
         examples.append(Example(id, key if merge else name, id, tuple(spans), fault=fault))
     mixed = ["/".join(dict.fromkeys(found)) for found in names.values() if len(set(found)) > 1]
     return examples, [
-        *findings_of("empty span", path.name, empty, "left out"),
-        *findings_of("duplicate", path.name, repeated, "counted once"),
-        *findings_of("video under two names", path.name, mixed, "joined by the video id"),
+        *issues_of("empty span", path.name, empty, "left out"),
+        *issues_of("duplicate", path.name, repeated, "counted once"),
+        *issues_of("video under two names", path.name, mixed, "joined by the video id"),
     ]

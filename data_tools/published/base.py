@@ -8,10 +8,10 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from data_tools.io.feature_folder import check_choice
-from data_tools.published.examples import Example, Finding, hold_out, split_findings
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import SPLITS
+from data_tools.published.examples import Example, Issue, hold_out, split_issues
 from data_tools.published.sources import CaptionSource, FileSource, LabelSource, Source, TextEncoder
-from data_tools.raw.base import SPLITS
 
 PROTOCOLS = ("heldout", "reference")
 
@@ -38,8 +38,8 @@ class PublishedDataset(abc.ABC):
         ValueError: the protocol is unknown.
 
     Example:
-        >>> from data_tools import datasets
-        >>> sorted(datasets.PUBLISHED)[:3]
+        >>> from data_tools.published.registry import PUBLISHED_DATASETS
+        >>> sorted(PUBLISHED_DATASETS)[:3]
         ['ave', 'ave_avvp', 'avvp']
     """
 
@@ -70,7 +70,7 @@ class PublishedDataset(abc.ABC):
         """Class names in the order of the label columns, without the background."""
 
     @abc.abstractmethod
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         """Published splits, and the traps of the files themselves."""
 
     def annotation_files(self) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class PublishedDataset(abc.ABC):
         )
 
     @functools.cached_property
-    def _read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def _read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         return self.read()
 
     @property
@@ -140,9 +140,9 @@ class PublishedDataset(abc.ABC):
         """Videos of a split, to be left out elsewhere."""
         return frozenset(example.group for example in self.examples(split))
 
-    def findings(self) -> list[Finding]:
+    def known_issues(self) -> list[Issue]:
         """Every trap found: those of the files, and those of the splits together."""
-        return [*self._read[1], *split_findings(self.published)]
+        return [*self._read[1], *split_issues(self.published)]
 
     def source(self, modality: str, split: str) -> Source:
         """Where a modality of a split is read from.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding
+from data_tools.published.examples import Example, Issue
 
 
 class CaptionedDataset(PublishedDataset):
@@ -50,12 +50,12 @@ class CaptionedDataset(PublishedDataset):
         return ()
 
     @abc.abstractmethod
-    def pairs(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def pairs(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         """Published splits, and the traps of the files themselves."""
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
-        splits, findings = self.pairs()
-        return {name: self._subset(examples) for name, examples in splits.items()}, findings
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
+        splits, issues = self.pairs()
+        return {name: self._subset(examples) for name, examples in splits.items()}, issues
 
     def _subset(self, examples: list[Example]) -> list[Example]:
         if self.num_pairs is None:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import SPLITS
 from data_tools.published.annotations import hash_split
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding
+from data_tools.published.examples import Example, Issue
 from data_tools.published.sources import Source
-from data_tools.raw.base import SPLITS
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 VAL, TEST = 0.05, 0.05
@@ -104,7 +104,7 @@ class CelebAHQ(PublishedDataset):
     def feature_folder(self, modality: str, split: str) -> Path:
         return next(self.root / name for name in self.folders if (self.root / name).is_dir())
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         folder = self.feature_folder("image", "train")
         names = sorted(
             entry.name

@@ -36,7 +36,7 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
+class Issue:
     """A trap in the annotations.
 
     Args:
@@ -46,7 +46,7 @@ class Finding:
         remedy: what the held-out splits do about it.
 
     Example:
-        >>> str(Finding("empty span", "Annotations.txt", ("line 27",), "left out"))
+        >>> str(Issue("empty span", "Annotations.txt", ("line 27",), "left out"))
         'empty span: 1 in Annotations.txt (line 27); left out'
     """
 
@@ -92,14 +92,14 @@ def hold_out(
     return {split: result[split] for split in published}
 
 
-def split_findings(published: Mapping[str, list[Example]]) -> Iterator[Finding]:
+def split_issues(published: Mapping[str, list[Example]]) -> Iterator[Issue]:
     """Traps of the splits: shared groups, second copies, faults of examples.
 
     Args:
         published: examples by split.
 
     Yields:
-        A finding for each kind and place.
+        A issue for each kind and place.
     """
     groups = {
         split: {example.group for example in examples} for split, examples in published.items()
@@ -108,7 +108,7 @@ def split_findings(published: Mapping[str, list[Example]]) -> Iterator[Finding]:
         shared = groups.get(one, set()) & groups.get(other, set())
         if shared:
             lines = [example for example in published[other] if example.group in shared]
-            yield Finding(
+            yield Issue(
                 "leaking ids",
                 f"{one} and {other}, {len(lines)} clips of {other}",
                 tuple(sorted(shared)),
@@ -122,15 +122,15 @@ def split_findings(published: Mapping[str, list[Example]]) -> Iterator[Finding]:
             if content in seen:
                 copies.append(example.key)
             seen.add(content)
-        yield from findings_of("duplicate", split, copies, "the first is kept")
+        yield from issues_of("duplicate", split, copies, "the first is kept")
         faults = sorted({example.fault for example in examples if example.fault})
         for fault in faults:
             keys = [example.key for example in examples if example.fault == fault]
-            yield Finding(fault, split, tuple(keys), "left out")
+            yield Issue(fault, split, tuple(keys), "left out")
 
 
-def findings_of(kind: str, where: str, items: Iterable[str], remedy: str) -> Iterator[Finding]:
-    """A finding, if there is anything.
+def issues_of(kind: str, where: str, items: Iterable[str], remedy: str) -> Iterator[Issue]:
+    """A issue, if there is anything.
 
     Args:
         kind: which trap.
@@ -139,12 +139,12 @@ def findings_of(kind: str, where: str, items: Iterable[str], remedy: str) -> Ite
         remedy: what the held-out splits do about it.
 
     Yields:
-        The finding, or nothing if there are no items.
+        The issue, or nothing if there are no items.
 
     Example:
-        >>> list(findings_of("duplicate", "train", [], "the first is kept"))
+        >>> list(issues_of("duplicate", "train", [], "the first is kept"))
         []
     """
     items = tuple(items)
     if items:
-        yield Finding(kind, where, items, remedy)
+        yield Issue(kind, where, items, remedy)

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_tools import datasets
+from data_tools.io.constants import SPLITS
 from data_tools.io.files import atomic_file
+from data_tools.published.annotation_files import AS_PUBLISHED, UNKNOWN, FileState, file_states
 from data_tools.published.base import PROTOCOLS, PublishedDataset
-from data_tools.published.examples import Example, Finding
-from data_tools.published.file_states import AS_PUBLISHED, UNKNOWN, FileState, file_states
+from data_tools.published.examples import Example, Issue
+from data_tools.published.registry import open_published
 from data_tools.published.sources import Source
-from data_tools.raw.base import SPLITS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Report:
         sizes: clips of each split, by protocol.
         num_clips: clips in all.
         num_groups: videos in all.
-        findings: traps.
+        issues: traps.
         features: by modality and split.
         clean: clips of the cleaned split: held out, and readable as far as features are there.
     """
@@ -66,7 +66,7 @@ class Report:
     sizes: dict[str, dict[str, int]]
     num_clips: int
     num_groups: int
-    findings: list[Finding]
+    issues: list[Issue]
     features: list[FeatureState]
     clean: dict[str, list[Example]]
 
@@ -86,8 +86,8 @@ class Report:
         for protocol, sizes in self.sizes.items():
             shown = ", ".join(f"{split} {count}" for split, count in sizes.items())
             result.append(f"  {protocol}: {shown}")
-        result += ["", f"traps: {len(self.findings)}"]
-        result += [f"  {finding}" for finding in self.findings]
+        result += ["", f"traps: {len(self.issues)}"]
+        result += [f"  {issue}" for issue in self.issues]
         result += ["", "features"]
         for state in self.features:
             result.append(f"  {state}")
@@ -101,7 +101,7 @@ def inspect(name: str, root: str | os.PathLike[str], read: bool = True, **option
     """Looks through a published data set; annotations alone will do.
 
     Args:
-        name: one of `data_tools.published.PUBLISHED`.
+        name: one of `PUBLISHED_DATASETS`.
         root: its folder.
         read: read every feature file; else look only whether it is there.
         options: of the data set.
@@ -118,12 +118,11 @@ def inspect(name: str, root: str | os.PathLike[str], read: bool = True, **option
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "flickr.csv").write_text("filename\\n1.wav\\n1.wav\\n2.wav\\n")
         ...     report = inspect("flickrsound", folder)
-        >>> str(report.findings[0])
+        >>> str(report.issues[0])
         'duplicate: 1 in train (1); the first is kept'
     """
     opened = {
-        protocol: datasets.open_published(name, root, protocol=protocol, **options)
-        for protocol in PROTOCOLS
+        protocol: open_published(name, root, protocol=protocol, **options) for protocol in PROTOCOLS
     }
     dataset = opened["heldout"]
     everything = [example for examples in dataset.published.values() for example in examples]
@@ -144,7 +143,7 @@ def inspect(name: str, root: str | os.PathLike[str], read: bool = True, **option
         },
         len({example.key for example in everything}),
         len({example.group for example in everything}),
-        dataset.findings(),
+        dataset.known_issues(),
         features,
         {
             split: [example for example in examples if (split, example.key) not in unusable]

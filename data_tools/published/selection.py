@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from data_tools import datasets
-from data_tools.io.feature_folder import MODALITIES, SCHEMA, FeatureFolder, check_choice
+from data_tools.io.arguments import check_choice
+from data_tools.io.feature_folder import MODALITIES, SCHEMA, FeatureFolder
 from data_tools.published.annotations import read_table
 from data_tools.published.examples import Example
+from data_tools.published.registry import PUBLISHED_DATASETS, open_published
 from data_tools.published.sources import RowSource, Source
+from data_tools.raw.registry import RAW_DATASETS
 
-PREPARED = tuple(datasets.DATASETS)
+PREPARED = tuple(RAW_DATASETS)
 LABELS = ("segment", "weak")
 
 
@@ -114,8 +116,8 @@ def select(
     if dataset is None or dataset in PREPARED:
         selection = _prepared(root, split, modalities, kind, dataset, options)
     else:
-        check_choice("dataset", dataset, (*PREPARED, *sorted(datasets.PUBLISHED)))
-        opened = datasets.open_published(dataset, root, **options)
+        check_choice("dataset", dataset, (*PREPARED, *sorted(PUBLISHED_DATASETS)))
+        opened = open_published(dataset, root, **options)
         names = _modalities(modalities, opened.modalities)
         sources = {name: opened.source(name, split) for name in names}
         if kind:

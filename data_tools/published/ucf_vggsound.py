@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 from data_tools.published.annotations import read_lines, read_table
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding, findings_of
-from data_tools.raw.base import NUM_SEGMENTS, SPLITS
+from data_tools.published.examples import Example, Issue, issues_of
 
 CLASS_FILES = {"ucf": "UCF101sameVGGSound.txt", "vggsound": "VGGSoundsameUCF101.txt"}
 TABLES = {"ucf": "ucf2vggsound", "vggsound": "vggsound2ucf"}
@@ -90,7 +90,7 @@ class UCFVGGSound(PublishedDataset):
     def annotation_files(self) -> tuple[str, ...]:
         return (*CLASS_FILES.values(), *(self._table(side) for side in SIDES))
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         lists = {side: self._class_list(side) for side in SIDES}
         if len(lists["ucf"]) != len(lists["vggsound"]):
             raise ValueError(
@@ -106,10 +106,10 @@ class UCFVGGSound(PublishedDataset):
         ]
         splits, unknown = self._examples(lists[self.side], both)
         return splits, [
-            *findings_of(
+            *issues_of(
                 "class on one side only", " and ".join(CLASS_FILES.values()), lonely, "left out"
             ),
-            *findings_of("unknown class", self._table(self.side), unknown, "left out"),
+            *issues_of("unknown class", self._table(self.side), unknown, "left out"),
         ]
 
     def _present(self, side: str, classes: tuple[str, ...]) -> set[int]:

@@ -6,10 +6,10 @@ import functools
 import os
 from typing import Any
 
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 from data_tools.published.annotations import read_lines, read_table
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding, findings_of
-from data_tools.raw.base import NUM_SEGMENTS, SPLITS
+from data_tools.published.examples import Example, Issue, issues_of
 
 TABLES = ("vggsound-avel40k.csv", "vggsound_avel40k.csv", "VggsoundAVEL40k.csv")
 CLASS_FILE = "VggsoundAVEL40kCategories.txt"
@@ -71,7 +71,7 @@ class VGGSound(PublishedDataset):
     def annotation_files(self) -> tuple[str, ...]:
         return (self.tables[0], CLASS_FILE, PROMPT_FILE)
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         path = self.find(*self.tables)
         numbers = {name: number for number, name in enumerate(self.categories)}
         prompts = self._prompts()
@@ -92,8 +92,8 @@ class VGGSound(PublishedDataset):
             splits[split].append(Example(id, id, id, spans, caption))
         without = [name for name in self.categories if not prompts.get(name)]
         return {split: examples for split, examples in splits.items() if examples}, [
-            *findings_of("unknown class", path.name, unknown, "left out"),
-            *findings_of("empty caption", PROMPT_FILE, without, "no text for the class"),
+            *issues_of("unknown class", path.name, unknown, "left out"),
+            *issues_of("empty caption", PROMPT_FILE, without, "no text for the class"),
         ]
 
     def _prompts(self) -> dict[str, str]:

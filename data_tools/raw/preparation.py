@@ -15,14 +15,15 @@ import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from data_tools import datasets
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
-from data_tools.features.extractors import Extractors
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
+from data_tools.io.constants import SPLITS
 from data_tools.io.files import atomic_folder, sha256_file
 from data_tools.io.progress import bar
-from data_tools.raw.base import SPLITS, Clip, RawDataset
+from data_tools.raw.base import Clip, RawDataset
+from data_tools.raw.extractors import Extractors
+from data_tools.raw.registry import open_raw
 
 FORMAT = "keras-cmg features 1"
 """Changes whenever the same arguments would give other numbers."""
@@ -81,7 +82,7 @@ def prepare(
         ...     sorted(file.name for file in path.glob("*_feature.h5"))
         ['audio_feature.h5', 'text_feature.h5', 'visual_feature.h5']
     """
-    dataset = datasets.create(name, root, split=split, **options)
+    dataset = open_raw(name, root, split=split, **options)
     num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
     _check_num_clips(num_clips)
     arguments = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
 from data_tools.store import rows
 from data_tools.store.memory import widen
 from data_tools.store.schema import INDEX, Field, read_schema, shard_path

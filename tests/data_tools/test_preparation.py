@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.datasets import Synthetic
-from data_tools.features.extractors import Extractors
 from data_tools.io import feature_folder as layout
 from data_tools.io.files import sha256_file
 from data_tools.raw import preparation
+from data_tools.raw.extractors import Extractors
+from data_tools.raw.synthetic import Synthetic
 from tests.data_tools.conftest import NUM_CLIPS
 
 

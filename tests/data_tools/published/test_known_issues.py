@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools import datasets
+from data_tools.published.annotation_files import DIFFERENT
 from data_tools.published.examples import Example, hold_out
-from data_tools.published.file_states import DIFFERENT
 from data_tools.published.inspection import inspect
+from data_tools.published.registry import PUBLISHED_DATASETS
 from tests.helpers import published_layouts as layouts
 
 
 def kinds(name: str, root: Path, **options: object) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for finding in data_tools.open_published(name, root, **options).findings():
-        found.setdefault(finding.kind, []).extend(finding.items)
+    for issue in data_tools.open_published(name, root, **options).known_issues():
+        found.setdefault(issue.kind, []).extend(issue.items)
     return found
 
 
@@ -98,7 +98,7 @@ def written(root: Path) -> None:
     layouts.write_images(root / "celeba_hq")
 
 
-@pytest.mark.parametrize("name", sorted(set(datasets.PUBLISHED) - {"mnist"}))
+@pytest.mark.parametrize("name", sorted(set(PUBLISHED_DATASETS) - {"mnist"}))
 def test_no_video_is_in_two_held_out_splits(tmp_path: Path, name: str) -> None:
     written(tmp_path)
     root = tmp_path / "celeba_hq" if name == "celeba_hq" else tmp_path

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from data_tools.datasets import SPLITS, Synthetic
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import SPLITS
 from data_tools.raw import digits_sources as raw
 from data_tools.raw.digits import VAL_IMAGES, WORDS
+from data_tools.raw.synthetic import Synthetic
 
 SOURCES = ("synthetic", "digits", "folder")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
