@@ -27,6 +27,7 @@ from keras_cmg.ops.counter_random import (
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
+from keras_cmg.ops.log_mel import decibels, mel_weights, spectrogram_sizes, summarize_mel
 from keras_cmg.ops.masking import (
     exclude,
     mean_over_time,
@@ -73,6 +74,7 @@ __all__ = [
     "commitment_loss",
     "cosine_logits",
     "cpc_loss",
+    "decibels",
     "diagonal_accuracy",
     "diagonal_cross_entropy",
     "distance_loss",
@@ -85,6 +87,7 @@ __all__ = [
     "log_likelihood",
     "mean_f1",
     "mean_over_time",
+    "mel_weights",
     "merge_moments",
     "mix_modalities",
     "nearest_codes",
@@ -105,7 +108,9 @@ __all__ = [
     "segment_counts",
     "select_channels",
     "sinkhorn",
+    "spectrogram_sizes",
     "straight_through",
+    "summarize_mel",
     "supervised_contrastive_loss",
     "transport_cost",
     "weighted_mean",
