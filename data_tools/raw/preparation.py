@@ -25,7 +25,7 @@ from data_tools.raw.base import Clip, RawDataset
 from data_tools.raw.extractors import Extractors
 from data_tools.raw.registry import open_raw
 
-FORMAT = "keras-cmg features 1"
+FORMAT = "keras-cmg features 2"
 """Changes whenever the same arguments would give other numbers."""
 FIT_CLIPS = 250
 """Training clips on which the features are fitted."""

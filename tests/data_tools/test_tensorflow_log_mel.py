@@ -1,4 +1,4 @@
-"""Both roads to the audio summary give the same numbers; runs where TensorFlow is installed."""
+"""Both backends of the audio summary give the same numbers; runs where TensorFlow is installed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-from data_tools.features import AudioFeatures, audio
+from data_tools.features import AudioFeatures, audio, tensorflow_log_mel
 from data_tools.raw.synthetic import Synthetic
 
 
 def test_missing_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
     tensorflow_log_mel.library.cache_clear()
-    with pytest.raises(ImportError, match="The road 'numpy' gives the same numbers"):
-        AudioFeatures(8000, road="tensorflow-io")(np.zeros((1, 8000)))
+    with pytest.raises(ImportError, match="The backend .numpy. gives"):
+        AudioFeatures(8000, audio_backend="tensorflow-io")(np.zeros((1, 8000)))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_spectrograms_agree(clips: np.ndarray) -> None:
 
 def test_summaries_agree(clips: np.ndarray) -> None:
     ours, theirs = (
-        AudioFeatures(8000, road).summaries(clips) for road in ("numpy", "tensorflow-io")
+        AudioFeatures(8000, backend).summaries(clips) for backend in ("numpy", "tensorflow-io")
     )
     # Decibels: a hundredth is far below what a listener or a probe could tell.
     np.testing.assert_allclose(theirs, ours, atol=0.01)
@@ -45,7 +45,7 @@ def test_summary_runs_inside_a_pipeline(clips: np.ndarray) -> None:
 
     segments = clips.reshape(4, 10, 8000)
     dataset = tf.data.Dataset.from_tensor_slices(segments).map(
-        lambda clip: tensorflow_log_mel.summarise(tensorflow_log_mel.mel_spectrogram(clip, 8000))
+        lambda clip: tensorflow_log_mel.summarize(tensorflow_log_mel.mel_spectrogram(clip, 8000))
     )
     values = np.stack(list(dataset.as_numpy_iterator()))
     np.testing.assert_allclose(values, AudioFeatures(8000).summaries(clips), atol=0.01)
@@ -76,7 +76,7 @@ def test_masks_follow_the_seed_inside_a_pipeline(clips: np.ndarray) -> None:
         tf.random.set_seed(3)
         segments = tf.data.Dataset.from_tensor_slices(clips.reshape(4, 10, 8000))
         masked = segments.map(
-            lambda clip: tensorflow_log_mel.summarise(
+            lambda clip: tensorflow_log_mel.summarize(
                 tensorflow_log_mel.mask(tensorflow_log_mel.mel_spectrogram(clip, 8000), 8, 20)
             )
         )
