@@ -16,7 +16,7 @@ import data_tools
 import keras_cmg
 from data_tools.io.feature_folder import MODALITIES
 from data_tools.io.files import sha256_file
-from data_tools.loading.load import BatchReader
+from data_tools.loading import BatchReader, SelectionSource
 from data_tools.loading.pydataset import FeatureDataset
 from data_tools.published.base import Example
 from data_tools.published.registry import open_published, published_class
@@ -174,15 +174,16 @@ def encode(
     """
     selection = clips.select(split, (modality,), labels, **options)
     bad: list[str] = []
-    reader = BatchReader(
-        selection, ENCODE_BATCH, on_error=lambda key, reason: bad.append(f"{key}: {reason}")
+    clip_source = SelectionSource(
+        selection, on_error=lambda key, reason: bad.append(f"{key}: {reason}")
     )
+    reader = BatchReader(clip_source, ENCODE_BATCH)
     encoder = encoder or keras_cmg.models.ModalityEncoder(backbone, modality, level=level)
     codes = encoder.predict(FeatureDataset(reader), verbose=0)
     stacked = None
     if labels:
         source = selection.sources["labels"]
-        stacked = np.stack([source.read(example) for example in reader.examples])
+        stacked = np.stack([source.read(example) for example in clip_source.examples])
     selection.close()
     return Encoded(codes, stacked, len(bad))
 
@@ -237,14 +238,11 @@ def batches(
         ValueError: there is not one whole batch, or an argument is wrong.
     """
     bad: list[str] = []
-    reader = BatchReader(
+    source = SelectionSource(
         clips.select(split, modalities, **options),
-        batch_size,
-        seed,
-        shuffle,
-        drop_remainder=True,
         on_error=lambda key, reason: bad.append(key),
     )
+    reader = BatchReader(source, batch_size, seed, shuffle, drop_remainder=True)
     tell(len(bad))
     return FeatureDataset(reader)
 
