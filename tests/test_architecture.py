@@ -216,7 +216,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("from . import text", {"data_tools.features.text"}),
         ("from .text import words", {"data_tools.features.text"}),
         (
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import data_tools.store.store",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import data_tools.store.rows",
             set(),
         ),
     ],

@@ -19,6 +19,7 @@ from data_tools.io.arguments import check_choice
 from data_tools.io.constants import SPLITS
 from data_tools.io.files import read_json
 from data_tools.io.hdf5 import ORDER_KEY, open_array, read_array
+from data_tools.io.tables import AVE_COLUMNS, read_table, read_text
 
 FILES = {
     "audio": "audio_feature.h5",
@@ -169,9 +170,9 @@ class FeatureFolder:
         """Class names, in the order of the label columns."""
         path = self.root / CATEGORIES
         if path.is_file():
-            return path.read_text(encoding="utf-8").splitlines()
-        lines = (self.root / ANNOTATIONS).read_text(encoding="utf-8").splitlines()
-        return list(dict.fromkeys(line.split("&")[0] for line in lines))
+            return read_text(path).splitlines()
+        rows = read_table(self.root / ANNOTATIONS, AVE_COLUMNS, header=None)
+        return list(dict.fromkeys(row["category"] for row in rows))
 
     def close(self) -> None:
         """Closes the files."""

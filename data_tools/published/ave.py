@@ -14,13 +14,16 @@ from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
 from data_tools.io.arguments import check_choice
 from data_tools.io.constants import SPLITS
-from data_tools.published.annotations import read_lines, read_span, segment_labels
+from data_tools.io.tables import AVE_COLUMNS, read_table
+from data_tools.published.annotations import read_span, segment_labels
 from data_tools.published.base import PublishedDataset
 from data_tools.published.examples import Example, Issue, issues_of
 from data_tools.published.sources import LabelSource, RowSource, Source
 
 ORDERS = ("order", "order_match", "order_14class", "order_21class")
 ANNOTATIONS = "Annotations.txt"
+LISTED = {"order_14class": "trainSet_14.txt", "order_21class": "trainSet_21.txt"}
+"""Lists of lines of the annotations that give the same order as an order file."""
 
 
 class AVE(PublishedDataset):
@@ -51,7 +54,8 @@ class AVE(PublishedDataset):
 
     name = "ave"
     modalities = ("audio", "video")
-    folders = ("", "ave")
+    folders = ("", "ave", "oscmg")
+    youtube_ids = True
 
     def __init__(self, root: str | os.PathLike[str], order: str = "order", **options: Any) -> None:
         super().__init__(root, **options)
@@ -82,8 +86,13 @@ class AVE(PublishedDataset):
         rows = self.rows
         splits, issues = {}, []
         for split in self._splits():
-            path = self.find(f"{split}_{self.order}.h5")
-            numbers = read_order(path, len(rows))
+            name, listed = f"{split}_{self.order}.h5", LISTED.get(self.order, "")
+            if listed and not self.has(name) and self.has(listed):
+                path = self.find(listed)
+                numbers = read_listed(path, rows, self.categories)
+            else:
+                path = self.find(name)
+                numbers = read_order(path, len(rows))
             splits[split] = [rows[number] for number in numbers]
             issues += sorted_issues(path.name, splits[split])
         if self._splits() == SPLITS:
@@ -134,43 +143,79 @@ class AVE(PublishedDataset):
 
 
 def read_annotations(path: Path) -> tuple[list[Example], tuple[str, ...]]:
-    """Clips of `Annotations.txt`, line by line, and the classes in order of appearance.
+    """Reads the clips of `Annotations.txt`, and the classes in order of appearance.
+
+    The header line with which the authors distribute the file, blank lines and other separators
+    are accepted. They do not count as rows, so that the order files keep their meaning.
 
     Args:
-        path: the file: `category&video id&quality&start&end`.
+        path: file with the columns category, video id, quality, start and end.
 
     Returns:
         The clips and the classes.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line has another form; the message has its number.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a line has another form; the message has its number.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, ANNOTATIONS)
-        ...     _ = path.write_text("Bark&a&good&0&4\\nCat&b&good&0&0\\n")
-        ...     [(clip.spans, clip.fault) for clip in read_annotations(path)[0]]
-        [(((0, 0, 4),), ''), (((1, 0, 0),), 'empty span')]
+        ...     _ = path.write_text(
+        ...         "Category&VideoID&Quality&StartTime&EndTime\\n"
+        ...         "Bark&a&good&0&4\\nCat&b&good&0&0\\n"
+        ...     )
+        ...     [(clip.row, clip.spans, clip.fault) for clip in read_annotations(path)[0]]
+        [(0, ((0, 0, 4),), ''), (1, ((1, 0, 0),), 'empty span')]
     """
     classes: dict[str, int] = {}
     examples = []
-    for row, line in enumerate(read_lines(path)):
-        fields = line.split("&")
-        where = f"{path}, line {row + 1}"
-        if len(fields) != 5:
-            raise ValueError(
-                f"{where} must be category&video id&quality&start&end; received: {line}"
-            )
-        category, id, _, onset, offset = fields
-        start, end = read_span(onset, offset, where)
-        number = classes.setdefault(category, len(classes))
+    for row, fields in enumerate(read_table(path, AVE_COLUMNS, header=None)):
+        id = fields["video_id"]
+        start, end = read_span(fields["start"], fields["end"], f"{path}, line {fields.line}")
+        number = classes.setdefault(fields["category"], len(classes))
         fault = "" if start < end else "empty span"
         examples.append(
             Example(id, f"{id}@{row}", id, ((number, start, end),), row=row, fault=fault)
         )
     return examples, tuple(classes)
+
+
+def read_listed(path: Path, rows: list[Example], categories: tuple[str, ...]) -> list[int]:
+    """Reads an order that is given as a list of lines of the annotations.
+
+    Args:
+        path: file with the same columns as the annotations.
+        rows: clips of the annotations.
+        categories: their classes.
+
+    Returns:
+        Row numbers in the order of the list.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if a line is not among the annotations; the message names it.
+
+    Example:
+        >>> import tempfile
+        >>> rows = [Example("a", "a@0", "a", ((0, 0, 4),), row=0)]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "trainSet_14.txt")
+        ...     _ = path.write_text("Bark&a&good&0&4\\n")
+        ...     read_listed(path, rows, ("Bark",))
+        [0]
+    """
+    known = {(categories[c], row.id, *span): row.row for row in rows for c, *span in row.spans}
+    numbers = []
+    for fields in read_table(path, AVE_COLUMNS, header=None):
+        where = f"{path}, line {fields.line}"
+        span = read_span(fields["start"], fields["end"], where)
+        key = (fields["category"], fields["video_id"], *span)
+        if key not in known:
+            raise ValueError(f"{where} must be a line of {ANNOTATIONS}; received: {key}")
+        numbers.append(known[key])
+    return numbers
 
 
 def read_order(path: Path, num_rows: int) -> list[int]:

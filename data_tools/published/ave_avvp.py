@@ -11,10 +11,10 @@ import numpy as np
 
 from data_tools.io import hdf5
 from data_tools.io.arguments import check_choice
-from data_tools.io.constants import SPLITS
-from data_tools.published.annotations import read_lines
+from data_tools.io.tables import read_list
 from data_tools.published.ave import ANNOTATIONS, AVE, read_annotations, read_order
 from data_tools.published.avvp import AVVP, CATEGORIES, WEAK_FILES, read_events, read_weak
+from data_tools.published.base import PublishedDataset
 from data_tools.published.examples import Example, Issue, issues_of
 from data_tools.published.sources import ArraySource, FileSource, LabelSource, RowSource, Source
 
@@ -59,6 +59,8 @@ class AVEtoAVVP(AVVP):
     name = "ave_avvp"
     folders = ("", "ave_avvp", "avvp", "avvp/ave_avvp", "ave")
     prefix = "AVE_AVVP"
+    youtube_ids = False
+    """Its videos are those of AVE and AVVP."""
 
     def __init__(self, *arguments, **options) -> None:
         super().__init__(*arguments, **options)
@@ -73,11 +75,18 @@ class AVEtoAVVP(AVVP):
 
     @functools.cached_property
     def categories(self) -> tuple[str, ...]:
-        return tuple(read_lines(self.find(CLASS_FILE)))
+        return tuple(read_list(self.find(CLASS_FILE)))
 
     def annotation_files(self) -> tuple[str, ...]:
-        orders = tuple(f"{split}_order.h5" for split in SPLITS)
+        orders = ("train_order.h5", "val_order.h5")
         return (CLASS_FILE, LABEL_FILE, ORDER_FILE, self.event_file(), ANNOTATIONS, *orders)
+
+    def is_present(self) -> bool:
+        # The other files belong to AVE.
+        return self.has(CLASS_FILE) or self.has(LABEL_FILE) or self.has(self.event_file())
+
+    def listed_groups(self) -> dict[str, frozenset[str]]:
+        return PublishedDataset.listed_groups(self)
 
     def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         path = self.find(self.event_file())
@@ -100,15 +109,16 @@ class AVEtoAVVP(AVVP):
 
     def _shared_videos(self, rows: list[Example]) -> Iterator[Issue]:
         """AVE's training videos that AVVP tests on, whether their class is shared or not."""
-        try:
-            listed = read_weak(self.find(WEAK_FILES["test"]), CATEGORIES)
-            numbers = read_order(self.find("train_order.h5"), len(rows))
-        except FileNotFoundError:
+        name = WEAK_FILES["test"]
+        if not self.has(name):
+            yield Issue("video in both data sets", name, (), "not checked: the file is missing")
             return
+        listed = read_weak(self.find(name), CATEGORIES)
+        numbers = read_order(self.find("train_order.h5"), len(rows))
         shared = {rows[i].group for i in numbers} & {example.group for example in listed}
         yield from issues_of(
             "video in both data sets",
-            f"{WEAK_FILES['test']} and train_order.h5",
+            f"{name} and train_order.h5",
             sorted(shared),
             "left out of train where its class is shared",
         )

@@ -1,4 +1,4 @@
-"""Clips as annotations describe them, traps among them, and splits that share nothing."""
+"""Clips as annotations describe them, known issues of annotations, and held-out splits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from data_tools.published.annotations import Span
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Example:
-    """What the annotations say of one clip.
+    """The annotations of one clip.
 
     Args:
         id: name of its feature files.
-        key: unique in the data set; the id where that is.
-        group: what must not be in two splits: the video, or the footage it comes from.
+        key: name that is unique in the data set; the id where that is unique.
+        group: what must not be in two splits: the video, or the footage that it comes from.
         spans: its events.
-        caption: its sentence; None where the data set has none.
+        caption: its sentence; None if the data set has none.
         row: its row in arrays of all clips.
-        fault: kind of trap that keeps it out of the held-out splits.
+        fault: kind of issue that excludes it from the held-out splits; empty if there is none.
 
     Example:
         >>> Example("RUhOCu3LNXM", "RUhOCu3LNXM", "RUhOCu3LNXM", ((0, 0, 10),)).fault
@@ -37,10 +37,10 @@ class Example:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Issue:
-    """A trap in the annotations.
+    """A known issue of the annotations.
 
     Args:
-        kind: which trap, such as "leaking ids".
+        kind: kind of issue, such as "leaking ids".
         where: file or splits.
         items: what it concerns, one entry each.
         remedy: what the held-out splits do about it.
@@ -63,14 +63,14 @@ class Issue:
 def hold_out(
     published: Mapping[str, list[Example]], exclude: Collection[str] = ()
 ) -> dict[str, list[Example]]:
-    """Splits that share no group; one of test stays in test, one of val leaves train.
+    """Makes splits that share no group: groups of test leave val and train, those of val train.
 
     Args:
         published: examples by split.
-        exclude: groups to leave out.
+        exclude: groups to leave out of all splits.
 
     Returns:
-        The examples that remain, without faults and without second copies.
+        The remaining examples by split, without faults and duplicates.
 
     Example:
         >>> a, b = Example("a", "a", "a"), Example("b", "b", "b")
@@ -93,13 +93,13 @@ def hold_out(
 
 
 def split_issues(published: Mapping[str, list[Example]]) -> Iterator[Issue]:
-    """Traps of the splits: shared groups, second copies, faults of examples.
+    """Finds issues of splits: shared groups, duplicates, and faults of examples.
 
     Args:
         published: examples by split.
 
     Yields:
-        A issue for each kind and place.
+        An issue for each kind and place.
     """
     groups = {
         split: {example.group for example in examples} for split, examples in published.items()
@@ -130,10 +130,10 @@ def split_issues(published: Mapping[str, list[Example]]) -> Iterator[Issue]:
 
 
 def issues_of(kind: str, where: str, items: Iterable[str], remedy: str) -> Iterator[Issue]:
-    """A issue, if there is anything.
+    """Makes an issue if there are any items.
 
     Args:
-        kind: which trap.
+        kind: kind of issue.
         where: file or split.
         items: what it concerns.
         remedy: what the held-out splits do about it.

@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from data_tools.io.constants import SPLITS
-from data_tools.published.annotations import hash_split, read_table
+from data_tools.io.tables import read_table
+from data_tools.published.annotations import hash_split
 from data_tools.published.captioned import CaptionedDataset
 from data_tools.published.clotho import file_id
 from data_tools.published.examples import Example, Issue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_tools.published.annotations import read_records
@@ -44,14 +45,16 @@ class MSCOCO(CaptionedDataset):
     def annotation_files(self) -> tuple[str, ...]:
         return tuple(names[0] for names in FILES.values())
 
+    def split_files(self) -> Mapping[str, Sequence[str]]:
+        return FILES
+
     def pairs(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         splits: dict[str, list[Example]] = {}
         issues: list[Issue] = []
         for split, names in FILES.items():
-            try:
-                path = self.find(*names)
-            except FileNotFoundError:
+            if not self.has(*names):
                 continue
+            path = self.find(*names)
             captions = read_captions(path)
             splits[split] = [
                 example

@@ -12,7 +12,7 @@ import numpy as np
 
 from data_tools.io.arguments import check_choice
 from data_tools.io.feature_folder import MODALITIES, FeatureFolder
-from data_tools.published.annotations import read_table
+from data_tools.io.tables import read_table
 from data_tools.published.examples import Example
 from data_tools.published.registry import PUBLISHED_DATASETS, open_published
 from data_tools.published.sources import RowSource, Source

@@ -10,7 +10,7 @@ from typing import Any
 
 from data_tools.io.arguments import check_choice
 from data_tools.io.constants import NUM_SEGMENTS, SPLITS
-from data_tools.published.annotations import read_lines, read_table
+from data_tools.io.tables import nearest_name, read_list, read_table
 from data_tools.published.base import PublishedDataset
 from data_tools.published.examples import Example, Issue, issues_of
 
@@ -60,7 +60,7 @@ class UCFVGGSound(PublishedDataset):
 
     name = "ucf_vggsound"
     modalities = ("audio", "video")
-    folders = ("", "ucf_vggsound")
+    folders = ("", "ucf_vggsound", "oscmg")
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class UCFVGGSound(PublishedDataset):
         check_choice("subset", subset, SUBSETS)
         self.side = side
         self.subset = subset
+        self.youtube_ids = side == "vggsound"
 
     @functools.cached_property
     def categories(self) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ class UCFVGGSound(PublishedDataset):
 
     def _class_list(self, side: str) -> tuple[str, ...]:
         # A line may give a second name after a tab; the first is that of the tables.
-        lines = read_lines(self.find(CLASS_FILES[side]))
+        lines = read_list(self.find(CLASS_FILES[side]))
         return tuple(line.partition("\t")[0].strip() for line in lines)
 
     def _table(self, side: str) -> str:
@@ -125,21 +126,21 @@ class UCFVGGSound(PublishedDataset):
         numbers = {name: number for number, name in enumerate(classes)}
         splits: dict[str, list[Example]] = {split: [] for split in SPLITS}
         everything, unknown = [], []
-        for line, row in enumerate(read_table(path, columns), start=2):
+        for row in read_table(path, columns):
             number, id = numbers.get(row["category"]), row["video_id"]
             if number is None:
-                unknown.append(f"line {line}: {row['category']}")
+                unknown.append(f"line {row.line}: {nearest_name(row['category'], numbers)}")
                 continue
             fault = "" if number in both else "class on one side only"
             if self.side == "ucf":
-                split, group = ucf_split(id, f"{path}, line {line}")
+                split, group = ucf_split(id, f"{path}, line {row.line}")
             else:
                 split, group = row["split"], id
             example = Example(id, id, group, ((number, 0, NUM_SEGMENTS),), fault=fault)
             everything.append(example)
             if split not in splits:
                 raise ValueError(
-                    f"{path}, line {line} must have a split of {SPLITS}; received: {split!r}"
+                    f"{path}, line {row.line} must have a split of {SPLITS}; received: {split!r}"
                 )
             splits[split].append(example)
         if self.protocol == "reference":
@@ -147,10 +148,8 @@ class UCFVGGSound(PublishedDataset):
         return splits, unknown
 
     def feature_folder(self, modality: str, split: str) -> Path:
-        try:
-            return self.find(f"{self.side}/{modality}")
-        except FileNotFoundError:
-            return self.root / self.side / modality
+        name = f"{self.side}/{modality}"
+        return self.find(name) if self.has(name) else self.root / name
 
 
 def ucf_split(id: str, where: str) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from data_tools.published.annotations import read_records
 from data_tools.published.captioned import CaptionedDataset, empty_captions
 from data_tools.published.examples import Example, Issue, issues_of
@@ -40,18 +42,21 @@ class VALOR(CaptionedDataset):
     name = "valor"
     modalities = ("audio", "video", "text")
     folders = ("", "valor")
+    youtube_ids = True
 
     def annotation_files(self) -> tuple[str, ...]:
         return tuple(names[0] for names in FILES.values())
+
+    def split_files(self) -> Mapping[str, Sequence[str]]:
+        return FILES
 
     def pairs(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         splits: dict[str, list[Example]] = {}
         issues: list[Issue] = []
         for split, names in FILES.items():
-            try:
-                path = self.find(*names)
-            except FileNotFoundError:
+            if not self.has(*names):
                 continue
+            path = self.find(*names)
             rows = []
             for number, record in enumerate(read_records(path, ("video_id", "desc"))):
                 if not all(isinstance(value, str) for value in record.values()):

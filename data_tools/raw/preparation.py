@@ -42,7 +42,7 @@ def prepare(
     seed: int = 0,
     num_clips: Mapping[str, int] | None = None,
     split: str | None = None,
-    channels: int = 64,
+    video_channels: int = 64,
     text_dim: int = 64,
     num_tokens: int = 10,
     audio_backend: str = "numpy",
@@ -60,7 +60,7 @@ def prepare(
         num_clips: clips of "train", "val" and "test"; a split left out is empty. The data set's
             own numbers if None.
         split: way of splitting; the data set's first if None.
-        channels: channels of the video map.
+        video_channels: channels of the video map.
         text_dim: size of a word vector.
         num_tokens: words kept of a caption.
         audio_backend: "numpy" or "tensorflow-io".
@@ -88,7 +88,7 @@ def prepare(
     arguments = {
         "seed": seed,
         "num_clips": num_clips,
-        "channels": channels,
+        "video_channels": video_channels,
         "text_dim": text_dim,
         "num_tokens": num_tokens,
         "audio_backend": audio_backend,
@@ -105,7 +105,7 @@ def prepare(
         return out
     extractors = Extractors(
         AudioFeatures(dataset.sample_rate, audio_backend),
-        VideoFeatures(channels, seed),
+        VideoFeatures(video_channels, seed),
         TextFeatures(text_dim, num_tokens),
     )
     clips = dataset.plan(num_clips, seed)
