@@ -34,6 +34,7 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         modules: module to regular expression, searched in the variables' paths; the first that
             matches counts, and variables without one are not clipped. Default: the encoder, CPC
             and decoder of FCID and its kin.
+        name: name of the optimiser.
         **kwargs: the arguments of every Keras optimiser.
 
     Raises:

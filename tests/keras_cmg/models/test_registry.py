@@ -8,7 +8,7 @@ from keras_cmg.models.base import registry
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch):
-    monkeypatch.setattr(registry, "_SYSTEMS", dict(registry._SYSTEMS))
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
 
 
 def test_systems_of_the_library_are_registered():
