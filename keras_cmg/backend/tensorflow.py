@@ -13,9 +13,7 @@ from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
     split_variables,
-    with_regularization,
 )
-from keras_cmg.backend.replicas import gather_across_replicas
 
 SUM = tf.distribute.ReduceOp.SUM
 
@@ -26,19 +24,18 @@ def train_step(model, data):
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
     with tf.GradientTape() as tape:
-        x, features = gather_across_replicas(model, x, model(x, training=True))
+        inputs = model.prepare_step(x, training=True)
         with tape.stop_recording():
-            logs = _fit_estimators(model, x, features, estimators)
-        losses = model.main_losses(x, features, training=True)
-        total = with_regularization(model, losses["loss"])
+            logs = _fit_estimators(model, inputs.stop_gradient(), estimators)
+        losses = model.main_losses(inputs)
         optimizer = getattr(model.optimizer, "main", model.optimizer)
         # Each replica has the loss of the global batch; gradients are summed over replicas.
-        scaled = optimizer.scale_loss(total) / num_replicas()
+        scaled = optimizer.scale_loss(losses["loss"]) / num_replicas()
     gradients = tape.gradient(
         scaled, [v.value for v in main], unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     _apply(optimizer, gradients, main)
-    return _logs(model.track({**logs, **losses, "loss": total}, batch_size(x)))
+    return _logs(model.track({**logs, **losses}, batch_size(x)))
 
 
 def build_before_training(model, iterator, data_batch):
@@ -66,15 +63,14 @@ def _build(model, x):
             model.optimizer.build(model.trainable_variables)
 
 
-def _fit_estimators(model, x, features, variables):
+def _fit_estimators(model, inputs, variables):
     if not variables:
         return {}
-    still = tf.nest.map_structure(tf.stop_gradient, features)
     values = [v.value for v in variables]
     for _ in range(model.estimator_steps):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            losses = model.estimator_loss(x, still)
+            losses = model.estimator_loss(inputs)
             total = sum(losses.values()) / num_replicas()
         gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         _apply(model.optimizer.estimator, gradients, variables)

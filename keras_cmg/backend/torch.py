@@ -14,9 +14,7 @@ from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
     split_variables,
-    with_regularization,
 )
-from keras_cmg.backend.replicas import gather_across_replicas
 
 _GROUPS = itertools.count()
 
@@ -26,33 +24,31 @@ def train_step(model, data):
     x = _tensors(x)
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
-    x, features = gather_across_replicas(model, x, model(x, training=True))
-    logs = _fit_estimators(model, x, features, estimators)
+    inputs = model.prepare_step(x, training=True)
+    logs = _fit_estimators(model, inputs.stop_gradient(), estimators)
     # Without this the backward pass would also work out the estimators' gradients.
     for variable in estimators:
         variable.value.requires_grad_(False)
     try:
-        losses = model.main_losses(x, features, training=True)
-        total = with_regularization(model, losses["loss"])
+        losses = model.main_losses(inputs)
         optimizer = getattr(model.optimizer, "main", model.optimizer)
         model.zero_grad()
-        optimizer.scale_loss(total).backward()
+        optimizer.scale_loss(losses["loss"]).backward()
     finally:
         for variable in estimators:
             variable.value.requires_grad_(True)
     gradients = _mean_over_processes([_gradient(v.value) for v in main])
     with torch.no_grad():
         optimizer.apply(gradients, main)
-    return model.track({**logs, **losses, "loss": total}, batch_size(x))
+    return model.track({**logs, **losses}, batch_size(x))
 
 
-def _fit_estimators(model, x, features, variables):
+def _fit_estimators(model, inputs, variables):
     if not variables:
         return {}
-    still = keras.tree.map_structure(lambda t: t.detach(), features)
     values = [v.value for v in variables]
     for _ in range(model.estimator_steps):
-        losses = model.estimator_loss(x, still)
+        losses = model.estimator_loss(inputs)
         gradients = torch.autograd.grad(sum(losses.values()), values, allow_unused=True)
         gradients = [
             torch.zeros_like(v) if g is None else g for g, v in zip(gradients, values, strict=True)

@@ -1,9 +1,11 @@
 """State: the building blocks, each a Keras layer."""
 
 from keras_cmg.layers.club_estimator import CLUBEstimator
+from keras_cmg.layers.coarse_level import CoarseLevel
 from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
+from keras_cmg.layers.event_head import EventHead
 from keras_cmg.layers.image_autoencoder import ImageDecoder, ImageEncoder
 from keras_cmg.layers.log_mel_summary import LogMelSummary
 from keras_cmg.layers.map_pooling import MapAttention, MapPooling
@@ -23,8 +25,10 @@ __all__ = [
     "MLP",
     "CLUBEstimator",
     "CPCPredictor",
+    "CoarseLevel",
     "CoarseProjector",
     "Codebook",
+    "EventHead",
     "ImageDecoder",
     "ImageEncoder",
     "LogMelSummary",

@@ -69,7 +69,7 @@ class Trainer(PhasedObjective, keras.Model):
         ):
             main = keras.optimizers.LossScaleOptimizer(main)
         self._compile_arguments["optimizer"] = getattr(main, "inner_optimizer", main)
-        if self.estimator_steps:
+        if self.estimators:
             if estimator_optimizer is None:
                 estimator_optimizer = keras.optimizers.Adam(1e-3)
             estimator = keras.optimizers.get(estimator_optimizer)
