@@ -1,15 +1,15 @@
 """The contract between a model with estimators and the train steps of the three engines.
 
-One step, as `fit` runs it on every engine:
+`fit` runs the same step on every engine:
 
-1. `features = model(x, training=True)`, once;
-2. `estimator_steps` times: one step of the estimators' optimiser down `estimator_loss`, on the
-   features without gradient;
-3. `main_losses(x, features)`, with the estimators held still: one backward pass through the
-   features of step 1, one step of the main optimiser.
+1. `x = model.prepare_batch(data)` and `features = model(x, training=True)`, once;
+2. `estimator_steps` times: one step of the estimators' optimiser on `estimator_loss`, computed from
+   the features without gradient;
+3. `main_losses(x, features)` with the estimators frozen: one backward pass through the features of
+   step 1 and one step of the main optimiser.
 
-A model without estimators has `estimator_steps = 0`, and step 2 falls away. Where a batch is
-spread over replicas, features are gathered after step 1: losses are those of the global batch.
+A model without estimators has `estimator_steps = 0` and skips step 2. When a batch is spread over
+replicas, features are gathered after step 1, so that losses are those of the global batch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from keras_cmg.types import Tensor
 
 
 class PhasedObjective:
-    """What a model must offer to be trained by `keras_cmg.training`.
+    """The methods and attributes that the train steps of `keras_cmg.backend` use.
 
     Example:
 
@@ -35,19 +35,39 @@ class PhasedObjective:
     """
 
     estimator_steps: int = 0
-    """Steps of the estimators per step of the model, K."""
+    """Steps of the estimators per training step, the paper's K."""
 
     replica_entries: tuple[str, ...] = ("codebook",)
-    """Entries of the batch and of the features that the losses need no other replica's rows of, or
-    that are not one row per clip. All others reach the losses as those of the global batch."""
+    """Entries of the batch and of the features that are not gathered from all replicas: the losses
+    use the replica's own rows, or the entry does not hold one row per clip."""
+
+    unbatched_entries: tuple[str, ...] = ("codebook",)
+    """Entries of the features that do not hold one row per clip. `predict` leaves them out."""
 
     optimizer: Any
     trainable_variables: list
     losses: list
     trackers: dict[str, keras.metrics.Mean]
 
+    def prepare_batch(self, data: Any) -> dict[str, Any]:
+        """Converts what the data set yields to the batch that the model and its losses receive.
+
+        Args:
+            data: a batch, alone or in a tuple.
+
+        Returns:
+            Dict of tensors.
+
+        Example:
+
+        >>> PhasedObjective().prepare_batch(({"audio": np.zeros((2, 3))},))["audio"].shape[0]
+        2
+        """
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return keras.tree.map_structure(ops.convert_to_tensor, x)
+
     def estimator_loss(self, x: Mapping[str, Any], features: Any) -> dict[str, Tensor]:
-        """Losses of the estimators, by log key; their sum is minimised over the estimators.
+        """Computes the losses of the estimators, whose sum the estimators minimise.
 
         Args:
             x: the batch, of all replicas; see `keras_cmg.backend.replicas`.
@@ -57,7 +77,7 @@ class PhasedObjective:
             Log key to scalar.
 
         Raises:
-            NotImplementedError: if a model has estimators and does not define it.
+            NotImplementedError: if a model with estimators does not define it.
 
         Example:
 
@@ -67,7 +87,7 @@ class PhasedObjective:
         raise NotImplementedError(f"{type(self).__name__} must define `estimator_loss`.")
 
     def main_losses(self, x: Mapping[str, Any], features: Any, training: bool) -> dict[str, Tensor]:
-        """The model's loss under `"loss"`, and whatever else is to be logged.
+        """Computes the model's loss, under `"loss"`, and the other values to log.
 
         Args:
             x: the batch, of all replicas; see `keras_cmg.backend.replicas`.
@@ -88,7 +108,7 @@ class PhasedObjective:
         raise NotImplementedError(f"{type(self).__name__} must define `main_losses`.")
 
     def is_estimator(self, variable: Any) -> bool:
-        """Whether a variable belongs to the estimators.
+        """Returns whether a variable belongs to the estimators.
 
         Args:
             variable: a Keras variable of the model.
@@ -105,14 +125,14 @@ class PhasedObjective:
 
 
 def split_variables(model: Any, variables: list) -> tuple[list[int], list[int]]:
-    """Positions of the main and of the estimators' variables in a list of trainable variables.
+    """Splits a list of trainable variables into those of the model and of its estimators.
 
     Args:
         model: a `PhasedObjective`.
         variables: its trainable variables.
 
     Returns:
-        Two lists of positions.
+        Two lists of positions in `variables`: the model's and the estimators'.
 
     Example:
 
@@ -125,7 +145,7 @@ def split_variables(model: Any, variables: list) -> tuple[list[int], list[int]]:
 
 
 def with_regularization(model: Any, loss: Tensor) -> Tensor:
-    """The loss plus what layers added themselves, such as weight regularisation.
+    """Adds the losses of layers, such as weight regularisation.
 
     Args:
         model: a Keras model.
@@ -149,7 +169,7 @@ def with_regularization(model: Any, loss: Tensor) -> Tensor:
 
 
 def evaluation_losses(model: Any, x: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Every loss of a batch, with no state moved: the estimators' and the model's.
+    """Computes the losses of the estimators and of the model without changing any state.
 
     Args:
         model: a `PhasedObjective`.
@@ -171,13 +191,13 @@ def evaluation_losses(model: Any, x: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def batch_size(x: Mapping[str, Any]) -> Any:
-    """Number of clips in the global batch.
+    """Returns the number of clips in the global batch.
 
     Args:
         x: the batch, or a replica's part of it.
 
     Returns:
-        An int, or a scalar tensor where the size is known only at run time.
+        An int, or a scalar tensor if the size is known only at run time.
 
     Example:
 

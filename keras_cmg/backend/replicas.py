@@ -1,4 +1,4 @@
-"""What each replica of a data-parallel run hands to the losses: the batch of all replicas."""
+"""Gathers the batch and the features of all replicas, on which the losses are computed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from keras_cmg.backend import engine
 
 OWN = "own"
-"""Entry of a gathered batch, and of gathered features, with what is the replica's own."""
+"""Entry of a gathered batch, and of gathered features, that holds the replica's own rows."""
 
 
 def gather_across_replicas(
     model: Any, x: Mapping[str, Any], features: Any
 ) -> tuple[Mapping[str, Any], Any]:
-    """A batch and its features, of all replicas together; as they are on a single device.
+    """Gathers a batch and its features from all replicas; returns both unchanged on one device.
 
-    Every loss then is the loss of the global batch, whatever it compares: nothing about it changes
-    with the number of devices. Entries in `model.replica_entries` and scalars are not sent around.
+    Losses computed from them are those of the global batch, whatever the number of devices. Entries
+    in `model.replica_entries` and scalars are not gathered.
 
     Args:
         model: a `PhasedObjective`.
@@ -25,7 +25,8 @@ def gather_across_replicas(
         features: output of the model on it, a dict.
 
     Returns:
-        The batch and the features, with gradients to every replica, and what went in under `OWN`.
+        The batch and the features, with gradients to every replica. Each holds the replica's own
+        entries under `OWN`.
 
     Example:
 
@@ -47,7 +48,7 @@ def gather_across_replicas(
 
 
 def own(entries: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is the replica's own of a batch, or of features, that `gather_across_replicas` gave.
+    """Returns the replica's own part of a batch or of features that were gathered.
 
     Args:
         entries: batch or features.

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.backend.replicas import own
 from keras_cmg.models.base.presets import Presets, merged, named
 from keras_cmg.ops.masking import weights_like
@@ -121,8 +122,10 @@ class CrossModalBackbone(keras.Model):
             without codebook has no `"indices"`, and its `"quantized"` equals `"general"`.
 
         Raises:
-            ValueError: for an unknown modality or level, or features of another rank or width
-                than those the backbone was built on.
+            ValueError: for an unknown modality or level, features of another rank or width than
+                those the backbone was built on, or features that are not finite in frames that
+                count. In a traced or compiled function values cannot be checked: there, `"general"`
+                and `"quantized"` of a clip with NaN are NaN, and its indices have no meaning.
 
         Example:
 
@@ -136,6 +139,9 @@ class CrossModalBackbone(keras.Model):
             raise ValueError(f"`level` must be one of {LEVELS}. Received: {level!r}")
         x = ops.convert_to_tensor(x)
         self.check_features(modality, x.shape)
+        if mask is not None and self.use_masks:
+            x = self.zero_masked_frames({modality: x, f"{modality}_mask": mask})[modality]
+        self._check_finite(modality, x)
         if not self.built and len(self.modalities) == 1:
             self.build({modality: tuple(x.shape)})
         if not self.built:
@@ -152,6 +158,51 @@ class CrossModalBackbone(keras.Model):
             "quantized": codes["quantized"],
             "indices": codes["indices"],
         }
+
+    def _check_finite(self, modality: str, x: Tensor) -> None:
+        if "float" not in keras.backend.standardize_dtype(x.dtype) or not engine.has_values(x):
+            return
+        if not bool(ops.all(ops.isfinite(x))):
+            axes = tuple(range(1, len(x.shape)))
+            finite = ops.convert_to_numpy(ops.all(ops.isfinite(x), axis=axes))
+            raise ValueError(
+                f"Features of {modality!r} must be finite. "
+                f"Received NaN or infinity, first in row {int(np.argmin(finite))}."
+            )
+
+    def zero_masked_frames(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Sets frames that a mask leaves out to zero, so that NaN in them has no effect.
+
+        Args:
+            inputs: a batch.
+
+        Returns:
+            The batch; unchanged for a backbone with `use_masks=False`.
+
+        Raises:
+            ValueError: as `frame_masks`.
+
+        Example:
+
+        >>> batch = {"audio": np.full((1, 1, 2), np.nan), "audio_mask": np.zeros((1, 1))}
+        >>> keras_cmg.models.FCIDBackbone(("audio",)).zero_masked_frames(batch)["audio"].tolist()
+        [[[0.0, 0.0]]]
+        """
+        zeroed = dict(inputs)
+        for name, mask in self.frame_masks(inputs).items():
+            x = ops.convert_to_tensor(inputs[name])
+            counts = ops.reshape(
+                ops.cast(mask, "bool"), (*ops.shape(mask), *(1,) * len(x.shape[2:]))
+            )
+            zeroed[name] = ops.where(counts, x, ops.zeros((), dtype=x.dtype))
+        return zeroed
+
+    def __call__(self, inputs, *args, **kwargs):
+        # Here rather than in each `call`, since every subclass has one of its own.
+        if isinstance(inputs, Mapping) and any(f"{m}_mask" in inputs for m in self.modalities):
+            self.check_batch({m: inputs[m].shape for m in self.modalities if m in inputs})
+            inputs = self.zero_masked_frames(inputs)
+        return super().__call__(inputs, *args, **kwargs)
 
     def trained_level(self, modality: str) -> str:
         """What training quantises of a modality.
@@ -170,11 +221,11 @@ class CrossModalBackbone(keras.Model):
         return "segment"
 
     def adapt_codebook(self, batches: Any, level: str | None = None) -> None:
-        """Starts the codebook at k-means centres of features.
+        """Places the codes at k-means centres of features, see `Codebook.adapt`.
 
         Args:
-            batches: dict of all modalities, or an iterable of such dicts; masks are honoured.
-            level: `"clip"` or `"segment"`; by default what training quantises of each modality.
+            batches: as for `codebook_features`.
+            level: as for `codebook_features`.
 
         Raises:
             ValueError: without a codebook, or for a batch that `encode` refuses.
@@ -187,6 +238,28 @@ class CrossModalBackbone(keras.Model):
         (4, 256)
         """
         self.require_codebook("Adapting a codebook")
+        self.quantizer.adapt(self.codebook_features(batches, level))
+
+    def codebook_features(self, batches: Any, level: str | None = None) -> np.ndarray:
+        """Computes the vectors of all modalities that the codebook quantises.
+
+        Args:
+            batches: dict of all modalities, or an iterable of such dicts; frames that a mask leaves
+                out are not among the vectors.
+            level: `"clip"` or `"segment"`; by default what training quantises of each modality.
+
+        Returns:
+            Array `(vectors, embedding_dim)`.
+
+        Raises:
+            ValueError: for a batch that `encode` refuses, or if there is no batch.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone(("audio",))
+        >>> backbone.codebook_features({"audio": np.zeros((8, 10, 128))}).shape
+        (80, 256)
+        """
         features = []
         for batch in [batches] if isinstance(batches, Mapping) else batches:
             if not self.built:
@@ -194,7 +267,7 @@ class CrossModalBackbone(keras.Model):
             features.extend(self._codebook_rows(batch, level))
         if not features:
             raise ValueError("`batches` must yield at least one batch. Received none.")
-        self.quantizer.adapt(np.concatenate(features))
+        return np.concatenate(features)
 
     def _codebook_rows(self, batch: Mapping[str, Any], level: str | None) -> list[np.ndarray]:
         masks = self.frame_masks(batch)

@@ -143,7 +143,7 @@ class FCID(Pretrainer):
             raise ValueError(f"`estimator_steps` must be at least 1. Received: {estimator_steps}")
         if codebook_init_step is not None and codebook_init_step < 0:
             raise ValueError(
-                "`codebook_init_step` must be an epoch from 0 on, or None. "
+                "`codebook_init_step` must be a step from 0 on, or None. "
                 f"Received: {codebook_init_step}"
             )
         self.codebook_init_step = codebook_init_step
@@ -408,17 +408,10 @@ class FCID(Pretrainer):
             self.cpc, fine, time, self.cpc_self_weight, self.cpc_candidates, masks
         )
 
-    def fit(self, x=None, **kwargs):
-        if self.codebook_init_step is not None:
-            start = KMeansCodebookInit(x, self.codebook_init_step)
-            start.set_model(self)
-            # Not a change to the caller's list.
-            given = kwargs.get("callbacks") or []
-            if isinstance(given, keras.callbacks.CallbackList):
-                given.append(start)
-            else:
-                kwargs["callbacks"] = [*given, start]
-        return super().fit(x, **kwargs)
+    def training_callbacks(self):
+        if self.codebook_init_step is None:
+            return []
+        return [KMeansCodebookInit(self.codebook_init_step)]
 
     # Saving.
 
