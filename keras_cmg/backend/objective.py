@@ -2,9 +2,9 @@
 
 One step, as `fit` runs it on every engine:
 
-1. `inputs = model.prepare_step(x, training=True)`: one forward pass, and all that the losses are
-   computed from. Where a batch is spread over replicas, it is gathered here: losses are those of
-   the global batch;
+1. `x = model.prepare_batch(data)`, then `inputs = model.prepare_step(x, training=True)`: one forward
+   pass, and all that the losses are computed from. Where a batch is spread over replicas, it is
+   gathered here: losses are those of the global batch;
 2. `estimator_steps` times: one step of the estimators' optimiser down `estimator_loss`, on
    `inputs.stop_gradient()`;
 3. `main_losses(inputs)`, with the estimators held fixed: one backward pass through the forward pass
@@ -44,10 +44,30 @@ class PhasedObjective:
     """Entries of the batch and of the features of which the losses need the replica's own rows
     only. All others are gathered over the replicas."""
 
+    unbatched_entries: tuple[str, ...] = ()
+    """Entries of the features that do not hold one row per clip. `predict` leaves them out."""
+
     optimizer: Any
     trainable_variables: list
     losses: list
     trackers: dict[str, keras.metrics.Mean]
+
+    def prepare_batch(self, data: Any) -> dict[str, Any]:
+        """Converts what the data set yields to the batch that the model and its losses receive.
+
+        Args:
+            data: a batch, alone or in a tuple.
+
+        Returns:
+            Dict of tensors.
+
+        Example:
+
+        >>> PhasedObjective().prepare_batch(({"audio": np.zeros((2, 3))},))["audio"].shape[0]
+        2
+        """
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return keras.tree.map_structure(ops.convert_to_tensor, x)
 
     def prepare_step(self, x: Mapping[str, Any], training: bool = False) -> Any:
         """Runs the forward pass and returns the arguments of the losses.

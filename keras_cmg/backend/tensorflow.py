@@ -9,6 +9,7 @@ import os
 import keras
 import tensorflow as tf
 
+from keras_cmg.backend.keras_internals import disable_gradient_reduction
 from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
@@ -19,7 +20,7 @@ SUM = tf.distribute.ReduceOp.SUM
 
 
 def train_step(model, data):
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    x = model.prepare_batch(data)
     _build(model, x)
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
@@ -39,7 +40,7 @@ def train_step(model, data):
 
 
 def build_before_training(model, iterator, data_batch):
-    """Variables of several replicas cannot be made within a step."""
+    """Creates the variables of several replicas, which cannot be created within a step."""
     if num_replicas(model.distribute_strategy) == 1:
         return
     for _, _, batches in iterator or ():
@@ -55,7 +56,7 @@ def _of_first_replica(value):
 
 
 def _build(model, x):
-    """Keras leaves variables to the first step, where this train step already needs them."""
+    """Creates the variables that Keras leaves to the first step, where they are needed already."""
     with tf.init_scope():
         if not model.built:
             model.build({m: tuple(v.shape) for m, v in x.items() if not isinstance(v, dict)})
@@ -78,24 +79,23 @@ def _fit_estimators(model, inputs, variables):
 
 
 def _apply(optimizer, gradients, variables):
-    """One step down the sum over replicas, which is what is clipped and looked at for overflow.
+    """Applies the gradients summed over replicas: clipping and loss scaling see the sums.
 
-    Keras would clip each replica's part, and sum after that.
+    Keras would clip each replica's part and sum afterwards.
     """
     if num_replicas() > 1:
         gradients = tf.distribute.get_replica_context().all_reduce(SUM, gradients)
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
-        inner._all_reduce_sum_gradients = list
+        disable_gradient_reduction(getattr(optimizer, "inner_optimizer", optimizer))
     optimizer.apply(gradients, variables)
 
 
 def test_step(model, data):
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    x = model.prepare_batch(data)
     return _logs(model.track(evaluation_losses(model, x), batch_size(x)))
 
 
 def _logs(logs):
-    """Keras averages the logs of several workers over their first axis, so that they need one."""
+    """Gives the logs of several workers a first axis, over which Keras averages them."""
     if getattr(tf.distribute.get_strategy(), "cluster_resolver", None) is None:
         return logs
     return {key: tf.reshape(value, (1,)) for key, value in logs.items()}
@@ -121,9 +121,9 @@ def global_sum(x):
 
 
 def global_batches(tensors):
-    """The sum over replicas of what each has, put in its place among zeros.
+    """Gathers rows by summing over replicas, each with its rows at their place among zeros.
 
-    `all_gather` would do, but compiles a function of its own for every tensor.
+    `all_gather` would compile a function of its own for every tensor.
     """
     if _alone():
         return tensors
@@ -154,14 +154,23 @@ def _alone():
     return num_replicas() == 1 or tf.distribute.in_cross_replica_context()
 
 
-def process(model):
+def has_values(x):
+    return not tf.is_tensor(x) or hasattr(x, "numpy")
+
+
+def process_index(model):
     resolver = getattr(model.distribute_strategy, "cluster_resolver", None)
     return (resolver.task_id or 0) if resolver else 0
 
 
-def reader():
-    """A strategy hands every replica its part, and Keras every worker its share."""
+def reader_shard():
+    """A strategy gives every replica its part, and Keras every worker its shard."""
     return 0, 1
+
+
+def broadcast_array(array):
+    """Returns the array: each worker reads all of the data."""
+    return array
 
 
 def distribution(devices):
@@ -171,7 +180,7 @@ def distribution(devices):
         count, resolver = strategy.num_replicas_in_sync, strategy.cluster_resolver
         if devices not in ("auto", count):
             raise ValueError(
-                f"`devices` must be 'auto' or {count}, what the workers in TF_CONFIG have. "
+                f"`devices` must be 'auto' or {count}, the devices of the workers in TF_CONFIG. "
                 f"Received: {devices}"
             )
         processes = len(resolver.cluster_spec().as_dict().get("worker", ()))
@@ -192,7 +201,7 @@ def distribution(devices):
 
 
 def broadcast_variables(model):
-    """Nothing: a strategy gives every replica the first one's initial values."""
+    """Does nothing: a strategy gives every replica the first one's initial values."""
 
 
 def jit_compile(requested):

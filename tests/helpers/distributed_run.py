@@ -93,7 +93,7 @@ def train(out: Path, name: str, devices: int | str, start: str = "") -> None:
     results["iterations"] = ops.convert_to_numpy(model.optimizer.iterations)
     weights = [ops.convert_to_numpy(v).reshape(-1) for v in model.trainable_variables]
     results["weights"] = np.concatenate(weights)
-    suffix = "" if distribution.is_chief else f".{distribution.process}"
+    suffix = "" if distribution.is_chief else f".{distribution.process_index}"
     np.savez(out / f"{name}{suffix}.npz", **results)
     if distribution.is_chief:
         model.save(out / f"{name}.keras")

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.models.base.configs import (
     deserialize_layers,
@@ -51,6 +52,8 @@ class Backbone(keras.Model):
     embedding_dim: int
     num_embeddings: int
     seed: int
+    use_masks: bool = False
+    """Whether `<modality>_mask` of a batch is used."""
     quantizer_class: ClassVar[Any] = Codebook
     """Class of the quantiser that is made where none is given."""
     quantized_kind: ClassVar[str] = "general"
@@ -214,8 +217,10 @@ class Backbone(keras.Model):
             without codebook has no `"indices"`, and its `"quantized"` equals `"general"`.
 
         Raises:
-            ValueError: for an unknown modality or level, or features of another rank or width
-                than those the backbone was built on.
+            ValueError: for an unknown modality or level, features of another rank or width than
+                those the backbone was built on, or features that are not finite in frames that
+                count. In a traced or compiled function values cannot be checked: there, `"general"`
+                and `"quantized"` of a clip with NaN are NaN, and its indices have no meaning.
 
         Example:
 
@@ -229,6 +234,10 @@ class Backbone(keras.Model):
             raise ValueError(f"`level` must be one of {LEVELS}. Received: {level!r}")
         x = ops.convert_to_tensor(x)
         self.check_features(modality, x.shape)
+        if mask is not None and self.use_masks:
+            batch = {modality: x, f"{modality}_mask": mask}
+            x = self.zero_masked_frames(batch, self.frame_masks(batch))[modality]
+        self._check_finite(modality, x)
         if not self.built and len(self.modalities) == 1:
             self.build({modality: tuple(x.shape)})
         if not self.built:
@@ -245,6 +254,17 @@ class Backbone(keras.Model):
             "quantized": codes["quantized"],
             "indices": codes["indices"],
         }
+
+    def _check_finite(self, modality: str, x: Tensor) -> None:
+        if "float" not in keras.backend.standardize_dtype(x.dtype) or not engine.has_values(x):
+            return
+        if not bool(ops.all(ops.isfinite(x))):
+            axes = tuple(range(1, len(x.shape)))
+            finite = ops.convert_to_numpy(ops.all(ops.isfinite(x), axis=axes))
+            raise ValueError(
+                f"Features of {modality!r} must be finite. "
+                f"Received NaN or infinity, first in row {int(np.argmin(finite))}."
+            )
 
     def trained_level(self, modality: str) -> str:
         """Returns the level at which training quantises a modality.
@@ -263,11 +283,11 @@ class Backbone(keras.Model):
         return "segment"
 
     def adapt_codebook(self, batches: Any, level: str | None = None) -> None:
-        """Sets the codes to the centres that k-means finds in features.
+        """Places the codes at k-means centres of features, see `Codebook.adapt`.
 
         Args:
-            batches: dict of all modalities, or an iterable of such dicts; masks are honoured.
-            level: `"clip"` or `"segment"`; default `trained_level` of each modality.
+            batches: as for `codebook_features`.
+            level: as for `codebook_features`.
 
         Raises:
             ValueError: without a codebook, or for a batch that `encode` refuses.
@@ -280,6 +300,28 @@ class Backbone(keras.Model):
         (4, 256)
         """
         self.require_codebook("Adapting a codebook")
+        self.quantizer.adapt(self.codebook_features(batches, level))
+
+    def codebook_features(self, batches: Any, level: str | None = None) -> np.ndarray:
+        """Computes the vectors of all modalities that the codebook quantises.
+
+        Args:
+            batches: dict of all modalities, or an iterable of such dicts; frames that a mask leaves
+                out are not among the vectors.
+            level: `"clip"` or `"segment"`; default `trained_level` of each modality.
+
+        Returns:
+            Array `(vectors, embedding_dim)`.
+
+        Raises:
+            ValueError: for a batch that `encode` refuses, or if there is no batch.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone(("audio",))
+        >>> backbone.codebook_features({"audio": np.zeros((8, 10, 128))}).shape
+        (80, 256)
+        """
         features = []
         for batch in [batches] if isinstance(batches, Mapping) else batches:
             if not self.built:
@@ -287,7 +329,7 @@ class Backbone(keras.Model):
             features.extend(self._codebook_rows(batch, level))
         if not features:
             raise ValueError("`batches` must yield at least one batch. Received none.")
-        self.quantizer.adapt(np.concatenate(features))
+        return np.concatenate(features)
 
     def _codebook_rows(self, batch: Mapping[str, Any], level: str | None) -> list[np.ndarray]:
         masks = self.frame_masks(batch)
@@ -319,6 +361,31 @@ class Backbone(keras.Model):
         {}
         """
         return {}
+
+    @staticmethod
+    def zero_masked_frames(inputs: Mapping[str, Any], masks: Mapping[str, Tensor]) -> Any:
+        """Sets frames that a mask leaves out to zero, so that NaN in them has no effect.
+
+        Args:
+            inputs: a batch.
+            masks: as from `frame_masks`.
+
+        Returns:
+            The batch.
+
+        Example:
+
+        >>> batch, mask = {"audio": np.full((1, 1, 2), np.nan)}, np.zeros((1, 1))
+        >>> Backbone.zero_masked_frames(batch, {"audio": mask})["audio"].tolist()
+        [[[0.0, 0.0]]]
+        """
+        zeroed = {}
+        for name, mask in masks.items():
+            x = ops.convert_to_tensor(inputs[name])
+            shape = (*ops.shape(mask), *(1,) * len(x.shape[2:]))
+            counts = ops.reshape(ops.cast(mask, "bool"), shape)
+            zeroed[name] = ops.where(counts, x, ops.zeros((), dtype=x.dtype))
+        return {**inputs, **zeroed} if zeroed else inputs
 
     def require_codebook(self, purpose: str) -> None:
         """Raises an error if the system has no codebook.

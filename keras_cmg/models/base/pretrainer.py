@@ -344,6 +344,9 @@ class Pretrainer(Trainer):
             # A copy, because the backbone's call changes the codebook in place on some engines.
             codebook = ops.copy(ops.convert_to_tensor(self.backbone.quantizer.codebook))
         step = ops.copy(ops.convert_to_tensor(self.step_counter))
+        masks = self.backbone.frame_masks(x)
+        # So that targets of a reconstruction are finite.
+        x = self.backbone.zero_masked_frames(x, masks)
         features = self(x, training=training)
         if training:
             self.step_counter.assign(step + 1)
@@ -351,8 +354,7 @@ class Pretrainer(Trainer):
             batch=x,
             features=keras.tree.map_structure(self._full_precision, features),
             masks={
-                name: ops.cast(ops.cast(mask, "bool"), "float32")
-                for name, mask in self.backbone.frame_masks(x).items()
+                name: ops.cast(ops.cast(mask, "bool"), "float32") for name, mask in masks.items()
             },
             training=training,
             step=step,

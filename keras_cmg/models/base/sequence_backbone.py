@@ -139,18 +139,18 @@ class SequenceBackbone(Backbone):
         return TransformerEncoder(**arguments)
 
     def call(self, inputs, training=False):
-        masks = self.check_inputs(inputs)
+        inputs, masks = self.prepare_inputs(inputs)
         general = self.encode_all(inputs, masks, training)
         return {"general": general, **self.assign_codes(general, masks, training)}
 
-    def check_inputs(self, inputs: Any) -> dict[str, Tensor]:
-        """Checks a batch and returns its frame masks.
+    def prepare_inputs(self, inputs: Any) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+        """Checks a batch, and sets frames that a mask leaves out to zero.
 
         Args:
             inputs: a batch.
 
         Returns:
-            As from `frame_masks`.
+            The batch, and its masks as from `frame_masks`.
 
         Raises:
             ValueError: as `check_batch` and `frame_masks`.
@@ -158,14 +158,16 @@ class SequenceBackbone(Backbone):
         Example:
 
         >>> backbone = keras_cmg.models.SequenceBackbone(("audio",))
-        >>> backbone.check_inputs({"audio": np.zeros((2, 10, 128))})
-        {}
+        >>> inputs, masks = backbone.prepare_inputs({"audio": np.zeros((2, 10, 128))})
+        >>> list(inputs), masks
+        (['audio'], {})
         """
         is_batch = isinstance(inputs, Mapping)
         self.check_batch(
             {m: inputs[m].shape for m in self.modalities if m in inputs} if is_batch else inputs
         )
-        return self.frame_masks(inputs)
+        masks = self.frame_masks(inputs)
+        return self.zero_masked_frames(inputs, masks), masks
 
     def frame_masks(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
         """Returns the frame masks of a batch.

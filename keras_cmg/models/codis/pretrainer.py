@@ -104,7 +104,7 @@ class CODIS(AlignmentPretrainer):
         if training:
             self.teacher.update()
         features = self.backbone(inputs, training=training)
-        masks = self.backbone.frame_masks(inputs)
+        inputs, masks = self.backbone.prepare_inputs(inputs)
         taught = self.teacher.run(lambda: self.backbone.encode_all(inputs, masks))
         return {**features, "teacher": {m: ops.stop_gradient(x) for m, x in taught.items()}}
 

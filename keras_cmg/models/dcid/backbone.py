@@ -114,7 +114,7 @@ class DCIDBackbone(SequenceBackbone):
         return shape if context is None else context.compute_output_shape(shape)
 
     def call(self, inputs, training=False):
-        masks = self.check_inputs(inputs)
+        inputs, masks = self.prepare_inputs(inputs)
         features: dict[str, dict[str, Tensor]] = {
             kind: {} for kind in ("input", "general", "specific", "summary")
         }

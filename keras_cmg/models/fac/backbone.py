@@ -77,7 +77,7 @@ class FACBackbone(SequenceBackbone):
         self.coarse_level.build(dict.fromkeys(self.modalities, frames))
 
     def call(self, inputs, training=False):
-        masks = self.check_inputs(inputs)
+        inputs, masks = self.prepare_inputs(inputs)
         general = self.encode_all(inputs, masks, training)
         coarse = self.coarse_level(general, frame_masks=masks)
         codes = self.assign_codes(coarse["coarse_general"], masks, training)

@@ -122,7 +122,7 @@ class FCIDBackbone(SequenceBackbone):
         )
 
     def call(self, inputs, training=False):
-        masks = self.check_inputs(inputs)
+        inputs, masks = self.prepare_inputs(inputs)
         general = self.encode_all(inputs, masks, training)
         coarse = self.coarse_level(general, frame_masks=masks)
         encoders = self.fine_specific_encoders

@@ -332,17 +332,10 @@ class FCID(Pretrainer):
             self.infonce_symmetric,
         )
 
-    def fit(self, x=None, **kwargs):
-        if self.codebook_init_step is not None:
-            start = KMeansCodebookInit(x, self.codebook_init_step)
-            start.set_model(self)
-            # Not a change to the caller's list.
-            given = kwargs.get("callbacks") or []
-            if isinstance(given, keras.callbacks.CallbackList):
-                given.append(start)
-            else:
-                kwargs["callbacks"] = [*given, start]
-        return super().fit(x, **kwargs)
+    def training_callbacks(self):
+        if self.codebook_init_step is None:
+            return []
+        return [KMeansCodebookInit(self.codebook_init_step)]
 
     def get_config(self):
         names = (

@@ -67,7 +67,7 @@ class SimMMDGBackbone(SequenceBackbone):
         return super().general_encoder(name, shape, units or 2 * self.embedding_dim)
 
     def call(self, inputs, training=False):
-        masks = self.check_inputs(inputs)
+        inputs, masks = self.prepare_inputs(inputs)
         features: dict[str, dict[str, Any]] = {"general": {}, "specific": {}}
         for name in self.modalities:
             both = super().encode_frames(name, inputs[name], masks.get(name), training)
