@@ -133,6 +133,10 @@ def global_batches(tensors):
     return tensors
 
 
+def matmul(x, y):
+    return jax.numpy.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
 def has_values(x):
     return not isinstance(x, jax.core.Tracer)
 

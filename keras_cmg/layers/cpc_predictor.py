@@ -1,4 +1,4 @@
-"""CPC across modalities: the past of one sense predicts the future of the others."""
+"""Contrastive predictive coding across modalities."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
+from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 from keras_cmg.ops import contrastive
 from keras_cmg.types import Tensor
 
@@ -144,34 +145,3 @@ class CPCPredictor(keras.layers.Layer):
     def get_config(self):
         names = "units num_layers num_prediction_steps split_biases".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-@keras.saving.register_keras_serializable("keras_cmg")
-class SplitBiasLSTMCell(keras.layers.LSTMCell):
-    """An LSTM cell with a second bias vector on the recurrent side, as PyTorch's has.
-
-    Args:
-        units: width.
-        **kwargs: the arguments of `keras.layers.LSTMCell`.
-
-    Example:
-
-    >>> layer = keras.layers.RNN(SplitBiasLSTMCell(4))
-    >>> tuple(layer(np.zeros((2, 3, 5), "float32")).shape)
-    (2, 4)
-    """
-
-    def build(self, input_shape):
-        super().build(input_shape)
-        self.recurrent_bias = self.add_weight(
-            name="recurrent_bias", shape=(4 * self.units,), initializer="zeros"
-        )
-
-    def call(self, inputs, states, training=False):
-        hidden, carry = states
-        z = ops.matmul(inputs, self.kernel) + ops.matmul(hidden, self.recurrent_kernel)
-        z = z + self.bias + self.recurrent_bias
-        gate_in, gate_forget, candidate, gate_out = ops.split(z, 4, axis=-1)
-        carry = ops.sigmoid(gate_forget) * carry + ops.sigmoid(gate_in) * ops.tanh(candidate)
-        hidden = ops.sigmoid(gate_out) * ops.tanh(carry)
-        return hidden, [hidden, carry]

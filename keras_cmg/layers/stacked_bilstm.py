@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_cmg.layers.cpc_predictor import SplitBiasLSTMCell
+from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 
 
 @keras.saving.register_keras_serializable("keras_cmg")

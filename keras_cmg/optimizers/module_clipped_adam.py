@@ -36,6 +36,7 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         modules: module to regular expression, searched in the variables' paths; the first match
             counts, and variables without a match are not clipped. Default: the encoder, CPC and
             decoder of FCID and DCID.
+        name: name of the optimiser.
         **kwargs: the arguments of every Keras optimiser.
 
     Raises:

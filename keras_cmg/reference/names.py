@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_cmg.layers.map_pooling import MapAttention
-from keras_cmg.layers.specific_encoders import MapSpecificEncoder
+from keras_cmg.layers.map_attention import MapAttention
+from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.reference import links

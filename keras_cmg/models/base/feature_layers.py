@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 
-from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
-from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
+from keras_cmg.layers.map_decoder import MapDecoder
+from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
+from keras_cmg.layers.sequence_decoder import SequenceDecoder
+from keras_cmg.layers.sequence_specific_encoder import SequenceSpecificEncoder
 
 
 def specific_encoder(

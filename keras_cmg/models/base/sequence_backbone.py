@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from keras_cmg.layers.map_pooling import MapAttention
-from keras_cmg.layers.transformer_encoder import TransformerEncoder, seed_of
+from keras_cmg.layers.map_attention import MapAttention
+from keras_cmg.layers.seeds import derive_seed
+from keras_cmg.layers.transformer_encoder import TransformerEncoder
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.configs import serialize_layers
 from keras_cmg.models.base.feature_layers import build_all
@@ -130,7 +131,7 @@ class SequenceBackbone(Backbone):
             **SEQUENCE,
             **self.general,
             "units": units or self.embedding_dim,
-            "seed": seed_of(name, self.seed),
+            "seed": derive_seed(name, self.seed),
             "dtype": self.dtype_policy,
             "name": f"{name}_general",
         }

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
 from keras_cmg.layers.cpc_predictor import CPCPredictor
-from keras_cmg.layers.decoders import SequenceDecoder
+from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.models.base.configs import serialize_layers
 from keras_cmg.models.base.feature_layers import feature_decoder
 from keras_cmg.models.base.pretrainer import Pretrainer

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.image_autoencoder import ImageEncoder
+from keras_cmg.layers.image_encoder import ImageEncoder
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.vqvae import presets
 

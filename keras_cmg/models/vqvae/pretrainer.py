@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.image_autoencoder import ImageDecoder
+from keras_cmg.layers.image_decoder import ImageDecoder
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.vqvae import presets

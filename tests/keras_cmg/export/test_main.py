@@ -11,7 +11,7 @@ import pytest
 
 import keras_cmg
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
-from data_tools.features.extractors import Extractors
+from data_tools.raw.extractors import Extractors
 from keras_cmg.export import ServedSystem, export, read_metadata
 from keras_cmg.export.__main__ import main
 from keras_cmg.export.tensorflow_process import _last_error

@@ -1,4 +1,4 @@
-"""Annotation files: what is in them, and whether they are the published ones."""
+"""States of annotation files: their content, and whether they are the published files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import h5py
 
 from data_tools.io.files import sha256_file
-from data_tools.published.annotations import read_lines, read_table, read_text
+from data_tools.io.tables import AVE_COLUMNS, SEPARATORS, read_list, read_table, read_text
+from data_tools.published.ave import ANNOTATIONS
 from data_tools.published.base import PublishedDataset
 
 CHECKSUMS = Path(__file__).with_name("checksums.json")
@@ -20,14 +21,14 @@ AS_PUBLISHED, DIFFERENT, UNKNOWN = "as published", "NOT AS PUBLISHED", "no publi
 
 @dataclasses.dataclass(frozen=True)
 class FileState:
-    """One annotation file.
+    """The state of one annotation file.
 
     Args:
-        name: of the file.
+        name: name of the file.
         needed: whether the chosen options need it.
-        content: what is in it; empty if it is missing.
+        content: description of its content; empty if it is missing.
         sha256: its checksum; empty if it is missing.
-        state: how the checksum compares with the published file.
+        state: how the checksum compares with that of the published file.
     """
 
     name: str
@@ -43,51 +44,61 @@ class FileState:
 
 
 def file_states(dataset: PublishedDataset) -> list[FileState]:
-    """States of the annotation files of a data set: those that it needs, and others known.
+    """Checks the annotation files that a data set needs, and others whose checksum is known.
 
     Args:
         dataset: the data set.
 
     Returns:
-        A state for each file.
+        The state of each file.
 
     Raises:
-        ValueError: a file can't be read.
+        ValueError: if a file cannot be read.
     """
     needed = dataset.annotation_files()
     known = published_checksums().get(dataset.name, {})
     states = []
     for name in dict.fromkeys((*needed, *known)):
-        try:
-            path = dataset.find(name)
-        except FileNotFoundError:
+        if not dataset.has(name):
             states.append(FileState(name, name in needed))
             continue
+        path = dataset.find(name)
         digest = sha256_file(path)
-        state = (
-            UNKNOWN if name not in known else AS_PUBLISHED if digest == known[name] else DIFFERENT
-        )
+        state = UNKNOWN
+        if name in known:
+            state = AS_PUBLISHED if digest in known[name] else DIFFERENT
         states.append(FileState(name, name in needed, describe_content(path), digest, state))
     return states
 
 
 @functools.cache
-def published_checksums() -> dict[str, dict[str, str]]:
-    """SHA-256 of the published annotation files, by data set and name."""
-    return json.loads(CHECKSUMS.read_text(encoding="utf-8"))
+def published_checksums() -> dict[str, dict[str, tuple[str, ...]]]:
+    """Reads the SHA-256 checksums of the published annotation files, by data set and name.
+
+    Returns:
+        The checksums of each file; several if it was published in several versions.
+    """
+    content = json.loads(CHECKSUMS.read_text(encoding="utf-8"))
+    return {
+        dataset: {
+            name: (value,) if isinstance(value, str) else tuple(value)
+            for name, value in files.items()
+        }
+        for dataset, files in content.items()
+    }
 
 
 def describe_content(path: Path) -> str:
-    """How much is in an annotation file.
+    """Describes how much an annotation file holds.
 
     Args:
         path: a table, a list, an HDF5 or a JSON file.
 
     Returns:
-        Its rows, lines, arrays or bytes.
+        The number of its rows or lines, its arrays, or its size.
 
     Raises:
-        ValueError: it can't be read.
+        ValueError: if it cannot be read.
 
     Example:
         >>> import tempfile
@@ -99,10 +110,15 @@ def describe_content(path: Path) -> str:
     """
     if path.suffix == ".csv":
         first = read_text(path).partition("\n")[0].strip()
-        columns: Sequence[str] = first.split("\t" if "\t" in first else ",")
+        separator = next((sign for sign in SEPARATORS if sign in first), ",")
+        columns: Sequence[str] = first.split(separator)
         return f"{len(read_table(path, columns))} rows"
     if path.suffix == ".txt":
-        return f"{len(read_lines(path))} lines"
+        count = len(read_list(path))
+        rows = (
+            len(read_table(path, AVE_COLUMNS, header=None)) if path.name == ANNOTATIONS else count
+        )
+        return f"{rows} lines" + (" and a header" if rows < count else "")
     if path.suffix == ".h5":
         try:
             with h5py.File(path, "r") as file:

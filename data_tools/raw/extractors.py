@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
-from data_tools.raw.base import NUM_SEGMENTS, Clip, RawDataset
+from data_tools.io.constants import NUM_SEGMENTS
+from data_tools.raw.base import Clip, RawDataset
 
 
 @dataclasses.dataclass
@@ -23,8 +24,8 @@ class Extractors:
         text: features of words.
 
     Example:
-        >>> from data_tools import datasets
-        >>> dataset = datasets.create("synthetic")
+        >>> from data_tools.raw.registry import open_raw
+        >>> dataset = open_raw("synthetic")
         >>> clips = dataset.plan({"train": 2}, seed=0)
         >>> extractors = Extractors(AudioFeatures(8000), VideoFeatures(8), TextFeatures(dim=16))
         >>> arrays = extractors.fit(dataset, clips).encode(dataset, clips)

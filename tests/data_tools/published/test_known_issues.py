@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools import datasets
+from data_tools.published.annotation_files import DIFFERENT
 from data_tools.published.examples import Example, hold_out
-from data_tools.published.file_states import DIFFERENT
 from data_tools.published.inspection import inspect
+from data_tools.published.registry import PUBLISHED_DATASETS
 from tests.helpers import published_layouts as layouts
 
 
 def kinds(name: str, root: Path, **options: object) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for finding in data_tools.open_published(name, root, **options).findings():
-        found.setdefault(finding.kind, []).extend(finding.items)
+    for issue in data_tools.open_published(name, root, **options).known_issues():
+        found.setdefault(issue.kind, []).extend(issue.items)
     return found
 
 
@@ -51,8 +51,8 @@ def test_avvp(tmp_path: Path) -> None:
     assert found == {
         "empty span": ["test000000a_30_40 Dog 5-5"],
         "duplicate": ["short_30_40 Speech 1-2"],
-        "stray name": ["test000000b_30_40`"],
-        "unmatched name": ["short_30_40"],
+        "stray name": ["line 29: 'test000000b_30_40`' (nearest known name: 'test000000b_30_40')"],
+        "unmatched name": ["line 30: 'short_30_40' (no known name is similar)"],
     }
 
 
@@ -98,7 +98,7 @@ def written(root: Path) -> None:
     layouts.write_images(root / "celeba_hq")
 
 
-@pytest.mark.parametrize("name", sorted(set(datasets.PUBLISHED) - {"mnist"}))
+@pytest.mark.parametrize("name", sorted(set(PUBLISHED_DATASETS) - {"mnist"}))
 def test_no_video_is_in_two_held_out_splits(tmp_path: Path, name: str) -> None:
     written(tmp_path)
     root = tmp_path / "celeba_hq" if name == "celeba_hq" else tmp_path
@@ -150,7 +150,12 @@ def test_changed_files_and_missing_files_are_told(tmp_path: Path) -> None:
 
 
 ANNOTATION_FAULTS = {
-    "ave, line": ("ave", "Annotations.txt", "Bark&a&good&0\n", "line 1 must be category&video id&"),
+    "ave, line": (
+        "ave",
+        "Annotations.txt",
+        "Bark&a&good&0\n",
+        "must have 5 fields in each line, separated by '&'; line 1 has fewer",
+    ),
     "ave, seconds": (
         "ave",
         "Annotations.txt",
@@ -174,7 +179,7 @@ ANNOTATION_FAULTS = {
         "avvp",
         "AVVP_eval_visual_checked_combined.csv",
         "filename\tonset\toffset\tevent_labels\nx_0_10\t0\t2\tWolf\n",
-        "line 2 must name one of 3 classes; received: 'Wolf'",
+        "line 2 must name one of 3 classes; received: 'Wolf' (no known name is similar)",
     ),
     "vggsound, split": (
         "vggsound",
@@ -186,7 +191,7 @@ ANNOTATION_FAULTS = {
         "vggsound",
         "vggsoundCategories2Prompts.csv",
         "label,prompt\nskiing,The sound, of skis\n",
-        "must have 2 fields in each line; line 2 has more",
+        "must have 2 fields in each line, separated by ','; line 2 has more",
     ),
     "ucf, id": (
         "ucf_vggsound",

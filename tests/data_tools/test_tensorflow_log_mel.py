@@ -1,4 +1,4 @@
-"""Both roads to the audio summary give the same numbers; runs where TensorFlow is installed."""
+"""Both backends of the audio summary give the same numbers; runs where TensorFlow is installed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-from data_tools.features import AudioFeatures, audio, tfio
+from data_tools.features import AudioFeatures, audio, tensorflow_log_mel
 from data_tools.raw.synthetic import Synthetic
 
 
 def test_missing_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
-    tfio.library.cache_clear()
-    with pytest.raises(ImportError, match="The road 'numpy' gives the same numbers"):
-        AudioFeatures(8000, road="tensorflow-io")(np.zeros((1, 8000)))
+    tensorflow_log_mel.library.cache_clear()
+    with pytest.raises(ImportError, match=r"backend 'numpy' gives the same"):
+        AudioFeatures(8000, audio_backend="tensorflow-io")(np.zeros((1, 8000)))
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +27,14 @@ def clips() -> np.ndarray:
 
 def test_spectrograms_agree(clips: np.ndarray) -> None:
     ours = audio.mel_spectrogram(clips, 8000)
-    theirs = np.asarray(tfio.mel_spectrogram(clips, 8000))
+    theirs = np.asarray(tensorflow_log_mel.mel_spectrogram(clips, 8000))
     assert theirs.shape == ours.shape
     np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-3)
 
 
 def test_summaries_agree(clips: np.ndarray) -> None:
     ours, theirs = (
-        AudioFeatures(8000, road).summaries(clips) for road in ("numpy", "tensorflow-io")
+        AudioFeatures(8000, backend).summaries(clips) for backend in ("numpy", "tensorflow-io")
     )
     # Decibels: a hundredth is far below what a listener or a probe could tell.
     np.testing.assert_allclose(theirs, ours, atol=0.01)
@@ -45,7 +45,7 @@ def test_summary_runs_inside_a_pipeline(clips: np.ndarray) -> None:
 
     segments = clips.reshape(4, 10, 8000)
     dataset = tf.data.Dataset.from_tensor_slices(segments).map(
-        lambda clip: tfio.summarise(tfio.mel_spectrogram(clip, 8000))
+        lambda clip: tensorflow_log_mel.summarize(tensorflow_log_mel.mel_spectrogram(clip, 8000))
     )
     values = np.stack(list(dataset.as_numpy_iterator()))
     np.testing.assert_allclose(values, AudioFeatures(8000).summaries(clips), atol=0.01)
@@ -56,7 +56,7 @@ def test_masks_silence_stretches_of_bands_and_frames(clips: np.ndarray) -> None:
 
     tf.random.set_seed(0)
     ones = np.ones((200, 100, 32), np.float32)
-    masked = np.asarray(tfio.mask(ones, max_bands=8, max_frames=20))
+    masked = np.asarray(tensorflow_log_mel.mask(ones, max_bands=8, max_frames=20))
     assert set(np.unique(masked)) == {0.0, 1.0}
     # A band or a frame is masked as a whole, and the masked ones stand side by side.
     for axis, limit in ((1, 8), (2, 20)):
@@ -76,7 +76,9 @@ def test_masks_follow_the_seed_inside_a_pipeline(clips: np.ndarray) -> None:
         tf.random.set_seed(3)
         segments = tf.data.Dataset.from_tensor_slices(clips.reshape(4, 10, 8000))
         masked = segments.map(
-            lambda clip: tfio.summarise(tfio.mask(tfio.mel_spectrogram(clip, 8000), 8, 20))
+            lambda clip: tensorflow_log_mel.summarize(
+                tensorflow_log_mel.mask(tensorflow_log_mel.mel_spectrogram(clip, 8000), 8, 20)
+            )
         )
         return np.stack(list(masked.as_numpy_iterator()))
 
@@ -87,6 +89,6 @@ def test_masks_follow_the_seed_inside_a_pipeline(clips: np.ndarray) -> None:
 
 def test_masks_without_a_limit_change_nothing(clips: np.ndarray) -> None:
     mel = np.random.default_rng(0).random((2, 3, 10, 8)).astype("float32")
-    np.testing.assert_array_equal(np.asarray(tfio.mask(mel, 0, 0)), mel)
+    np.testing.assert_array_equal(np.asarray(tensorflow_log_mel.mask(mel, 0, 0)), mel)
     with pytest.raises(ValueError, match="`max_frames` must be from 0 to 10; received: 11"):
-        tfio.mask(mel, 0, 11)
+        tensorflow_log_mel.mask(mel, 0, 11)

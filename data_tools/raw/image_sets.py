@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from data_tools.datasets import SPLITS, Synthetic
-from data_tools.io.feature_folder import check_choice
+from data_tools.decoding.pictures import decode_picture
+from data_tools.decoding.signatures import PICTURES, DecodeError
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import SPLITS
 from data_tools.raw import digits_sources as raw
 from data_tools.raw.digits import VAL_IMAGES, WORDS
+from data_tools.raw.synthetic import Synthetic
 
 SOURCES = ("synthetic", "digits", "folder")
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
 class Images(NamedTuple):
@@ -163,48 +164,25 @@ def _digits(
 def _folder(root: str | Path | None, num_images: Mapping[str, int], seed: int, side: int) -> Images:
     if root is None or not Path(root).is_dir():
         raise FileNotFoundError(f"`root` must be a folder of pictures; received: {root}")
-    paths = sorted(path for path in Path(root).rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in Path(root).rglob("*") if path.suffix.lower() in PICTURES)
     needed = sum(num_images.values())
     if len(paths) < needed:
         raise ValueError(
-            f"`root` must hold at least {needed} pictures ({', '.join(SUFFIXES)}); {root} holds "
+            f"`root` must hold at least {needed} pictures ({', '.join(PICTURES)}); {root} holds "
             f"{len(paths)}"
         )
     order = np.random.default_rng(seed).permutation(len(paths))
     pixels, digest, start = {}, hashlib.sha256(), 0
     for split, total in num_images.items():
         chosen = [paths[place] for place in order[start : start + total]]
-        pixels[split] = np.stack([read_square(path, side) for path in chosen])
+        pixels[split] = np.stack([_read(path, side) for path in chosen])
         digest.update(pixels[split].tobytes())
         start += total
     return Images(pixels, None, (), {f"{needed} pictures at {side} x {side}": digest.hexdigest()})
 
 
-def read_square(path: Path, side: int) -> np.ndarray:
-    """The middle square of a picture, scaled.
-
-    Args:
-        path: of the picture.
-        side: height and width in pixels.
-
-    Returns:
-        (side, side, 3) uint8.
-
-    Raises:
-        ValueError: the file is damaged or no picture.
-
-    Example:
-
-    >>> Image.new("RGB", (40, 30), (255, 0, 0)).save("red.png")
-    >>> read_square(Path("red.png"), 8)[0, 0].tolist()
-    [255, 0, 0]
-    """
+def _read(path: Path, side: int) -> np.ndarray:
     try:
-        with Image.open(path) as picture:
-            square = picture.convert("RGB")
-            short = min(square.size)
-            left, top = (square.width - short) // 2, (square.height - short) // 2
-            square = square.crop((left, top, left + short, top + short))
-            return np.asarray(square.resize((side, side), Image.Resampling.LANCZOS))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path} must be a whole picture; reading it gave: {error}") from error
+        return decode_picture(path, side, crop=True)
+    except DecodeError as error:
+        raise ValueError(f"{path} must be a whole picture; it {error}") from error

@@ -1,8 +1,8 @@
-"""The audio summary as TensorFlow operations, for `tf.data`; the one door to tensorflow-io.
+"""The log-mel summary as TensorFlow operations, for `tf.data` pipelines, by tensorflow-io.
 
-The same parameters and the same numbers as `data_tools.features.audio`. tensorflow-io has wheels
-for Python up to 3.12 on Linux and macOS; only its pure Python functions are used, which do not
-need its native library.
+The constants are those of `keras_cmg.ops.log_mel`, and the numbers agree with
+`data_tools.features.audio`. tensorflow-io has wheels for Python up to 3.12 on Linux and macOS. Only
+its Python functions are used, which do not need its native library.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import functools
 import warnings
 from typing import Any
 
-from data_tools.features import audio
+from data_tools.features.log_mel import definition as log_mel
 
 _NO_LIMIT = 1000.0
 """Dynamic range, in dB, wide enough for the fixed floor alone to count."""
@@ -19,13 +19,13 @@ _NO_LIMIT = 1000.0
 
 @functools.cache
 def library() -> Any:
-    """The tensorflow-io package, imported without its complaints about the native library.
+    """Imports tensorflow-io without its warnings about the native library.
 
     Returns:
         The module.
 
     Raises:
-        ImportError: tensorflow-io or TensorFlow is not installed.
+        ImportError: if tensorflow-io or TensorFlow is not installed.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings(
@@ -37,15 +37,15 @@ def library() -> Any:
             import tensorflow_io
         except ImportError as error:
             raise ImportError(
-                "the road 'tensorflow-io' needs the packages tensorflow and tensorflow-io (Python "
-                f"3.12 or older, Linux or macOS); importing them gave: {error}. The road 'numpy' "
-                "gives the same numbers without them."
+                "the backend 'tensorflow-io' needs the packages tensorflow and tensorflow-io "
+                f"(Python 3.12 or older, Linux or macOS); importing them gave: {error}. The "
+                "backend 'numpy' gives the same numbers without them."
             ) from error
     return tensorflow_io
 
 
 def mel_spectrogram(waveform: Any, sample_rate: int) -> Any:
-    """Mel bands of the short-time amplitude spectrum.
+    """Computes mel bands of the short-time amplitude spectrum.
 
     Args:
         waveform: (..., samples) float, array or tensor.
@@ -55,41 +55,41 @@ def mel_spectrogram(waveform: Any, sample_rate: int) -> Any:
         Tensor (..., frames, 32).
 
     Raises:
-        ImportError: tensorflow-io is not installed.
+        ImportError: if tensorflow-io is not installed.
     """
     functions = library().audio
     import tensorflow as tf
 
-    window, hop = audio.spectrogram_sizes(sample_rate)
+    window, hop = log_mel.spectrogram_sizes(sample_rate)
     waveform = tf.cast(waveform, tf.float32)
     spectrogram = functions.spectrogram(waveform, nfft=window, window=window, stride=hop)
     return functions.melscale(
         spectrogram,
         rate=sample_rate,
-        mels=audio.NUM_BANDS,
-        fmin=audio.MIN_HERTZ,
+        mels=log_mel.NUM_BANDS,
+        fmin=log_mel.MIN_HERTZ,
         fmax=sample_rate / 2,
     )
 
 
 def mask(mel: Any, max_bands: int = 8, max_frames: int = 20) -> Any:
-    """Silences a random stretch of bands and one of frames, as augmentation of training clips.
+    """Masks a random stretch of bands and one of frames, to augment training clips.
 
-    It goes between `mel_spectrogram` and `summarise`. Each spectrogram gets stretches of its own,
-    whose lengths are drawn from 0 up to, but without, the limits; the draws follow
-    `tf.random.set_seed`.
+    Apply it between `mel_spectrogram` and `summarize`. The stretches are drawn for each
+    spectrogram, with lengths from 0 to the limits exclusive; `tf.random.set_seed` determines the
+    draws.
 
     Args:
         mel: tensor (..., frames, bands) of mel amplitudes.
-        max_bands: limit of the bands; no mask over bands if 0.
-        max_frames: limit of the frames; no mask over frames if 0.
+        max_bands: limit of the bands, exclusive; no mask over bands if 0.
+        max_frames: limit of the frames, exclusive; no mask over frames if 0.
 
     Returns:
         Tensor of the same shape, zero where it is masked.
 
     Raises:
-        ImportError: tensorflow-io is not installed.
-        ValueError: a limit is negative or exceeds its axis.
+        ImportError: if tensorflow-io is not installed.
+        ValueError: if a limit is negative or exceeds its axis.
 
     References:
         Park et al., "SpecAugment: a simple data augmentation method for automatic speech
@@ -114,13 +114,13 @@ def mask(mel: Any, max_bands: int = 8, max_frames: int = 20) -> Any:
         return spectrogram
 
     flat = tf.reshape(mel, tf.concat([[-1], tf.shape(mel)[-2:]], 0))
-    # One after another, so that the draws come in the same order each time.
+    # Sequentially, so that the draws have the same order in each run.
     masked = tf.map_fn(one, flat, parallel_iterations=1)
     return tf.reshape(masked, tf.shape(mel))
 
 
-def summarise(mel: Any) -> Any:
-    """Mean log-mel spectrum of each quarter of the sound's energy.
+def summarize(mel: Any) -> Any:
+    """Computes the log-mel summary of seconds.
 
     Args:
         mel: tensor (..., frames, 32) of mel amplitudes, one second each.
@@ -129,25 +129,25 @@ def summarise(mel: Any) -> Any:
         Tensor (..., 128) float32, in dB.
 
     Raises:
-        ImportError: tensorflow-io is not installed.
+        ImportError: if tensorflow-io is not installed.
     """
     functions = library().audio
     import tensorflow as tf
 
-    decibels = functions.dbscale(mel, top_db=_NO_LIMIT, amin=audio.MIN_POWER)
+    decibels = functions.dbscale(mel, top_db=_NO_LIMIT, amin=log_mel.MIN_POWER)
     energy = tf.reduce_sum(tf.square(tf.cast(mel, tf.float64)), -1)
-    quiet = tf.cast(audio.NOISE_QUANTILE * tf.cast(tf.shape(energy)[-1], tf.float64), tf.int32)
+    quiet = tf.cast(log_mel.NOISE_QUANTILE * tf.cast(tf.shape(energy)[-1], tf.float64), tf.int32)
     noise = tf.gather(tf.sort(energy, -1), quiet, axis=-1)[..., None]
-    noise = tf.maximum(noise, audio.MIN_NOISE)
-    sound = tf.maximum(energy - audio.NOISE_FACTOR * noise, 0) + audio.MIN_SOUND
-    weight = sound / (sound + audio.NOISE_WEIGHT * noise)
+    noise = tf.maximum(noise, log_mel.MIN_NOISE)
+    sound = tf.maximum(energy - log_mel.NOISE_FACTOR * noise, 0) + log_mel.MIN_SOUND
+    weight = sound / (sound + log_mel.NOISE_WEIGHT * noise)
     sound /= tf.reduce_sum(sound, -1, keepdims=True)
     ends = tf.cumsum(sound, -1)[..., None]
     starts = ends - sound[..., None]
-    edges = tf.range(audio.NUM_STRETCHES + 1, dtype=tf.float64) / audio.NUM_STRETCHES
+    edges = tf.range(log_mel.NUM_STRETCHES + 1, dtype=tf.float64) / log_mel.NUM_STRETCHES
     overlap = tf.minimum(ends, edges[1:]) - tf.maximum(starts, edges[:-1])
     share = tf.maximum(overlap, 0) * (weight / sound)[..., None]
     share /= tf.reduce_sum(share, -2, keepdims=True)
     summary = tf.matmul(share, tf.cast(decibels, tf.float64), transpose_a=True)
-    shape = tf.concat([tf.shape(summary)[:-2], [audio.NUM_STRETCHES * audio.NUM_BANDS]], 0)
+    shape = tf.concat([tf.shape(summary)[:-2], [log_mel.NUM_STRETCHES * log_mel.NUM_BANDS]], 0)
     return tf.cast(tf.reshape(summary, shape), tf.float32)

@@ -1,9 +1,4 @@
-"""Specific encoders: what is one sense's own, and would not fit the shared code.
-
-A specific encoder maps `(batch, frames, ...)` to features of any shape and has
-`summarize(features)`, the `(batch, frames, dim)` vectors that mutual information is measured on.
-Any Keras layer that has both, and `summary_shape`, can take its place.
-"""
+"""The specific encoder of feature maps."""
 
 from __future__ import annotations
 
@@ -12,65 +7,6 @@ from keras import ops
 
 from keras_cmg.layers.patch_convolution import PatchConvolution
 from keras_cmg.layers.residual_unit import ResidualUnit
-
-
-@keras.saving.register_keras_serializable("keras_cmg")
-class SequenceSpecificEncoder(keras.layers.Layer):
-    """Specific encoder of a feature sequence: one dense layer with ReLU.
-
-    Args:
-        units: width of the output.
-        **kwargs: the arguments of every Keras layer.
-
-    Call arguments:
-        inputs: float tensor `(batch, frames, dim)`.
-
-    Returns:
-        Float tensor `(batch, frames, units)`.
-
-    Example:
-
-    >>> tuple(keras_cmg.layers.SequenceSpecificEncoder(6)(np.zeros((2, 10, 4), "float32")).shape)
-    (2, 10, 6)
-    """
-
-    def __init__(self, units: int = 256, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self.dense = keras.layers.Dense(units, "relu", dtype=self.dtype_policy, name="dense")
-
-    def build(self, input_shape):
-        self.dense.build(input_shape)
-        self.built = True
-
-    def call(self, inputs):
-        return self.dense(inputs)
-
-    def summarize(self, features):
-        """The features themselves, `(batch, frames, units)`.
-
-        Args:
-            features: output of the layer.
-
-        Returns:
-            The same tensor.
-
-        Example:
-
-        >>> keras_cmg.layers.SequenceSpecificEncoder(6).summarize("features")
-        'features'
-        """
-        return features
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.units)
-
-    def summary_shape(self, input_shape):
-        """Shape of `summarize(layer(inputs))` for inputs of `input_shape`."""
-        return self.compute_output_shape(input_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "units": self.units}
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
