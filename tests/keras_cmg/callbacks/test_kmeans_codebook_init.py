@@ -98,5 +98,5 @@ def test_fcid_starts_its_codebook_itself():
     plain.fit(batch, epochs=1, verbose=0)
     assert spread(model.backbone.codebook) > 2 * spread(plain.backbone.codebook)
     assert keras_cmg.models.FCID.from_config(model.get_config()).codebook_init_step == 0
-    with pytest.raises(ValueError, match="`codebook_init_step` must be an epoch from 0 on"):
+    with pytest.raises(ValueError, match="`codebook_init_step` must be a step from 0 on"):
         compiled_fcid(("audio",), codebook_init_step=-1)
