@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import PeakMemory, seconds_in_turns
-from data_tools.store import Field, StoreReader, StoreWriter
+from data_tools.loading import BatchReader, StoreSource
+from data_tools.store import Field, StoreWriter
 
 SHAPE = (10, 7, 7, 512)
 """A clip of the published video features."""
@@ -86,8 +87,9 @@ def run(
 
             return read
 
-        def store(**options: Any) -> Callable[[], None]:
-            reader = StoreReader(root / "store", batch_size=batch_size, **options)
+        def store(shuffle: bool = False, **options: Any) -> Callable[[], None]:
+            source = StoreSource(root / "store", **options)
+            reader = BatchReader(source, batch_size, shuffle=shuffle)
 
             def read() -> None:
                 for _ in reader.epoch(0):
@@ -120,7 +122,7 @@ def run(
         names = ("raw", "store")
         cold_actions = {name: cold(actions[name]) for name in names}
         cold_times = seconds_in_turns(cold_actions, rounds, clock=clock)
-        epochs = StoreReader(root / "store", batch_size=batch_size, shuffle=True, **half)
+        epochs = BatchReader(StoreSource(root / "store", **half), batch_size, shuffle=True)
         for _ in epochs.epoch(0):
             pass
         with PeakMemory() as memory:

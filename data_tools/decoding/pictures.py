@@ -17,18 +17,20 @@ MAX_PIXELS = 2**26
 """Largest picture that is decoded: 8,192 x 8,192."""
 
 
-def decode_picture(path: str | os.PathLike[str], side: int) -> np.ndarray:
-    """A picture, stretched to a square.
+def decode_picture(path: str | os.PathLike[str], side: int, crop: bool = False) -> np.ndarray:
+    """Decodes a picture to a square of RGB pixels.
 
     Args:
         path: a JPEG, PNG, BMP or WebP file.
         side: pixels of a side of the result.
+        crop: cut out the middle square (bicubic) instead of stretching the picture (bilinear).
 
     Returns:
         (side, side, 3) uint8.
 
     Raises:
-        DecodeError: the file is missing, empty, damaged, too large, or not what its name says.
+        DecodeError: if the file is missing, empty, damaged or too large, or if its name does not
+            match its content.
 
     Example:
         >>> from PIL import Image
@@ -48,7 +50,7 @@ def decode_picture(path: str | os.PathLike[str], side: int) -> np.ndarray:
                         f"has {picture.width} x {picture.height} pixels, more than {MAX_PIXELS}"
                     )
                 picture.draft("RGB", (side, side))
-                return to_square(picture.convert("RGB"), side)
+                return to_square(picture.convert("RGB"), side, crop)
     except DecodeError:
         raise
     except Image.DecompressionBombError as error:
@@ -58,23 +60,26 @@ def decode_picture(path: str | os.PathLike[str], side: int) -> np.ndarray:
         raise DecodeError(f"cannot be decoded: {reason}") from error
 
 
-def to_square(picture: Any, side: int) -> np.ndarray:
-    """A Pillow image stretched to a square, (side, side, 3) uint8.
+def to_square(picture: Any, side: int, crop: bool = False) -> np.ndarray:
+    """Converts a Pillow image to a square array.
 
     Args:
         picture: RGB image.
         side: pixels of a side of the result.
+        crop: cut out the middle square (bicubic) instead of stretching the picture (bilinear).
 
     Returns:
-        The pixels.
+        (side, side, 3) uint8.
 
     Example:
         >>> from PIL import Image
         >>> to_square(Image.new("RGB", (64, 48)), 28).shape
         (28, 28, 3)
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
+    if crop:
+        return np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC), np.uint8)
     resized = picture.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.asarray(resized, np.uint8)
 

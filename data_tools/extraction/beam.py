@@ -20,7 +20,7 @@ from data_tools.extraction.job import Job, finish
 from data_tools.extraction.lock import locked
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Worker
-from data_tools.extraction.running import LIMIT, fit, note
+from data_tools.extraction.running import TIMEOUT, fit, note
 from data_tools.store.schema import SCHEMA, shard_path
 
 
@@ -32,7 +32,7 @@ def extract_with_beam(
     shard_rows: int | None = None,
     fitted: str | os.PathLike[str] | None = None,
     workers: int = 1,
-    limit: float = LIMIT,
+    timeout: float = TIMEOUT,
     overwrite: bool = False,
     runner: str = "DirectRunner",
     pipeline_options: Sequence[str] = (),
@@ -51,7 +51,7 @@ def extract_with_beam(
         fitted: another extraction, whose classes and learned features are used; or the
             `extractors.npz` of one.
         workers: processes of the Direct runner; other runners have options of their own.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
         overwrite: begin anew where `out` holds another extraction or store.
         runner: of Beam, such as "DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner".
         pipeline_options: further words of Beam's command line.
@@ -76,14 +76,14 @@ def extract_with_beam(
         job = begin(job, clips, fitted, overwrite)
         if not (job.out / SCHEMA).is_file():
             if job.needs_fit:
-                fit(job, workers, limit)
+                fit(job, workers, timeout)
             todo = [
                 number
                 for number in range(job.num_shards)
                 if not shard_path(job.out, number).exists()
             ]
             if todo:
-                step = _extract_shards(beam)(str(job.out.absolute()), job.content, limit)
+                step = _extract_shards(beam)(str(job.out.absolute()), job.content, timeout)
                 with beam.Pipeline(options=PipelineOptions(words)) as pipeline:
                     shards = pipeline | beam.Create(todo) | beam.Reshuffle()
                     _ = shards | "Extract" >> beam.ParDo(step)
@@ -133,12 +133,12 @@ def _beam() -> Any:
 
 def _extract_shards(beam: Any) -> Any:
     class ExtractShards(beam.DoFn):
-        def __init__(self, out: str, content: dict[str, Any], limit: float) -> None:
-            self.out, self.content, self.limit = out, content, limit
+        def __init__(self, out: str, content: dict[str, Any], timeout: float) -> None:
+            self.out, self.content, self.timeout = out, content, timeout
 
         def setup(self) -> None:
             self.job = Job(Path(self.out), self.content)
-            self.worker = Worker(self.job.setup(), self.limit)
+            self.worker = Worker(self.job.setup(), self.timeout)
 
         def process(self, number: int) -> None:
             extract_shard(self.job, number, self.worker)

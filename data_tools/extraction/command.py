@@ -8,7 +8,7 @@ from typing import Any
 
 from data_tools.extraction.clips import find_clips
 from data_tools.extraction.extractor import EXTRACTORS
-from data_tools.extraction.running import LIMIT, extract
+from data_tools.extraction.running import TIMEOUT, extract
 from data_tools.store.schema import FAILURES
 
 DEFAULTS = {"audio": "log_mel", "video": "patches", "text": "words"}
@@ -41,15 +41,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--segments", type=int, default=10, help="seconds per clip (default: 10)")
     command.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     command.add_argument(
-        "--shards", type=int, metavar="N", help="clips per shard (default: of 256 MB)"
+        "--shard-rows", type=int, metavar="N", help="clips per shard (default: of 256 MB)"
     )
     command.add_argument(
         "--fitted", metavar="STORE", help="use the classes and learned features of this extraction"
     )
     command.add_argument(
-        "--limit", type=float, default=LIMIT, help=f"seconds for a clip (default: {LIMIT:g})"
+        "--timeout", type=float, default=TIMEOUT, help=f"seconds for a clip (default: {TIMEOUT:g})"
     )
-    command.add_argument("--overwrite", action="store_true", help="begin anew")
     command.add_argument("--audio-weights", metavar="FILE", help="of vggish")
     command.add_argument("--audio-pca", metavar="FILE", help="PCA parameters of vggish")
     command.add_argument("--audio-hop", type=float, help="of vggish, in seconds (default: 1)")
@@ -60,7 +59,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, help="of patches (default: 0)")
     command.add_argument("--text-preset", metavar="NAME", help="of bert, or the folder of one")
     command.add_argument("--text-dim", type=int, help="of words (default: 64)")
-    command.add_argument("--tokens", type=int, help="words of a caption (default: 10)")
+    command.add_argument("--num-tokens", type=int, help="words of a caption (default: 10)")
     command.add_argument(
         "--runner",
         metavar="NAME",
@@ -90,8 +89,8 @@ OPTIONS = {
         "frames_per_segment": "frames_per_segment",
         "frame_rate": "frame_rate",
     },
-    ("text", "words"): {"num_tokens": "tokens", "dim": "text_dim"},
-    ("text", "bert"): {"num_tokens": "tokens", "preset": "text_preset"},
+    ("text", "words"): {"num_tokens": "num_tokens", "dim": "text_dim"},
+    ("text", "bert"): {"num_tokens": "num_tokens", "preset": "text_preset"},
 }
 """Options of the extractors, by those of the command line."""
 
@@ -163,9 +162,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> list[str]:
         "out": options.out,
         "extractors": chosen_extractors(options),
         "segments": options.segments,
-        "shard_rows": options.shards,
+        "shard_rows": options.shard_rows,
         "fitted": options.fitted,
-        "limit": options.limit,
+        "timeout": options.timeout,
         "overwrite": options.overwrite,
         "workers": options.workers,
     }

@@ -19,7 +19,7 @@ from data_tools.extraction.lock import LOCK
 from data_tools.io.files import atomic_file, read_json, sha256_file
 from data_tools.store.schema import FAILURES, SCHEMA, SHARDS, default_shard_rows, read_schema
 
-FORMAT = "keras-cmg extraction 1"
+FORMAT = "keras-cmg extraction 2"
 """Changes whenever the same arguments would give other numbers."""
 VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "av", "keras")
 

@@ -29,18 +29,18 @@ class Worker:
 
     Args:
         setup: arguments of `ClipFeatures` and `state`, as plain values.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
 
     Example:
         >>> setup = {"root": ".", "extractors": {}, "categories": [], "segments": 1, "state": None}
-        >>> worker = Worker(setup, limit=60)
+        >>> worker = Worker(setup, timeout=60)
         >>> worker.run({"clip": {"id": "a", "fault": "is no clip"}, "out": "a.npz"})
         {'failures': [{'modality': '', 'file': '', 'reason': 'is no clip'}]}
         >>> worker.close()
     """
 
-    def __init__(self, setup: dict[str, Any], limit: float) -> None:
-        self.setup, self.limit = setup, limit
+    def __init__(self, setup: dict[str, Any], timeout: float) -> None:
+        self.setup, self.timeout = setup, timeout
         self._stopped = False
         self._process: subprocess.Popen[str] | None = None
 
@@ -71,7 +71,7 @@ class Worker:
                 late.set()
                 process.kill()
 
-            timer = threading.Timer(self.limit, stop)
+            timer = threading.Timer(self.timeout, stop)
             timer.start()
             try:
                 process.stdin.write(json.dumps(task) + "\n")
@@ -86,7 +86,7 @@ class Worker:
             code = process.wait()
             self.close()
             if late.is_set():
-                reason = f"took longer than {self.limit:g} s"
+                reason = f"took longer than {self.timeout:g} s"
                 break
             reason = f"ended its process: {_describe(code)}"
         return {"failures": [{"modality": "", "file": "", "reason": reason}]}
@@ -148,7 +148,7 @@ def _describe(code: int) -> str:
 
 
 def run_tasks(
-    setup: dict[str, Any], tasks: Iterable[Task], workers: int, limit: float
+    setup: dict[str, Any], tasks: Iterable[Task], workers: int, timeout: float
 ) -> Generator[tuple[Task, dict[str, Any]], None, None]:
     """Does tasks in worker processes; answers come as they are ready, in any order.
 
@@ -156,7 +156,7 @@ def run_tasks(
         setup: see `Worker`.
         tasks: see `data_tools.extraction.worker.answer`; taken one by one, as workers are free.
         workers: number of processes.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
 
     Yields:
         Task and answer.
@@ -170,7 +170,7 @@ def run_tasks(
     source, lock = iter(tasks), threading.Lock()
     answers: queue.Queue[Any] = queue.Queue()
     stopped = threading.Event()
-    pool = [Worker(setup, limit) for _ in range(workers)]
+    pool = [Worker(setup, timeout) for _ in range(workers)]
 
     def serve(worker: Worker) -> None:
         try:

@@ -25,7 +25,7 @@ from data_tools.store.shard import ShardWriter
 
 FIT_CLIPS = 250
 """Clips from which features are learned, at equal distances over the training clips."""
-LIMIT = 300.0
+TIMEOUT = 300.0
 """Seconds after which a clip is given up."""
 
 
@@ -37,7 +37,7 @@ def extract(
     shard_rows: int | None = None,
     fitted: str | os.PathLike[str] | None = None,
     workers: int = 1,
-    limit: float = LIMIT,
+    timeout: float = TIMEOUT,
     progress: bool = False,
     overwrite: bool = False,
 ) -> dict[str, int]:
@@ -52,7 +52,7 @@ def extract(
         fitted: another extraction, whose classes and learned features are used; or the
             `extractors.npz` of one.
         workers: processes; the result does not depend on it.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
         progress: show a progress bar.
         overwrite: begin anew where `out` holds another extraction or store.
 
@@ -73,26 +73,26 @@ def extract(
     """
     if workers < 1:
         raise ValueError(f"`workers` must be at least 1; received: {workers}")
-    if not limit > 0:
-        raise ValueError(f"`limit` must be above 0 seconds; received: {limit}")
+    if not timeout > 0:
+        raise ValueError(f"`timeout` must be above 0 seconds; received: {timeout}")
     with threadpool_limits(1):
         job, clips = plan(source, out, extractors, segments, shard_rows, fitted)
     with locked(job.out):
         job = begin(job, clips, fitted, overwrite)
         if not (job.out / SCHEMA).is_file():
             if job.needs_fit:
-                fit(job, workers, limit)
-            _run(job, workers, limit, progress)
+                fit(job, workers, timeout)
+            _run(job, workers, timeout, progress)
         return finish(job)
 
 
-def fit(job: Job, workers: int, limit: float) -> None:
+def fit(job: Job, workers: int, timeout: float) -> None:
     """Lets the extractors learn from clips of the training split, or of all if there is none.
 
     Args:
         job: the job.
         workers: processes that decode.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
 
     Raises:
         ValueError: no clip can be decoded, or an extractor wants more of them.
@@ -105,7 +105,7 @@ def fit(job: Job, workers: int, limit: float) -> None:
         {"clip": clip, "out": str(scratch / f"{number}.npz")} for number, clip in enumerate(chosen)
     ]
     reasons = []
-    for task, answer in run_tasks(job.setup(), tasks, min(workers, len(tasks)), limit):
+    for task, answer in run_tasks(job.setup(), tasks, min(workers, len(tasks)), timeout):
         if "failures" in answer:
             Path(task["out"]).unlink(missing_ok=True)
             reasons += [f"{task['clip']['id']}: {f['reason']}" for f in answer["failures"]]
@@ -142,7 +142,7 @@ def _fit_clips(job: Job) -> list[Clip]:
     return [training[position * len(training) // count] for position in range(count)]
 
 
-def _run(job: Job, workers: int, limit: float, progress: bool) -> None:
+def _run(job: Job, workers: int, timeout: float, progress: bool) -> None:
     open_shards: dict[int, ShardWriter] = {}
     bar = _bar(job.content["num_clips"], progress)
 
@@ -163,7 +163,7 @@ def _run(job: Job, workers: int, limit: float, progress: bool) -> None:
                     "shard": number,
                 }
 
-    with contextlib.closing(run_tasks(job.setup(), tasks(), workers, limit)) as answers:
+    with contextlib.closing(run_tasks(job.setup(), tasks(), workers, timeout)) as answers:
         for task, answer in answers:
             shard = open_shards[task["shard"]]
             note(shard, task, answer)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.features.audio import mel_weights
+from data_tools.features.log_mel import definition
 
 SAMPLE_RATE = 16_000
 WINDOW, HOP, FFT_LENGTH = 400, 160, 512
@@ -52,7 +52,9 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(np.asarray(waveform, np.float64), WINDOW)
     taper = 0.5 - 0.5 * np.cos(2 * np.pi / WINDOW * np.arange(WINDOW))
     magnitudes = np.abs(np.fft.rfft(frames[::HOP] * taper, FFT_LENGTH))
-    weights = mel_weights(FFT_LENGTH // 2 + 1, SAMPLE_RATE, NUM_BANDS, LOWEST, HIGHEST)
+    weights = definition.mel_weights(
+        FFT_LENGTH // 2 + 1, SAMPLE_RATE, NUM_BANDS, LOWEST, HIGHEST
+    ).astype(np.float32)
     return np.log(magnitudes @ weights + LOG_OFFSET).astype(np.float32)
 
 

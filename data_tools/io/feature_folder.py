@@ -15,9 +15,11 @@ from typing import Any
 import h5py
 import numpy as np
 
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import SPLITS
 from data_tools.io.files import read_json
 from data_tools.io.hdf5 import ORDER_KEY, open_array, read_array
-from data_tools.raw.base import SPLITS
+from data_tools.io.tables import AVE_COLUMNS, read_table, read_text
 
 FILES = {
     "audio": "audio_feature.h5",
@@ -31,27 +33,6 @@ MANIFEST, CLIPS, EXTRACTORS = "manifest.json", "clips.jsonl", "extractors.npz"
 SCHEMA = "schema.json"
 """Of a store, see `data_tools.store`; not of a feature folder."""
 ANNOTATIONS, CAPTIONS, CATEGORIES = "Annotations.txt", "captions.txt", "categories.txt"
-
-
-def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises a ValueError that names the argument unless the value is one of the choices.
-
-    Args:
-        argument: name of the argument.
-        value: what was received.
-        choices: what is allowed.
-
-    Raises:
-        ValueError: the value is not among the choices.
-
-    Example:
-        >>> check_choice("split", "dev", ("train", "val"))
-        Traceback (most recent call last):
-        ...
-        ValueError: `split` must be one of ('train', 'val'); received: 'dev'
-    """
-    if value not in choices:
-        raise ValueError(f"`{argument}` must be one of {choices}; received: {value!r}")
 
 
 def order_file(split: str) -> str:
@@ -189,9 +170,9 @@ class FeatureFolder:
         """Class names, in the order of the label columns."""
         path = self.root / CATEGORIES
         if path.is_file():
-            return path.read_text(encoding="utf-8").splitlines()
-        lines = (self.root / ANNOTATIONS).read_text(encoding="utf-8").splitlines()
-        return list(dict.fromkeys(line.split("&")[0] for line in lines))
+            return read_text(path).splitlines()
+        rows = read_table(self.root / ANNOTATIONS, AVE_COLUMNS, header=None)
+        return list(dict.fromkeys(row["category"] for row in rows))
 
     def close(self) -> None:
         """Closes the files."""

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.io import hdf5
-from data_tools.io.feature_folder import check_choice
-from data_tools.published.annotations import read_lines
+from data_tools.io.arguments import check_choice
+from data_tools.io.tables import read_list
 from data_tools.published.ave import ANNOTATIONS, AVE, read_annotations, read_order
 from data_tools.published.avvp import AVVP, CATEGORIES, WEAK_FILES, read_events, read_weak
-from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.base import PublishedDataset
+from data_tools.published.examples import Example, Issue, issues_of
 from data_tools.published.sources import ArraySource, FileSource, LabelSource, RowSource, Source
-from data_tools.raw.base import SPLITS
 
 CLASS_FILE = "AVE_AVVP_Categories.txt"
 LABEL_FILE, ORDER_FILE = "ave_avvp_labels.h5", "ave_avvp_order.h5"
@@ -59,6 +59,8 @@ class AVEtoAVVP(AVVP):
     name = "ave_avvp"
     folders = ("", "ave_avvp", "avvp", "avvp/ave_avvp", "ave")
     prefix = "AVE_AVVP"
+    youtube_ids = False
+    """Its videos are those of AVE and AVVP."""
 
     def __init__(self, *arguments, **options) -> None:
         super().__init__(*arguments, **options)
@@ -73,42 +75,50 @@ class AVEtoAVVP(AVVP):
 
     @functools.cached_property
     def categories(self) -> tuple[str, ...]:
-        return tuple(read_lines(self.find(CLASS_FILE)))
+        return tuple(read_list(self.find(CLASS_FILE)))
 
     def annotation_files(self) -> tuple[str, ...]:
-        orders = tuple(f"{split}_order.h5" for split in SPLITS)
+        orders = ("train_order.h5", "val_order.h5")
         return (CLASS_FILE, LABEL_FILE, ORDER_FILE, self.event_file(), ANNOTATIONS, *orders)
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def is_present(self) -> bool:
+        # The other files belong to AVE.
+        return self.has(CLASS_FILE) or self.has(LABEL_FILE) or self.has(self.event_file())
+
+    def listed_groups(self) -> dict[str, frozenset[str]]:
+        return PublishedDataset.listed_groups(self)
+
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         path = self.find(self.event_file())
-        test, findings = read_events(path, self.categories, merge=self.protocol == "heldout")
+        test, issues = read_events(path, self.categories, merge=self.protocol == "heldout")
         rows, classes = read_annotations(self.find(ANNOTATIONS))
         chosen = read_order(self.find(ORDER_FILE), len(rows))
-        findings += self._class_findings(rows, classes, chosen)
-        findings += self._shared_videos(rows)
+        issues += self._class_issues(rows, classes, chosen)
+        issues += self._shared_videos(rows)
         if self.protocol == "reference":
             return {
                 "train": [self._shared(rows[i], classes) for i in chosen],
                 "test": test,
-            }, findings
+            }, issues
         splits = {}
         for split in ("train", "val"):
             # AVE's own test part is of no use here: the test clips are those of AVVP.
             numbers = set(read_order(self.find(f"{split}_order.h5"), len(rows)))
             splits[split] = [self._shared(rows[i], classes) for i in chosen if i in numbers]
-        return {**splits, "test": test}, findings
+        return {**splits, "test": test}, issues
 
-    def _shared_videos(self, rows: list[Example]) -> Iterator[Finding]:
+    def _shared_videos(self, rows: list[Example]) -> Iterator[Issue]:
         """AVE's training videos that AVVP tests on, whether their class is shared or not."""
-        try:
-            listed = read_weak(self.find(WEAK_FILES["test"]), CATEGORIES)
-            numbers = read_order(self.find("train_order.h5"), len(rows))
-        except FileNotFoundError:
+        name = WEAK_FILES["test"]
+        if not self.has(name):
+            yield Issue("video in both data sets", name, (), "not checked: the file is missing")
             return
+        listed = read_weak(self.find(name), CATEGORIES)
+        numbers = read_order(self.find("train_order.h5"), len(rows))
         shared = {rows[i].group for i in numbers} & {example.group for example in listed}
-        yield from findings_of(
+        yield from issues_of(
             "video in both data sets",
-            f"{WEAK_FILES['test']} and train_order.h5",
+            f"{name} and train_order.h5",
             sorted(shared),
             "left out of train where its class is shared",
         )
@@ -123,9 +133,9 @@ class AVEtoAVVP(AVVP):
         )
         return dataclasses.replace(example, spans=spans)
 
-    def _class_findings(
+    def _class_issues(
         self, rows: list[Example], classes: tuple[str, ...], chosen: list[int]
-    ) -> list[Finding]:
+    ) -> list[Issue]:
         wrong = [rows[i].key for i in chosen if not self._shared(rows[i], classes).spans]
         unlike = []
         labels = self._stored_labels
@@ -135,8 +145,8 @@ class AVEtoAVVP(AVVP):
             if i >= len(labels) or (labels[i] != expected).any():
                 unlike.append(rows[i].key)
         return [
-            *findings_of("class that is not shared", ORDER_FILE, wrong, "kept as stored"),
-            *findings_of("labels unlike the annotations", LABEL_FILE, unlike, "kept as stored"),
+            *issues_of("class that is not shared", ORDER_FILE, wrong, "kept as stored"),
+            *issues_of("labels unlike the annotations", LABEL_FILE, unlike, "kept as stored"),
         ]
 
     @functools.cached_property

@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.feature_folder import check_choice
-from data_tools.published.annotations import Span, hash_split, read_lines, read_span, read_table
+from data_tools.io.arguments import check_choice
+from data_tools.io.tables import nearest_name, read_list, read_table
+from data_tools.published.annotations import Span, hash_split, read_span
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.examples import Example, Issue, issues_of
 from data_tools.published.sources import LabelSource, Source, WeakLabelSource
 
 CATEGORIES = (
@@ -71,6 +72,7 @@ class AVVP(PublishedDataset):
     modalities = ("audio", "video")
     folders: tuple[str, ...] = ("", "avvp", "checked", "avvp/checked")
     prefix = "AVVP"
+    youtube_ids = True
 
     def __init__(
         self,
@@ -89,10 +91,7 @@ class AVVP(PublishedDataset):
 
     @functools.cached_property
     def categories(self) -> tuple[str, ...]:
-        try:
-            return tuple(read_lines(self.find(CLASS_FILE)))
-        except FileNotFoundError:
-            return CATEGORIES
+        return tuple(read_list(self.find(CLASS_FILE))) if self.has(CLASS_FILE) else CATEGORIES
 
     def event_file(self) -> str:
         """Name of the event file that the options choose."""
@@ -102,7 +101,7 @@ class AVVP(PublishedDataset):
         listed = tuple(WEAK_FILES.values())
         return (*listed, CLASS_FILE) if self.weak else (self.event_file(), *listed, CLASS_FILE)
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         if self.weak:
             lists = {
                 split: read_weak(self.find(name), self.categories)
@@ -111,15 +110,15 @@ class AVVP(PublishedDataset):
             return lists, []
         path = self.find(self.event_file())
         merge = self.protocol == "heldout" or self.version != "combined"
-        examples, findings = read_events(path, self.categories, merge)
+        examples, issues = read_events(path, self.categories, merge)
         if self.protocol == "reference":
-            return {"train": examples, "test": examples}, findings
+            return {"train": examples, "test": examples}, issues
         splits, more = self._annotated_splits(examples, path)
-        return splits, [*findings, *more]
+        return splits, [*issues, *more]
 
     def _annotated_splits(
         self, examples: list[Example], path: Path
-    ) -> tuple[dict[str, list[Example]], list[Finding]]:
+    ) -> tuple[dict[str, list[Example]], list[Issue]]:
         """Division of the annotated videos by the published lists of val and test videos."""
         names: set[str] = set()
         ids: dict[str, set[str]] = {}
@@ -134,14 +133,31 @@ class AVVP(PublishedDataset):
             elif example.id in ids["val"]:
                 chosen = hash_split(example.id, val=PROBE_VAL, test=0)
                 splits[chosen].append(example)
-        written = dict.fromkeys(row["filename"] for row in read_table(path, NAME))
-        stray = [name for name in written if name not in names]
-        known = [name for name in stray if name[:ID_LENGTH] in ids["val"] | ids["test"]]
-        unmatched = [name for name in stray if name not in known]
+        written: dict[str, int] = {}
+        for row in read_table(path, NAME):
+            written.setdefault(row["filename"], row.line)
+        known, unmatched = [], []
+        for name, line in written.items():
+            if name in names:
+                continue
+            text = f"line {line}: {nearest_name(name, names)}"
+            if name in self.categories:
+                text = f"line {line}: {name!r} (the name of a class)"
+            found = name[:ID_LENGTH] in ids["val"] | ids["test"]
+            (known if found else unmatched).append(text)
         return splits, [
-            *findings_of("stray name", path.name, known, "found again by the video id"),
-            *findings_of("unmatched name", path.name, unmatched, "left out"),
+            *issues_of("stray name", path.name, known, "found again by the video id"),
+            *issues_of("unmatched name", path.name, unmatched, "left out"),
         ]
+
+    def listed_groups(self) -> dict[str, frozenset[str]]:
+        return {
+            split: frozenset(
+                row["filename"][:ID_LENGTH] for row in read_table(self.find(name), NAME)
+            )
+            for split, name in WEAK_FILES.items()
+            if self.has(name)
+        }
 
     def labels(self, split: str, kind: str = "segment") -> Source:
         check_choice("labels", kind, ("weak",) if self.weak else ("segment", "weak"))
@@ -168,7 +184,10 @@ def class_number(name: str, categories: tuple[str, ...], where: str) -> int:
         1
     """
     if name not in categories:
-        raise ValueError(f"{where} must name one of {len(categories)} classes; received: {name!r}")
+        raise ValueError(
+            f"{where} must name one of {len(categories)} classes; received: "
+            f"{nearest_name(name, categories)}"
+        )
     return categories.index(name)
 
 
@@ -195,10 +214,10 @@ def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
         ((0, 0, 10), (3, 0, 10))
     """
     examples = []
-    for line, row in enumerate(read_table(path, ["filename", "event_labels"]), start=2):
+    for row in read_table(path, ["filename", "event_labels"]):
         id = row["filename"][:ID_LENGTH]
         numbers = [
-            class_number(name, categories, f"{path}, line {line}")
+            class_number(name, categories, f"{path}, line {row.line}")
             for name in row["event_labels"].split(",")
         ]
         spans = tuple((number, 0, 10) for number in dict.fromkeys(numbers))
@@ -208,7 +227,7 @@ def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
 
 def read_events(
     path: Path, categories: tuple[str, ...], merge: bool = True
-) -> tuple[list[Example], list[Finding]]:
+) -> tuple[list[Example], list[Issue]]:
     """Videos of an event file, with one event per line or all of a video joined by commas.
 
     Args:
@@ -237,8 +256,8 @@ def read_events(
     events: dict[str, list[Span]] = {}
     names: dict[str, list[str]] = {}
     empty, repeated = [], []
-    for line, row in enumerate(read_table(path, EVENT_COLUMNS), start=2):
-        where = f"{path}, line {line}"
+    for row in read_table(path, EVENT_COLUMNS):
+        where = f"{path}, line {row.line}"
         name = row["filename"]
         columns = [row[column].split(",") for column in EVENT_COLUMNS[1:]]
         if len({len(column) for column in columns}) != 1:
@@ -246,7 +265,7 @@ def read_events(
                 f"{where} must have as many onsets as offsets and labels; received: "
                 f"{[len(column) for column in columns]}"
             )
-        key = name[:ID_LENGTH] if merge else f"{name}#{line}"
+        key = name[:ID_LENGTH] if merge else f"{name}#{row.line}"
         names.setdefault(key, []).append(name)
         spans = events.setdefault(key, [])
         for onset, offset, label in zip(*columns, strict=True):
@@ -265,7 +284,7 @@ def read_events(
         examples.append(Example(id, key if merge else name, id, tuple(spans), fault=fault))
     mixed = ["/".join(dict.fromkeys(found)) for found in names.values() if len(set(found)) > 1]
     return examples, [
-        *findings_of("empty span", path.name, empty, "left out"),
-        *findings_of("duplicate", path.name, repeated, "counted once"),
-        *findings_of("video under two names", path.name, mixed, "joined by the video id"),
+        *issues_of("empty span", path.name, empty, "left out"),
+        *issues_of("duplicate", path.name, repeated, "counted once"),
+        *issues_of("video under two names", path.name, mixed, "joined by the video id"),
     ]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding
+from data_tools.published.examples import Example, Issue
 from data_tools.published.sources import Source, WeakLabelSource
 from data_tools.raw import digits_sources
-from data_tools.raw.base import NUM_SEGMENTS
 from data_tools.raw.digits import VAL_IMAGES, WORDS
 
 FILES = {"train": "train-{}-ubyte.gz", "test": "t10k-{}-ubyte.gz"}
@@ -85,7 +85,7 @@ class MNIST(PublishedDataset):
             for part, name in FILES.items()
         }
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         parts = {}
         for part, (images, labels) in self._arrays.items():
             if len(labels) != len(images) or images.ndim != 3 or labels.max(initial=0) > 9:

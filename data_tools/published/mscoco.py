@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_tools.published.annotations import read_records
 from data_tools.published.captioned import CaptionedDataset, empty_captions
-from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.examples import Example, Issue, issues_of
 
 FILES = {
     "train": ("captions_train2017.json", "captions_train2014.json"),
@@ -44,21 +45,23 @@ class MSCOCO(CaptionedDataset):
     def annotation_files(self) -> tuple[str, ...]:
         return tuple(names[0] for names in FILES.values())
 
-    def pairs(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def split_files(self) -> Mapping[str, Sequence[str]]:
+        return FILES
+
+    def pairs(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         splits: dict[str, list[Example]] = {}
-        findings: list[Finding] = []
+        issues: list[Issue] = []
         for split, names in FILES.items():
-            try:
-                path = self.find(*names)
-            except FileNotFoundError:
+            if not self.has(*names):
                 continue
+            path = self.find(*names)
             captions = read_captions(path)
             splits[split] = [
                 example
                 for id, sentences in captions.items()
                 for example in self.captioned(id, id, sentences)
             ]
-            findings += findings_of(
+            issues += issues_of(
                 "empty caption",
                 path.name,
                 empty_captions(captions.items()),
@@ -66,7 +69,7 @@ class MSCOCO(CaptionedDataset):
             )
         if not splits:
             self.find(*FILES["test"])
-        return splits, findings
+        return splits, issues
 
 
 def read_captions(path: Path) -> dict[str, list[str]]:

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from data_tools import datasets
-from data_tools.io.feature_folder import MODALITIES, SCHEMA, FeatureFolder, check_choice
-from data_tools.published.annotations import read_table
+from data_tools.io.arguments import check_choice
+from data_tools.io.feature_folder import MODALITIES, FeatureFolder
+from data_tools.io.tables import read_table
 from data_tools.published.examples import Example
+from data_tools.published.registry import PUBLISHED_DATASETS, open_published
 from data_tools.published.sources import RowSource, Source
+from data_tools.raw.registry import RAW_DATASETS
 
-PREPARED = tuple(datasets.DATASETS)
+PREPARED = tuple(RAW_DATASETS)
 LABELS = ("segment", "weak")
 
 
@@ -57,8 +59,8 @@ class Selection:
                 f"clip {example.key!r} of {self.name} can't be read: {error}"
             ) from error
 
-    def bad(self) -> Iterator[tuple[Example, str]]:
-        """Clips that can't be read, with the reason; reads each clip once."""
+    def unreadable(self) -> Iterator[tuple[Example, str]]:
+        """Iterates over the clips that cannot be read, with the reason; reads each clip once."""
         for example in self.examples:
             try:
                 self.read(example)
@@ -114,8 +116,8 @@ def select(
     if dataset is None or dataset in PREPARED:
         selection = _prepared(root, split, modalities, kind, dataset, options)
     else:
-        check_choice("dataset", dataset, (*PREPARED, *sorted(datasets.PUBLISHED)))
-        opened = datasets.open_published(dataset, root, **options)
+        check_choice("dataset", dataset, (*PREPARED, *sorted(PUBLISHED_DATASETS)))
+        opened = open_published(dataset, root, **options)
         names = _modalities(modalities, opened.modalities)
         sources = {name: opened.source(name, split) for name in names}
         if kind:
@@ -139,10 +141,6 @@ def _prepared(
             f"options must be left out for a prepared folder; received: {sorted(options)}"
         )
     names = _modalities(modalities, MODALITIES)
-    if Path(root, SCHEMA).is_file():
-        raise ValueError(
-            f"`root` must be a prepared folder; {root} is a store: read it by data_tools.store.load"
-        )
     folder = FeatureFolder(root)
     if dataset is not None and folder.manifest.get("dataset") != dataset:
         raise ValueError(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_tools.features import TextFeatures
+from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.feature_folder import FILES, FeatureFolder
 from data_tools.published.annotations import segment_labels
-from data_tools.raw.base import NUM_SEGMENTS
 from data_tools.untrusted import find_feature, read_feature
 
 if TYPE_CHECKING:

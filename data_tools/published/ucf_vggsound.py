@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.feature_folder import check_choice
-from data_tools.published.annotations import read_lines, read_table
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
+from data_tools.io.tables import nearest_name, read_list, read_table
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding, findings_of
-from data_tools.raw.base import NUM_SEGMENTS, SPLITS
+from data_tools.published.examples import Example, Issue, issues_of
 
 CLASS_FILES = {"ucf": "UCF101sameVGGSound.txt", "vggsound": "VGGSoundsameUCF101.txt"}
 TABLES = {"ucf": "ucf2vggsound", "vggsound": "vggsound2ucf"}
@@ -60,7 +60,7 @@ class UCFVGGSound(PublishedDataset):
 
     name = "ucf_vggsound"
     modalities = ("audio", "video")
-    folders = ("", "ucf_vggsound")
+    folders = ("", "ucf_vggsound", "oscmg")
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class UCFVGGSound(PublishedDataset):
         check_choice("subset", subset, SUBSETS)
         self.side = side
         self.subset = subset
+        self.youtube_ids = side == "vggsound"
 
     @functools.cached_property
     def categories(self) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ class UCFVGGSound(PublishedDataset):
 
     def _class_list(self, side: str) -> tuple[str, ...]:
         # A line may give a second name after a tab; the first is that of the tables.
-        lines = read_lines(self.find(CLASS_FILES[side]))
+        lines = read_list(self.find(CLASS_FILES[side]))
         return tuple(line.partition("\t")[0].strip() for line in lines)
 
     def _table(self, side: str) -> str:
@@ -90,7 +91,7 @@ class UCFVGGSound(PublishedDataset):
     def annotation_files(self) -> tuple[str, ...]:
         return (*CLASS_FILES.values(), *(self._table(side) for side in SIDES))
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         lists = {side: self._class_list(side) for side in SIDES}
         if len(lists["ucf"]) != len(lists["vggsound"]):
             raise ValueError(
@@ -106,10 +107,10 @@ class UCFVGGSound(PublishedDataset):
         ]
         splits, unknown = self._examples(lists[self.side], both)
         return splits, [
-            *findings_of(
+            *issues_of(
                 "class on one side only", " and ".join(CLASS_FILES.values()), lonely, "left out"
             ),
-            *findings_of("unknown class", self._table(self.side), unknown, "left out"),
+            *issues_of("unknown class", self._table(self.side), unknown, "left out"),
         ]
 
     def _present(self, side: str, classes: tuple[str, ...]) -> set[int]:
@@ -125,21 +126,21 @@ class UCFVGGSound(PublishedDataset):
         numbers = {name: number for number, name in enumerate(classes)}
         splits: dict[str, list[Example]] = {split: [] for split in SPLITS}
         everything, unknown = [], []
-        for line, row in enumerate(read_table(path, columns), start=2):
+        for row in read_table(path, columns):
             number, id = numbers.get(row["category"]), row["video_id"]
             if number is None:
-                unknown.append(f"line {line}: {row['category']}")
+                unknown.append(f"line {row.line}: {nearest_name(row['category'], numbers)}")
                 continue
             fault = "" if number in both else "class on one side only"
             if self.side == "ucf":
-                split, group = ucf_split(id, f"{path}, line {line}")
+                split, group = ucf_split(id, f"{path}, line {row.line}")
             else:
                 split, group = row["split"], id
             example = Example(id, id, group, ((number, 0, NUM_SEGMENTS),), fault=fault)
             everything.append(example)
             if split not in splits:
                 raise ValueError(
-                    f"{path}, line {line} must have a split of {SPLITS}; received: {split!r}"
+                    f"{path}, line {row.line} must have a split of {SPLITS}; received: {split!r}"
                 )
             splits[split].append(example)
         if self.protocol == "reference":
@@ -147,10 +148,8 @@ class UCFVGGSound(PublishedDataset):
         return splits, unknown
 
     def feature_folder(self, modality: str, split: str) -> Path:
-        try:
-            return self.find(f"{self.side}/{modality}")
-        except FileNotFoundError:
-            return self.root / self.side / modality
+        name = f"{self.side}/{modality}"
+        return self.find(name) if self.has(name) else self.root / name
 
 
 def ucf_split(id: str, where: str) -> tuple[str, str]:

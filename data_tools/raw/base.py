@@ -9,10 +9,7 @@ from typing import Any
 
 import numpy as np
 
-NUM_SEGMENTS = 10
-"""One-second segments of a clip, as in AVE (Tian et al., 2018)."""
-
-SPLITS = ("train", "val", "test")
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +65,8 @@ class RawDataset(abc.ABC):
         ValueError: the split is unknown.
 
     Example:
-        >>> from data_tools import datasets
-        >>> datasets.create("synthetic").sample_rate
+        >>> from data_tools.raw.registry import open_raw
+        >>> open_raw("synthetic").sample_rate
         8000
     """
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 from data_tools.raw import digits_sources as raw
-from data_tools.raw.base import NUM_SEGMENTS, SPLITS, Clip, RawDataset, plan_events
+from data_tools.raw.base import Clip, RawDataset, plan_events
 from data_tools.raw.waveforms import coloured_noise, fit_length, normalize_loudness
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -66,8 +67,8 @@ class Digits(RawDataset):
         ValueError: a raw file is damaged or unknown, a speaker or split is unknown.
 
     Example:
-        >>> from data_tools import datasets
-        >>> datasets.create("digits", split="speaker").categories[3]
+        >>> from data_tools.raw.registry import open_raw
+        >>> open_raw("digits", split="speaker").categories[3]
         'three'
 
     References:

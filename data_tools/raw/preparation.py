@@ -15,16 +15,17 @@ import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from data_tools import datasets
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
-from data_tools.features.extractors import Extractors
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
+from data_tools.io.constants import SPLITS
 from data_tools.io.files import atomic_folder, sha256_file
 from data_tools.io.progress import bar
-from data_tools.raw.base import SPLITS, Clip, RawDataset
+from data_tools.raw.base import Clip, RawDataset
+from data_tools.raw.extractors import Extractors
+from data_tools.raw.registry import open_raw
 
-FORMAT = "keras-cmg features 1"
+FORMAT = "keras-cmg features 2"
 """Changes whenever the same arguments would give other numbers."""
 FIT_CLIPS = 250
 """Training clips on which the features are fitted."""
@@ -41,7 +42,7 @@ def prepare(
     seed: int = 0,
     num_clips: Mapping[str, int] | None = None,
     split: str | None = None,
-    channels: int = 64,
+    video_channels: int = 64,
     text_dim: int = 64,
     num_tokens: int = 10,
     audio_backend: str = "numpy",
@@ -59,7 +60,7 @@ def prepare(
         num_clips: clips of "train", "val" and "test"; a split left out is empty. The data set's
             own numbers if None.
         split: way of splitting; the data set's first if None.
-        channels: channels of the video map.
+        video_channels: channels of the video map.
         text_dim: size of a word vector.
         num_tokens: words kept of a caption.
         audio_backend: "numpy" or "tensorflow-io".
@@ -81,13 +82,13 @@ def prepare(
         ...     sorted(file.name for file in path.glob("*_feature.h5"))
         ['audio_feature.h5', 'text_feature.h5', 'visual_feature.h5']
     """
-    dataset = datasets.create(name, root, split=split, **options)
+    dataset = open_raw(name, root, split=split, **options)
     num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
     _check_num_clips(num_clips)
     arguments = {
         "seed": seed,
         "num_clips": num_clips,
-        "channels": channels,
+        "video_channels": video_channels,
         "text_dim": text_dim,
         "num_tokens": num_tokens,
         "audio_backend": audio_backend,
@@ -104,7 +105,7 @@ def prepare(
         return out
     extractors = Extractors(
         AudioFeatures(dataset.sample_rate, audio_backend),
-        VideoFeatures(channels, seed),
+        VideoFeatures(video_channels, seed),
         TextFeatures(text_dim, num_tokens),
     )
     clips = dataset.plan(num_clips, seed)

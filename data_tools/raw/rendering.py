@@ -6,9 +6,9 @@ import json
 import os
 from typing import Any
 
-from data_tools import datasets
 from data_tools.io import feature_folder as layout
 from data_tools.raw.base import Clip, RawDataset
+from data_tools.raw.registry import open_raw
 
 
 def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
@@ -56,7 +56,7 @@ def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDat
     """
     manifest = folder.manifest
     root = manifest["root"] if raw is None else raw
-    return datasets.create(manifest["dataset"], root, **manifest["options"])
+    return open_raw(manifest["dataset"], root, **manifest["options"])
 
 
 def render(root: str | os.PathLike[str], index: int, raw: str | None = None) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.raw import synthetic_pictures as pictures
 from data_tools.raw import synthetic_sounds as sounds
-from data_tools.raw.base import NUM_SEGMENTS, Clip, RawDataset, plan_events
+from data_tools.raw.base import Clip, RawDataset, plan_events
 from data_tools.raw.waveforms import coloured_noise
 
 OBJECTS = {

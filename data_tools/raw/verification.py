@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_tools.io import feature_folder as layout
+from data_tools.io.constants import SPLITS
 from data_tools.io.files import sha256_file
-from data_tools.raw.base import SPLITS
 from data_tools.raw.rendering import read_clips
 
 CHUNK = 256

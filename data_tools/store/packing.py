@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from data_tools import datasets
+from data_tools.io.constants import SPLITS
 from data_tools.io.feature_folder import FeatureFolder, order_file
 from data_tools.io.progress import bar
+from data_tools.published.registry import open_published
 from data_tools.published.selection import PREPARED, Selection, select
-from data_tools.raw.base import SPLITS
 from data_tools.store.schema import Field
 from data_tools.store.writer import StoreWriter
 
@@ -60,7 +60,7 @@ def pack(
         names = [split for split in SPLITS if (folder.root / order_file(split)).is_file()]
         categories: Sequence[str] = folder.categories if labels else ()
     else:
-        opened = datasets.open_published(dataset, root, **options)
+        opened = open_published(dataset, root, **options)
         names = [split for split, examples in opened.splits.items() if examples]
         categories = opened.categories if labels else ()
     selections = {

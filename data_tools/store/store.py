@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
 from data_tools.store import rows
 from data_tools.store.memory import widen
 from data_tools.store.schema import INDEX, Field, read_schema, shard_path
@@ -211,17 +212,27 @@ class Store:
         for shard in range(len(self.schema["shards"])):
             yield from self.index(shard)["rows"]
 
+    @functools.cached_property
+    def _splits(self) -> list[str | None]:
+        """Split of each row, None where none is known."""
+        return [clip.get("split") for clip in self.clips()]
+
+    def split_names(self) -> list[str]:
+        """Returns the names of the splits, in alphabetical order; none if no row has a split."""
+        return sorted({name for name in self._splits if name})
+
     def rows_of_split(self, split: str) -> np.ndarray:
-        """Row numbers of a split, (rows,) int64.
+        """Returns the row numbers of a split, (rows,) int64.
 
         Raises:
-            ValueError: no row is of that split.
+            ValueError: if no row belongs to that split.
         """
-        splits = [clip.get("split") for clip in self.clips()]
-        found = np.flatnonzero([name == split for name in splits])
+        found = np.flatnonzero([name == split for name in self._splits])
         if not len(found):
-            known = sorted({str(name) for name in splits})
-            raise ValueError(f"`split` must be one that {self.root} has, {known}; got: {split!r}")
+            raise ValueError(
+                f"`split` must be one that {self.root} has, {self.split_names()}; "
+                f"received: {split!r}"
+            )
         return found.astype(np.int64)
 
     def check(self) -> int:

@@ -18,6 +18,7 @@ Each of `jax`, `tensorflow` and `torch` defines:
 - `broadcast_variables(model)`: copies the first process's weights and state to every process;
 - `build_before_training(model, iterator, data_batch)`: creates variables that a step cannot create;
 - `distribution(devices)`: the arguments of `keras_cmg.distribution.Distribution`;
+- `matmul(x, y)`: a matrix product in the full precision of its type, see below;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 
 `global_sum` and `global_batches` carry gradients to every replica.
@@ -26,6 +27,7 @@ Each of `jax`, `tensorflow` and `torch` defines:
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -54,7 +56,9 @@ def current() -> ModuleType:
             "keras_cmg trains on the engines 'jax', 'tensorflow' and 'torch' "
             f"(set KERAS_BACKEND). Received: {name!r}"
         )
-    return importlib.import_module(f"keras_cmg.backend.{name}")
+    module = f"keras_cmg.backend.{name}"
+    # Compilers trace this function, and `import_module` is more than they can follow.
+    return sys.modules.get(module) or importlib.import_module(module)
 
 
 def global_sum(x: Any) -> Any:
@@ -147,6 +151,29 @@ def has_values(x: Any) -> bool:
     (True, False)
     """
     return not isinstance(x, keras.KerasTensor) and current().has_values(x)
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """Computes a matrix product in the full precision of its type.
+
+    Engines may round the factors of a float32 product to TF32 or bfloat16 on accelerators. Where
+    nearly equal results are compared, as in a search for nearest codes, that is too coarse.
+
+    Args:
+        x: float tensor `(..., rows, inner)`.
+        y: float tensor `(..., inner, columns)` of the same dtype.
+
+    Returns:
+        Float tensor `(..., rows, columns)`.
+
+    Example:
+
+    >>> float(matmul(ops.ones((1, 2)), ops.ones((2, 1)))[0, 0])
+    2.0
+    """
+    if isinstance(x, keras.KerasTensor) or isinstance(y, keras.KerasTensor):
+        return ops.matmul(x, y)
+    return current().matmul(x, y)
 
 
 def jit_compile(requested: Any) -> Any:

@@ -31,25 +31,22 @@ def train_step(model, state, data):
     def objective(main_values, estimator_values, estimator_state, non_trainable_values):
         mapping = bound(main_values, estimator_values, non_trainable_values)
         with keras.StatelessScope(mapping, collect_losses=True) as scope:
-            features = model(x, training=True)
-            extra = list(model.losses)
+            inputs = model.prepare_step(x, training=True)
         non_trainable_values = _current(scope, model.non_trainable_variables)
         estimator_values, estimator_state, logs = _fit_estimators(
             model,
-            x,
-            jax.lax.stop_gradient(features),
+            inputs.stop_gradient(),
             estimator_values,
             estimator_state,
             lambda values: bound(jax.lax.stop_gradient(main_values), values, non_trainable_values),
         )
         mapping = bound(main_values, estimator_values, non_trainable_values)
         with keras.StatelessScope(mapping) as scope:
-            losses = model.main_losses(x, features, training=True)
-        total = sum(extra, losses["loss"])
+            losses = model.main_losses(inputs)
         non_trainable_values = _current(scope, model.non_trainable_variables)
         with keras.StatelessScope(list(zip(optimizer.variables, main_state, strict=True))):
-            scaled = optimizer.scale_loss(total)
-        logs = {**logs, **losses, "loss": total}
+            scaled = optimizer.scale_loss(losses["loss"])
+        logs = {**logs, **losses}
         return scaled, (estimator_values, estimator_state, non_trainable_values, logs)
 
     main_values = [trainable[i] for i in main]
@@ -63,14 +60,14 @@ def train_step(model, state, data):
     return results, (trainable, non_trainable, [*main_state, *estimator_state], metrics)
 
 
-def _fit_estimators(model, x, features, values, state, bound):
+def _fit_estimators(model, inputs, values, state, bound):
     if not values:
         return values, state, {}
     optimizer = model.optimizer.estimator
 
     def loss(values):
         with keras.StatelessScope(bound(values)):
-            losses = model.estimator_loss(x, features)
+            losses = model.estimator_loss(inputs)
         return sum(losses.values()), losses
 
     def step(_, carry):
@@ -134,6 +131,10 @@ def global_sum(x):
 
 def global_batches(tensors):
     return tensors
+
+
+def matmul(x, y):
+    return jax.numpy.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
 def has_values(x):

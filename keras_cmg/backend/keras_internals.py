@@ -69,6 +69,23 @@ def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     return list(model._flatten_layers())
 
 
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Returns the layers that are attributes of a layer, without those nested in them.
+
+    Args:
+        layer: a layer or a model.
+
+    Returns:
+        List of layers.
+
+    Example:
+
+    >>> [inner.name for inner in sublayers(keras_cmg.models.LinearProbe(3))]
+    ['dense']
+    """
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
 def set_build_before_training(
     cls: type[keras.Model], method: Callable[[Any, Any, Any], None]
 ) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 
-import keras
 import torch
 import torch.distributed
 
@@ -14,9 +13,7 @@ from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
     split_variables,
-    with_regularization,
 )
-from keras_cmg.backend.replicas import gather_across_replicas
 
 _GROUPS = itertools.count()
 
@@ -25,33 +22,31 @@ def train_step(model, data):
     x = model.prepare_batch(data)
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
-    x, features = gather_across_replicas(model, x, model(x, training=True))
-    logs = _fit_estimators(model, x, features, estimators)
+    inputs = model.prepare_step(x, training=True)
+    logs = _fit_estimators(model, inputs.stop_gradient(), estimators)
     # Otherwise the backward pass would also compute the estimators' gradients.
     for variable in estimators:
         variable.value.requires_grad_(False)
     try:
-        losses = model.main_losses(x, features, training=True)
-        total = with_regularization(model, losses["loss"])
+        losses = model.main_losses(inputs)
         optimizer = getattr(model.optimizer, "main", model.optimizer)
         model.zero_grad()
-        optimizer.scale_loss(total).backward()
+        optimizer.scale_loss(losses["loss"]).backward()
     finally:
         for variable in estimators:
             variable.value.requires_grad_(True)
     gradients = _mean_over_processes([_gradient(v.value) for v in main])
     with torch.no_grad():
         optimizer.apply(gradients, main)
-    return model.track({**logs, **losses, "loss": total}, batch_size(x))
+    return model.track({**logs, **losses}, batch_size(x))
 
 
-def _fit_estimators(model, x, features, variables):
+def _fit_estimators(model, inputs, variables):
     if not variables:
         return {}
-    still = keras.tree.map_structure(lambda t: t.detach(), features)
     values = [v.value for v in variables]
     for _ in range(model.estimator_steps):
-        losses = model.estimator_loss(x, still)
+        losses = model.estimator_loss(inputs)
         gradients = torch.autograd.grad(sum(losses.values()), values, allow_unused=True)
         gradients = [
             torch.zeros_like(v) if g is None else g for g, v in zip(gradients, values, strict=True)
@@ -108,6 +103,35 @@ def global_sum(x):
 
 def global_batches(tensors):
     return tensors if num_replicas() == 1 else [_Gather.apply(x) for x in tensors]
+
+
+def matmul(x, y):
+    with _full_precision():
+        return torch.matmul(x, y)
+
+
+@contextlib.contextmanager
+def _full_precision():
+    """Holds the user's setting of float32 products, TF32 or bfloat16, off."""
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # set by the newer interface, which does not mix with this one
+        matmul_backend = torch.backends.cuda.matmul
+        before = matmul_backend.fp32_precision
+        matmul_backend.fp32_precision = "ieee"
+        try:
+            yield
+        finally:
+            matmul_backend.fp32_precision = before
+        return
+    if before == "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def has_values(x):

@@ -36,6 +36,7 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         modules: module to regular expression, searched in the variables' paths; the first match
             counts, and variables without a match are not clipped. Default: the encoder, CPC and
             decoder of FCID and DCID.
+        name: name of the optimiser.
         **kwargs: the arguments of every Keras optimiser.
 
     Raises:
@@ -150,7 +151,8 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
 
         >>> model = keras_cmg.models.FCID(("audio", "video"))
         >>> model.build({"audio": (None, 10, 128), "video": (None, 10, 7, 7, 64)})
-        >>> keras_cmg.optimizers.ModuleClippedAdam().module_of(model.cpc.trainable_variables[0])
+        >>> kernel = model.cpc_predictor.trainable_variables[0]
+        >>> keras_cmg.optimizers.ModuleClippedAdam().module_of(kernel)
         'cpc'
         """
         for module, pattern in self.modules.items():

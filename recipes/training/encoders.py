@@ -14,8 +14,8 @@ import keras
 
 import data_tools
 import keras_cmg
-from data_tools import datasets
 from data_tools.io.files import atomic_folder, read_json, sha256_file
+from data_tools.published.registry import open_published
 from keras_cmg.models.base.presets import merged
 from recipes.protocol import clips
 from recipes.protocol.tasks import TASKS
@@ -39,7 +39,7 @@ class Pretrained(NamedTuple):
     """For a result: where from, seconds of training, parameters."""
 
     @property
-    def backbone(self) -> keras_cmg.models.CrossModalBackbone:
+    def backbone(self) -> keras_cmg.models.Backbone:
         """What is frozen and probed."""
         return self.model.backbone
 
@@ -266,7 +266,7 @@ def evaluated(source: clips.Clips) -> frozenset[str]:
         for options in task.options.values() or ({},):
             # A task whose files are not here is not tested here.
             with contextlib.suppress(FileNotFoundError):
-                opened = datasets.open_published(task.name, source.root, **options)
+                opened = open_published(task.name, source.root, **options)
                 for split in ("val", "test"):
                     if opened.splits.get(split):
                         videos |= opened.groups(split)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.datasets import Synthetic
+from data_tools.raw.synthetic import Synthetic
 from tests.data_tools.conftest import NUM_CLIPS
 
 

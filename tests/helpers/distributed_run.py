@@ -26,7 +26,7 @@ STEPS = 5
 OPTIONS = {
     "backbone": {
         "general": {"feedforward_units": 8, "num_heads": 2, "dropout": 0.0},
-        "codebook": {"dead_code_patience": 2},
+        "quantizer": {"dead_code_patience": 2},
     },
     "loss_weights": {"code_matching": 1.0, "segment_infonce": 1.0},
     "codebook_init_step": 0,

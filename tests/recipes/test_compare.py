@@ -97,7 +97,7 @@ def test_options_of_the_data_set_reach_its_preparation(
     words = command(tmp_path / "run", features, "--systems", "cmcm")
     assert runner.main([*words, "--option", "colour=red"]) == 2
     assert "options of 'synthetic' must be known" in capsys.readouterr().err
-    for word in ("split=speaker", "channels=8"):
+    for word in ("split=speaker", "video_channels=8"):
         assert runner.main([*words, "--option", word]) == 2
         assert f"must be of the data set itself; received: {word!r}" in capsys.readouterr().err
     words += ["--data", "digits", "--split", "speaker"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools import datasets
+from data_tools.published.registry import open_published
 from recipes.protocol import clips
 from recipes.reporting import paper_tables as published
 from recipes.reporting import report_writer as publishing
@@ -44,7 +44,7 @@ def ids_of(name: str, root: Path, **options: str) -> list[str]:
     """Ids of all clips of a data set, in every split of both protocols."""
     found = []
     for protocol in ("heldout", "reference"):
-        opened = datasets.open_published(name, root, protocol=protocol, **options)
+        opened = open_published(name, root, protocol=protocol, **options)
         for split in ("train", "val", "test"):
             if opened.splits.get(split):
                 found += [example.id for example in opened.examples(split)]
@@ -155,7 +155,7 @@ def test_clips_that_cannot_be_read_are_left_out_and_told(
         (folder / path.name).symlink_to(path)
     (folder / "avvp").unlink()
     link(root / "avvp", folder / "avvp")
-    opened = datasets.open_published("avvp", folder, events="audio")
+    opened = open_published("avvp", folder, events="audio")
     for example in clips.fewer(opened.examples("test"), 20)[:3]:
         os.remove(folder / "avvp" / "audio" / f"{example.id}.npy")
     words = ["avvp", "--data", "avvp", "--root", folder, "--run", encoder]
@@ -190,7 +190,7 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
     folder.mkdir()
     for path in root.iterdir():
         (folder / path.name).symlink_to(path)
-    tested = datasets.open_published("ave", folder).groups("test")
+    tested = open_published("ave", folder).groups("test")
     shared = sorted(tested)[:4]
     rows = [("train", "bowling impact", id) for id in [*shared, *(f"own{n:02}" for n in range(20))]]
     write_table(
@@ -199,8 +199,8 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
     write_features(folder / "vggsound", [id for _, _, id in rows], SHAPES)
     videos = pretraining.evaluated(clips.Clips("vggsound", folder))
     assert tested <= videos
-    assert datasets.open_published("ave", folder).groups("val") <= videos
-    sounds = datasets.open_published("ucf_vggsound", folder, side="vggsound")
+    assert open_published("ave", folder).groups("val") <= videos
+    sounds = open_published("ucf_vggsound", folder, side="vggsound")
     assert sounds.groups("test") <= videos
     reference = clips.Clips("vggsound", folder, "reference")
     assert not pretraining.evaluated(reference)

@@ -31,7 +31,7 @@ class Trainer(PhasedObjective, keras.Model):
     """
 
     backbone: Any
-    """The `CrossModalBackbone` that is trained."""
+    """The `Backbone` that is trained."""
 
     _fitting = False
 
@@ -76,7 +76,7 @@ class Trainer(PhasedObjective, keras.Model):
         ):
             main = keras.optimizers.LossScaleOptimizer(main)
         self._compile_arguments["optimizer"] = getattr(main, "inner_optimizer", main)
-        if self.estimator_steps:
+        if self.estimators:
             if estimator_optimizer is None:
                 estimator_optimizer = keras.optimizers.Adam(1e-3)
             estimator = keras.optimizers.get(estimator_optimizer)
@@ -482,8 +482,6 @@ class Trainer(PhasedObjective, keras.Model):
     def prepare_batch(self, data: Any) -> dict[str, Any]:
         """Converts what the data set yields to the batch that the model and its losses receive.
 
-        Frames that a mask leaves out become zero, so that NaN in them has no effect.
-
         Args:
             data: a batch, alone or in a tuple.
 
@@ -496,9 +494,8 @@ class Trainer(PhasedObjective, keras.Model):
         Example:
 
         >>> model = keras_cmg.models.FCID(("audio",))
-        >>> x = {"audio": np.full((1, 2, 3), np.nan), "audio_mask": np.zeros((1, 2))}
-        >>> float(ops.sum(model.prepare_batch((x,))["audio"]))
-        0.0
+        >>> tuple(model.prepare_batch(({"audio": np.zeros((1, 2, 3))},))["audio"].shape)
+        (1, 2, 3)
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         batch_checks.check_unlabelled(y=y, sample_weight=sample_weight)
@@ -507,8 +504,7 @@ class Trainer(PhasedObjective, keras.Model):
                 f"A batch must be a dict of modality to array. Received: {type(x).__name__}"
             )
         batch_checks.check_keys(list(x), self.backbone.modalities)
-        x = keras.tree.map_structure(ops.convert_to_tensor, batch_checks.numeric_entries(x))
-        return self.backbone.zero_masked_frames(x)
+        return keras.tree.map_structure(ops.convert_to_tensor, batch_checks.numeric_entries(x))
 
     def train_step(self, *args):
         return engine.current().train_step(self, *args)
