@@ -112,6 +112,10 @@ class FeatureFolder:
                 return len(self.array(kind))
         raise FileNotFoundError(f"{self.root} must hold one of {list(FILES.values())}")
 
+    def split_names(self) -> tuple[str, ...]:
+        """Returns the names of the splits that the folder has."""
+        return tuple(split for split in SPLITS if (self.root / order_file(split)).is_file())
+
     def order(self, split: str) -> np.ndarray:
         """Row numbers of a split, (clips,) int64.
 

@@ -161,6 +161,10 @@ class PublishedDataset(abc.ABC):
             for split, examples in self.published.items()
         }
 
+    def split_names(self) -> tuple[str, ...]:
+        """Returns the names of the splits that have clips; errors of their files are raised."""
+        return tuple(split for split in SPLITS if self.splits.get(split))
+
     def require_split(self, split: str) -> None:
         """Raises an error if a file that decides a split is missing.
 

@@ -79,7 +79,7 @@ def test_statistics_come_from_the_training_clips_alone(tmp_path: Path) -> None:
         "synthetic", tmp_path / "a", num_clips={"train": 6}, video_channels=4
     )
     larger = data_tools.prepare(
-        "synthetic", tmp_path / "b", num_clips={"train": 6, "test": 9}, channels=4
+        "synthetic", tmp_path / "b", num_clips={"train": 6, "test": 9}, video_channels=4
     )
     assert sha256_file(small / layout.EXTRACTORS) == sha256_file(larger / layout.EXTRACTORS)
 
