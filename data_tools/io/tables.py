@@ -135,9 +135,11 @@ def read_table(path: Path, columns: Sequence[str], header: bool | None = True) -
     else:
         skipped, size = 1, len(_fields(first, separator))
     # Quotes have a meaning in tables that spreadsheets write; elsewhere they belong to names.
-    quoting = csv.QUOTE_NONE if separator == "&" else csv.QUOTE_MINIMAL
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, strict=True, quoting=quoting
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        strict=True,
+        quoting=csv.QUOTE_NONE if separator == "&" else csv.QUOTE_MINIMAL,
     )
     rows: list[Row] = []
     try:

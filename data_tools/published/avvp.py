@@ -136,7 +136,8 @@ class AVVP(PublishedDataset):
         written: dict[str, int] = {}
         for row in read_table(path, NAME):
             written.setdefault(row["filename"], row.line)
-        known, unmatched = [], []
+        known: list[str] = []
+        unmatched: list[str] = []
         for name, line in written.items():
             if name in names:
                 continue
