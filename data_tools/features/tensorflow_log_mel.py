@@ -14,7 +14,7 @@ from typing import Any
 from data_tools.features.log_mel import definition as log_mel
 
 _NO_LIMIT = 1000.0
-"""Dynamic range, in dB, wide enough for the fixed floor alone to count."""
+"""Dynamic range, in dB, so wide that only the fixed floor has an effect."""
 
 
 @functools.cache

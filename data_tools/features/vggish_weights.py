@@ -1,4 +1,4 @@
-"""VGGish weights from files: of Keras, of its PyTorch port, of the TensorFlow checkpoint."""
+"""Loads VGGish weights of Keras, of the PyTorch port and of the TensorFlow checkpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TENSORFLOW_NAMES = {
 
 
 def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
-    """Sets the weights of a VGGish model from a file, which is never unpickled freely.
+    """Loads the weights of a VGGish model from a file, without unpickling arbitrary objects.
 
     Args:
         model: what `build_vggish` made.
@@ -37,8 +37,8 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
             port, or `.npz` with its arrays or with those of the TensorFlow checkpoint, by name.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, of another kind, or lacks an array of the right shape.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged, of another kind, or lacks an array of the right shape.
     """
     path = Path(path)
     if not path.is_file():
@@ -67,7 +67,7 @@ def set_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
             `vggish/conv1/weights` and so on, as in the TensorFlow checkpoint.
 
     Raises:
-        ValueError: an array is missing or has another shape.
+        ValueError: if an array is missing or has another shape.
 
     Example:
         >>> set_weights(None, {"features.0.weight": np.zeros(3)})
@@ -98,7 +98,7 @@ def set_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_pca(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The published PCA parameters.
+    """Loads the published PCA parameters.
 
     Args:
         path: `.npz` with `pca_eigen_vectors` (128, 128) and `pca_means` (128, 1).
@@ -107,8 +107,8 @@ def read_pca(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         Eigenvectors (128, 128) and means (128,).
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or holds something else.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged or holds something else.
 
     Example:
         >>> np.savez("pca.npz", pca_eigen_vectors=np.eye(128), pca_means=np.zeros((128, 1)))

@@ -1,4 +1,4 @@
-"""The published AVE layout of a feature folder: names, reading and checking.
+"""Feature folders in the published AVE layout.
 
 A folder holds `visual_feature.h5`, `audio_feature.h5`, `labels.h5` (and here `text_feature.h5`),
 each with rows of clips under the key `avadataset`, and one order file of row numbers per split
@@ -31,12 +31,12 @@ MODALITIES = ("audio", "video", "text")
 RANKS = {"audio": 3, "video": 5, "text": 3, "labels": 3}
 MANIFEST, CLIPS, EXTRACTORS = "manifest.json", "clips.jsonl", "extractors.npz"
 SCHEMA = "schema.json"
-"""Of a store, see `data_tools.store`; not of a feature folder."""
+"""File of a store, see `data_tools.store`; a feature folder has none."""
 ANNOTATIONS, CAPTIONS, CATEGORIES = "Annotations.txt", "captions.txt", "categories.txt"
 
 
 def order_file(split: str) -> str:
-    """Name of a split's order file.
+    """Returns the name of the order file of a split.
 
     Args:
         split: "train", "val" or "test".
@@ -52,13 +52,13 @@ def order_file(split: str) -> str:
 
 
 class FeatureFolder:
-    """A feature folder in the AVE layout, opened for reading by rows.
+    """Reads rows of a feature folder in the AVE layout.
 
     Args:
         root: the folder.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
+        FileNotFoundError: if the folder does not exist.
 
     Example:
         >>> import tempfile, data_tools
@@ -75,14 +75,14 @@ class FeatureFolder:
         self._arrays: dict[str, h5py.Dataset] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Open HDF5 files do not travel to another process: each opens its own.
+        # Open HDF5 files cannot be pickled: each process opens its own.
         return {"root": self.root, "_arrays": {}}
 
     def array(self, kind: str) -> h5py.Dataset:
-        """Array of "audio", "video", "text" or "labels", on disk.
+        """Opens the array of "audio", "video", "text" or "labels" on disk.
 
         Raises:
-            ValueError: the kind is unknown, or the array has the wrong number of axes or rows.
+            ValueError: if the kind is unknown, or the array has the wrong number of axes or rows.
         """
         check_choice("kind", kind, tuple(FILES))
         if kind not in self._arrays:
@@ -102,10 +102,10 @@ class FeatureFolder:
 
     @property
     def num_rows(self) -> int:
-        """Clips in the folder.
+        """Number of clips in the folder.
 
         Raises:
-            FileNotFoundError: no feature file is there.
+            FileNotFoundError: if no feature file is there.
         """
         for kind, name in FILES.items():
             if (self.root / name).is_file():
@@ -117,10 +117,10 @@ class FeatureFolder:
         return tuple(split for split in SPLITS if (self.root / order_file(split)).is_file())
 
     def order(self, split: str) -> np.ndarray:
-        """Row numbers of a split, (clips,) int64.
+        """Reads the row numbers of a split, (clips,) int64.
 
         Raises:
-            ValueError: the split is unknown or empty, or a row number is out of range.
+            ValueError: if the split is unknown or empty, or a row number is out of range.
         """
         check_choice("split", split, SPLITS)
         rows = read_array(self.root / order_file(split), ORDER_KEY)
@@ -138,10 +138,10 @@ class FeatureFolder:
         return rows.astype(np.int64)
 
     def read(self, kind: str, rows: np.ndarray) -> np.ndarray:
-        """Rows of an array as float32.
+        """Reads rows of an array as float32.
 
         Raises:
-            ValueError: a value is not finite, or the file is damaged.
+            ValueError: if a value is not finite, or the file is damaged.
         """
         array = self.array(kind)
         stored = np.empty((len(rows), *array.shape[1:]), array.dtype)
@@ -166,7 +166,7 @@ class FeatureFolder:
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
-        """What the folder was made from."""
+        """The manifest: arguments, sources and files of the preparation."""
         return read_json(self.root / MANIFEST)
 
     @functools.cached_property

@@ -134,7 +134,7 @@ def read_table(path: Path, columns: Sequence[str], header: bool | None = True) -
         skipped, size = 0, len(columns)
     else:
         skipped, size = 1, len(_fields(first, separator))
-    # Quotes have a meaning in tables that spreadsheets write; elsewhere they belong to names.
+    # Spreadsheets quote fields; in tables with ampersands quotes are part of the names.
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=separator,

@@ -1,4 +1,4 @@
-"""Where one modality of a clip is read from: a checked array, or an error with the reason."""
+"""Sources of one modality: each returns a checked array or raises an error with the reason."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ if TYPE_CHECKING:
 TextEncoder = Callable[[list[str]], np.ndarray]
 
 TEXT_DIM = 768
-"""Of the published word embeddings."""
+"""Size of the published word embeddings."""
 NUM_TOKENS = 10
 SAMPLED = 25
-"""Clips that decide which shape is the usual one."""
+"""Number of clips from which the usual shape is determined."""
 
 
 class Source(abc.ABC):
-    """One modality, clip by clip.
+    """Base class of sources: reads one modality clip by clip.
 
     Attributes:
-        shape: of a clip's array.
+        shape: shape of a clip's array.
     """
 
     shape: tuple[int, ...]
 
     @abc.abstractmethod
     def read(self, example: Example) -> np.ndarray:
-        """Array of a clip, float32, finite.
+        """Reads the array of a clip: float32, finite.
 
         Raises:
-            FileNotFoundError: its file is missing.
-            ValueError: its file is damaged, or holds what it must not.
+            FileNotFoundError: if its file is missing.
+            ValueError: if its file is damaged, or holds what it must not.
         """
 
     def files(self, example: Example) -> str:
-        """Why a clip cannot be there, from a look at the file names; empty if it may be."""
+        """Returns the reason if the file of a clip does not exist, else an empty string."""
         return ""
 
 
 class RowSource(Source):
-    """Rows of an array of all clips in a feature folder in the AVE layout.
+    """Reads rows of an array of all clips in a feature folder in the AVE layout.
 
     Args:
         folder: the folder.
         kind: "audio", "video", "text" or "labels".
 
     Raises:
-        FileNotFoundError: the file of that kind is missing.
-        ValueError: it is no such array.
+        FileNotFoundError: if the file of that kind is missing.
+        ValueError: if it has another shape or dtype.
     """
 
     def __init__(self, folder: FeatureFolder, kind: str) -> None:
@@ -79,7 +79,7 @@ class RowSource(Source):
 
 
 class FileSource(Source):
-    """A file of its own for each clip: `<id>.zip` with one pickled array, or `<id>.npy`.
+    """Reads one file per clip: `<id>.zip` with one pickled array, or `<id>.npy`.
 
     Audio shorter than ten rows is padded by its last row and longer is cut, as in the published
     code; text is padded by zeros and cut.
@@ -92,8 +92,8 @@ class FileSource(Source):
         shape: that every clip must have, if it is known.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: none of the clips looked at can be read.
+        FileNotFoundError: if there is no such folder.
+        ValueError: if none of the clips looked at can be read.
     """
 
     def __init__(
@@ -166,13 +166,13 @@ class FileSource(Source):
 
 
 class CaptionSource(Source):
-    """Word vectors of a clip's caption, made when it is read.
+    """Computes word vectors of a clip's caption.
 
     Args:
-        encoder: n sentences to (n, tokens, dim); hashed sub-words of 768 numbers if None.
+        encoder: n sentences to (n, tokens, dim); hashed sub-words with 768 features if None.
 
     Raises:
-        ValueError: the encoder gives another rank.
+        ValueError: if the encoder gives another rank.
     """
 
     def __init__(self, encoder: TextEncoder | None = None) -> None:
@@ -201,7 +201,7 @@ class CaptionSource(Source):
 
 
 class LabelSource(Source):
-    """Labels by the second, from the spans of the annotations.
+    """Makes labels by the second from the spans of the annotations.
 
     Args:
         num_classes: classes without the background.
@@ -216,7 +216,7 @@ class LabelSource(Source):
 
 
 class WeakLabelSource(Source):
-    """Classes that occur anywhere in a clip, without when.
+    """Makes labels of the classes that occur anywhere in a clip.
 
     Args:
         num_classes: classes without the background.
@@ -232,11 +232,11 @@ class WeakLabelSource(Source):
 
 
 class ArraySource(Source):
-    """Rows of an array in memory, small enough to be there whole.
+    """Reads rows of an array in memory.
 
     Args:
         array: a row per clip, addressed by `row`.
-        name: how errors call it.
+        name: its name in error messages.
     """
 
     def __init__(self, array: np.ndarray, name: str) -> None:

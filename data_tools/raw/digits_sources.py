@@ -1,4 +1,4 @@
-"""Raw files of the digits data set: where they come from, and reading them.
+"""Raw files of the digits data set: addresses, checksums and readers.
 
 Spoken: Free Spoken Digit Dataset, Z. Jackson and contributors (CC BY-SA 4.0).
 Handwritten: MNIST, Y. LeCun, C. Cortes, C. Burges (CC BY-SA 3.0).
@@ -45,14 +45,14 @@ SHA256 = {
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
     ),
 }
-"""Of the contents, as whoever serves the archives packs them anew. MNIST: of the unpacked file.
+"""Checksums of the contents, as servers repack the archives. MNIST: of the unpacked file.
 FSDD: over the 3,000 recordings in order, each as name, zero byte, digest of the file."""
 
 _RECORDING = re.compile(r"(?:.*/)?recordings/((\d)_([a-z]+)_(\d+))\.wav")
 
 
 def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
-    """Recordings of an FSDD archive.
+    """Reads the recordings of an FSDD archive.
 
     Args:
         path: the zip archive, with `recordings/{digit}_{speaker}_{index}.wav` in any folder.
@@ -62,7 +62,7 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
         sorted contents.
 
     Raises:
-        ValueError: the archive or a recording in it is damaged, or there is none.
+        ValueError: if the archive or a recording in it is damaged, or there is none.
 
     Example:
         >>> import tempfile
@@ -94,7 +94,7 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
 
 
 def read_idx(path: Path) -> tuple[np.ndarray, str]:
-    """Array of a gzipped IDX file of unsigned bytes.
+    """Reads the array of a gzipped IDX file of unsigned bytes.
 
     Args:
         path: the file.
@@ -103,7 +103,7 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
         The array, uint8, and the checksum of the unpacked file.
 
     Raises:
-        ValueError: the file is damaged or cut short, or is not an IDX file of bytes.
+        ValueError: if the file is damaged or cut short, or is not an IDX file of bytes.
 
     Example:
         >>> import tempfile
@@ -143,7 +143,7 @@ def require(path: Path, digest: str) -> None:
         digest: checksum of its contents, as `read_recordings` and `read_idx` give it.
 
     Raises:
-        ValueError: the contents are others.
+        ValueError: if the contents are others.
 
     Example:
         >>> require(Path("fsdd.zip"), SHA256["fsdd.zip"])
@@ -155,7 +155,7 @@ def require(path: Path, digest: str) -> None:
 
 
 def find(root: str | Path | None) -> Path:
-    """Folder with the five raw files; downloads what is missing if no folder was named.
+    """Finds the folder of the five raw files; downloads missing files if no folder is given.
 
     Args:
         root: folder that holds them; the download cache if None.
@@ -164,7 +164,7 @@ def find(root: str | Path | None) -> Path:
         The folder.
 
     Raises:
-        FileNotFoundError: a named folder lacks a file, or a download failed.
+        FileNotFoundError: if a named folder lacks a file, or a download failed.
 
     Example:
         >>> find("nowhere")

@@ -1,4 +1,4 @@
-"""Checks a feature folder from end to end: sums, counts, shapes, values, separate splits."""
+"""Verifies a feature folder: checksums, counts, shapes, values, disjoint splits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK = 256
 
 
 def verify(root: str | os.PathLike[str]) -> list[str]:
-    """Checks everything that a feature folder promises.
+    """Verifies a feature folder.
 
     Args:
         root: the folder.
@@ -25,8 +25,8 @@ def verify(root: str | os.PathLike[str]) -> list[str]:
         What was found in order, one line per check.
 
     Raises:
-        FileNotFoundError: the folder or a file of it is missing.
-        ValueError: something is wrong; the message names the file and the rule.
+        FileNotFoundError: if the folder or a file of it is missing.
+        ValueError: if something is wrong; the message names the file and the rule.
 
     Example:
         >>> import tempfile, data_tools

@@ -1,6 +1,6 @@
-"""Pickled NumPy arrays, read without unpickling.
+"""Reads pickled NumPy arrays without unpickling.
 
-A pickle is a program. Here its instructions are read one by one and only those are followed that
+A pickle is a program. This module reads its instructions one by one and follows only those that
 NumPy writes for an array of numbers; nothing that they name is imported or called.
 """
 
@@ -41,13 +41,13 @@ def read_pickled_array(
     Args:
         stream: binary stream at the start of the pickle, which must end with it.
         max_bytes: size that it may have. Reading takes a few times that at most.
-        name: how errors call it.
+        name: its name in error messages.
 
     Returns:
         The array, of booleans, integers or floats; not writeable.
 
     Raises:
-        ValueError: the stream holds anything else, is cut short or too large. Nothing of it has
+        ValueError: if the stream holds anything else, is cut short or too large. Nothing of it has
             been run.
 
     Example:
@@ -72,12 +72,12 @@ def read_pickled_array(
 
 
 class _Mark:
-    """Where a tuple begins on the stack."""
+    """The beginning of a tuple on the stack."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Name:
-    """A name of the table below, with what this module does in its place."""
+    """A name of the table below, with the function that this module calls instead."""
 
     text: str
     call: Callable[..., Any] | None = None
@@ -103,7 +103,7 @@ class _DType:
 
 
 class _Array:
-    """A pickled array: empty until its state comes."""
+    """A pickled array, without a value until its state is set."""
 
     value: np.ndarray | None = None
 
@@ -115,7 +115,7 @@ class _Array:
 
 
 class _Machine:
-    """Follows the instructions that make an array, on values of the types above alone."""
+    """Interprets the instructions that create an array, on values of the types above only."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -215,7 +215,7 @@ def _call(function: Any, arguments: Any) -> Any:
     try:
         return function.call(*arguments)  # type: ignore[misc]
     except TypeError as error:
-        # Of a wrong number of arguments: the stand-ins check the types themselves.
+        # Raised for a wrong number of arguments: the replacements check types themselves.
         raise ValueError(f"with the usual arguments of {function.text}") from error
 
 

@@ -103,7 +103,7 @@ def test_arguments_of_folders_are_refused_for_stores(
     pack(prepared, tmp_path / "store")
     with pytest.raises(ValueError, match=message):
         data_tools.load(tmp_path / "store", **arguments)
-    with pytest.raises(ValueError, match=r"`verify` must be left out: .* is no store"):
+    with pytest.raises(ValueError, match=r"`verify` must be left out: .* is not a store"):
         data_tools.load(prepared, verify="always")
 
 

@@ -143,5 +143,5 @@ def test_prepared_folders_take_no_options(prepared: Path) -> None:
 
 def test_errors_name_the_clip_and_the_file() -> None:
     selection = Selection("some set", [clip("a")], {"text": CaptionSource()})
-    with pytest.raises(ValueError, match="clip 'a' of some set can't be read: clip a must have"):
+    with pytest.raises(ValueError, match="clip 'a' of some set cannot be read: clip a must have"):
         selection.read(selection.examples[0])

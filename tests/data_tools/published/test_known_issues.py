@@ -76,8 +76,8 @@ def test_the_other_sets(tmp_path: Path) -> None:
     layouts.write_ucf_vggsound(tmp_path / "ucf_vggsound")
     found = kinds("ucf_vggsound", tmp_path, side="vggsound")
     assert found["class on one side only"] == [
-        "FrisbeeCatch / playing frisbee: ucf alone",
-        "Bowling / bowling impact: vggsound alone",
+        "FrisbeeCatch / playing frisbee: ucf only",
+        "Bowling / bowling impact: vggsound only",
         "bowl0000001",
     ]
     layouts.write_clotho(tmp_path / "clotho")

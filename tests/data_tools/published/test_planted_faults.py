@@ -193,7 +193,7 @@ def test_arrays_skip_with_a_warning(planted: Planted) -> None:
 
 def test_the_first_bad_clip_stops_reading_unless_told_otherwise(planted: Planted) -> None:
     first = min(planted.faults)
-    with pytest.raises(ValueError, match=f"clip '{first}' of flickrsound .* can't be read: "):
+    with pytest.raises(ValueError, match=f"clip '{first}' of flickrsound .* cannot be read: "):
         data_tools.load(**options(planted), protocol="reference", format="numpy")
 
 
