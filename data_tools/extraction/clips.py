@@ -44,9 +44,9 @@ def find_clips(source: str | os.PathLike[str]) -> tuple[Path, Iterator[Clip]]:
     if source.is_dir():
         return source, _without_twins(scan_folder(source))
     if source.suffix.lower() != ".csv":
-        raise ValueError(f"`source` must be a folder or a .csv manifest; received: {source}")
+        raise ValueError(f"`source` must be a folder or a .csv manifest. Received: {source}")
     if not source.is_file():
-        raise FileNotFoundError(f"`source` must exist; received: {source}")
+        raise FileNotFoundError(f"`source` must exist. Received: {source}")
     return source.parent, _without_twins(read_manifest(source))
 
 
@@ -65,7 +65,7 @@ def read_manifest(path: Path) -> Iterator[Clip]:
     Example:
         >>> _ = Path("clips.csv").write_text("id,audio,start\\na,a.wav,soon\\n")
         >>> next(read_manifest(Path("clips.csv")))["fault"]
-        "start must be a number of seconds; received: 'soon'"
+        "start must be a number of seconds. Received: 'soon'"
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -74,7 +74,7 @@ def read_manifest(path: Path) -> Iterator[Clip]:
             if "id" not in columns or not {"audio", "video", "caption", "text"} & set(columns):
                 raise ValueError(
                     f"{path} must have a column 'id' and one of 'audio', 'video', 'caption' and "
-                    f"'text'; received: {columns}"
+                    f"'text'. Received: {columns}"
                 )
             for row in reader:
                 clip: Clip = {name: row[name].strip() for name in COLUMNS if row.get(name)}
@@ -84,7 +84,7 @@ def read_manifest(path: Path) -> Iterator[Clip]:
                     try:
                         clip |= {name: float(clip[name])} if name in clip else {}
                     except ValueError:
-                        fault = f"{name} must be a number of seconds; received: {clip.pop(name)!r}"
+                        fault = f"{name} must be a number of seconds. Received: {clip.pop(name)!r}"
                         clip["fault"] = fault
                 yield clip
     except (UnicodeDecodeError, csv.Error) as error:

@@ -122,14 +122,14 @@ def create_extractor(modality: str, name: str, options: Mapping[str, Any]) -> Ex
     module, separator, attribute = target.partition(":")
     if not separator:
         raise ValueError(
-            f"`{modality}` must be one of {sorted(known)} or MODULE:CLASS; received: {name!r}"
+            f"`{modality}` must be one of {sorted(known)} or MODULE:CLASS. Received: {name!r}"
         )
     try:
         kind = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"`{modality}` must name a class; {name!r} gave: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, Extractor)):
-        raise ValueError(f"`{modality}` must name a subclass of Extractor; received: {name!r}")
+        raise ValueError(f"`{modality}` must name a subclass of Extractor. Received: {name!r}")
     try:
         return kind(**options)
     except TypeError as error:

@@ -28,7 +28,7 @@ def locked(out: Path) -> Iterator[None]:
         ...     pass
     """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"`out` must be a folder; received: {out}")
+        raise ValueError(f"`out` must be a folder. Received: {out}")
     out.mkdir(parents=True, exist_ok=True)
     path = out / LOCK
     lock = FileLock(path)

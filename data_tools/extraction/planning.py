@@ -66,7 +66,7 @@ def plan(
     fields = features.fields
     shard_rows = default_shard_rows(fields) if shard_rows is None else shard_rows
     if shard_rows < 1:
-        raise ValueError(f"`shard_rows` must be at least 1; received: {shard_rows}")
+        raise ValueError(f"`shard_rows` must be at least 1. Received: {shard_rows}")
     identity = {
         "format": FORMAT,
         "num_clips": len(clips),

@@ -72,9 +72,9 @@ def extract(
         '{"id": "b", "modality": "text", "file": "", "reason": "has no caption"}\\n'
     """
     if workers < 1:
-        raise ValueError(f"`workers` must be at least 1; received: {workers}")
+        raise ValueError(f"`workers` must be at least 1. Received: {workers}")
     if not timeout > 0:
-        raise ValueError(f"`timeout` must be above 0 seconds; received: {timeout}")
+        raise ValueError(f"`timeout` must be above 0 seconds. Received: {timeout}")
     with threadpool_limits(1):
         job, clips = plan(source, out, extractors, segments, shard_rows, fitted)
     with locked(job.out):

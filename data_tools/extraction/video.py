@@ -46,10 +46,10 @@ class FrameExtractor(Extractor):
     ) -> None:
         if frames_per_segment < 1:
             raise ValueError(
-                f"`frames_per_segment` must be at least 1; received: {frames_per_segment}"
+                f"`frames_per_segment` must be at least 1. Received: {frames_per_segment}"
             )
         if frame_rate is not None and not frame_rate > 0:
-            raise ValueError(f"`frame_rate` must be above 0; received: {frame_rate}")
+            raise ValueError(f"`frame_rate` must be above 0. Received: {frame_rate}")
         self.segments, self.frames_per_segment = segments, frames_per_segment
         self.frame_rate, self.side = frame_rate, side
 

@@ -86,7 +86,7 @@ class TextFeatures:
     def __init__(self, dim: int = 64, num_tokens: int = 10) -> None:
         for name, value in (("dim", dim), ("num_tokens", num_tokens)):
             if value < 1:
-                raise ValueError(f"`{name}` must be at least 1; received: {value}")
+                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
         self.dim = dim
         self.num_tokens = num_tokens
 

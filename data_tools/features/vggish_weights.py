@@ -54,7 +54,7 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
         set_weights(model, _read_torch(path))
     else:
         raise ValueError(
-            f"`path` must end in .weights.h5, .keras, .npz, .pt or .pth; received: {path.name}"
+            f"`path` must end in .weights.h5, .keras, .npz, .pt or .pth. Received: {path.name}"
         )
 
 
@@ -73,7 +73,7 @@ def set_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
         >>> set_weights(None, {"features.0.weight": np.zeros(3)})
         Traceback (most recent call last):
         ...
-        ValueError: the weights of VGGish must hold 'features.0.bias'; received 1 array(s)
+        ValueError: the weights of VGGish must hold 'features.0.bias'. Received 1 array(s)
     """
     torch = "features.0.weight" in arrays
     names = TORCH_NAMES if torch else TENSORFLOW_NAMES
@@ -81,7 +81,7 @@ def set_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
     for name in (name + ending for name in names.values() for ending in endings):
         if name not in arrays:
             raise ValueError(
-                f"the weights of VGGish must hold {name!r}; received {len(arrays)} array(s)"
+                f"the weights of VGGish must hold {name!r}. Received {len(arrays)} array(s)"
             )
     for layer_name, name in names.items():
         kernel, bias = (np.asarray(arrays[name + ending]) for ending in endings)
@@ -92,7 +92,7 @@ def set_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
         shapes = [tuple(weight.shape) for weight in layer.weights]
         if [kernel.shape, bias.shape] != shapes:
             raise ValueError(
-                f"{name!r} must have the shapes {shapes}; received: {[kernel.shape, bias.shape]}"
+                f"{name!r} must have the shapes {shapes}. Received: {[kernel.shape, bias.shape]}"
             )
         layer.set_weights([kernel, bias])
 
@@ -122,8 +122,8 @@ def read_pca(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         (128,),
     ):
         raise ValueError(
-            f"{path} must hold pca_eigen_vectors (128, 128) and pca_means (128, 1); "
-            f"received: {shapes}"
+            f"{path} must hold pca_eigen_vectors (128, 128) and pca_means (128, 1). "
+            f"Received: {shapes}"
         )
     return arrays["pca_eigen_vectors"], arrays["pca_means"].reshape(-1)
 

@@ -42,8 +42,8 @@ def extract_patches(frames: np.ndarray, patch_size: int = PATCH_SIZE) -> np.ndar
         or frames.shape[1] % side
     ):
         raise ValueError(
-            f"`frames` must be uint8 of shape (n, side, side[, 3]), side a multiple of {side}; "
-            f"received: {frames.dtype} of shape {frames.shape}"
+            f"`frames` must be uint8 of shape (n, side, side[, 3]), side a multiple of {side}. "
+            f"Received: {frames.dtype} of shape {frames.shape}"
         )
     factor = frames.shape[1] // side
     # Brightness only: most of the dictionary would encode colours, which tell little about shapes.
@@ -80,7 +80,7 @@ class VideoFeatures:
 
     def __init__(self, channels: int = 64, seed: int = 0) -> None:
         if channels < 1:
-            raise ValueError(f"`channels` must be at least 1; received: {channels}")
+            raise ValueError(f"`channels` must be at least 1. Received: {channels}")
         self.channels = channels
         self.seed = seed
         self.mean = self.whitening = self.centroids = np.zeros(0, np.float32)
@@ -97,7 +97,7 @@ class VideoFeatures:
         if PATCHES_PER_FRAME * len(frames) < self.channels:
             raise ValueError(
                 f"`frames` must give at least {self.channels} patches, one per channel, "
-                f"{PATCHES_PER_FRAME} each; received: {len(frames)} frames"
+                f"{PATCHES_PER_FRAME} each. Received: {len(frames)} frames"
             )
         rng = np.random.default_rng(self.seed)
         patches = np.concatenate(

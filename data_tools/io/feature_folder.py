@@ -71,7 +71,7 @@ class FeatureFolder:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise FileNotFoundError(f"`root` must be a folder of feature files; received: {root}")
+            raise FileNotFoundError(f"`root` must be a folder of feature files. Received: {root}")
         self._arrays: dict[str, h5py.Dataset] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,12 +89,12 @@ class FeatureFolder:
             array = open_array(self.root / FILES[kind])
             if array.ndim != RANKS[kind]:
                 raise ValueError(
-                    f"{array.file.filename} must have {RANKS[kind]} axes; received: {array.shape}"
+                    f"{array.file.filename} must have {RANKS[kind]} axes. Received: {array.shape}"
                 )
             for other, opened in self._arrays.items():
                 if len(opened) != len(array):
                     raise ValueError(
-                        f"files of {self.root} must have one row per clip; received: "
+                        f"files of {self.root} must have one row per clip. Received: "
                         f"{len(opened)} in {FILES[other]} and {len(array)} in {FILES[kind]}"
                     )
             self._arrays[kind] = array
@@ -126,14 +126,14 @@ class FeatureFolder:
         rows = read_array(self.root / order_file(split), ORDER_KEY)
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) == 0:
             raise ValueError(
-                f"{order_file(split)} of {self.root} must list at least one row number; "
-                f"received: {rows.dtype} of shape {rows.shape}"
+                f"{order_file(split)} of {self.root} must list at least one row number. "
+                f"Received: {rows.dtype} of shape {rows.shape}"
             )
         num_rows = self.num_rows
         if rows.min() < 0 or rows.max() >= num_rows:
             raise ValueError(
                 f"{order_file(split)} of {self.root} must hold row numbers from 0 to "
-                f"{num_rows - 1}; received: {rows.min()} to {rows.max()}"
+                f"{num_rows - 1}. Received: {rows.min()} to {rows.max()}"
             )
         return rows.astype(np.int64)
 
@@ -159,7 +159,7 @@ class FeatureFolder:
                 row for row, value in zip(rows, result, strict=True) if not np.isfinite(value).all()
             ]
             raise ValueError(
-                f"{array.file.filename} must hold finite numbers; received NaN or infinity "
+                f"{array.file.filename} must hold finite numbers. Received NaN or infinity "
                 f"in row {bad[0]}"
             )
         return result

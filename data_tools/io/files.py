@@ -108,11 +108,11 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"`path` must name an existing JSON file; received: {path}")
+        raise FileNotFoundError(f"`path` must name an existing JSON file. Received: {path}")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} must hold valid JSON; reading it gave: {error}") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object; received a {type(value).__name__}")
+        raise ValueError(f"{path} must hold a JSON object. Received a {type(value).__name__}")
     return value

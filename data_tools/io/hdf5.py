@@ -59,18 +59,18 @@ def _require_numbers(file: h5py.File, path: Path, key: str) -> None:
     link = file.get(key, getlink=True)
     array = file[key] if isinstance(link, h5py.HardLink) else None
     if not isinstance(array, h5py.Dataset):
-        raise ValueError(f"{path} must hold an array named {key!r}; received: {sorted(file)}")
+        raise ValueError(f"{path} must hold an array named {key!r}. Received: {sorted(file)}")
     if array.is_virtual or array.external:
-        raise ValueError(f"{path} must hold {key!r} itself; received one kept in other files")
+        raise ValueError(f"{path} must hold {key!r} itself. Received one kept in other files")
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise ValueError(
-            f"{path} must hold rows of numbers under {key!r}; received {array.dtype} of shape "
+            f"{path} must hold rows of numbers under {key!r}. Received {array.dtype} of shape "
             f"{array.shape}"
         )
     size = math.prod(array.shape[1:]) * array.dtype.itemsize
     if size > MAX_ROW_BYTES:
         raise ValueError(
-            f"{path} must have rows of at most {MAX_ROW_BYTES} bytes; received: {size}"
+            f"{path} must have rows of at most {MAX_ROW_BYTES} bytes. Received: {size}"
         )
 
 
@@ -101,7 +101,7 @@ def read_array(path: Path, key: str = KEY) -> np.ndarray:
     with array.file:
         if array.nbytes > MAX_WHOLE_BYTES:
             raise ValueError(
-                f"{path} must hold at most {MAX_WHOLE_BYTES} bytes under {key!r}; received: "
+                f"{path} must hold at most {MAX_WHOLE_BYTES} bytes under {key!r}. Received: "
                 f"{array.nbytes}"
             )
         try:

@@ -65,7 +65,7 @@ def read_text(path: Path) -> str:
         raise FileNotFoundError(f"{path} does not exist")
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise ValueError(f"{path} must hold at most {MAX_BYTES} bytes; received: {size}")
+        raise ValueError(f"{path} must hold at most {MAX_BYTES} bytes. Received: {size}")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -129,7 +129,7 @@ def read_table(path: Path, columns: Sequence[str], header: bool | None = True) -
             places = {column: place for place, column in enumerate(columns)}
         else:
             raise ValueError(
-                f"{path} must begin with the columns {list(columns)}; received: {first[:80]!r}"
+                f"{path} must begin with the columns {list(columns)}. Received: {first[:80]!r}"
             )
         skipped, size = 0, len(columns)
     else:

@@ -105,7 +105,7 @@ def load(
         }
         _refuse(folder_only, f"{root} is a store")
         if labels not in (False, True):
-            raise ValueError(f"`labels` must be True or False for a store; received: {labels!r}")
+            raise ValueError(f"`labels` must be True or False for a store. Received: {labels!r}")
         split = split or ("train" if Store(root).split_names() else ALL)
         rows = None if split == ALL else split
         source = StoreSource(root, rows, modalities, bool(labels), dtype, verify)

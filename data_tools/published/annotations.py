@@ -49,7 +49,7 @@ def read_records(path: Path, fields: Sequence[str], under: str | None = None) ->
         value = value.get(under) if isinstance(value, dict) else None
     if not isinstance(value, list):
         place = f"under {under!r} " if under else ""
-        raise ValueError(f"{path} must hold a list {place}; received a {type(value).__name__}")
+        raise ValueError(f"{path} must hold a list {place}. Received a {type(value).__name__}")
     records = []
     for number, record in enumerate(value):
         if not isinstance(record, dict) or any(field not in record for field in fields):
@@ -84,7 +84,7 @@ def read_span(onset: str, offset: str, where: str) -> tuple[int, int]:
         start, end = -1, -1
     if not 0 <= start <= NUM_SEGMENTS or not 0 <= end <= NUM_SEGMENTS:
         raise ValueError(
-            f"{where} must have seconds from 0 to {NUM_SEGMENTS}; received: {onset!r} to {offset!r}"
+            f"{where} must have seconds from 0 to {NUM_SEGMENTS}. Received: {onset!r} to {offset!r}"
         )
     return start, end
 

@@ -213,7 +213,7 @@ def read_listed(path: Path, rows: list[Example], categories: tuple[str, ...]) ->
         span = read_span(fields["start"], fields["end"], where)
         key = (fields["category"], fields["video_id"], *span)
         if key not in known:
-            raise ValueError(f"{where} must be a line of {ANNOTATIONS}; received: {key}")
+            raise ValueError(f"{where} must be a line of {ANNOTATIONS}. Received: {key}")
         numbers.append(known[key])
     return numbers
 
@@ -245,7 +245,7 @@ def read_order(path: Path, num_rows: int) -> list[int]:
     whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and numbers.size > 0
     if not whole or numbers.min() < 0 or numbers.max() >= num_rows:
         raise ValueError(
-            f"{path} must hold row numbers from 0 to {num_rows - 1}; received: {numbers.dtype} of "
+            f"{path} must hold row numbers from 0 to {num_rows - 1}. Received: {numbers.dtype} of "
             f"shape {numbers.shape}"
         )
     return [int(number) for number in numbers]

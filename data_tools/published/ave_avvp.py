@@ -156,7 +156,7 @@ class AVEtoAVVP(AVVP):
         if labels.ndim != 3 or labels.shape[-1] != len(self.categories) + 1:
             raise ValueError(
                 f"{path} must have {len(self.categories) + 1} columns, one per class and one for "
-                f"the background; received shape {labels.shape}"
+                f"the background. Received shape {labels.shape}"
             )
         return labels
 

@@ -186,7 +186,7 @@ def class_number(name: str, categories: tuple[str, ...], where: str) -> int:
     """
     if name not in categories:
         raise ValueError(
-            f"{where} must name one of {len(categories)} classes; received: "
+            f"{where} must name one of {len(categories)} classes. Received: "
             f"{nearest_name(name, categories)}"
         )
     return categories.index(name)
@@ -263,7 +263,7 @@ def read_events(
         columns = [row[column].split(",") for column in EVENT_COLUMNS[1:]]
         if len({len(column) for column in columns}) != 1:
             raise ValueError(
-                f"{where} must have as many onsets as offsets and labels; received: "
+                f"{where} must have as many onsets as offsets and labels. Received: "
                 f"{[len(column) for column in columns]}"
             )
         key = name[:ID_LENGTH] if merge else f"{name}#{row.line}"

@@ -41,7 +41,7 @@ class CaptionedDataset(PublishedDataset):
         super().__init__(root, **options)
         for name, value in (("num_captions", num_captions), ("num_pairs", num_pairs)):
             if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1; received: {value}")
+                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
         self.num_captions = num_captions
         self.num_pairs = num_pairs
 

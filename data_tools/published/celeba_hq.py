@@ -33,7 +33,7 @@ class ImageSource(Source):
 
     def __init__(self, folder: Path, size: int) -> None:
         if size < 1:
-            raise ValueError(f"`size` must be at least 1; received: {size}")
+            raise ValueError(f"`size` must be at least 1. Received: {size}")
         self.folder = folder
         self.shape = (size, size, 3)
 
@@ -83,7 +83,7 @@ class CelebAHQ(PublishedDataset):
     def __init__(self, root: str | os.PathLike[str], size: int = 64, **options: Any) -> None:
         super().__init__(root, **options)
         if size < 1:
-            raise ValueError(f"`size` must be at least 1; received: {size}")
+            raise ValueError(f"`size` must be at least 1. Received: {size}")
         self.size = size
 
     @property

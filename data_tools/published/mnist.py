@@ -90,8 +90,8 @@ class MNIST(PublishedDataset):
         for part, (images, labels) in self._arrays.items():
             if len(labels) != len(images) or images.ndim != 3 or labels.max(initial=0) > 9:
                 raise ValueError(
-                    f"{FILES[part].format('*')} must hold an image for each label from 0 to 9; "
-                    f"received {images.shape} and {labels.shape}"
+                    f"{FILES[part].format('*')} must hold an image for each label from 0 to 9. "
+                    f"Received {images.shape} and {labels.shape}"
                 )
             parts[part] = [
                 Example(f"{part}:{row}", f"{part}:{row}", f"{part}:{row}", span, row=row)

@@ -138,17 +138,17 @@ def _prepared(
 ) -> Selection:
     if options:
         raise ValueError(
-            f"options must be left out for a prepared folder; received: {sorted(options)}"
+            f"options must be left out for a prepared folder. Received: {sorted(options)}"
         )
     names = _modalities(modalities, MODALITIES)
     folder = FeatureFolder(root)
     if dataset is not None and folder.manifest.get("dataset") != dataset:
         raise ValueError(
-            f"`dataset` must be that of the prepared folder {root}; received {dataset!r} for "
+            f"`dataset` must be that of the prepared folder {root}. Received {dataset!r} for "
             f"{folder.manifest.get('dataset')!r}"
         )
     if labels == "weak":
-        raise ValueError("`labels` must be True or False for a prepared folder; received: 'weak'")
+        raise ValueError("`labels` must be True or False for a prepared folder. Received: 'weak'")
     kinds = (*names, "labels") if labels else names
     examples = [
         Example(str(row), str(row), str(row), row=row) for row in folder.order(split).tolist()
@@ -162,7 +162,7 @@ def _modalities(asked: Sequence[str] | None, known: tuple[str, ...]) -> tuple[st
         return known
     if isinstance(asked, str) or not asked:
         raise ValueError(
-            f"`modalities` must be a sequence of at least one of {known}; received: {asked!r}"
+            f"`modalities` must be a sequence of at least one of {known}. Received: {asked!r}"
         )
     for modality in asked:
         check_choice("modalities", modality, known)

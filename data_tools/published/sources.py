@@ -72,8 +72,8 @@ class RowSource(Source):
         num_rows = len(self.folder.array(self.kind))
         if not 0 <= example.row < num_rows:
             raise ValueError(
-                f"{self.folder.root / FILES[self.kind]} must have a row {example.row}; "
-                f"received {num_rows} rows"
+                f"{self.folder.root / FILES[self.kind]} must have a row {example.row}. "
+                f"Received {num_rows} rows"
             )
         return self.folder.read(self.kind, np.array([example.row]))[0]
 
@@ -133,13 +133,13 @@ class FileSource(Source):
         rank = 4 if self.modality == "video" else 2
         if stored.ndim != rank or 0 in stored.shape:
             raise ValueError(
-                f"{path} must hold an array of {rank} axes with something in each; "
-                f"received shape {stored.shape}"
+                f"{path} must hold an array of {rank} axes with something in each. "
+                f"Received shape {stored.shape}"
             )
         with np.errstate(over="ignore"):
             array = stored.astype(np.float32, copy=False)
         if not np.isfinite(array).all():
-            raise ValueError(f"{path} must hold finite numbers; received NaN or infinity")
+            raise ValueError(f"{path} must hold finite numbers. Received NaN or infinity")
         if self.modality == "audio":
             missing = max(NUM_SEGMENTS - len(array), 0)
             return np.pad(array[:NUM_SEGMENTS], ((0, missing), (0, 0)), mode="edge")
@@ -153,7 +153,7 @@ class FileSource(Source):
         if array.shape != self.shape:
             raise ValueError(
                 f"{find_feature(self.folder, example.id)} must have the shape {self.shape} of the "
-                f"other clips; received: {array.shape}"
+                f"other clips. Received: {array.shape}"
             )
         return array
 
@@ -187,7 +187,7 @@ class CaptionSource(Source):
 
     def read(self, example: Example) -> np.ndarray:
         if not (example.caption or "").strip():
-            raise ValueError(f"clip {example.key} must have a caption; received an empty one")
+            raise ValueError(f"clip {example.key} must have a caption. Received an empty one")
         array = np.asarray(self.encoder([example.caption or ""])[0], np.float32)
         if array.shape != self.shape or not np.isfinite(array).all():
             raise ValueError(
@@ -247,6 +247,6 @@ class ArraySource(Source):
     def read(self, example: Example) -> np.ndarray:
         if not 0 <= example.row < len(self.array):
             raise ValueError(
-                f"{self.name} must have a row {example.row}; received {len(self.array)} rows"
+                f"{self.name} must have a row {example.row}. Received {len(self.array)} rows"
             )
         return self.array[example.row]

@@ -96,7 +96,7 @@ class UCFVGGSound(PublishedDataset):
         if len(lists["ucf"]) != len(lists["vggsound"]):
             raise ValueError(
                 f"{CLASS_FILES['ucf']} and {CLASS_FILES['vggsound']} must pair classes line by "
-                f"line; received {len(lists['ucf'])} and {len(lists['vggsound'])} lines"
+                f"line. Received {len(lists['ucf'])} and {len(lists['vggsound'])} lines"
             )
         present = {side: self._present(side, lists[side]) for side in SIDES}
         both = present["ucf"] & present["vggsound"]
@@ -140,7 +140,7 @@ class UCFVGGSound(PublishedDataset):
             everything.append(example)
             if split not in splits:
                 raise ValueError(
-                    f"{path}, line {row.line} must have a split of {SPLITS}; received: {split!r}"
+                    f"{path}, line {row.line} must have a split of {SPLITS}. Received: {split!r}"
                 )
             splits[split].append(example)
         if self.protocol == "reference":
@@ -171,7 +171,7 @@ def ucf_split(id: str, where: str) -> tuple[str, str]:
     """
     match = _UCF_GROUP.fullmatch(id)
     if match is None:
-        raise ValueError(f"{where} must have an id such as v_Skiing_g09_c01; received: {id!r}")
+        raise ValueError(f"{where} must have an id such as v_Skiing_g09_c01. Received: {id!r}")
     number = int(match[2])
     split = "train" if number > LAST_VAL_GROUP else "val" if number > LAST_TEST_GROUP else "test"
     return split, match[1]

@@ -80,8 +80,8 @@ class RawDataset(abc.ABC):
         split = self.split_names[0] if split is None else split
         if split not in self.split_names:
             raise ValueError(
-                f"`split` of data set {self.name!r} must be one of {self.split_names}; "
-                f"received: {split!r}"
+                f"`split` of data set {self.name!r} must be one of {self.split_names}. "
+                f"Received: {split!r}"
             )
         self.root = root
         self.split = split

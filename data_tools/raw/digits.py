@@ -91,7 +91,7 @@ class Digits(RawDataset):
         super().__init__(root, split)
         if test_speaker == val_speaker:
             raise ValueError(
-                "`test_speaker` and `val_speaker` must differ; received: "
+                "`test_speaker` and `val_speaker` must differ. Received: "
                 f"{test_speaker!r} and {val_speaker!r}"
             )
         self.test_speaker = test_speaker
@@ -147,8 +147,8 @@ class Digits(RawDataset):
         for argument in ("test_speaker", "val_speaker"):
             if self.split == "speaker" and getattr(self, argument) not in speakers:
                 raise ValueError(
-                    f"`{argument}` must be one of {sorted(speakers)}; "
-                    f"received: {getattr(self, argument)!r}"
+                    f"`{argument}` must be one of {sorted(speakers)}. "
+                    f"Received: {getattr(self, argument)!r}"
                 )
         pools: dict[tuple[str, int], dict[str, list[str]]] = {
             (split, digit): {"recordings": [], "images": []}
@@ -174,7 +174,7 @@ class Digits(RawDataset):
                 if len(names) < length:
                     raise ValueError(
                         f"split {split!r} must have at least {length} {kind} of digit {digit} "
-                        f"for one clip; received: {len(names)}"
+                        f"for one clip. Received: {len(names)}"
                     )
                 sources[kind] = [names[i] for i in rng.choice(len(names), length, replace=False)]
             return {"caption": caption, "sources": sources}

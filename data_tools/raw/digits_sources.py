@@ -72,7 +72,7 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
         ...     read_recordings(path)
         Traceback (most recent call last):
         ...
-        ValueError: ...fsdd.zip must hold `recordings/*.wav`; received an archive without any
+        ValueError: ...fsdd.zip must hold `recordings/*.wav`. Received an archive without any
     """
     waveforms, digest = {}, hashlib.sha256()
     try:
@@ -89,7 +89,7 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{path} must be a whole zip archive; reading it gave: {error}") from error
     if not waveforms:
-        raise ValueError(f"{path} must hold `recordings/*.wav`; received an archive without any")
+        raise ValueError(f"{path} must hold `recordings/*.wav`. Received an archive without any")
     return waveforms, digest.hexdigest()
 
 
@@ -121,15 +121,15 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
         raise ValueError(f"{path} must be a whole gzip file; reading it gave: {error}") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] not in (1, 3):
         raise ValueError(
-            f"{path} must begin with the IDX magic number 2049 (labels) or 2051 (images); "
-            f"received: {int.from_bytes(content[:4], 'big')}"
+            f"{path} must begin with the IDX magic number 2049 (labels) or 2051 (images). "
+            f"Received: {int.from_bytes(content[:4], 'big')}"
         )
     start = 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
     if len(content) != start + math.prod(shape):
         raise ValueError(
-            f"{path} must hold as many bytes as its header announces, {shape} after {start}; "
-            f"received: {len(content)} in all"
+            f"{path} must hold as many bytes as its header announces, {shape} after {start}. "
+            f"Received: {len(content)} in all"
         )
     values = np.frombuffer(content, np.uint8, offset=start)
     return values.reshape(shape), hashlib.sha256(content).hexdigest()
@@ -150,7 +150,7 @@ def require(path: Path, digest: str) -> None:
     """
     if digest != SHA256[path.name]:
         raise ValueError(
-            f"{path} must have the known contents (sha256 {SHA256[path.name]}); received: {digest}"
+            f"{path} must have the known contents (sha256 {SHA256[path.name]}). Received: {digest}"
         )
 
 

@@ -68,7 +68,7 @@ def load_images(
     """
     check_choice("source", source, SOURCES)
     if not imbalance >= 1:
-        raise ValueError(f"`imbalance` must be at least 1; received: {imbalance}")
+        raise ValueError(f"`imbalance` must be at least 1. Received: {imbalance}")
     if source == "folder":
         if imbalance != 1:
             raise ValueError("`imbalance` needs classes, which a folder of pictures has not")
@@ -152,8 +152,8 @@ def _digits(
             members = rows[classes[rows] == digit]
             if len(members) < count:
                 raise ValueError(
-                    f"split {split!r} must have {count} images of digit {digit}; "
-                    f"received: {len(members)}"
+                    f"split {split!r} must have {count} images of digit {digit}. "
+                    f"Received: {len(members)}"
                 )
             chosen.append(rng.choice(members, count, replace=False))
         order = rng.permutation(np.concatenate(chosen))
@@ -163,7 +163,7 @@ def _digits(
 
 def _folder(root: str | Path | None, num_images: Mapping[str, int], seed: int, side: int) -> Images:
     if root is None or not Path(root).is_dir():
-        raise FileNotFoundError(f"`root` must be a folder of pictures; received: {root}")
+        raise FileNotFoundError(f"`root` must be a folder of pictures. Received: {root}")
     paths = sorted(path for path in Path(root).rglob("*") if path.suffix.lower() in PICTURES)
     needed = sum(num_images.values())
     if len(paths) < needed:

@@ -128,12 +128,12 @@ def prepare(
 def _check_num_clips(num_clips: Mapping[str, int]) -> None:
     if not set(num_clips) <= set(SPLITS) or num_clips.get("train", 0) < 1:
         raise ValueError(
-            f"`num_clips` must give clips of {SPLITS}, at least one of 'train'; "
-            f"received: {dict(num_clips)}"
+            f"`num_clips` must give clips of {SPLITS}, at least one of 'train'. "
+            f"Received: {dict(num_clips)}"
         )
     for split, count in num_clips.items():
         if count < 1:
-            raise ValueError(f"`num_clips[{split!r}]` must be at least 1; received: {count}")
+            raise ValueError(f"`num_clips[{split!r}]` must be at least 1. Received: {count}")
 
 
 def _is_prepared(out: Path, identity: dict[str, Any]) -> bool:
@@ -142,7 +142,7 @@ def _is_prepared(out: Path, identity: dict[str, Any]) -> bool:
         return False
     advice = "Choose another folder or ask to overwrite it."
     if not (out / layout.MANIFEST).is_file():
-        raise ValueError(f"`out` must be a new or a prepared folder; received: {out}. {advice}")
+        raise ValueError(f"`out` must be a new or a prepared folder. Received: {out}. {advice}")
     manifest = layout.FeatureFolder(out).manifest
     for key, value in identity.items():
         # Through JSON, so that both sides have equal types.

@@ -86,7 +86,7 @@ def render(root: str | os.PathLike[str], index: int, raw: str | None = None) -> 
     folder = layout.FeatureFolder(root)
     clips = read_clips(folder)
     if not 0 <= index < len(clips):
-        raise ValueError(f"`index` must be a row from 0 to {len(clips) - 1}; received: {index}")
+        raise ValueError(f"`index` must be a row from 0 to {len(clips) - 1}. Received: {index}")
     dataset, clip = open_dataset(folder, raw), clips[index]
     return {
         "waveform": dataset.waveform(clip),

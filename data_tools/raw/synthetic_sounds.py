@@ -84,7 +84,7 @@ def render_sound(kind: str, rng: np.random.Generator) -> np.ndarray:
             chord = tuple((ratio * k, 0.4 / k) for ratio in (1, 1.25, 1.5) for k in (1.0, 2.0, 4.0))
             sound = _tones(260 * shift, chord)
         case _:
-            raise ValueError(f"`kind` must be a known sound; received: {kind!r}")
+            raise ValueError(f"`kind` must be a known sound. Received: {kind!r}")
     onset, length = int(rng.integers(0, 2000)), int(rng.integers(4000, 6001))
     result = np.zeros(SAMPLE_RATE, np.float32)
     result[onset : onset + length] = sound[:length]

@@ -39,13 +39,13 @@ def read_wav(source: bytes, name: str, sample_rate: int) -> np.ndarray:
         raise ValueError(f"{name} must be a PCM WAV file; reading it gave: {error!r}") from error
     if found != (1, 16, sample_rate):
         raise ValueError(
-            f"{name} must have 1 channel, 16 bits and {sample_rate} Hz; "
-            f"received: {found[0]} channel(s), {found[1]} bits and {found[2]} Hz"
+            f"{name} must have 1 channel, 16 bits and {sample_rate} Hz. "
+            f"Received: {found[0]} channel(s), {found[1]} bits and {found[2]} Hz"
         )
     if num_samples == 0 or len(content) != 2 * num_samples:
         raise ValueError(
             f"{name} must hold at least one sample and all that its header announces "
-            f"({2 * num_samples} bytes); received: {len(content)} bytes"
+            f"({2 * num_samples} bytes). Received: {len(content)} bytes"
         )
     return np.frombuffer(content, "<i2").astype(np.float32) / 32768
 

@@ -88,11 +88,11 @@ class RowFile:
             found = os.fstat(self._stream.fileno()).st_size
             if shape[1:] != field.shape or dtype != field.stored:
                 raise ValueError(
-                    f"{path} must hold rows of {field.dtype} and shape {field.shape}; "
-                    f"received: {dtype} of shape {shape}"
+                    f"{path} must hold rows of {field.dtype} and shape {field.shape}. "
+                    f"Received: {dtype} of shape {shape}"
                 )
             if found != size:
-                raise ValueError(f"{path} must have {size} bytes; received: {found}")
+                raise ValueError(f"{path} must have {size} bytes. Received: {found}")
         except BaseException:
             self._stream.close()
             raise
@@ -106,7 +106,7 @@ class RowFile:
         except ValueError as error:
             raise ValueError(f"{self.path} must be a .npy file; reading it gave: {error}") from None
         if fortran or not shape:
-            raise ValueError(f"{self.path} must hold rows in C order; received shape {shape}")
+            raise ValueError(f"{self.path} must hold rows in C order. Received shape {shape}")
         self._start = self._stream.tell()
         return shape, dtype
 

@@ -42,10 +42,10 @@ class Field:
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
-            raise ValueError(f"`dtype` must be one of {DTYPES}; received: {self.dtype!r}")
+            raise ValueError(f"`dtype` must be one of {DTYPES}. Received: {self.dtype!r}")
         if any(not isinstance(size, int) or size < 1 for size in self.shape):
             raise ValueError(
-                f"`shape` must hold whole numbers of at least 1; received: {self.shape}"
+                f"`shape` must hold whole numbers of at least 1. Received: {self.shape}"
             )
 
     @property
@@ -75,10 +75,10 @@ def check_name(name: str) -> str:
         >>> check_name("../audio")
         Traceback (most recent call last):
         ...
-        ValueError: a field must have a plain word as its name; received: '../audio'
+        ValueError: a field must have a plain word as its name. Received: '../audio'
     """
     if not isinstance(name, str) or not name.isidentifier():
-        raise ValueError(f"a field must have a plain word as its name; received: {name!r}")
+        raise ValueError(f"a field must have a plain word as its name. Received: {name!r}")
     return name
 
 
@@ -114,21 +114,21 @@ def check_row(fields: Mapping[str, Field], arrays: Mapping[str, np.ndarray]) -> 
         >>> check_row({"audio": Field((2,))}, {"audio": np.array([1.0, 1e6])})
         Traceback (most recent call last):
         ...
-        ValueError: `audio` must hold finite numbers in float16; received: 1e+06
+        ValueError: `audio` must hold finite numbers in float16. Received: 1e+06
     """
     if set(arrays) != set(fields):
-        raise ValueError(f"a row must hold {sorted(fields)}; received: {sorted(arrays)}")
+        raise ValueError(f"a row must hold {sorted(fields)}. Received: {sorted(arrays)}")
     for name, field in fields.items():
         array = np.asarray(arrays[name])
         if array.shape != field.shape:
-            raise ValueError(f"`{name}` must have shape {field.shape}; received: {array.shape}")
+            raise ValueError(f"`{name}` must have shape {field.shape}. Received: {array.shape}")
         if field.dtype.startswith("float"):
             with np.errstate(over="ignore"):
                 finite = np.isfinite(array.astype(field.stored, copy=False))
             if not finite.all():
                 raise ValueError(
-                    f"`{name}` must hold finite numbers in {field.dtype}; "
-                    f"received: {array[~finite][0]:g}"
+                    f"`{name}` must hold finite numbers in {field.dtype}. "
+                    f"Received: {array[~finite][0]:g}"
                 )
 
 
@@ -203,7 +203,7 @@ def read_schema(root: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"a store must hold {SCHEMA}; {path} does not exist: {reason}")
     content = read_json(path)
     if content.get("format") != FORMAT:
-        raise ValueError(f"{path} must have format {FORMAT!r}; received: {content.get('format')!r}")
+        raise ValueError(f"{path} must have format {FORMAT!r}. Received: {content.get('format')!r}")
     try:
         content["fields"] = {
             check_name(name): Field(tuple(field["shape"]), field["dtype"])

@@ -114,8 +114,8 @@ class Store:
         numbers = np.asarray(numbers, np.int64)
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
             raise ValueError(
-                f"`numbers` must be rows from 0 to {len(self) - 1}; "
-                f"received: {numbers.min()} to {numbers.max()}"
+                f"`numbers` must be rows from 0 to {len(self) - 1}. "
+                f"Received: {numbers.min()} to {numbers.max()}"
             )
         spec = self.fields[field]
         shape = (len(numbers), *spec.shape)
@@ -124,8 +124,8 @@ class Store:
         widened = out.dtype == np.float32 and spec.dtype == "float16"
         if out.shape != shape or not (widened or out.dtype == spec.stored):
             raise ValueError(
-                f"`out` must be {spec.dtype}, or float32 for float16, of shape {shape}; "
-                f"received: {out.dtype} of shape {out.shape}"
+                f"`out` must be {spec.dtype}, or float32 for float16, of shape {shape}. "
+                f"Received: {out.dtype} of shape {out.shape}"
             )
         shards = np.searchsorted(self._starts, numbers, "right") - 1
         checked = self.verify == "never" or (
@@ -169,7 +169,7 @@ class Store:
                 if file.num_rows != expected:
                     file.close()
                     raise ValueError(
-                        f"{file.path} must hold {expected} rows; received: {file.num_rows}"
+                        f"{file.path} must hold {expected} rows. Received: {file.num_rows}"
                     )
                 self._files[key] = file
                 # A thread may still read the oldest file, which is closed with its last reference.
@@ -197,7 +197,7 @@ class Store:
             raise ValueError(f"{path} must be readable; opening it gave: {error}") from error
         digest, known = hashlib.sha256(content).hexdigest(), self.schema["shards"][shard]["sha256"]
         if digest != known:
-            raise ValueError(f"{path} must have sha256 {known}; received: {digest}")
+            raise ValueError(f"{path} must have sha256 {known}. Received: {digest}")
         return json.loads(content)
 
     def clip(self, number: int) -> dict[str, Any]:
@@ -230,8 +230,8 @@ class Store:
         found = np.flatnonzero([name == split for name in self._splits])
         if not len(found):
             raise ValueError(
-                f"`split` must be one that {self.root} has, {self.split_names()}; "
-                f"received: {split!r}"
+                f"`split` must be one that {self.root} has, {self.split_names()}. "
+                f"Received: {split!r}"
             )
         return found.astype(np.int64)
 

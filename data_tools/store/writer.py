@@ -56,9 +56,9 @@ class StoreWriter:
         overwrite: bool = False,
     ) -> None:
         if not fields:
-            raise ValueError("`fields` must name at least one field; received none")
+            raise ValueError("`fields` must name at least one field. Received none")
         if shard_rows is not None and shard_rows < 1:
-            raise ValueError(f"`shard_rows` must be at least 1; received: {shard_rows}")
+            raise ValueError(f"`shard_rows` must be at least 1. Received: {shard_rows}")
         if Path(root).exists() and not overwrite:
             raise ValueError(f"`root` must be a new folder; {root} exists. Ask to overwrite it.")
         self.root = Path(root)

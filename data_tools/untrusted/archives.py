@@ -75,9 +75,9 @@ def regular_file(path: str | os.PathLike[str]) -> Path:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"{path} does not exist") from error
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{path} must be a file; received a folder or a device")
+        raise ValueError(f"{path} must be a file. Received a folder or a device")
     if found.st_size == 0:
-        raise ValueError(f"{path} must hold something; received a file of 0 bytes")
+        raise ValueError(f"{path} must hold something. Received a file of 0 bytes")
     return path
 
 
@@ -156,7 +156,7 @@ def read_zip_member(
         ...     read_zip_member(folder + "/a.zip")
         Traceback (most recent call last):
         ...
-        ValueError: ...a.zip must hold a member that stays in its folder; received: '../a.pkl'
+        ValueError: ...a.zip must hold a member that stays in its folder. Received: '../a.pkl'
     """
     with open_zip_member(path, max_bytes, max_ratio) as (_, stream):
         return stream.read()
@@ -165,22 +165,22 @@ def read_zip_member(
 def _single_member(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     if len(members) != 1:
         names = ", ".join(describe(member.filename) for member in members[:3])
-        raise ValueError(f"{path} must hold one file; received {len(members)}: {names}")
+        raise ValueError(f"{path} must hold one file. Received {len(members)}: {names}")
     member = members[0]
     name = member.filename
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]:
         raise ValueError(
-            f"{path} must hold a member that stays in its folder; received: {describe(name)}"
+            f"{path} must hold a member that stays in its folder. Received: {describe(name)}"
         )
     mode = member.external_attr >> 16
     if member.is_dir() or (stat.S_IFMT(mode) not in (0, stat.S_IFREG)):
         raise ValueError(
-            f"{path} must hold a plain file, no folder and no link; received: {describe(name)}"
+            f"{path} must hold a plain file, no folder and no link. Received: {describe(name)}"
         )
     if member.flag_bits & 1 or member.compress_type not in _METHODS:
         raise ValueError(
-            f"{path} must be stored or deflated, and not encrypted; received method "
+            f"{path} must be stored or deflated, and not encrypted. Received method "
             f"{member.compress_type}, flags {member.flag_bits}"
         )
     return member
@@ -189,10 +189,10 @@ def _single_member(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInf
 def _check_size(path: Path, member: zipfile.ZipInfo, max_bytes: int, max_ratio: float) -> None:
     if member.file_size > max_bytes:
         raise ValueError(
-            f"{path} must unpack to at most {max_bytes} bytes; received: {member.file_size}"
+            f"{path} must unpack to at most {max_bytes} bytes. Received: {member.file_size}"
         )
     ratio = member.file_size / max(member.compress_size, 1)
     if member.file_size > SMALL and ratio > max_ratio:
         raise ValueError(
-            f"{path} must unpack to at most {max_ratio:g} times its size; received: {ratio:.0f}"
+            f"{path} must unpack to at most {max_ratio:g} times its size. Received: {ratio:.0f}"
         )

@@ -24,7 +24,7 @@ class BoundedStream:
         >>> stream.read(6)
         Traceback (most recent call last):
         ...
-        ValueError: a.pkl must hold at most 8 bytes; received one that asks for 12
+        ValueError: a.pkl must hold at most 8 bytes. Received one that asks for 12
     """
 
     def __init__(self, stream: BinaryIO, max_bytes: int, name: str) -> None:
@@ -36,7 +36,7 @@ class BoundedStream:
     def _require(self, size: int) -> None:
         if size > self._left:
             raise ValueError(
-                f"{self._name} must hold at most {self._max_bytes} bytes; received one that asks "
+                f"{self._name} must hold at most {self._max_bytes} bytes. Received one that asks "
                 f"for {self._max_bytes - self._left + size}"
             )
 

@@ -48,11 +48,11 @@ def find_feature(folder: str | os.PathLike[str], id: str) -> Path:
         >>> find_feature("nowhere", "clip1")
         Traceback (most recent call last):
         ...
-        FileNotFoundError: nowhere must hold clip1.zip or clip1.npy; received neither
+        FileNotFoundError: nowhere must hold clip1.zip or clip1.npy. Received neither
     """
     folder = Path(folder)
     if not id or id in (".", "..") or any(character in id for character in "/\\\0"):
-        raise ValueError(f"an id must be a plain file name; received: {id!r}")
+        raise ValueError(f"an id must be a plain file name. Received: {id!r}")
     for suffix in SUFFIXES:
         path = folder / (id + suffix)
         if path.exists():
@@ -61,7 +61,7 @@ def find_feature(folder: str | os.PathLike[str], id: str) -> Path:
     # Listing the folder would take too long if many files are missing.
     others = [id + suffix for suffix in OTHER_SUFFIXES if (folder / (id + suffix)).exists()]
     raise FileNotFoundError(
-        f"{folder} must hold {wanted}; received {', '.join(others) or 'neither'}"
+        f"{folder} must hold {wanted}. Received {', '.join(others) or 'neither'}"
     )
 
 
@@ -96,14 +96,14 @@ def read_feature(
         with open(regular_file(path), "rb") as stream:
             return read_npy(stream, max_bytes, str(path))
     if path.suffix != ".zip":
-        raise ValueError(f"{path} must end in one of {SUFFIXES}; received: {path.suffix!r}")
+        raise ValueError(f"{path} must end in one of {SUFFIXES}. Received: {path.suffix!r}")
     with open_zip_member(path, max_bytes + 4096, max_ratio) as (member, stream):
         name = f"{path}:{member}"
         if member.endswith(".pkl"):
             return read_pickled_array(stream, max_bytes + 4096, name)
         if member.endswith(".npy"):
             return read_npy(stream, max_bytes, name)
-        raise ValueError(f"{path} must hold a .pkl or .npy file; received: {member!r}")
+        raise ValueError(f"{path} must hold a .pkl or .npy file. Received: {member!r}")
 
 
 def read_npy(stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the file") -> np.ndarray:
@@ -131,7 +131,7 @@ def read_npy(stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the file
     bounded = BoundedStream(stream, max_bytes + 4096, name)
     start = bounded.read(8)
     if start[:6] != b"\x93NUMPY" or start[6:] not in _LENGTHS:
-        raise ValueError(f"{name} must be a .npy file; received one that begins {start!r}")
+        raise ValueError(f"{name} must be a .npy file. Received one that begins {start!r}")
     length = struct.Struct(_LENGTHS[start[6:]])
     packed = bounded.read(length.size)
     size = length.unpack(packed)[0] if len(packed) == length.size else 0
@@ -139,19 +139,19 @@ def read_npy(stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the file
     match = _HEADER.fullmatch(header)
     if match is None:
         raise ValueError(
-            f"{name} must have the header of a .npy file of booleans, integers or floats; "
-            f"received: {header.strip()[:80]!r}"
+            f"{name} must have the header of a .npy file of booleans, integers or floats. "
+            f"Received: {header.strip()[:80]!r}"
         )
     dtype = np.dtype(match[1].replace("|", "="))
     fortran = match[2] == "True"
     shape = tuple(int(size) for size in match[3].split(",") if size.strip())
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
-        raise ValueError(f"{name} must hold at most {max_bytes} bytes; received: {size}")
+        raise ValueError(f"{name} must hold at most {max_bytes} bytes. Received: {size}")
     content = bounded.read(size)
     if len(content) != size or not bounded.at_end():
         raise ValueError(
-            f"{name} must hold as many bytes as {shape} of {dtype} take ({size}); received "
+            f"{name} must hold as many bytes as {shape} of {dtype} take ({size}). Received "
             f"{f'only {len(content)}' if len(content) < size else 'more'}"
         )
     values = np.frombuffer(content, dtype) if content else np.empty(0, dtype)
