@@ -105,7 +105,7 @@ def step_flops(model: keras_cmg.models.FCID, batch: dict[str, Any]) -> float:
     True
     """
     with recorded_calls() as calls:
-        model.main_losses(batch, model(batch), training=False)
+        model.main_losses(model.prepare_step(batch))
     estimators = {id(part) for e in model.estimators.values() for part in e._flatten_layers()}
     data = [tuple(x.shape) for x in batch.values()]
     flattened = [(math.prod(shape[:2]), *shape[2:]) for shape in data]
@@ -117,6 +117,6 @@ def step_flops(model: keras_cmg.models.FCID, batch: dict[str, Any]) -> float:
         else:
             total += forward * (2 if inputs in data or inputs in flattened else 3)
     backbone = model.backbone
-    frames = [x.shape[1] if backbone.quantizes_segments(m) else 1 for m, x in batch.items()]
+    frames = [x.shape[1] if backbone.trained_level(m) == "segment" else 1 for m, x in batch.items()]
     vectors = next(iter(batch.values())).shape[0] * sum(frames)
     return total + 2 * vectors * backbone.num_embeddings * backbone.embedding_dim

@@ -163,7 +163,7 @@ class Encoded(NamedTuple):
 
 
 def encode(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     clips: Clips,
     split: str,
     modality: str,
@@ -207,7 +207,7 @@ def encode(
 
 
 def encoders(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     modalities: Sequence[str],
     levels: Mapping[str, str],
 ) -> dict[str, keras.Model]:

@@ -38,7 +38,7 @@ class Pretrained(NamedTuple):
     """For a result: where from, seconds of training, parameters."""
 
     @property
-    def backbone(self) -> keras_cmg.models.CrossModalBackbone:
+    def backbone(self) -> keras_cmg.models.Backbone:
         """What is frozen and probed."""
         return self.model.backbone
 
