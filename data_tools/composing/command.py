@@ -13,7 +13,7 @@ from data_tools.composing.preparation import OFFLINE, REPORT, prepare_composed
 from data_tools.extraction.command import add_network_arguments
 from data_tools.extraction.extractor import EXTRACTORS
 from data_tools.extraction.pretrained import parse_settings
-from data_tools.io.options import parse_options
+from data_tools.io.arguments import parse_options
 
 SHOWN = 5
 """Failures and near-duplicates that are printed; the report has all."""
@@ -43,7 +43,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workers", type=int, default=1, help="processes that extract")
 
 
-def given_networks(options: argparse.Namespace) -> list[str]:
+def given_options(options: argparse.Namespace) -> list[str]:
     """Options of composed data sets that a command line has.
 
     Args:
@@ -55,7 +55,7 @@ def given_networks(options: argparse.Namespace) -> list[str]:
     Example:
         >>> parser = argparse.ArgumentParser()
         >>> add_arguments(parser)
-        >>> given_networks(parser.parse_args(["--video-reduce", "64"]))
+        >>> given_options(parser.parse_args(["--video-reduce", "64"]))
         ['--video-reduce']
     """
     names = [f"{modality}{end}" for modality in EXTRACTORS for end in ENDS] + ["cache"]
@@ -76,9 +76,9 @@ def run(options: argparse.Namespace, num_clips: Mapping[str, int]) -> list[str]:
         Lines to print.
 
     Raises:
-        FileNotFoundError: a file is missing.
-        ImportError: an extractor lacks a package.
-        ValueError: an argument or a file is wrong, or the output holds something else.
+        FileNotFoundError: if a file is missing.
+        ImportError: if an extractor lacks a package.
+        ValueError: if an argument or a file is wrong, or the output holds something else.
     """
     extractors: dict[str, dict[str, Any]] = {}
     for modality in EXTRACTORS:
@@ -88,9 +88,9 @@ def run(options: argparse.Namespace, num_clips: Mapping[str, int]) -> list[str]:
         }
         chosen = {end: value for end, value in names.items() if value is not None}
         if name == "patches":
-            chosen |= {"channels": options.channels, "seed": options.seed}
+            chosen |= {"channels": options.video_channels, "seed": options.seed}
         if modality == "text":
-            chosen |= {"num_tokens": options.tokens}
+            chosen |= {"num_tokens": options.num_tokens}
             chosen |= {"dim": options.text_dim} if name == "words" else {}
         chosen |= parse_settings(getattr(options, f"{modality}_option") or ())
         extractors[modality] = {"name": name, "options": chosen}

@@ -44,9 +44,9 @@ class ItemFeatures:
         progress: show a progress bar.
 
     Raises:
-        FileNotFoundError: a model file does not exist.
-        ImportError: the extractor lacks a package.
-        ValueError: the extractor refuses its options, or no item can be extracted.
+        FileNotFoundError: if a model file does not exist.
+        ImportError: if the extractor lacks a package.
+        ValueError: if the extractor refuses its options, or no item can be extracted.
     """
 
     def __init__(

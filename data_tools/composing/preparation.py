@@ -15,15 +15,15 @@ import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from data_tools import datasets
 from data_tools.composing.collection_probe import collection_probe
 from data_tools.composing.item_features import ItemFeatures
 from data_tools.extraction.clip_features import FITTED
 from data_tools.extraction.serving import EXTRACTION
 from data_tools.io import download, hdf5
 from data_tools.io import feature_folder as layout
+from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.files import atomic_folder, sha256_file
-from data_tools.raw.base import NUM_SEGMENTS, Clip
+from data_tools.raw.base import Clip
 from data_tools.raw.composed.composed_dataset import SAMPLE_RATE, ComposedDataset
 from data_tools.raw.preparation import (
     CHUNK,
@@ -33,6 +33,7 @@ from data_tools.raw.preparation import (
     is_prepared,
     write_descriptions,
 )
+from data_tools.raw.registry import open_raw
 
 FORMAT = "keras-cmg composed features 1"
 """Changes whenever the same arguments would give other numbers."""
@@ -83,18 +84,18 @@ def prepare_composed(
         The folder.
 
     Raises:
-        FileNotFoundError: a raw file or a model file is missing.
-        ImportError: an extractor lacks a package.
-        ValueError: an argument or a raw file is wrong, or `out` holds something else.
+        FileNotFoundError: if a raw file or a model file is missing.
+        ImportError: if an extractor lacks a package.
+        ValueError: if an argument or a raw file is wrong, or `out` holds something else.
     """
-    dataset = datasets.create(name, root, **options)
+    dataset = open_raw(name, root, **options)
     if not isinstance(dataset, ComposedDataset):
-        raise ValueError(f"`name` must be a composed data set; received: {name!r}")
+        raise ValueError(f"`name` must be a composed data set. Received: {name!r}")
     num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
     check_num_clips(num_clips)
     specs = {**OFFLINE, **(extractors or {})}
     if unknown := sorted(set(specs) - set(OFFLINE)):
-        raise ValueError(f"`extractors` must be of {sorted(OFFLINE)}; received: {unknown}")
+        raise ValueError(f"`extractors` must be of {sorted(OFFLINE)}. Received: {unknown}")
     sources = dataset.sources()
     folder = Path(cache) if cache is not None else download.cache_folder() / "composed"
     features = {

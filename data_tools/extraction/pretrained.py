@@ -41,9 +41,9 @@ class PretrainedExtractor(Extractor):
         dtype: "float16" or "float32", precision of the stored features.
 
     Raises:
-        FileNotFoundError: the model does not exist.
-        ImportError: the runtime is not installed.
-        ValueError: a setting or the model is wrong.
+        FileNotFoundError: if the model does not exist.
+        ImportError: if the runtime is not installed.
+        ValueError: if a setting or the model is wrong.
     """
 
     runtime: str
@@ -148,7 +148,7 @@ def settings_of(
         All settings that have a value.
 
     Raises:
-        ValueError: the file has a setting that is not known.
+        ValueError: if the file has a setting that is not known.
 
     Example:
         >>> _ = Path("m.json").write_text('{"sample_rate": 48000}')
@@ -159,7 +159,7 @@ def settings_of(
     if model is not None and os.path.isfile(path := settings_file(model)):
         beside = read_json(path)
         if unknown := sorted(set(beside) - set(given)):
-            raise ValueError(f"{path} must hold settings of {sorted(given)}; received: {unknown}")
+            raise ValueError(f"{path} must hold settings of {sorted(given)}. Received: {unknown}")
     return {
         **defaults,
         **{name: value for name, value in beside.items() if value is not None},
@@ -177,7 +177,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
         The values by name.
 
     Raises:
-        ValueError: a word has no equals sign.
+        ValueError: if a word has no equals sign.
 
     Example:
         >>> parse_settings(["hop=0.5", "mean=[0, 1]", "output=head", "whiten=true"])
@@ -187,7 +187,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not (name.isidentifier() and equals):
-            raise ValueError(f"an option of an extractor must be NAME=VALUE; received: {word!r}")
+            raise ValueError(f"an option of an extractor must be NAME=VALUE. Received: {word!r}")
         try:
             settings[name] = json.loads(value)
         except json.JSONDecodeError:

@@ -47,9 +47,9 @@ class PictureModel(FrameExtractor, PretrainedExtractor):
         batch_size: frames per call of the model.
 
     Raises:
-        FileNotFoundError: the model does not exist.
-        ImportError: the runtime is not installed.
-        ValueError: a setting is missing or wrong, or the model does not take pictures.
+        FileNotFoundError: if the model does not exist.
+        ImportError: if the runtime is not installed.
+        ValueError: if a setting is missing or wrong, or the model does not take pictures.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class PictureModel(FrameExtractor, PretrainedExtractor):
         if side is None:
             raise ValueError("`side` must be given: the model takes pictures of any size")
         if any(size not in (None, side) for size in sides):
-            raise ValueError(f"`side` must be that of the model's input, {sides}; received: {side}")
+            raise ValueError(f"`side` must be that of the model's input, {sides}. Received: {side}")
         FrameExtractor.__init__(self, segments, frames_per_segment, frame_rate, int(side))
         self.batch_size = batch_size
         self.mean, self.std = self._normalization()
@@ -98,7 +98,7 @@ class PictureModel(FrameExtractor, PretrainedExtractor):
             raise ValueError(f"the model must take RGB pictures; its input has the shape {shape}")
         layout = self.settings.get("layout", LAYOUTS[0] if shape[1] == 3 else LAYOUTS[1])
         if layout not in LAYOUTS:
-            raise ValueError(f"`layout` must be one of {LAYOUTS}; received: {layout!r}")
+            raise ValueError(f"`layout` must be one of {LAYOUTS}. Received: {layout!r}")
         return layout
 
     def _normalization(self) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +110,7 @@ class PictureModel(FrameExtractor, PretrainedExtractor):
             )
         if name is not None and name not in NORMALIZATIONS:
             raise ValueError(
-                f"`normalization` must be one of {sorted(NORMALIZATIONS)}; received: {name!r}"
+                f"`normalization` must be one of {sorted(NORMALIZATIONS)}. Received: {name!r}"
             )
         mean, std = NORMALIZATIONS[name or "none"]
         mean, std = self.settings.get("mean", mean), self.settings.get("std", std)
@@ -138,7 +138,7 @@ class PictureModel(FrameExtractor, PretrainedExtractor):
             if tokens > 0 and grid * grid == tokens:
                 return maps[:, count - tokens :].reshape(len(maps), grid, grid, -1)
         raise ValueError(
-            f"the output must be maps, vectors or a square of tokens; received: {maps.shape}"
+            f"the output must be maps, vectors or a square of tokens. Received: {maps.shape}"
         )
 
     def maps(self, frames: np.ndarray) -> np.ndarray:

@@ -37,9 +37,9 @@ class SoundModel(PretrainedExtractor):
         batch_size: windows per call of the model.
 
     Raises:
-        FileNotFoundError: the model does not exist.
-        ImportError: the runtime is not installed.
-        ValueError: a setting is missing or wrong, or the model does not take waveforms.
+        FileNotFoundError: if the model does not exist.
+        ImportError: if the runtime is not installed.
+        ValueError: if a setting is missing or wrong, or the model does not take waveforms.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class SoundModel(PretrainedExtractor):
             wanted = round(self.settings["window"] * self.sample_rate)
             if samples is not None and wanted != samples:
                 raise ValueError(
-                    f"`window` must be of the {samples} samples that the model takes; received: "
+                    f"`window` must be of the {samples} samples that the model takes. Received: "
                     f"{self.settings['window']} s, {wanted} samples at {self.sample_rate} Hz"
                 )
             samples = wanted
         self.window = samples
         hop = self.settings.get("hop")
         if hop is not None and not hop > 0:
-            raise ValueError(f"`hop` must be above 0 seconds; received: {hop}")
+            raise ValueError(f"`hop` must be above 0 seconds. Received: {hop}")
         self.hop = samples if hop is None else round(hop * self.sample_rate)
         self.dim = self._embed(np.zeros(samples or self.sample_rate, np.float32)[None]).shape[-1]
 

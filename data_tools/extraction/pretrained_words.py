@@ -31,7 +31,7 @@ class WordVectors(CaptionExtractor):
         dtype: "float16" or "float32", precision of the stored features.
 
     Raises:
-        ValueError: `whiten` comes without `reduce`.
+        ValueError: if `whiten` comes without `reduce`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class WordVectors(CaptionExtractor):
         """Unreduced vectors of the words that are known, (words, dim), `num_tokens` at most.
 
         Raises:
-            DecodeError: there is none.
+            DecodeError: if there is none.
         """
         raise NotImplementedError
 
@@ -93,9 +93,9 @@ class WordLlama(WordVectors):
         dtype: "float16" or "float32", precision of the stored features.
 
     Raises:
-        FileNotFoundError: a file does not exist.
-        ImportError: a package is not installed.
-        ValueError: a file is damaged.
+        FileNotFoundError: if a file does not exist.
+        ImportError: if a package is not installed.
+        ValueError: if a file is damaged.
 
     References:
         Miller, WordLlama: recycled token embeddings from large language models, 2024.
@@ -157,9 +157,9 @@ class MiniLM(WordVectors):
         dtype: "float16" or "float32", precision of the stored features.
 
     Raises:
-        FileNotFoundError: the archive does not exist.
-        ImportError: a package is not installed.
-        ValueError: the archive is damaged.
+        FileNotFoundError: if the archive does not exist.
+        ImportError: if a package is not installed.
+        ValueError: if the archive is damaged.
 
     References:
         Wang et al., "MiniLM: deep self-attention distillation for task-agnostic compression of
@@ -280,9 +280,9 @@ class ONNXText(WordVectors):
         dtype: "float16" or "float32", precision of the stored features.
 
     Raises:
-        FileNotFoundError: a file does not exist.
-        ImportError: a package is not installed.
-        ValueError: a file is damaged, or the model has other inputs.
+        FileNotFoundError: if a file does not exist.
+        ImportError: if a package is not installed.
+        ValueError: if a file is damaged, or the model has other inputs.
     """
 
     def __init__(
@@ -355,7 +355,7 @@ def package_folder(name: str) -> Path:
         The folder.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: if it is not installed.
 
     Example:
         >>> package_folder("data_tools").name
@@ -379,8 +379,8 @@ def read_safetensors(source: str | bytes) -> dict[str, np.ndarray]:
         Arrays by name.
 
     Raises:
-        ImportError: `safetensors` is not installed.
-        ValueError: the file is damaged.
+        ImportError: if `safetensors` is not installed.
+        ValueError: if the file is damaged.
     """
     try:
         import safetensors.numpy as reader
@@ -406,8 +406,8 @@ def read_tokenizer(content: bytes) -> Any:
         A `tokenizers.Tokenizer`.
 
     Raises:
-        ImportError: `tokenizers` is not installed.
-        ValueError: the content is no tokenizer.
+        ImportError: if `tokenizers` is not installed.
+        ValueError: if the content is no tokenizer.
     """
     try:
         from tokenizers import Tokenizer

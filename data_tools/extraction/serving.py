@@ -33,9 +33,9 @@ def open_extractors(
         modality; call it with all modalities of the store.
 
     Raises:
-        FileNotFoundError: the store or a model file does not exist.
-        ImportError: an extractor lacks a package.
-        ValueError: the store was not extracted, or a model file is not the one it was made with.
+        FileNotFoundError: if the store or a model file does not exist.
+        ImportError: if an extractor lacks a package.
+        ValueError: if the store was not extracted, or a model file is not the one it was made with.
 
     Example:
         >>> from data_tools.extraction import extract
@@ -61,7 +61,7 @@ def open_extractors(
         if found != spec["sources"]:
             raise ValueError(
                 f"the {modality} extractor must have the files with which {store} was made, "
-                f"{spec['sources']}; received: {found}"
+                f"{spec['sources']}. Received: {found}"
             )
     for modality, path in states.items():
         part = ClipFeatures(root, {})
@@ -84,7 +84,7 @@ def _recorded(store: Path) -> tuple[dict[str, Any], int, dict[str, Path]]:
         return specs, segments, states
     identity = read_schema(store)["origin"].get("extraction")
     if not identity:
-        raise ValueError(f"`store` must be one that `extract` wrote; received: {store}")
+        raise ValueError(f"`store` must be one that `extract` wrote. Received: {store}")
     specs = identity["extractors"]
     learned = store / FITTED
     return specs, identity["segments"], dict.fromkeys(specs, learned) if learned.is_file() else {}

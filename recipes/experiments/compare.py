@@ -26,7 +26,7 @@ from typing import Any
 
 import data_tools
 import keras_cmg
-from data_tools.io.options import parse_options
+from data_tools.io.arguments import parse_options
 from keras_cmg.models.base.presets import merged
 from recipes.reporting import compare_tables
 from recipes.reporting import report_writer as publishing

@@ -215,7 +215,7 @@ def codes_of_systems(
         yield (
             f"{name}+TOC",
             {
-                split: {modality: x[:, toc.indices] for modality, x in parts.items()}
+                split: {modality: x[:, toc.channel_indices] for modality, x in parts.items()}
                 for split, parts in codes.items()
             },
         )
@@ -241,7 +241,7 @@ def event_images(
 
 
 def event_codes(
-    backbone: keras_cmg.models.CrossModalBackbone, features: Path, seconds: Mapping[str, np.ndarray]
+    backbone: keras_cmg.models.Backbone, features: Path, seconds: Mapping[str, np.ndarray]
 ) -> dict[str, dict[str, np.ndarray]]:
     """Quantised codes of that second, of captions the one code, by split and modality."""
     levels = {"audio": "segment", "video": "segment", "text": "clip"}

@@ -27,7 +27,7 @@ import numpy as np
 
 import data_tools
 import keras_cmg
-from keras_cmg.models.fcid import presets
+from keras_cmg.models.base import presets
 from recipes.protocol import code_use, probing
 from recipes.reporting import examples, quickstart_page, scores
 from recipes.reporting import report_writer as publishing
@@ -102,7 +102,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the data set, of `--smoke`, and of the options given, the last one counting."""
     chosen = settings.resolve(DEFAULTS[options.data], options, SMOKE)
     settings.check_positive(chosen, ("epochs", "batch_size", "learning_rate", "probe_epochs"))
-    presets.preset(chosen.preset)
+    presets.named(keras_cmg.models.FCID.presets, chosen.preset)
     changed = presets.merged(chosen.model, assignments.nested(options.set or []))
     return dataclasses.replace(chosen, model=changed)
 
@@ -140,7 +140,7 @@ def run(options: argparse.Namespace, out: Path) -> None:
     clip_codes = probing.encode_splits(backbone, features, CLIP_LEVELS, ("test",))["test"]
     indices = {modality: code["indices"] for modality, code in clip_codes.items()}
     shown = examples.same_code(features, indices, classes["test"], len(codebook), options.root)
-    kept = {name: mask.indices for name, mask in masks.items()}
+    kept = {name: mask.channel_indices for name, mask in masks.items()}
     result = {
         **provenance.about(options, chosen),
         "protocol": "heldout",

@@ -28,7 +28,7 @@ import keras
 import numpy as np
 
 import keras_cmg
-from data_tools.raw import images as image_sets
+from data_tools.raw import image_sets
 from recipes.protocol import masking
 from recipes.reporting import image_figures, sections, tables
 from recipes.reporting import paper_tables as published

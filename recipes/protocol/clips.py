@@ -14,12 +14,12 @@ import numpy as np
 
 import data_tools
 import keras_cmg
-from data_tools import datasets
 from data_tools.io.feature_folder import MODALITIES
 from data_tools.io.files import sha256_file
-from data_tools.loading.load import BatchReader
+from data_tools.loading import BatchReader, SelectionSource
 from data_tools.loading.pydataset import FeatureDataset
 from data_tools.published.base import Example
+from data_tools.published.registry import open_published, published_class
 from data_tools.published.selection import PREPARED, Selection, select
 from recipes.protocol.probing import ENCODE_BATCH
 
@@ -51,7 +51,7 @@ class Clips(NamedTuple):
         """Names of the classes; none where the data set has no classes."""
         if self.prepared:
             return tuple(data_tools.FeatureFolder(self.root).categories)
-        opened = datasets.open_published(self.data, self.root, protocol=self.protocol, **options)
+        opened = open_published(self.data, self.root, protocol=self.protocol, **options)
         return tuple(opened.categories)
 
     def select(
@@ -79,10 +79,28 @@ class Clips(NamedTuple):
             chosen.examples = fewer(chosen.examples, self.limit)
         return chosen
 
+    def split_names(self, **options: Any) -> tuple[str, ...]:
+        """Names of the splits that have clips.
+
+        Args:
+            options: options of a published data set.
+
+        Returns:
+            The names.
+
+        Raises:
+            FileNotFoundError: if an annotation file is missing.
+            ValueError: if an annotation file is damaged.
+        """
+        if self.prepared:
+            return data_tools.FeatureFolder(self.root).split_names()
+        opened = open_published(self.data, self.root, protocol=self.protocol, **options)
+        return opened.split_names()
+
     def identity(self) -> dict[str, Any]:
         """What the clips are, for a result: checksums of the manifest, or of annotations."""
         if not self.prepared:
-            opened = datasets.open_published(self.data, self.root)
+            opened = open_published(self.data, self.root)
             annotations = {}
             for name in opened.annotation_files():
                 with contextlib.suppress(FileNotFoundError):
@@ -106,7 +124,7 @@ def modalities_of(data: str) -> tuple[str, ...]:
     >>> modalities_of("digits"), modalities_of("mscoco")
     (('audio', 'video', 'text'), ('video', 'text'))
     """
-    return MODALITIES if data in PREPARED else datasets.published_class(data).modalities
+    return MODALITIES if data in PREPARED else published_class(data).modalities
 
 
 def fewer(examples: Sequence[Example], limit: int) -> list[Example]:
@@ -145,7 +163,7 @@ class Encoded(NamedTuple):
 
 
 def encode(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     clips: Clips,
     split: str,
     modality: str,
@@ -174,21 +192,22 @@ def encode(
     """
     selection = clips.select(split, (modality,), labels, **options)
     bad: list[str] = []
-    reader = BatchReader(
-        selection, ENCODE_BATCH, on_error=lambda key, reason: bad.append(f"{key}: {reason}")
+    clip_source = SelectionSource(
+        selection, on_error=lambda key, reason: bad.append(f"{key}: {reason}")
     )
+    reader = BatchReader(clip_source, ENCODE_BATCH)
     encoder = encoder or keras_cmg.models.ModalityEncoder(backbone, modality, level=level)
     codes = encoder.predict(FeatureDataset(reader), verbose=0)
     stacked = None
     if labels:
         source = selection.sources["labels"]
-        stacked = np.stack([source.read(example) for example in reader.examples])
+        stacked = np.stack([source.read(example) for example in clip_source.examples])
     selection.close()
     return Encoded(codes, stacked, len(bad))
 
 
 def encoders(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     modalities: Sequence[str],
     levels: Mapping[str, str],
 ) -> dict[str, keras.Model]:
@@ -237,14 +256,11 @@ def batches(
         ValueError: there is not one whole batch, or an argument is wrong.
     """
     bad: list[str] = []
-    reader = BatchReader(
+    source = SelectionSource(
         clips.select(split, modalities, **options),
-        batch_size,
-        seed,
-        shuffle,
-        drop_remainder=True,
         on_error=lambda key, reason: bad.append(key),
     )
+    reader = BatchReader(source, batch_size, seed, shuffle, drop_remainder=True)
     tell(len(bad))
     return FeatureDataset(reader)
 

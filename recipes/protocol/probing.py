@@ -16,7 +16,7 @@ from keras import ops
 
 import data_tools
 import keras_cmg
-from data_tools.raw.base import SPLITS
+from data_tools.io.constants import SPLITS
 
 Codes = Mapping[str, Mapping[str, np.ndarray]]
 """Modality to view to codes of all clips of a split; a view is one way to look at the codes."""
@@ -40,7 +40,7 @@ class ProbeScores(NamedTuple):
 
 
 def encode_splits(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     features: str | os.PathLike[str],
     levels: Mapping[str, str],
     splits: Sequence[str] = SPLITS,

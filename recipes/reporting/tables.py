@@ -202,7 +202,7 @@ def beside_published(
 
     Example:
 
-    >>> from recipes import published
+    >>> from recipes.reporting import paper_tables as published
     >>> table = beside_published(published.CODEBOOK_SIZE, {"400": {"average": [50.0, 52.0]}})
     >>> print(table.text())
     codes                  average
@@ -239,7 +239,7 @@ def of_published(published: Published) -> Table:
 
     Example:
 
-    >>> from recipes import published
+    >>> from recipes.reporting import paper_tables as published
     >>> of_published(published.CODEBOOK_SIZE).rows[0]
     ('256', ('52.75',))
     """

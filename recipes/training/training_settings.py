@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import keras_cmg
-from data_tools import datasets
 from data_tools.io.files import read_json
+from data_tools.published.registry import PUBLISHED_DATASETS
 from keras_cmg.models.base.presets import merged
 from recipes.protocol import clips
 from recipes.runner import assignments, settings
@@ -20,7 +20,7 @@ MODEL, HISTORY = "model.keras", "history.json"
 NUM_CLIPS = {"train": 600, "val": 200, "test": 400}
 UNPAIRED = ("ucf_vggsound",)
 """Data sets whose clips have one modality each, so that nothing can be learned across them."""
-PUBLISHED = sorted(set(datasets.PUBLISHED) - {"celeba_hq", *UNPAIRED})
+PUBLISHED = sorted(set(PUBLISHED_DATASETS) - {"celeba_hq", *UNPAIRED})
 """Published data sets that an encoder can be trained on."""
 SMOKE: dict[str, Any] = {
     "num_clips": {"train": 20, "val": 10, "test": 20},

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data_tools import datasets
+from data_tools.published.registry import open_published
 from recipes.protocol import clips
 from recipes.reporting import paper_tables as published
 from recipes.reporting import report_writer as publishing
@@ -44,7 +45,7 @@ def ids_of(name: str, root: Path, **options: str) -> list[str]:
     """Ids of all clips of a data set, in every split of both protocols."""
     found = []
     for protocol in ("heldout", "reference"):
-        opened = datasets.open_published(name, root, protocol=protocol, **options)
+        opened = open_published(name, root, protocol=protocol, **options)
         for split in ("train", "val", "test"):
             if opened.splits.get(split):
                 found += [example.id for example in opened.examples(split)]
@@ -155,7 +156,7 @@ def test_clips_that_cannot_be_read_are_left_out_and_told(
         (folder / path.name).symlink_to(path)
     (folder / "avvp").unlink()
     link(root / "avvp", folder / "avvp")
-    opened = datasets.open_published("avvp", folder, events="audio")
+    opened = open_published("avvp", folder, events="audio")
     for example in clips.fewer(opened.examples("test"), 20)[:3]:
         os.remove(folder / "avvp" / "audio" / f"{example.id}.npy")
     words = ["avvp", "--data", "avvp", "--root", folder, "--run", encoder]
@@ -190,7 +191,7 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
     folder.mkdir()
     for path in root.iterdir():
         (folder / path.name).symlink_to(path)
-    tested = datasets.open_published("ave", folder).groups("test")
+    tested = open_published("ave", folder).groups("test")
     shared = sorted(tested)[:4]
     rows = [("train", "bowling impact", id) for id in [*shared, *(f"own{n:02}" for n in range(20))]]
     write_table(
@@ -199,11 +200,21 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
     write_features(folder / "vggsound", [id for _, _, id in rows], SHAPES)
     videos = pretraining.evaluated(clips.Clips("vggsound", folder))
     assert tested <= videos
-    assert datasets.open_published("ave", folder).groups("val") <= videos
-    sounds = datasets.open_published("ucf_vggsound", folder, side="vggsound")
+    assert open_published("ave", folder).groups("val") <= videos
+    sounds = open_published("ucf_vggsound", folder, side="vggsound")
     assert sounds.groups("test") <= videos
     reference = clips.Clips("vggsound", folder, "reference")
     assert not pretraining.evaluated(reference)
+    # Without the file that names them nothing is held out silently, nor with a damaged one.
+    (folder / "ave").unlink()
+    shutil.copytree(root / "ave", folder / "ave")
+    (folder / "ave" / "test_order.h5").rename(tmp_path / "test_order.h5")
+    with pytest.raises(FileNotFoundError, match=r"test_order\.h5"):
+        pretraining.evaluated(clips.Clips("vggsound", folder))
+    (folder / "ave" / "test_order.h5").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"test_order\.h5 must be an HDF5 file"):
+        pretraining.evaluated(clips.Clips("vggsound", folder))
+    (tmp_path / "test_order.h5").rename(folder / "ave" / "test_order.h5")
     # 24 clips make a batch of 24, unless four of them are held out.
     with pytest.raises(ValueError, match="batch"):
         pretraining.train_new(
@@ -216,10 +227,10 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
 
 
 def write_clotho(root: Path) -> None:
-    """Thirty sounds to learn on and twenty to be tested on, with five sentences each."""
+    """Thirty sounds to train on, three for validation, twenty for the test, five sentences each."""
     header = ["file_name", *(f"caption_{number}" for number in range(1, 6))]
     ids = []
-    for part, count in (("development", 30), ("evaluation", 20)):
+    for part, count in (("development", 30), ("validation", 3), ("evaluation", 20)):
         names = [f"{part}{number}" for number in range(count)]
         rows = [[f"{name}.wav", *(f"sound {name} {n}" for n in range(5))] for name in names]
         write_table(root / f"clotho_captions_{part}.csv", [header, *rows])

@@ -39,7 +39,7 @@ def test_brute_force_ranks_all_and_codes_rank_by_code() -> None:
 def test_a_finished_run_is_taken_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, out = tmp_path / "first", tmp_path / "second"
     assert runner.main(["quickstart", "--smoke", "--out", str(first)]) == 0
-    words = ["search", "--smoke", "--run", str(first), "--out", str(out)]
+    words = ["retrieval_index", "--smoke", "--run", str(first), "--out", str(out)]
     assert runner.main(words) == 0
     assert "audio->video" in capsys.readouterr().out
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
@@ -50,7 +50,14 @@ def test_a_finished_run_is_taken_over(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_missing_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["search", "--smoke", "--run", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    words = [
+        "retrieval_index",
+        "--smoke",
+        "--run",
+        str(tmp_path / "none"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert runner.main(words) == 2
     assert "--run must hold model.keras" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -23,9 +23,9 @@ class KerasModel(Runtime):
             returns a dict; the model's first output if None.
 
     Raises:
-        FileNotFoundError: the file does not exist, or weights could not be downloaded.
-        ImportError: KerasHub is not installed.
-        ValueError: the model is unknown or damaged, or has no such layer.
+        FileNotFoundError: if the file does not exist, or weights could not be downloaded.
+        ImportError: if KerasHub is not installed.
+        ValueError: if the model is unknown or damaged, or has no such layer.
 
     Example:
         >>> layers = [keras.layers.Dense(5, name="hidden"), keras.layers.Dense(2)]
@@ -82,7 +82,7 @@ def _application(model: str) -> Any:
     name, _, weights = model.removeprefix(APPLICATIONS).partition(":")
     kind = getattr(keras.applications, name, None)
     if not callable(kind):
-        raise ValueError(f"`model` must name a network of keras.applications; received: {model!r}")
+        raise ValueError(f"`model` must name a network of keras.applications. Received: {model!r}")
     if weights and weights != "random":
         model_file(weights)
     if weights == "random":

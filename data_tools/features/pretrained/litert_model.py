@@ -18,9 +18,9 @@ class LiteRTModel(Runtime):
             "layer28/reduce_mean"; the first output if None.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ImportError: LiteRT is not installed.
-        ValueError: the file is damaged, or has no such tensor or several.
+        FileNotFoundError: if the file does not exist.
+        ImportError: if LiteRT is not installed.
+        ValueError: if the file is damaged, or has no such tensor or several.
     """
 
     def __init__(self, model: str, output: str | None = None) -> None:

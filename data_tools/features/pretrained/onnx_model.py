@@ -28,9 +28,9 @@ class ONNXModel(Runtime):
         output: name of an output or of an internal tensor; the first output if None.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ImportError: ONNX Runtime is not installed, or `onnx` for an internal tensor.
-        ValueError: the file is damaged, or has no such tensor.
+        FileNotFoundError: if the file does not exist.
+        ImportError: if ONNX Runtime is not installed, or `onnx` for an internal tensor.
+        ValueError: if the file is damaged, or has no such tensor.
 
     Example:
         >>> import onnx
@@ -83,7 +83,7 @@ class ONNXModel(Runtime):
         """Dtype of an input."""
         kind = self.inputs[name].type
         if kind not in DTYPES:
-            raise ValueError(f"input {name!r} must be one of {sorted(DTYPES)}; received: {kind}")
+            raise ValueError(f"input {name!r} must be one of {sorted(DTYPES)}. Received: {kind}")
         return np.dtype(DTYPES[kind])
 
     def run(self, inputs: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ class PCAReduction:
         whiten: whether every component gets variance 1.
 
     Raises:
-        ValueError: `size` is less than 1.
+        ValueError: if `size` is less than 1.
 
     Example:
         >>> values = np.random.default_rng(0).normal(size=(100, 3)) * (10, 1, 0.1)
@@ -37,7 +37,7 @@ class PCAReduction:
 
     def __init__(self, size: int, whiten: bool = False) -> None:
         if size < 1:
-            raise ValueError(f"`size` must be at least 1; received: {size}")
+            raise ValueError(f"`size` must be at least 1. Received: {size}")
         self.size, self.whiten = size, whiten
         self.mean = np.zeros(0, np.float32)
         self.components = np.zeros((0, size), np.float32)
@@ -52,7 +52,7 @@ class PCAReduction:
             Itself.
 
         Raises:
-            ValueError: the features have fewer dimensions, or there are too few of them.
+            ValueError: if the features have fewer dimensions, or there are too few of them.
         """
         count = 0
         total: np.ndarray = np.zeros(0)
@@ -68,7 +68,7 @@ class PCAReduction:
         if not self.size <= min(dim, count):
             raise ValueError(
                 f"`size` must be at most the number of dimensions, {dim}, and of training vectors, "
-                f"{count}; received: {self.size}"
+                f"{count}. Received: {self.size}"
             )
         mean = total / count
         values, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
@@ -88,7 +88,7 @@ class PCAReduction:
         """Reduces features `(..., dim)` to `(..., size)` float32.
 
         Raises:
-            ValueError: nothing was fitted or loaded yet.
+            ValueError: if nothing was fitted or loaded yet.
         """
         if not len(self.components):
             raise ValueError("a reduction must be fitted or loaded before it is applied")

@@ -79,9 +79,9 @@ def open_runtime(
         The model.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ImportError: the runtime is not installed.
-        ValueError: the file is damaged, or has no such tensor.
+        FileNotFoundError: if the file does not exist.
+        ImportError: if the runtime is not installed.
+        ValueError: if the file is damaged, or has no such tensor.
 
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
@@ -90,7 +90,7 @@ def open_runtime(
         (3, 2)
     """
     if runtime not in RUNTIMES:
-        raise ValueError(f"`runtime` must be one of {sorted(RUNTIMES)}; received: {runtime!r}")
+        raise ValueError(f"`runtime` must be one of {sorted(RUNTIMES)}. Received: {runtime!r}")
     if model is None:
         raise ValueError(f"`model` must name the model file that {runtime!r} is to run")
     module, _, name = RUNTIMES[runtime].partition(":")
@@ -110,13 +110,13 @@ def missing_tensor(model: str, output: str, names: list[str]) -> ValueError:
 
     Example:
         >>> print(missing_tensor("m.onnx", "pool", ["map", "logits"]))
-        `output` must be a tensor of m.onnx, such as ['map', 'logits']; received: 'pool'
+        `output` must be a tensor of m.onnx, such as ['map', 'logits']. Received: 'pool'
     """
     word = output.lower().rsplit("/", 1)[-1]
     alike = [name for name in names if word in name.lower()]
     shown = (alike or names[-MAX_NAMED:])[:MAX_NAMED]
     return ValueError(
-        f"`output` must be a tensor of {model}, such as {shown}; received: {output!r}"
+        f"`output` must be a tensor of {model}, such as {shown}. Received: {output!r}"
     )
 
 
@@ -130,7 +130,7 @@ def model_file(model: str) -> str:
         The same.
 
     Raises:
-        FileNotFoundError: it does not exist.
+        FileNotFoundError: if it does not exist.
 
     Example:
         >>> model_file("nowhere.onnx")

@@ -16,8 +16,9 @@ from PIL import Image
 from data_tools.decoding import DecodeError, decode_audio, decode_picture
 from data_tools.decoding.sounds import resample
 from data_tools.features.text import words
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 from data_tools.io.files import sha256_file
-from data_tools.raw.base import NUM_SEGMENTS, SPLITS, Clip, RawDataset
+from data_tools.raw.base import Clip, RawDataset
 from data_tools.raw.composed.items import BACKGROUND, MODALITIES, Item
 from data_tools.raw.composed.naming_words import mask_names
 from data_tools.raw.composed.near_duplicates import alike_pictures, alike_sounds
@@ -66,7 +67,7 @@ class ComposedDataset(RawDataset):
         side: pixels of a side of the pictures.
 
     Raises:
-        ValueError: an argument is unknown.
+        ValueError: if an argument is unknown.
     """
 
     sample_rate = SAMPLE_RATE
@@ -92,13 +93,13 @@ class ComposedDataset(RawDataset):
             ("near_duplicates", near_duplicates, NEAR_DUPLICATES),
         ):
             if value not in choices:
-                raise ValueError(f"`{argument}` must be one of {choices}; received: {value!r}")
+                raise ValueError(f"`{argument}` must be one of {choices}. Received: {value!r}")
         if not 500 <= bandwidth <= SAMPLE_RATE // 2:
             raise ValueError(
-                f"`bandwidth` must be between 500 and {SAMPLE_RATE // 2} Hz; received: {bandwidth}"
+                f"`bandwidth` must be between 500 and {SAMPLE_RATE // 2} Hz. Received: {bandwidth}"
             )
         if side < 8:
-            raise ValueError(f"`side` must be at least 8; received: {side}")
+            raise ValueError(f"`side` must be at least 8. Received: {side}")
         self.categories = tuple(categories)
         self.frequencies, self.captions, self.missing_text = frequencies, captions, missing_text
         self.near_duplicates = near_duplicates

@@ -33,8 +33,8 @@ class Folders(ComposedDataset):
         options: of `ComposedDataset`; `side` is 224 unless given.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: an argument or the table is wrong, or no class has sounds and pictures.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if an argument or the table is wrong, or no class has sounds and pictures.
     """
 
     name = "folders"
@@ -58,7 +58,7 @@ class Folders(ComposedDataset):
         known = sorted(have[0] & have[1])
         names = known if classes is None else [name.strip() for name in classes.split(",")]
         if unknown := [name for name in names if name not in known]:
-            raise ValueError(f"`classes` must be of {known}; received: {unknown}")
+            raise ValueError(f"`classes` must be of {known}. Received: {unknown}")
         if not names:
             raise ValueError(f"`root` must have a class with sounds and pictures: {root}")
         super().__init__(root, split, names, side=side, **options)

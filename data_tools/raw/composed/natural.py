@@ -74,8 +74,8 @@ class Natural(ComposedDataset):
         options: of `ComposedDataset`.
 
     Raises:
-        FileNotFoundError: a folder does not exist, or a download failed.
-        ValueError: an argument is wrong, or a class lacks sounds or photographs.
+        FileNotFoundError: if a folder does not exist, or a download failed.
+        ValueError: if an argument is wrong, or a class lacks sounds or photographs.
 
     References:
         Piczak, "ESC: dataset for environmental sound classification", ACM MM 2015. Krizhevsky,
@@ -97,14 +97,14 @@ class Natural(ComposedDataset):
         if isinstance(classes, int):
             if classes not in (DEFAULT_CLASSES, len(ALL_CLASSES)):
                 raise ValueError(
-                    f"`classes` must be {DEFAULT_CLASSES}, {len(ALL_CLASSES)} or names; received: "
+                    f"`classes` must be {DEFAULT_CLASSES}, {len(ALL_CLASSES)} or names. Received: "
                     f"{classes}"
                 )
             names = ALL_CLASSES[:classes]
         else:
             names = tuple(name.strip() for name in classes.split(","))
         if unknown := [name for name in names if name not in ALL_CLASSES]:
-            raise ValueError(f"`classes` must be of {ALL_CLASSES}; received: {unknown}")
+            raise ValueError(f"`classes` must be of {ALL_CLASSES}. Received: {unknown}")
         super().__init__(root, split, names, **options)
         self.test_root = test_root
 
@@ -148,12 +148,12 @@ def read_collections(root: Path) -> Iterator[Item]:
         The items, of all ten classes and the background.
 
     Raises:
-        FileNotFoundError: the folder does not exist or holds none of the collections.
-        ValueError: the captions are damaged.
+        FileNotFoundError: if the folder does not exist or holds none of the collections.
+        ValueError: if the captions are damaged.
     """
     names = (SOUNDS, ANIMALS, SMALL, SMALLER, CAPTIONED)
     if not any((root / name).is_dir() for name in names):
-        raise FileNotFoundError(f"`root` must be a folder with any of {names}; received: {root}")
+        raise FileNotFoundError(f"`root` must be a folder with any of {names}. Received: {root}")
     yield from _esc_10(root)
     yield from _animal_sounds(root)
     yield from _pictures(root)

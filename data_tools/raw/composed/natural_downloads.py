@@ -51,7 +51,7 @@ def find(folder: Path | None = None, addresses: tuple[str, ...] = ARCHIVES) -> P
         The folder.
 
     Raises:
-        FileNotFoundError: a download failed; the message names every address and the reason.
+        FileNotFoundError: if a download failed; the message names every address and the reason.
     """
     folder = download.cache_folder() / "natural" if folder is None else folder
     for collection, listed in read_json(LISTING).items():
@@ -102,7 +102,7 @@ def _check(collection: str, folders: Mapping[str, Any]) -> Callable[[Path], None
                     found, expected = folder_checksum(contents), folders[name]["sha256"]
                     if found != expected:
                         raise ValueError(
-                            f"{collection}/{name} must have the checksum {expected}; received: "
+                            f"{collection}/{name} must have the checksum {expected}. Received: "
                             f"{found}"
                         )
         except zipfile.BadZipFile as error:

@@ -228,7 +228,7 @@ def test_test_clips_from_another_folder(root: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"classes": 8}, "`classes` must be 7, 10 or names"),
-        ({"classes": "dog,horse"}, r"received: \['horse'\]"),
+        ({"classes": "dog,horse"}, r"Received: \['horse'\]"),
         ({"frequencies": "odd"}, "`frequencies` must be one of"),
         ({"captions": "odd"}, "`captions` must be one of"),
         ({"missing_text": "odd"}, "`missing_text` must be one of"),

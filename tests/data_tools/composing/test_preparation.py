@@ -16,7 +16,7 @@ from data_tools.raw.rendering import read_clips
 from tests.helpers import tiny_networks
 from tests.helpers.collections_of_things import write_collections
 
-WORDS = ["--train", "12", "--val", "4", "--test", "4", "--channels", "8", "--text-dim", "16"]
+WORDS = ["--train", "12", "--val", "4", "--test", "4", "--video-channels", "8", "--text-dim", "16"]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_the_same_command_again_does_nothing(
     before = (prepared / "manifest.json").stat().st_mtime_ns
     assert main([*words, "--out", str(prepared)]) == 0
     assert (prepared / "manifest.json").stat().st_mtime_ns == before
-    assert main([*words, "--out", str(prepared), "--seed", "1"]) == 1
+    assert main([*words, "--out", str(prepared), "--seed", "1"]) == 2
     assert "must not hold another preparation" in capsys.readouterr().err
 
 
@@ -154,7 +154,7 @@ def test_mistakes_are_explained(
     arguments: list[str],
     message: str,
 ) -> None:
-    assert main([*words, *arguments, "--out", str(tmp_path / "out")]) == 1
+    assert main([*words, *arguments, "--out", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -163,9 +163,9 @@ def test_networks_are_of_composed_data_sets(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ["--out", str(tmp_path / "out")]
-    assert main(["prepare", "synthetic", *out, "--audio", "yamnet"]) == 1
+    assert main(["prepare", "synthetic", *out, "--audio", "yamnet"]) == 2
     assert "['--audio'] must come with one of ('folders', 'natural')" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="must be given to `data_tools.prepare_composed`"):
+    with pytest.raises(ValueError, match=r"must be given to `data_tools.prepare_composed`"):
         data_tools.prepare("natural", tmp_path / "out")
     with pytest.raises(ValueError, match="must be a composed data set"):
         data_tools.prepare_composed("synthetic", tmp_path / "out")

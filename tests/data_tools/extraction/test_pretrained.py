@@ -152,7 +152,7 @@ def test_settings_lie_beside_the_model(networks: Path, tmp_path: Path) -> None:
     settings.write_text(json.dumps({"sample_rate": 400}))
     assert ONNXSound(2, str(model)).sources()["settings"] != before["settings"]
     settings.write_text(json.dumps({"rate": 400}))
-    with pytest.raises(ValueError, match=r"must hold settings of .*; received: \['rate'\]"):
+    with pytest.raises(ValueError, match=r"must hold settings of .*. Received: \['rate'\]"):
         ONNXSound(2, str(model))
 
 
@@ -252,7 +252,7 @@ def test_one_command_with_pretrained_networks(
     words = ["extract", "--input", str(clips), "--segments", "2", "--text", "none"]
     words += ["--audio", "litert", "--audio-model", str(networks / "sound.tflite")]
     words += ["--audio-output", "energy", "--audio-option", f"sample_rate={RATE}"]
-    words += ["--audio-reduce", "2", "--audio-option", "whiten=true", "--shards", "3"]
+    words += ["--audio-reduce", "2", "--audio-option", "whiten=true", "--shard-rows", "3"]
     words += ["--video", "onnx", "--video-model", str(networks / "pictures.onnx")]
     words += ["--video-output", "map", "--video-option", "normalization=unit"]
     for workers in "12":

@@ -1,0 +1,44 @@
+"""Raw data sets by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data_tools.io.arguments import construct
+from data_tools.raw.base import RawDataset
+from data_tools.raw.composed import ComposedDataset, Folders, Natural
+from data_tools.raw.digits import Digits
+from data_tools.raw.synthetic import Synthetic
+
+RAW_DATASETS: dict[str, type[RawDataset]] = {
+    cls.name: cls for cls in (Digits, Folders, Natural, Synthetic)
+}
+"""Class of each raw data set."""
+
+COMPOSED_DATASETS = tuple(
+    name for name, cls in RAW_DATASETS.items() if issubclass(cls, ComposedDataset)
+)
+"""Data sets of `data_tools.prepare_composed`; `data_tools.prepare` is for the others."""
+
+
+def open_raw(name: str, root: str | None = None, **options: Any) -> RawDataset:
+    """Opens a raw data set by name.
+
+    Args:
+        name: one of `RAW_DATASETS`.
+        root: folder of the raw files; the default of the data set if None.
+        options: further arguments of the data set, such as `split`.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: if the name or an option is unknown.
+
+    Example:
+        >>> open_raw("synthetic").categories[:3]
+        ('bell', 'siren', 'flute')
+    """
+    if name not in RAW_DATASETS:
+        raise ValueError(f"`name` must be one of {sorted(RAW_DATASETS)}. Received: {name!r}")
+    return construct(RAW_DATASETS[name], name, root, options)
