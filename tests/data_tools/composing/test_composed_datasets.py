@@ -112,14 +112,14 @@ def test_signals_of_a_clip_are_those_of_its_items(dataset: Natural) -> None:
 
 
 def test_collections_sound_alike(root: Path) -> None:
-    dataset = Natural(str(root), classes="dog,sea", bandwidth=2000)
+    dataset = Natural(str(root), classes="dog,sea", bandwidth=4000)
     for (modality, name), signal in dataset.material.items():
         if modality == "audio" and not name.startswith("generated"):
             values = signal / 32767
             assert len(values) % 16_000 == 0
             assert abs(np.sqrt(np.mean(values**2)) - 0.1) < 0.002, name
             power = np.abs(np.fft.rfft(values)) ** 2
-            high = power[round(2200 * len(values) / 16_000) :].sum() / power.sum()
+            high = power[round(4400 * len(values) / 16_000) :].sum() / power.sum()
             # What is left is the noise that is added to all.
             assert high < 1e-3, name
 
