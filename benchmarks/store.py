@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import PeakMemory, seconds_in_turns
 from data_tools.store import Field, StoreReader, StoreWriter
+from recipes.protocol.resource_use import PeakMemory, seconds_in_turns
 
 SHAPE = (10, 7, 7, 512)
 """A clip of the published video features."""
