@@ -13,7 +13,9 @@ from recipes.reporting import recall_tables
 def test_recall_by_hand() -> None:
     video = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], "float32")
     text = np.array([[1.0, 0.1], [0.1, 1.0], [1.0, -0.2]], "float32")
-    found = clip_retrieval.recalls(Vectors({"video": {"codes": video}, "text": {"codes": text}}, None))
+    found = clip_retrieval.recalls(
+        Vectors({"video": {"codes": video}, "text": {"codes": text}}, None)
+    )
     # The third text is nearest to the first video, the third video is nearest to neither.
     assert list(found) == ["text-video"]
     assert found["text-video"]["codes"]["forward"]["R@1"] == pytest.approx(2 / 3)
@@ -37,7 +39,10 @@ def test_equal_codes_tie_exactly() -> None:
 def test_same_class_counts_any_clip_of_it() -> None:
     codes = np.eye(4, dtype="float32")[[0, 0, 1, 1]]
     vectors = Vectors({"audio": {"codes": codes}, "text": {"codes": codes}}, np.array([0, 0, 1, 1]))
-    partner, of_class = clip_retrieval.recalls(vectors), clip_retrieval.recalls(vectors, same_class=True)
+    partner, of_class = (
+        clip_retrieval.recalls(vectors),
+        clip_retrieval.recalls(vectors, same_class=True),
+    )
     assert partner["audio-text"]["codes"]["forward"]["R@1"] == pytest.approx(0.5)
     assert of_class["audio-text"]["codes"]["forward"]["R@1"] == 1
 
@@ -52,7 +57,10 @@ def result_of(toc: dict[str, str]) -> dict:
         "toc": toc,
         "partner": {
             pair: {
-                view: {direction: dict.fromkeys(ranks, value) for direction in clip_retrieval.DIRECTIONS}
+                view: {
+                    direction: dict.fromkeys(ranks, value)
+                    for direction in clip_retrieval.DIRECTIONS
+                }
                 for view, value in views.items()
             }
             for pair in pairs

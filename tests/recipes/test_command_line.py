@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recipes.runner import command_line as runner
-from recipes.runner import output
+from recipes.experiments import quickstart
+from recipes.runner import command_line
+from recipes.runner import output_folder as output
 
 
 def finished_run(folder: Path, recipe: str) -> Path:
@@ -57,7 +58,7 @@ def test_folders_of_others_are_refused_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
-    assert runner.main(["quickstart", "--smoke", "--out", str(tmp_path)]) == 2
+    assert command_line.main(["quickstart", "--smoke", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "--out must be new, empty or of an earlier run of quickstart" in error
@@ -76,12 +77,12 @@ def test_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--epochs", "0"], "--epochs must be positive; received: 0"),
-        (["--learning-rate", "-1"], "--learning-rate must be positive; received: -1.0"),
-        (["--learning-rate", "nan"], "--learning-rate must be positive; received: nan"),
-        (["--seed", "-1"], "--seed must be at least 0; received: -1"),
+        (["--epochs", "0"], "--epochs must be at least 1. Received: 0"),
+        (["--learning-rate", "-1"], "--learning-rate must be greater than 0. Received: -1.0"),
+        (["--learning-rate", "nan"], "--learning-rate must be greater than 0. Received: nan"),
+        (["--seed", "-1"], "--seed must be at least 0. Received: -1"),
         (["--toc-channels", "64", "257"], "--toc-channels must lie between 1 and 256"),
-        (["--preset", "large"], "`preset` must be one of"),
+        (["--preset", "large"], "--preset of fcid must be one of"),
         (["--data", "digits", "--root", "no-such-folder"], "no-such-folder"),
     ],
 )
@@ -89,24 +90,72 @@ def test_bad_options_are_told_in_one_line(
     options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    assert runner.main(["quickstart", "--smoke", "--out", str(out), *options]) == 2
+    assert command_line.main(["quickstart", "--smoke", "--out", str(out), *options]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.startswith("error: ") and error.count("\n") == 1
     assert not out.exists()
 
 
-def test_unknown_names_are_told_by_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["slowstart"], ["quickstart", "--data", "letters"]):
-        with pytest.raises(SystemExit) as stopped:
-            runner.main(words)
-        assert stopped.value.code == 2
-        assert "invalid choice" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "nearest"),
+    [
+        (["tabel1"], "table1"),
+        (["quickstart", "--data", "digit"], "digits"),
+        (["quickstart", "--epoch", "3"], "--epochs"),
+        (["table1", "--task", "ave_avp"], "ave_avvp"),
+        (["table1", "--model", "fcdi"], "fcid"),
+    ],
+)
+def test_a_misspelt_word_is_answered_by_the_nearest(
+    words: list[str], nearest: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main(words)
+    assert stopped.value.code == 2
+    assert f"did you mean {nearest}?" in capsys.readouterr().err
+
+
+def test_an_error_is_a_line_and_with_debug_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["quickstart", "--epochs", "0", "--out", str(tmp_path / "run")]
+    assert command_line.main(words) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert command_line.main([*words, "--debug"]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" in error and "in check_range" in error
+    assert error.splitlines()[-1] == "error: --epochs must be at least 1. Received: 0"
+
+
+def test_an_interruption_has_an_exit_code_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(job, out):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quickstart, "run", interrupt)
+    assert command_line.main(["quickstart", "--smoke", "--out", str(tmp_path / "run")]) == 130
+    assert "stopped" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_missing_engine_is_answered_by_those_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command_line, "_is_installed", lambda name: name == "torch")
+    error = ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+    text = command_line.message(error)
+    assert "the engine 'tensorflow' is not installed" in text
+    assert "installed engine (torch)" in text and "jax, tensorflow, torch" in text
+    monkeypatch.setenv("KERAS_BACKEND", "theano")
+    assert "the engine 'theano' is not" in command_line.message(
+        ValueError("Unable to import backend : theano")
+    )
 
 
 def test_every_listed_recipe_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in runner.RECIPES:
+    for name in command_line.RECIPES:
         with pytest.raises(SystemExit) as stopped:
-            runner.main([name, "--help"])
+            command_line.main([name, "--help"])
         assert stopped.value.code == 0
         assert {"--smoke", "--out", "--seed"} <= set(capsys.readouterr().out.split())

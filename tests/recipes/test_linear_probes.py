@@ -72,7 +72,9 @@ def test_reference_loss_is_binary_cross_entropy_and_weighted_log_softmax() -> No
     random = np.random.default_rng(0)
     logits = random.normal(size=(2, 1, 4, 3)).astype("float32")
     labels = random.integers(0, 2, (2, 4, 3)).astype("float32")
-    model = linear_probes.ProbesOfViews({"codes": keras.layers.Identity()}, 3, localises=True, log_loss=True)
+    model = linear_probes.ProbesOfViews(
+        {"codes": keras.layers.Identity()}, 3, localises=True, log_loss=True
+    )
     loss = model.compute_loss(y=ops.convert_to_tensor(labels), y_pred=ops.convert_to_tensor(logits))
     loss = ops.convert_to_numpy(loss)
     z = logits[:, 0].astype("float64")
@@ -87,7 +89,11 @@ def test_reference_rates_halve_and_clip_probe_by_probe() -> None:
     rates = [float(optimiser._learning_rate(step)) for step in (0, 49, 50, 100, 150)]
     assert rates == pytest.approx([4e-4, 4e-4, 2e-4, 1e-4, 5e-5])
     model = linear_probes.ProbesOfViews(
-        {f"v{i}": linear_probes.make_probe("reference", False, 2, 2, 0, f"probe_{i}") for i in (0, 1)}, 2
+        {
+            f"v{i}": linear_probes.make_probe("reference", False, 2, 2, 0, f"probe_{i}")
+            for i in (0, 1)
+        },
+        2,
     )
     model.build({"v0": (None, 4, 2), "v1": (None, 4, 2)})
     gradients = [ops.ones(v.shape) * 9 for v in model.trainable_variables]

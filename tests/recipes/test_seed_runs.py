@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import json
 import types
 from collections.abc import Sequence
@@ -12,52 +10,42 @@ from typing import Any
 
 import pytest
 
-from recipes.reporting import report_writer as publishing
-from recipes.reporting import tables
-from recipes.runner import command_line as runner
-from recipes.runner import provenance, seeds, settings
+from recipes.reporting import report_writer, tables
+from recipes.runner import command_line, seed_runs
+from recipes.runner.options import RecipeOptions
 
 
-@dataclasses.dataclass
-class Settings:
-    data: str = "coins"
-    throws: int = 10
-
-
-def coins(fails_on: int | None = None) -> Any:
+def coins(fails_on: int | None = None, minted: str = "1990") -> Any:
     """A recipe in miniature, which counts its runs."""
     ran: list[int] = []
 
-    def add_arguments(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--throws", type=int)
-
-    def settings_of(options: argparse.Namespace) -> Settings:
-        chosen = settings.resolve(Settings(), options, {"throws": 2})
-        settings.check_positive(chosen, ("throws",))
-        return chosen
-
-    def run(options: argparse.Namespace, out: Path) -> None:
-        ran.append(options.seed)
-        if options.seed == fails_on:
+    def run(job: seed_runs.Job, out: Path) -> dict[str, Any]:
+        ran.append(job.seed)
+        if job.seed == fails_on:
             raise ValueError("the coin rolled away")
-        heads = 0.5 + options.seed / 10
-        result = {**provenance.about(options, settings_of(options)), "heads": heads}
-        provenance.write_json(out / "result.json", result)
+        return {"heads": 0.5 + job.seed / 10, "features": {"minted": minted}}
 
-    def report(runs: Sequence[seeds.Run], out: Path) -> str:
+    def report(runs: Sequence[seed_runs.Run], out: Path) -> str:
         measured = {"coin": {"heads": [run.result["heads"] for run in runs]}}
         table = tables.over_seeds("Heads", "what", measured, digits=2)
-        return publishing.publish(out, "Coins", runs, [table], method="Thrown by hand.")
+        return report_writer.publish(out, "Coins", runs, [table], method="Thrown by hand.")
 
     return types.SimpleNamespace(
-        add_arguments=add_arguments, settings_of=settings_of, run=run, report=report, ran=ran
+        OPTIONS=RecipeOptions(("num_pairs",), smoke={"num_pairs": 10}, defaults={"data": "coins"}),
+        run=run,
+        report=report,
+        data_identity=lambda job: {"minted": minted},
+        ran=ran,
     )
 
 
-def options(recipe: Any, out: Path, *words: str) -> argparse.Namespace:
-    parsed = runner.recipe_parser("coins", recipe).parse_args(["--out", str(out), *words])
-    parsed.recipe, parsed.command = "coins", "python -m recipes coins"
-    return parsed
+def planned(recipe: Any, out: Path, *words: str) -> seed_runs.Plan:
+    given = command_line.recipe_parser("coins", recipe).parse_args(["--out", str(out), *words])
+    return seed_runs.plan("coins", recipe, given, "python -m recipes coins")
+
+
+def run_all(recipe: Any, out: Path, *words: str) -> str:
+    return seed_runs.run_all(recipe, planned(recipe, out, *words))
 
 
 def names(folder: Path) -> list[str]:
@@ -66,7 +54,7 @@ def names(folder: Path) -> list[str]:
 
 def test_several_seeds_have_a_folder_each_and_a_table_over_all(tmp_path: Path) -> None:
     recipe, out = coins(), tmp_path / "run"
-    text = seeds.run_all(recipe, options(recipe, out, "--seeds", "3"))
+    text = run_all(recipe, out, "--seeds", "3")
     assert recipe.ran == [0, 1, 2]
     assert names(out) == ["report.html", "result.json", "seed0", "seed1", "seed2", "table.md"]
     assert names(out / "seed1") == ["report.html", "result.json", "table.md"]
@@ -79,7 +67,7 @@ def test_several_seeds_have_a_folder_each_and_a_table_over_all(tmp_path: Path) -
 
 def test_one_seed_has_the_whole_folder(tmp_path: Path) -> None:
     recipe, out = coins(), tmp_path / "run"
-    assert "0.80" in seeds.run_all(recipe, options(recipe, out, "--seed", "3"))
+    assert "0.80" in run_all(recipe, out, "--seed", "3")
     assert names(out) == ["report.html", "result.json", "table.md"]
     page = (out / "report.html").read_text("utf-8")
     assert "Thrown by hand." in page and "coins; seed 3;" in page
@@ -89,14 +77,14 @@ def test_a_failure_keeps_what_is_finished_and_resuming_does_the_rest(tmp_path: P
     out = tmp_path / "run"
     recipe = coins(fails_on=2)
     with pytest.raises(ValueError, match="rolled away"):
-        seeds.run_all(recipe, options(recipe, out, "--seeds", "3"))
+        run_all(recipe, out, "--seeds", "3")
     assert names(out) == ["seed0", "seed1"]
     recipe = coins()
-    seeds.run_all(recipe, options(recipe, out, "--seeds", "3", "--resume"))
+    run_all(recipe, out, "--seeds", "3", "--resume")
     assert recipe.ran == [2]
     assert "result.json" in names(out)
     recipe = coins()
-    seeds.run_all(recipe, options(recipe, out, "--seeds", "3"))
+    run_all(recipe, out, "--seeds", "3")
     assert recipe.ran == [0, 1, 2]
 
 
@@ -104,57 +92,67 @@ def test_a_first_failure_leaves_nothing(tmp_path: Path) -> None:
     recipe, out = coins(fails_on=0), tmp_path / "run"
     for words in ([], ["--seeds", "2"]):
         with pytest.raises(ValueError, match="rolled away"):
-            seeds.run_all(recipe, options(recipe, out, *words))
+            run_all(recipe, out, *words)
         assert not out.exists()
 
 
 def test_resuming_refuses_other_settings_before_anything_is_run(tmp_path: Path) -> None:
     recipe, out = coins(), tmp_path / "run"
-    seeds.run_all(recipe, options(recipe, out, "--seeds", "2"))
+    run_all(recipe, out, "--seeds", "2")
     other = coins()
-    words = ["--seeds", "3", "--resume", "--throws", "7"]
-    with pytest.raises(ValueError, match=r"seed0 has throws 10, not 7: choose another folder"):
-        seeds.run_all(other, options(other, out, *words))
+    words = ["--seeds", "3", "--resume", "--num-pairs", "70"]
+    with pytest.raises(ValueError, match=r"seed0 has num_pairs 500, not 70: choose another folder"):
+        run_all(other, out, *words)
     assert other.ran == []
 
 
 def test_one_seed_and_several_do_not_share_a_folder(tmp_path: Path) -> None:
     recipe = coins()
-    seeds.run_all(recipe, options(recipe, tmp_path / "one"))
-    seeds.run_all(recipe, options(recipe, tmp_path / "two", "--seeds", "2"))
+    run_all(recipe, tmp_path / "one")
+    run_all(recipe, tmp_path / "two", "--seeds", "2")
     with pytest.raises(ValueError, match="holds a run of one seed"):
-        seeds.run_all(recipe, options(recipe, tmp_path / "one", "--seeds", "2"))
+        run_all(recipe, tmp_path / "one", "--seeds", "2")
     with pytest.raises(ValueError, match="holds a run of several seeds, seed0, seed1"):
-        seeds.run_all(recipe, options(recipe, tmp_path / "two"))
+        run_all(recipe, tmp_path / "two")
 
 
 def test_a_dry_run_says_what_is_to_do_and_writes_nothing(tmp_path: Path) -> None:
     recipe, out = coins(), tmp_path / "run"
-    seeds.run_all(recipe, options(recipe, out, "--seeds", "2"))
+    run_all(recipe, out, "--seeds", "2")
     before = names(out)
-    text = seeds.plan(recipe, options(recipe, out, "--seeds", "3", "--resume", "--dry-run"))
+    text = seed_runs.plan_text(planned(recipe, out, "--seeds", "3", "--resume", "--dry-run"))
     assert recipe.ran == [0, 1] and names(out) == before
     lines = text.splitlines()
     assert "finished, kept" in lines[2] and "finished, kept" in lines[3]
     assert "to run" in lines[4] and lines[4].endswith("seed2")
-    assert '"throws": 10' in text
-    with pytest.raises(ValueError, match="--throws must be positive; received: 0"):
-        seeds.plan(recipe, options(recipe, out, "--seeds", "3", "--throws", "0"))
-    with pytest.raises(ValueError, match="--seeds must be at least 1; received: 0"):
-        seeds.plan(recipe, options(recipe, out, "--seeds", "0"))
+    assert '"num_pairs": 500' in text
+    with pytest.raises(ValueError, match=r"--num-pairs must be at least 10\. Received: 0"):
+        seed_runs.plan_text(planned(recipe, out, "--seeds", "3", "--num-pairs", "0"))
+    with pytest.raises(ValueError, match=r"--seeds must be at least 1\. Received: 0"):
+        seed_runs.plan_text(planned(recipe, out, "--seeds", "0"))
 
 
-def test_a_result_must_say_where_it_comes_from(tmp_path: Path) -> None:
+def test_a_result_says_where_it_comes_from(tmp_path: Path) -> None:
     recipe = coins()
-    recipe.run = lambda options, out: provenance.write_json(out / "result.json", {"seed": 0})
-    with pytest.raises(ValueError, match="missing"):
-        seeds.run_all(recipe, options(recipe, tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
+    run_all(recipe, tmp_path / "run")
+    result = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))
+    assert {"recipe", "seed", "settings", "versions", "command", "date"} <= set(result)
+    assert result["settings"] == {"num_pairs": 500, "data": "coins"}
+
+
+def test_resuming_refuses_a_run_on_other_data(tmp_path: Path) -> None:
+    """The settings, names and times of the data are the same; their content is not."""
+    run_all(coins(), tmp_path / "run")
+    run_all(coins(), tmp_path / "run", "--resume")
+    other = coins(minted="2020")
+    with pytest.raises(ValueError, match="was measured on other data"):
+        run_all(other, tmp_path / "run", "--resume")
+    assert other.ran == []
 
 
 def test_lists_recipes_and_runs_dry(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert runner.main(["list"]) == 0
+    assert command_line.main(["list"]) == 0
     assert "quickstart" in capsys.readouterr().out
     out = tmp_path / "run"
-    assert runner.main(["quickstart", "--dry-run", "--seeds", "2", "--out", str(out)]) == 0
+    assert command_line.main(["quickstart", "--dry-run", "--seeds", "2", "--out", str(out)]) == 0
     assert "seed1" in capsys.readouterr().out and not out.exists()

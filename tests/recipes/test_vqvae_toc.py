@@ -43,7 +43,12 @@ def test_errors_are_those_of_the_masked_codes() -> None:
 
 
 def test_shares_of_dimensions() -> None:
-    assert [masked_decoding.kept_channels(share, 128) for share in (0, 25, 87.5, 99.9)] == [128, 96, 16, 1]
+    assert [masked_decoding.kept_channels(share, 128) for share in (0, 25, 87.5, 99.9)] == [
+        128,
+        96,
+        16,
+        1,
+    ]
     with pytest.raises(ValueError, match=r"--masked must lie in \[0, 100\)"):
         masked_decoding.kept_channels(100, 128)
 
