@@ -168,9 +168,6 @@ def train_new(job: Job, clips: Clips) -> Encoder:
         The encoder.
     """
     settings = job.settings
-    devices = data_parallel.count_devices(
-        getattr(job.resources, "devices", "1"), settings.batch_size
-    )
     videos = held_out_videos(clips, held_out_tasks(settings))
     payload = {
         "settings": dict(vars(settings)),
@@ -178,7 +175,12 @@ def train_new(job: Job, clips: Clips) -> Encoder:
         "seed": job.seed,
         "held_out": sorted(videos),
     }
-    model, record = data_parallel.train_over(train, payload, devices)
+    devices = 1
+    if getattr(job.resources, "devices", "1") == "1":
+        model, record = train(**payload)
+    else:
+        devices = data_parallel.count_devices(job.resources.devices, settings.batch_size)
+        model, record = data_parallel.train_over(train, payload, devices)
     about = {
         "seed": job.seed,
         "devices": devices,
