@@ -18,7 +18,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.5
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-jax test-tensorflow test-torch test-slow test-beam lint format wheel clean
+.PHONY: help demo test test-jax test-tensorflow test-torch test-slow test-beam test-keras docs lint format wheel clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,15 @@ test-torch: $(VENV)/.test  ## All tests and docstring examples, on PyTorch.
 
 test-slow: $(VENV)/.test  ## The slow tests, on PyTorch.
 	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BIN)/python -m pytest -m slow
+
+# Both lie before the environment's Keras on the path. The newest release that the constraints name is what all other
+# tests run on.
+test-keras: $(VENV)/.test  ## The tests that run on every engine, on the oldest and the newest Keras allowed.
+	$(BIN)/python tests/helpers/keras_versions.py --cache .cache/keras -- -m "every_engine and not slow" tests/keras_cmg
+
+docs: $(VENV)/.test  ## Build the documentation site into build/site; warnings are errors.
+	@mkdir -p build/docs
+	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs/site build/docs build/site
 
 test-beam: $(BEAM_VENV)/.test  ## Extraction by Apache Beam, in an environment of its own.
 	$(BEAM_VENV)/bin/python -m pytest -o filterwarnings= tests/data_tools/extraction/test_beam.py

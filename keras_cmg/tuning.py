@@ -35,7 +35,7 @@ WEIGHT = "weight_"
 PATHS = {
     "num_embeddings": "backbone.num_embeddings",
     "embedding_dim": "backbone.embedding_dim",
-    "dead_code_patience": "backbone.codebook.dead_code_patience",
+    "dead_code_patience": "backbone.quantizer.dead_code_patience",
 }
 """Hyperparameter to argument of the model."""
 
@@ -218,12 +218,12 @@ class CMGHyperModel(keras_tuner.HyperModel):
         elif hasattr(model.backbone, "embedding_dim"):
             found["embedding_dim"] = model.backbone.embedding_dim
         found["learning_rate"] = self.rates["learning_rate"]
-        if model.estimator_steps:
+        if model.estimators:
             found["estimator_learning_rate"] = self.rates["estimator_learning_rate"]
         found["schedule"] = "constant"
         found = {name: value for name, value in found.items() if getattr(space, name)}
         if space.loss_weight and "loss_weights" in inspect.signature(type(model)).parameters:
-            found |= {f"{WEIGHT}{name}": model.weights_of[name] for name in model.loss_names}
+            found |= {f"{WEIGHT}{name}": model.loss_weights[name] for name in model.loss_names}
         return found
 
     def values(self, hp: Any) -> dict[str, Any]:

@@ -167,3 +167,9 @@ def test_no_file_names_a_path_of_one_machine(repository: Path) -> None:
             if machine_path.search(line)
         ]
     assert not found
+
+
+def test_keras_that_is_tested_is_the_one_asked_for() -> None:
+    import keras
+
+    assert keras.__version__ == os.environ.get("KERAS_CMG_TESTED_KERAS", keras.__version__)

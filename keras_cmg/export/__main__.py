@@ -107,8 +107,8 @@ def _front_ends(features: str | None, format: str) -> dict[str, Any] | None:
     if features is None:
         return None
     # Features are prepared in a checkout, so it is there where such a folder is.
-    from data_tools.features.extractors import Extractors
     from data_tools.io.feature_folder import EXTRACTORS
+    from data_tools.raw.extractors import Extractors
 
     extractors = Extractors.load(Path(features) / EXTRACTORS)
     # LiteRT has no double precision.

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.models.base.backbone import LEVELS, CrossModalBackbone
+from keras_cmg.models.base.backbone import LEVELS, Backbone
 from keras_cmg.types import Tensor
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -36,7 +36,7 @@ class ServedSystem(keras.Model):
     """A backbone with what surrounds it in service; its `endpoints` become signatures.
 
     Args:
-        backbone: a built `CrossModalBackbone`.
+        backbone: a built `Backbone`.
         levels: `"segment"` or `"clip"`, or a dict of modality to either: what a code stands for.
             Modalities that are not named keep `"segment"`.
         toc: an adapted `TOCChannelMask`; adds the output `"selected"`.
@@ -64,7 +64,7 @@ class ServedSystem(keras.Model):
 
     def __init__(
         self,
-        backbone: CrossModalBackbone,
+        backbone: Backbone,
         levels: str | Mapping[str, str] = "segment",
         toc: keras.Layer | None = None,
         probes: keras.Model | Mapping[str, keras.Model] | None = None,
@@ -157,7 +157,7 @@ class ServedSystem(keras.Model):
         [{'text': (None, None, 64)}, {'text': (None, None, 64), 'text_mask': (None, None)}]
         """
         if self.toc is not None:
-            _ = self.toc.indices
+            _ = self.toc.channel_indices
         return [
             endpoint
             for kind in ("encode", "classify")
@@ -201,7 +201,7 @@ class ServedSystem(keras.Model):
             mask: optional `(batch, frames)`, nonzero where a frame counts.
 
         Returns:
-            The dict of `CrossModalBackbone.encode` in float32 and int32, and `"selected"`.
+            The dict of `Backbone.encode` in float32 and int32, and `"selected"`.
 
         Example:
 

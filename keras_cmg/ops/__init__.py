@@ -1,8 +1,8 @@
-"""The equations, as pure functions of tensors."""
+"""Equations as pure functions of tensors."""
 
 from keras_cmg.ops.adaptive_sampling import adaptive_weights
 from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, select_channels
-from keras_cmg.ops.code_activation import activation_colours
+from keras_cmg.ops.code_activation import code_activation
 from keras_cmg.ops.code_matching import (
     code_log_probabilities,
     code_matching_logits,
@@ -26,9 +26,11 @@ from keras_cmg.ops.counter_random import (
     random_uniform,
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
+from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
+from keras_cmg.ops.log_mel import decibels, mel_weights, spectrogram_sizes, summarize_mel
 from keras_cmg.ops.masking import (
-    exclude,
+    mask_logits,
     mean_over_time,
     pair_presence,
     presence,
@@ -39,8 +41,10 @@ from keras_cmg.ops.mutual_information import club_upper_bound, log_likelihood
 from keras_cmg.ops.optimal_transport import assignments, sinkhorn, transport_cost
 from keras_cmg.ops.quantization import (
     code_agreement,
+    code_counts,
     code_statistics,
     code_usage,
+    codebook_center,
     commitment_loss,
     ema_update,
     mix_modalities,
@@ -59,32 +63,37 @@ from keras_cmg.ops.supervised_contrastive import (
 
 __all__ = [
     "ChannelScores",
-    "activation_colours",
     "adaptive_weights",
     "assignments",
     "channel_scores",
     "club_upper_bound",
+    "code_activation",
     "code_agreement",
+    "code_counts",
     "code_log_probabilities",
     "code_matching_logits",
     "code_matching_loss",
     "code_statistics",
     "code_usage",
+    "codebook_center",
     "commitment_loss",
     "cosine_logits",
     "cpc_loss",
+    "decibels",
     "diagonal_accuracy",
     "diagonal_cross_entropy",
     "distance_loss",
     "ema_update",
     "event_counts",
-    "exclude",
     "frechet_distance",
     "info_nce",
+    "k_means",
     "l2_normalize",
     "log_likelihood",
+    "mask_logits",
     "mean_f1",
     "mean_over_time",
+    "mel_weights",
     "merge_moments",
     "mix_modalities",
     "nearest_codes",
@@ -105,7 +114,9 @@ __all__ = [
     "segment_counts",
     "select_channels",
     "sinkhorn",
+    "spectrogram_sizes",
     "straight_through",
+    "summarize_mel",
     "supervised_contrastive_loss",
     "transport_cost",
     "weighted_mean",

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import keras
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.ops.masking import mean_over_time, weighted_mean, weights_like
 from keras_cmg.types import Tensor
 
 MAX_ELEMENTS = 2**22
-"""Scores held at once by `nearest_codes`: 16 MB in float32, which stays near the processor."""
+"""Scores held at once by `nearest_codes`: 16 MB in float32, which fits the processor's cache."""
 
 CODE_BLOCK = 2**15
-"""Codes scored at once; a codebook of a million codes is walked in 31 blocks."""
+"""Codes scored at once; a codebook of a million codes is processed in 31 blocks."""
+
+CENTER_CODES = 15
+"""Codes from which `codebook_center` is computed, at most."""
 
 
 def nearest_codes(
     x: Tensor, codebook: Tensor, max_elements: int = MAX_ELEMENTS, code_block: int = CODE_BLOCK
 ) -> Tensor:
-    """Index of the code with the smallest squared Euclidean distance to each vector.
+    """Computes the index of the code with the smallest squared Euclidean distance to each vector.
 
-    `argmin_j ||x - e_j||^2 = argmax_j (x . e_j - ||e_j||^2 / 2)`: one matrix product and one
-    search, in blocks, so that neither many vectors nor many codes need much memory.
+    `argmin_j ||x - e_j||^2 = argmax_j (y . f_j - ||f_j||^2 / 2)` with `y = x - c`, `f_j = e_j - c`
+    for any c: one matrix product and one search, in blocks, so that neither many vectors nor many
+    codes need much memory. With `codebook_center` as c, the terms have the size of distances within
+    the codebook, and float32 finds the nearest code wherever the codebook lies. The product is
+    computed in the full precision of its type, also where the engine's default on an accelerator is
+    TF32 or bfloat16.
 
     Args:
         x: float tensor `(..., dim)`.
         codebook: float tensor `(num_embeddings, dim)`.
-        max_elements: scores held at once, when the number of vectors is known.
-        code_block: codes scored at once.
+        max_elements: int, scores held at once.
+        code_block: int, codes scored at once.
 
     Returns:
         int32 tensor `(...)` of code indices; the lowest index wins a tie.
@@ -41,6 +51,9 @@ def nearest_codes(
     >>> codes = np.array([[0.0, 0.0], [1.0, 1.0]], "float32")
     >>> [int(i) for i in nearest_codes(np.array([[0.9, 0.8], [0.1, 0.2]], "float32"), codes)]
     [1, 0]
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, Eq. 1.
     """
     x, codebook = ops.convert_to_tensor(x), ops.convert_to_tensor(codebook)
     if len(codebook.shape) != 2 or x.shape[-1] != codebook.shape[1]:
@@ -48,47 +61,141 @@ def nearest_codes(
             "`codebook` must have shape (num_embeddings, dim) with the same dim as the last axis "
             f"of `x`. Received shapes {tuple(codebook.shape)} and {tuple(x.shape)}."
         )
+    if isinstance(x, keras.KerasTensor) or isinstance(codebook, keras.KerasTensor):
+        return NearestCodes(max_elements, code_block).symbolic_call(x, codebook)
     x = ops.cast(x, codebook.dtype)
     num_codes, dim = codebook.shape
-    vectors = ops.reshape(x, (-1, dim))
-    # The norms ride along as one more channel, which saves a pass over the scores.
-    vectors = ops.concatenate([vectors, ops.ones_like(vectors[:, :1])], axis=1)
+    center = codebook_center(codebook)
     codes_at_once = min(num_codes, code_block)
-    rows = vectors.shape[0]
-    rows_at_once = max(1, max_elements // codes_at_once)
-    if rows is None or rows <= rows_at_once:
-        blocks = [vectors]
-    else:
-        blocks = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
-    found = _nearest_of(blocks, codebook[:codes_at_once], codes_at_once < num_codes)
+    search = _by_blocks(ops.reshape(x, (-1, dim)), center, max(1, max_elements // codes_at_once))
+    best_index, best_score = search(codebook[:codes_at_once], codes_at_once < num_codes)
     for start in range(codes_at_once, num_codes, codes_at_once):
-        others = _nearest_of(blocks, codebook[start : start + codes_at_once], True)
-        for i, (index, score) in enumerate(others):
-            best_index, best_score = found[i]
-            closer = score > best_score
-            found[i] = (
-                ops.where(closer, index + start, best_index),
-                ops.where(closer, score, best_score),
-            )
-    indices = [index for index, _ in found]
-    flat = indices[0] if len(indices) == 1 else ops.concatenate(indices)
-    return ops.reshape(flat, ops.shape(x)[:-1])
+        index, score = search(codebook[start : start + codes_at_once], True)
+        closer = score > best_score
+        best_index = ops.where(closer, index + start, best_index)
+        best_score = ops.where(closer, score, best_score)
+    return ops.reshape(best_index, ops.shape(x)[:-1])
 
 
-def _nearest_of(blocks: list[Tensor], codes: Tensor, with_score: bool) -> list[tuple]:
-    """Index, and score where it is asked for, of the best of `codes` for each block of vectors."""
+@keras.saving.register_keras_serializable("keras_cmg")
+class NearestCodes(keras.Operation):
+    """`nearest_codes` as one node of a functional model, where the number of vectors is unknown.
+
+    Args:
+        max_elements: int, scores held at once.
+        code_block: int, codes scored at once.
+
+    Example:
+
+    >>> x, codes = keras.KerasTensor((None, 2)), keras.KerasTensor((8, 2))
+    >>> NearestCodes().symbolic_call(x, codes).dtype
+    'int32'
+    """
+
+    def __init__(self, max_elements: int = MAX_ELEMENTS, code_block: int = CODE_BLOCK):
+        super().__init__()
+        self.max_elements = max_elements
+        self.code_block = code_block
+
+    def call(self, x, codebook):
+        return nearest_codes(x, codebook, self.max_elements, self.code_block)
+
+    def compute_output_spec(self, x, codebook):
+        return keras.KerasTensor(x.shape[:-1], dtype="int32")
+
+
+def codebook_center(codebook: Tensor) -> Tensor:
+    """Computes a point amid the codes: the entry-wise median of a sample of them.
+
+    The median, unlike the mean, does not follow a few codes that lie far away. Entries are those of
+    codes, so that subtracting the center from codes and vectors around it is exact.
+
+    Args:
+        codebook: float tensor `(num_embeddings, dim)`.
+
+    Returns:
+        Float tensor `(dim,)`.
+
+    Example:
+
+    >>> codes = np.array([[1000.0], [1001.0], [1002.0], [1e8], [999.0]], "float32")
+    >>> float(codebook_center(codes)[0])
+    1001.0
+    """
+    codebook = ops.convert_to_tensor(codebook)
+    sample = ops.transpose(codebook[:: -(-codebook.shape[0] // CENTER_CODES)])
+    return ops.sort(sample, axis=-1)[:, sample.shape[-1] // 2]
+
+
+def _by_blocks(
+    vectors: Tensor, center: Tensor, rows_at_once: int
+) -> Callable[[Tensor, bool], tuple[Tensor, Any]]:
+    """A function that finds the best of some codes, and its score, for blocks of vectors."""
+
+    def centered(block):
+        # The norms are one more channel of the product, which saves a pass over the scores.
+        return ops.concatenate([block - center, ops.ones_like(block[:, :1])], axis=1)
+
+    rows, dim = vectors.shape
+    symbolic = not isinstance(rows, int)
+    # `torch.export` cannot hold a loop whose length is symbolic, and gets one block.
+    if symbolic and keras.backend.backend() != "torch":
+        # Few blocks of equal sizes, so that little is computed for padding.
+        rows = ops.shape(vectors)[0]
+        num_blocks = rows // rows_at_once + 1
+        block_rows = (rows + num_blocks - 1) // num_blocks
+        padded = ops.pad(vectors, [[0, num_blocks * block_rows - rows], [0, 0]])
+        blocks = ops.reshape(padded, (num_blocks, block_rows, dim))
+
+        def for_each(best):
+            found = ops.map(lambda block: best(centered(block)), blocks)
+            return [ops.reshape(value, (-1,))[:rows] for value in found]
+
+    else:
+        if symbolic or rows <= rows_at_once:
+            parts = [vectors]
+        else:
+            parts = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
+        prepared = [centered(part) for part in parts]
+
+        def for_each(best):
+            found = zip(*(best(block) for block in prepared), strict=True)
+            return [v[0] if len(v) == 1 else ops.concatenate(v) for v in found]
+
+    def search(codes, with_score):
+        columns = score_columns(codes - center)
+
+        def best(block):
+            scores = engine.matmul(block, columns)
+            index = ops.cast(ops.argmax(scores, axis=1), "int32")
+            return (index, ops.max(scores, axis=1)) if with_score else (index,)
+
+        index, *score = for_each(best)
+        return index, score[0] if score else None
+
+    return search
+
+
+def score_columns(codes: Tensor) -> Tensor:
+    """Computes the matrix whose product with `[x, 1]` is `x . e_j - ||e_j||^2 / 2`.
+
+    Args:
+        codes: float tensor `(num_embeddings, dim)`.
+
+    Returns:
+        Float tensor `(dim + 1, num_embeddings)`.
+
+    Example:
+
+    >>> score_columns(np.array([[1.0, 2.0]], "float32"))[:, 0].tolist()
+    [1.0, 2.0, -2.5]
+    """
     half_norms = ops.sum(ops.square(codes), axis=1, keepdims=True) / 2
-    columns = ops.transpose(ops.concatenate([codes, -half_norms], axis=1))
-    found = []
-    for block in blocks:
-        scores = ops.matmul(block, columns)
-        index = ops.cast(ops.argmax(scores, axis=1), "int32")
-        found.append((index, ops.max(scores, axis=1) if with_score else None))
-    return found
+    return ops.transpose(ops.concatenate([codes, -half_norms], axis=1))
 
 
 def straight_through(x: Tensor, quantized: Tensor) -> Tensor:
-    """The value of `quantized` with the gradient of `x` (van den Oord et al., 2017, section 3.2).
+    """Returns the value of `quantized` with the gradient of `x`.
 
     Args:
         x: tensor of any shape.
@@ -101,6 +208,9 @@ def straight_through(x: Tensor, quantized: Tensor) -> Tensor:
 
     >>> float(straight_through(np.float32(0.2), np.float32(1.0)))
     1.0
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, section 3.2.
     """
     x = ops.convert_to_tensor(x)
     return x + ops.stop_gradient(ops.convert_to_tensor(quantized) - x)
@@ -113,17 +223,18 @@ def commitment_loss(
     cross_modal: bool = True,
     weights: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Pulls each modality's features towards its own code and the codes of its partners.
+    """Computes the commitment of each modality's features to its codes and those of its partners.
 
-    With `cross_modal`, `2 b MSE(x_m, sg q_m) + b/2 sum_n MSE(x_m, sg q_n)` as the authors' code
-    runs it; without, `b MSE(x_m, sg q_m)` as the paper writes it (Eq. 17).
+    With `cross_modal`, `2 b MSE(x_m, sg q_m) + b/2 sum_n MSE(x_m, sg q_n)`, as in the authors'
+    code; without, `b MSE(x_m, sg q_m)`, as in the paper.
 
     Args:
         features: modality to float tensor `(batch, [frames,] dim)`.
-        codes: modality to the selected code vectors, same shapes.
-        commitment_cost: the paper's beta.
-        cross_modal: adds the partners' terms and doubles the own one.
-        weights: optional modality to float tensor `(batch, [frames])`; zero leaves a vector out.
+        codes: modality to the codes of the features, same shapes.
+        commitment_cost: float, the paper's beta.
+        cross_modal: bool, whether the partners' terms are added and the own one is doubled.
+        weights: optional modality to float tensor `(batch, [frames])`; vectors of weight zero are
+            ignored.
 
     Returns:
         Modality to scalar loss.
@@ -134,6 +245,10 @@ def commitment_loss(
     >>> q = {"audio": np.ones((2, 4), "float32")}
     >>> float(commitment_loss(x, q, cross_modal=False)["audio"])
     0.25
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, Eq. 3; Huang et al.
+        (2025), Enhancing Multimodal Unified Representations for Cross Modal Generalization, Eq. 17.
     """
     weights = weights or {}
     losses = {}
@@ -150,7 +265,7 @@ def commitment_loss(
 
 
 def _product(own, other, x):
-    """Weight of what needs both; the other's is brought to the frames of `x`."""
+    """Product of the weights of two modalities, at the frames of `x`."""
     if other is None:
         return own
     other = weights_like(other, x)
@@ -163,16 +278,16 @@ def _mean_squared(x: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
 
 
 def as_frames_of(other: Tensor, x: Tensor, weights: Tensor | None = None) -> Tensor:
-    """`other` brought to the frames of `x`: averaged over time where the two are not aligned.
+    """Aligns `other` with the frames of `x`, by its mean over time if their frames differ.
 
     Args:
         other: float tensor `(batch, dim)` or `(batch, frames, dim)`.
         x: float tensor of either rank.
-        weights: optional `(batch, frames)` of `other`, for the average over time.
+        weights: optional `(batch, frames)` of `other`, for the mean over time.
 
     Returns:
-        `other` itself where the frames agree, else a tensor that broadcasts over `x`: the time
-        average, or a clip's vector for all its frames.
+        `other` itself if the frames agree, else a tensor that broadcasts over `x`: the mean over
+        time, or a clip's vector for all of its frames.
 
     Example:
 
@@ -190,24 +305,27 @@ def as_frames_of(other: Tensor, x: Tensor, weights: Tensor | None = None) -> Ten
 def mix_modalities(
     features: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """The vectors that each modality contributes to the multimodal EMA codebook (MM-EMA).
+    """Computes the vectors by which each modality updates a multimodal codebook (MM-EMA).
 
-    Half of the weight lies on the modality itself, half is shared by the others at the same clip
-    and frame, so that codes settle between the modalities (MM-EMA, Xia et al., 2023). A modality
-    alone contributes itself: plain EMA.
+    `x_m / 2 + sum_n x_n / (2 (M - 1))` over the other modalities n at the same clip and frame, so
+    that codes lie between the modalities. A single modality is returned unchanged: plain EMA.
 
     Args:
         features: modality to float tensor `(batch, [frames,] dim)`.
-        weights: optional modality to `(batch, [frames])`; partners of weight zero have no share.
+        weights: optional modality to `(batch, [frames])`; partners of weight zero are left out.
 
     Returns:
-        Modality to mixture, shaped as the modality's own features.
+        Modality to mixture, of the shape of the modality's features.
 
     Example:
 
     >>> mixed = mix_modalities({"a": np.zeros((1, 2)), "v": np.ones((1, 2))})
     >>> float(mixed["a"][0, 0])
     0.5
+
+    References:
+        Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
+        Representation (MM-EMA).
     """
     features = {name: ops.convert_to_tensor(x) for name, x in features.items()}
     weights = weights or {}
@@ -247,12 +365,12 @@ def _mixture_of_present(x, others, weights):
 def code_statistics(
     indices: Tensor, vectors: Tensor, num_embeddings: int, weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """How often each code was assigned, and the sum of the vectors assigned to it.
+    """Computes the number of vectors assigned to each code, and their sum.
 
     Args:
         indices: int tensor `(...)`.
         vectors: float tensor `(..., dim)`.
-        num_embeddings: number of codes.
+        num_embeddings: int, number of codes.
         weights: optional float tensor `(...)`, the weight of each vector.
 
     Returns:
@@ -263,6 +381,9 @@ def code_statistics(
     >>> counts, sums = code_statistics(np.array([0, 0, 2]), np.ones((3, 1), "float32"), 3)
     >>> [float(c) for c in counts]
     [2.0, 0.0, 1.0]
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, appendix A.1.
     """
     indices = ops.reshape(indices, (-1,))
     vectors = ops.reshape(vectors, (-1, vectors.shape[-1]))
@@ -284,18 +405,18 @@ def ema_update(
     decay: float = 0.99,
     epsilon: float = 1e-5,
 ) -> tuple[Tensor, Tensor]:
-    """One exponential-moving-average step of the codebook's statistics.
+    """Computes one exponential-moving-average step of the statistics of a codebook.
 
     `N <- d N + (1 - d) n`, Laplace-smoothed to `(N + eps) / (sum N + H eps) * sum N`, and
-    `W <- d W + (1 - d) w`. The codebook is `W / N` (van den Oord et al., 2017, appendix A.1).
+    `W <- d W + (1 - d) w`. The codebook is `W / N`.
 
     Args:
         counts: `(num_embeddings,)`, the moving counts N.
         sums: `(num_embeddings, dim)`, the moving sums W.
         new_counts: `(num_embeddings,)`, this step's counts n.
         new_sums: `(num_embeddings, dim)`, this step's sums w.
-        decay: share of the past, d.
-        epsilon: smoothing, keeps every count positive.
+        decay: float, weight of the past, d.
+        epsilon: float, smoothing, which keeps every count positive.
 
     Returns:
         The new counts and sums.
@@ -305,6 +426,9 @@ def ema_update(
     >>> n, w = ema_update(np.ones(1), np.ones((1, 1)), np.zeros(1), np.zeros((1, 1)))
     >>> round(float(w[0, 0] / n[0]), 6)
     1.0
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, appendix A.1.
     """
     counts, sums, new_counts, new_sums = (
         ops.convert_to_tensor(v) for v in (counts, sums, new_counts, new_sums)
@@ -316,32 +440,51 @@ def ema_update(
     return counts, sums
 
 
-def code_usage(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
-    """Share of the assignments that fell on each code.
+def code_counts(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
+    """Counts the assignments of each code.
 
     Args:
         indices: int tensor of any shape.
-        num_embeddings: number of codes.
-        weights: optional float tensor of the same shape; 0 leaves an assignment out.
+        num_embeddings: int, number of codes.
+        weights: optional float tensor of the same shape, the weight of each assignment.
 
     Returns:
-        Float tensor `(num_embeddings,)` that sums to one, or zeros where nothing counts.
+        float32 tensor `(num_embeddings,)`.
+
+    Example:
+
+    >>> code_counts(np.array([0, 2, 2]), 3).tolist()
+    [1.0, 0.0, 2.0]
+    """
+    flat = ops.reshape(ops.cast(indices, "int32"), (-1,))
+    ones = ops.ones(ops.shape(flat), "float32")
+    if weights is not None:
+        ones = ones * ops.reshape(ops.cast(weights, "float32"), (-1,))
+    return ops.segment_sum(ones, flat, num_segments=num_embeddings)
+
+
+def code_usage(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
+    """Computes the share of assignments of each code.
+
+    Args:
+        indices: int tensor of any shape.
+        num_embeddings: int, number of codes.
+        weights: optional float tensor of the same shape; assignments of weight 0 are ignored.
+
+    Returns:
+        Float tensor `(num_embeddings,)` that sums to one, or zeros if all weights are zero.
 
     Example:
 
     >>> [float(p) for p in code_usage(np.array([0, 1, 1, 1]), 2)]
     [0.25, 0.75]
     """
-    flat = ops.reshape(ops.cast(indices, "int32"), (-1,))
-    ones = ops.ones(ops.shape(flat), "float32")
-    if weights is not None:
-        ones = ops.reshape(ops.cast(weights, "float32"), (-1,))
-    counts = ops.segment_sum(ones, flat, num_segments=num_embeddings)
+    counts = code_counts(indices, num_embeddings, weights)
     return counts / ops.maximum(ops.sum(counts), 1.0)
 
 
 def perplexity(usage: Tensor) -> Tensor:
-    """Effective number of codes in use: the exponential of the usage's entropy.
+    """Computes the effective number of codes in use, `exp(-sum_j p_j log p_j)`.
 
     Args:
         usage: float tensor `(num_embeddings,)` that sums to one.
@@ -361,13 +504,14 @@ def perplexity(usage: Tensor) -> Tensor:
 def code_agreement(
     indices: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
 ) -> Tensor:
-    """Share of clips (and frames) on which all modalities choose the same code.
+    """Computes the share of clips, or frames, for which all modalities have the same code.
 
-    Modalities with another number of frames than the first are left out.
+    Modalities with another number of frames than the first one are ignored.
 
     Args:
         indices: modality to int tensor `(batch, [frames])`.
-        weights: optional modality to float tensor of the same shape; only where all count.
+        weights: optional modality to float tensor of the same shape; elements for which any weight
+            is zero are ignored.
 
     Returns:
         Scalar between 0 and 1; 1 for a single modality.

@@ -47,7 +47,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     encoder.backbone.require_codebook("Figure 8")
     codebook = code_use.codebook_array(encoder.backbone)
     masks = toc_masks(job.settings.toc_channels, codebook)
-    kept = {name: mask.indices for name, mask in masks.items()}
+    kept = {name: mask.channel_indices for name, mask in masks.items()}
     for name, picture in codebook_sections.similarity_pictures(codebook, kept).items():
         (out / f"similarity_{name}.png").write_bytes(picture)
     return {

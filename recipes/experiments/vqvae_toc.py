@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_tools.raw import images as image_sets
+from data_tools.raw import image_sets
 from recipes.protocol import masked_decoding
 from recipes.reporting import codebook_sections, masking_tables, report_writer, tables
 from recipes.reporting.image_grid import image_grid

@@ -107,7 +107,7 @@ class CodePrompt:
 
 def with_toc(
     codes: Mapping[str, Mapping[str, np.ndarray]],
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     channels: int,
 ) -> dict[str, dict[str, dict[str, np.ndarray]]]:
     """Returns codes with all dimensions and, for a model with codes, with those that TOC keeps.
@@ -126,7 +126,7 @@ def with_toc(
     toc = keras_cmg.layers.TOCChannelMask(channels)
     toc.adapt(backbone.codebook)
     found["+TOC"] = {
-        split: {modality: x[:, toc.indices] for modality, x in parts.items()}
+        split: {modality: x[:, toc.channel_indices] for modality, x in parts.items()}
         for split, parts in codes.items()
     }
     return found

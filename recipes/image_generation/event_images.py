@@ -42,7 +42,7 @@ def event_images(
 
 
 def event_codes(
-    backbone: keras_cmg.models.CrossModalBackbone, clips: Clips, seconds: Mapping[str, np.ndarray]
+    backbone: keras_cmg.models.Backbone, clips: Clips, seconds: Mapping[str, np.ndarray]
 ) -> dict[str, dict[str, np.ndarray]]:
     """Returns the quantised codes of that second; of captions, the one code.
 

@@ -12,12 +12,12 @@ import numpy as np
 
 import data_tools
 import keras_cmg
-from data_tools import datasets
 from data_tools.io.feature_folder import MODALITIES
 from data_tools.io.files import sha256_file
-from data_tools.loading.load import BatchReader
+from data_tools.loading import BatchReader, SelectionSource
 from data_tools.loading.pydataset import FeatureDataset
-from data_tools.published.base import Example
+from data_tools.published.examples import Example
+from data_tools.published.registry import PUBLISHED_DATASETS, open_published, published_class
 from data_tools.published.selection import PREPARED, Selection, select
 
 LEVELS = {"audio": "segment", "video": "segment", "text": "clip"}
@@ -28,7 +28,7 @@ CHECKED_CLIPS = 16
 """Clips of each split and modality of a published data set whose features are checksummed."""
 UNPAIRED = ("ucf_vggsound",)
 """Data sets whose clips have one modality each, so that no model can be trained on them."""
-PUBLISHED = tuple(sorted(set(datasets.PUBLISHED) - {"celeba_hq", *UNPAIRED}))
+PUBLISHED = tuple(sorted(set(PUBLISHED_DATASETS) - {"celeba_hq", *UNPAIRED}))
 """Published data sets on which an encoder can be trained."""
 
 
@@ -67,7 +67,7 @@ class Clips(NamedTuple):
         Returns:
             A `data_tools.published.base.PublishedDataset`.
         """
-        return datasets.open_published(self.data, self.root, protocol=self.protocol, **options)
+        return open_published(self.data, self.root, protocol=self.protocol, **options)
 
     def has(self, split: str, **options: Any) -> bool:
         """Returns whether a split has clips.
@@ -81,11 +81,8 @@ class Clips(NamedTuple):
             ValueError: if an annotation file is damaged.
         """
         if self.prepared:
-            return (
-                data_tools.FeatureFolder(self.root).manifest["arguments"]["num_clips"].get(split, 0)
-                > 0
-            )
-        return bool(self.opened(**options).splits.get(split))
+            return split in data_tools.FeatureFolder(self.root).split_names()
+        return split in self.opened(**options).split_names()
 
     def select(
         self, split: str, modalities: Sequence[str], labels: bool = False, **options: Any
@@ -182,7 +179,7 @@ def modalities_of(data: str) -> tuple[str, ...]:
     >>> modalities_of("digits"), modalities_of("mscoco")
     (('audio', 'video', 'text'), ('video', 'text'))
     """
-    return MODALITIES if data in PREPARED else datasets.published_class(data).modalities
+    return MODALITIES if data in PREPARED else published_class(data).modalities
 
 
 def fewer(examples: Sequence[Example], limit: int) -> list[Example]:
@@ -235,7 +232,7 @@ class Encoded(NamedTuple):
 
 
 def encode(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     clips: Clips,
     split: str,
     modality: str,
@@ -264,21 +261,20 @@ def encode(
     """
     selection = clips.select(split, (modality,), labels, **options)
     bad: list[str] = []
-    reader = BatchReader(
-        selection, ENCODE_BATCH, on_error=lambda key, reason: bad.append(f"{key}: {reason}")
-    )
+    source = SelectionSource(selection, on_error=lambda key, reason: bad.append(f"{key}: {reason}"))
+    reader = BatchReader(source, ENCODE_BATCH)
     encoder = encoder or keras_cmg.models.ModalityEncoder(backbone, modality, level=level)
     codes = encoder.predict(FeatureDataset(reader), verbose=0)
     stacked = None
     if labels:
-        source = selection.sources["labels"]
-        stacked = np.stack([source.read(example) for example in reader.examples])
+        of_labels = selection.sources["labels"]
+        stacked = np.stack([of_labels.read(example) for example in source.examples])
     selection.close()
     return Encoded(codes, stacked, len(bad))
 
 
 def encoders(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     modalities: Sequence[str],
     levels: Mapping[str, str] = LEVELS,
 ) -> dict[str, keras.Model]:
@@ -327,13 +323,10 @@ def batches(
         ValueError: if there is not one whole batch, or an argument is wrong.
     """
     bad: list[str] = []
-    reader = BatchReader(
+    source = SelectionSource(
         clips.select(split, modalities, **options),
-        batch_size,
-        seed,
-        shuffle,
-        drop_remainder=True,
         on_error=lambda key, reason: bad.append(key),
     )
+    reader = BatchReader(source, batch_size, seed, shuffle, drop_remainder=True)
     report_missing(len(bad))
     return FeatureDataset(reader)

@@ -20,9 +20,7 @@ RANKINGS = {
 }
 
 
-def measure(
-    backbone: keras_cmg.models.CrossModalBackbone, clips: Clips, num_codes: int
-) -> dict[str, Any]:
+def measure(backbone: keras_cmg.models.Backbone, clips: Clips, num_codes: int) -> dict[str, Any]:
     """Indexes the test clips of every modality and measures what the others find.
 
     Args:

@@ -48,8 +48,8 @@ def colours(counts: np.ndarray) -> np.ndarray:
     References:
         Huang et al. (2025), Figures 6 and 7.
     """
-    names = np.array(["" if name == "unused" else name for name in code_activation.COLOURS])
-    return names[keras.ops.convert_to_numpy(code_activation.activation_colours(counts))]
+    names = np.array(["", "red", "blue", "green"])
+    return names[keras.ops.convert_to_numpy(code_activation(counts))]
 
 
 def summary(indices: Mapping[str, np.ndarray], num_embeddings: int) -> dict[str, int]:

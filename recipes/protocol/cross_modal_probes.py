@@ -120,7 +120,7 @@ class EncodedClips:
 
     def __init__(
         self,
-        backbone: keras_cmg.models.CrossModalBackbone,
+        backbone: keras_cmg.models.Backbone,
         clips: clip_data.Clips,
         levels: Mapping[str, str] = clip_data.LEVELS,
         cache: dict[Any, Any] | None = None,

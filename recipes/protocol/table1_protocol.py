@@ -66,7 +66,7 @@ def check_directions(directions: Sequence[str], modalities: Sequence[str]) -> No
 
 
 def protocol_masks(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     task: Task,
     protocol: str,
     channels: Sequence[int],
@@ -98,7 +98,7 @@ def protocol_masks(
 
 def evaluate(
     task: Task,
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     clips: Clips,
     masks: Mapping[str, keras_cmg.layers.TOCChannelMask],
     directions: Sequence[str] = ("video:audio", "audio:video"),

@@ -109,8 +109,8 @@ CATALOGUE: dict[str, Option] = {
         choices=("heldout", "reference"),
     ),
     "held_out": Option(
-        "tasks whose validation and test videos are left out of training under heldout; none "
-        "may be named",
+        "tasks whose validation and test videos are left out of training under heldout (default: "
+        "all whose data set is below ROOT); none may be named",
         nargs="*",
         choices=TASK_NAMES,
         metavar="TASK",

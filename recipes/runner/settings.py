@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_tools.io.arguments import parse_options
 from data_tools.io.files import read_json
-from data_tools.io.options import parse_options
 from keras_cmg.models.base.presets import merged
 from recipes.runner.options import CATALOGUE, COMMON, SMOKE, SPLITS, RecipeOptions
 from recipes.runner.output_folder import RESULT

@@ -10,7 +10,7 @@ from keras_cmg.optimizers.learning_rates import SCHEDULES
 from recipes.training.model_entries import parts
 
 TEMPERATURE = (0.05, 0.1, 0.2, 0.5)
-DECAY: dict[str, Sequence[Any]] = {"backbone.codebook.decay": (0.9, 0.95, 0.99)}
+DECAY: dict[str, Sequence[Any]] = {"backbone.quantizer.decay": (0.9, 0.95, 0.99)}
 ALIGNMENT: dict[str, Sequence[Any]] = {"temperature": TEMPERATURE, **DECAY}
 SHARES = (0.1, 0.2, 0.5, 1.0)
 
@@ -71,7 +71,7 @@ def arguments_of(entry: str) -> Mapping[str, Sequence[Any]]:
     Example:
 
     >>> list(arguments_of("fac")), list(arguments_of("fcid:paper_small"))
-    (['temperature', 'backbone.codebook.decay'], [])
+    (['temperature', 'backbone.quantizer.decay'], [])
     """
     model, preset = parts(entry)
     return ARGUMENTS.get(f"{model}:{preset}", ARGUMENTS.get(model, {}))
@@ -86,7 +86,7 @@ def known_hyperparameters(entry: str) -> tuple[str, ...]:
     Example:
 
     >>> known_hyperparameters("fac")[-2:]
-    ('temperature', 'backbone.codebook.decay')
+    ('temperature', 'backbone.quantizer.decay')
     """
     from keras_cmg.tuning import Space
 

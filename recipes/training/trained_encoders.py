@@ -12,8 +12,8 @@ import keras
 
 import data_tools
 import keras_cmg
-from data_tools import datasets
 from data_tools.io.files import atomic_folder, read_json, sha256_file
+from data_tools.published.registry import open_published
 from data_tools.published.selection import PREPARED
 from keras_cmg.optimizers.learning_rates import scheduled_learning_rate
 from recipes.protocol.clips import UNPAIRED, Clips, batches
@@ -45,7 +45,7 @@ class Encoder(NamedTuple):
     """For a result: origin, seconds of training, parameters."""
 
     @property
-    def backbone(self) -> keras_cmg.models.CrossModalBackbone:
+    def backbone(self) -> keras_cmg.models.Backbone:
         """The part that is frozen and probed."""
         return self.model.backbone
 
@@ -311,11 +311,14 @@ def save(encoder: Encoder, folder: Path) -> None:
     write_json(folder / HISTORY, encoder.history)
 
 
-def held_out_tasks(settings: Settings) -> tuple[str, ...]:
+def held_out_tasks(settings: Settings) -> tuple[str, ...] | None:
     """Returns the tasks whose validation and test videos are not trained on.
 
     Args:
         settings: with `data` and, where the recipe has the option, `held_out`.
+
+    Returns:
+        Names of tasks; None for every task whose data set is there.
 
     Example:
 
@@ -324,18 +327,19 @@ def held_out_tasks(settings: Settings) -> tuple[str, ...]:
     """
     named = getattr(settings, "held_out", ())
     if named is None:
-        return tuple(TASKS) if settings.data in WITH_VIDEOS else ()
+        return None if settings.data in WITH_VIDEOS else ()
     return tuple(named)
 
 
-def held_out_videos(clips: Clips, tasks: Sequence[str]) -> frozenset[str]:
+def held_out_videos(clips: Clips, tasks: Sequence[str] | None = None) -> frozenset[str]:
     """Returns the videos that probes are chosen or tested on, which must not be trained on.
 
     A caption of VGGSound names the class of its clip, and the data sets share videos.
 
     Args:
         clips: clips to train on.
-        tasks: tasks of Table 1 that are evaluated.
+        tasks: tasks of Table 1 that are evaluated; None for every task of whose data set any
+            annotation file is below the same folder.
 
     Returns:
         Ids of the videos of "val" and "test" of the tasks; none under the protocol "reference",
@@ -344,23 +348,25 @@ def held_out_videos(clips: Clips, tasks: Sequence[str]) -> frozenset[str]:
     Raises:
         FileNotFoundError: if an annotation file of a task is missing, so that its videos are
             unknown.
+        ValueError: if an annotation file is damaged.
     """
     if clips.prepared or clips.protocol != "heldout":
         return frozenset()
     videos: set[str] = set()
-    for task in (TASKS[name] for name in tasks):
+    for task in (TASKS[name] for name in (TASKS if tasks is None else tasks)):
         for options in task.options.values() or ({},):
-            opened = datasets.open_published(task.name, clips.root, **options)
+            opened = open_published(task.name, clips.root, **options)
+            if tasks is None and not opened.is_present():
+                continue
             try:
-                splits = opened.splits
+                splits = opened.split_names()
             except FileNotFoundError as error:
                 raise FileNotFoundError(
                     f"{error}: the test videos of {task.name} cannot be left out of training. Add "
                     "the file, or name the tasks that will be tested by --held-out"
                 ) from error
-            for split in ("val", "test"):
-                if splits.get(split):
-                    videos |= opened.groups(split)
+            for split in {"val", "test"} & set(splits):
+                videos |= opened.groups(split)
     return frozenset(videos)
 
 

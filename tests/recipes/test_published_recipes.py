@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data_tools import datasets
+from data_tools.published.registry import open_published
 from recipes.protocol import clips
 from recipes.protocol.tasks import TASKS
 from recipes.reporting import paper_tables, report_writer
@@ -45,7 +46,7 @@ def ids_of(name: str, root: Path, **options: str) -> list[str]:
     """Ids of all clips of a data set, in every split of both protocols."""
     found = []
     for protocol in ("heldout", "reference"):
-        opened = datasets.open_published(name, root, protocol=protocol, **options)
+        opened = open_published(name, root, protocol=protocol, **options)
         for split in ("train", "val", "test"):
             if opened.splits.get(split):
                 found += [example.id for example in opened.examples(split)]
@@ -168,7 +169,7 @@ def test_clips_that_cannot_be_read_are_left_out_and_told(
         (folder / path.name).symlink_to(path)
     (folder / "avvp").unlink()
     link(root / "avvp", folder / "avvp")
-    opened = datasets.open_published("avvp", folder, events="audio")
+    opened = open_published("avvp", folder, events="audio")
     for example in clips.fewer(opened.examples("test"), 20)[:3]:
         os.remove(folder / "avvp" / "audio" / f"{example.id}.npy")
     words = ["table1", "--task", "avvp", "--data", "avvp", "--root", folder, "--run", encoder]
@@ -203,7 +204,7 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
     folder.mkdir()
     for path in root.iterdir():
         (folder / path.name).symlink_to(path)
-    tested = datasets.open_published("ave", folder).groups("test")
+    tested = open_published("ave", folder).groups("test")
     shared = sorted(tested)[:4]
     rows = [("train", "bowling impact", id) for id in [*shared, *(f"own{n:02}" for n in range(20))]]
     write_table(
@@ -213,8 +214,8 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
     source = clips.Clips("vggsound", folder)
     videos = trained_encoders.held_out_videos(source, tuple(TASKS))
     assert tested <= videos
-    assert datasets.open_published("ave", folder).groups("val") <= videos
-    sounds = datasets.open_published("ucf_vggsound", folder, side="vggsound")
+    assert open_published("ave", folder).groups("val") <= videos
+    sounds = open_published("ucf_vggsound", folder, side="vggsound")
     assert sounds.groups("test") <= videos
     reference = source._replace(protocol="reference")
     assert not trained_encoders.held_out_videos(reference, tuple(TASKS))
@@ -233,7 +234,7 @@ def vggsound_job(batch_size: int, **changes) -> Job:
     return Job("pretrain", "", settings, Settings(), 0)
 
 
-@pytest.mark.parametrize("missing", ["ave/Annotations.txt", "avvp/AVVP_test_pd.csv"])
+@pytest.mark.parametrize("missing", ["ave/Annotations.txt", "ave/test_order.h5"])
 def test_a_missing_annotation_file_does_not_stop_the_holding_out(
     root: Path, tmp_path: Path, missing: str
 ) -> None:
@@ -245,7 +246,15 @@ def test_a_missing_annotation_file_does_not_stop_the_holding_out(
     os.remove(folder / missing)
     with pytest.raises(FileNotFoundError, match=r"cannot be left out of training.*--held-out"):
         trained_encoders.held_out_videos(source, tuple(TASKS))
+    with pytest.raises(FileNotFoundError, match=r"cannot be left out of training.*--held-out"):
+        trained_encoders.held_out_videos(source)
     assert trained_encoders.held_out_videos(source, ("ucf_vggsound",))
+    # A damaged file is no missing one; a data set of which nothing is here is not tested here.
+    (folder / missing).write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=missing.partition("/")[2]):
+        trained_encoders.held_out_videos(source)
+    shutil.rmtree(folder / "ave")
+    assert trained_encoders.held_out_videos(source)
 
 
 def test_a_damaged_validation_split_is_not_taken_for_none(root: Path, tmp_path: Path) -> None:
@@ -262,10 +271,10 @@ def test_a_damaged_validation_split_is_not_taken_for_none(root: Path, tmp_path: 
 
 
 def write_clotho(root: Path) -> None:
-    """Thirty sounds to learn on and twenty to be tested on, with five sentences each."""
+    """Thirty sounds to train on, three for validation, twenty for the test, five sentences each."""
     header = ["file_name", *(f"caption_{number}" for number in range(1, 6))]
     ids = []
-    for part, count in (("development", 30), ("evaluation", 20)):
+    for part, count in (("development", 30), ("validation", 3), ("evaluation", 20)):
         names = [f"{part}{number}" for number in range(count)]
         rows = [[f"{name}.wav", *(f"sound {name} {n}" for n in range(5))] for name in names]
         write_table(root / f"clotho_captions_{part}.csv", [header, *rows])

@@ -9,14 +9,14 @@ import pytest
 
 import data_tools
 import keras_cmg
-from keras_cmg.models.base.backbone import CrossModalBackbone
+from keras_cmg.models.base.backbone import Backbone
 from recipes.protocol import clips, table1_protocol, tasks
 from recipes.protocol.tasks import TASKS
 from recipes.reporting import table1_tables
 from recipes.runner import command_line
 
 
-class MeanOfFeatures(CrossModalBackbone):
+class MeanOfFeatures(Backbone):
     """Two numbers per frame of any modality, and no codes."""
 
     def build(self, input_shape):

@@ -11,7 +11,7 @@ import pytest
 
 import keras_cmg
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
-from data_tools.features.extractors import Extractors
+from data_tools.raw.extractors import Extractors
 from keras_cmg.export import ServedSystem, export, read_metadata
 from keras_cmg.export.__main__ import main
 from keras_cmg.export.tensorflow_process import _last_error
@@ -123,7 +123,7 @@ def test_arguments_must_fit_the_model(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             export(backbone, tmp_path / "served", **arguments)
-    with pytest.raises(ValueError, match="must be a pretrainer or a CrossModalBackbone"):
+    with pytest.raises(ValueError, match="must be a pretrainer or a Backbone"):
         export(probe, tmp_path / "served")
     with pytest.raises(ValueError, match="`backbone` must be built"):
         export(keras_cmg.models.FCIDBackbone(("audio",)), tmp_path / "served")

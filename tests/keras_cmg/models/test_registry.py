@@ -8,7 +8,7 @@ from keras_cmg.models.base import registry
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch):
-    monkeypatch.setattr(registry, "_SYSTEMS", dict(registry._SYSTEMS))
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
 
 
 def test_systems_of_the_library_are_registered():
@@ -31,7 +31,7 @@ def test_create_passes_everything_on():
     assert model.backbone.seed == 3
     assert model.backbone.num_embeddings == 12
     assert model.cpc_self_weight == 0.5
-    assert model.settings["cpc"]["units"] == 256
+    assert model.cpc["units"] == 256
 
 
 def test_a_system_has_a_preset_where_none_is_named():

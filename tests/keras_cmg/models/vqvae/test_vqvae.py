@@ -82,7 +82,7 @@ def test_masked_channels_have_no_influence():
     mask.adapt(model.backbone.codebook)
     codes = np.random.default_rng(0).normal(size=(1, 16, 4)).astype("float32")
     other = codes.copy()
-    other[..., [k for k in range(4) if k not in mask.indices]] += 5
+    other[..., [k for k in range(4) if k not in mask.channel_indices]] += 5
     np.testing.assert_array_equal(
         ops.convert_to_numpy(model.decode(mask(codes))),
         ops.convert_to_numpy(model.decode(mask(other))),
@@ -107,7 +107,7 @@ def test_trains_in_mixed_precision():
             lambda: keras_cmg.models.VQVAEBackbone(("image", "depth")),
             "`modalities` must hold one name",
         ),
-        (lambda: vqvae().decode(np.zeros((1, 16, 4))), "does not know the images' shape yet"),
+        (lambda: vqvae().decode(np.zeros((1, 16, 4))), "does not know the shape of the images"),
         (lambda: vqvae().build({"image": (None, 7, 8, 1)}), "multiples of 2"),
         (lambda: vqvae(hidden_channels=0), "`hidden_channels` must be at least 1"),
         (lambda: keras_cmg.models.VQVAE.from_preset("large"), "`preset` must be one of"),
