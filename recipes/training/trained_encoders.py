@@ -169,7 +169,7 @@ def train_new(job: Job, clips: Clips) -> Encoder:
     """
     settings = job.settings
     videos = held_out_videos(clips, held_out_tasks(settings))
-    payload = {
+    payload: dict[str, Any] = {
         "settings": dict(vars(settings)),
         "clips": {**clips._asdict(), "root": str(clips.root)},
         "seed": job.seed,

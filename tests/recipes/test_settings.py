@@ -110,7 +110,7 @@ def test_a_run_brings_its_settings(tmp_path: Path) -> None:
         (["--learning-rate", "nan"], "--learning-rate must be greater than 0. Received: nan"),
         (["--toc-channels", "64", "0"], "--toc-channels must be at least 1. Received: 0"),
         (["--data", "avvp"], r"--data of --task ave must be one of .* Received: 'avvp'"),
-        (["--option", "channels=8"], "must be of the data set itself"),
+        (["--option", "video_channels=8"], "must be an option of the data set"),
     ],
 )
 def test_options_are_checked(words: list[str], message: str) -> None:
