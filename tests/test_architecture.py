@@ -36,7 +36,7 @@ LAYERS = {
         ("published",),
         ("store",),
         ("extraction",),
-        ("loading",),
+        ("composing", "loading"),
     ),
     "recipes": (
         ("runner",),
