@@ -23,9 +23,9 @@ LAYERS = {
         ("backend",),
         ("ops",),
         ("layers",),
-        ("metrics", "optimizers", "callbacks"),
+        ("metrics", "optimizers", "callbacks", "distribution"),
         ("models",),
-        ("distribution", "search", "tuning", "export", "reference"),
+        ("search", "tuning", "export", "reference"),
     ),
     "data_tools": (
         ("io",),
@@ -36,7 +36,7 @@ LAYERS = {
         ("published",),
         ("store",),
         ("extraction",),
-        ("loading",),
+        ("composing", "loading"),
     ),
     "recipes": (
         ("runner",),
@@ -50,11 +50,6 @@ LAYERS = {
 each other."""
 
 EXCEPTIONS: set[tuple[str, str]] = {
-    ("keras_cmg.backend.engine", "keras_cmg.ops.masking"),
-    ("keras_cmg.export.__main__", "data_tools.io.feature_folder"),
-    ("keras_cmg.export.__main__", "data_tools.raw.extractors"),
-    ("keras_cmg.models.base.pretrainer", "keras_cmg.distribution.distribute"),
-    ("keras_cmg.models.base.pretrainer", "keras_cmg.distribution.process_shards"),
     ("recipes.protocol.comparison", "benchmarks.measuring"),
     ("recipes.protocol.costs", "benchmarks.measuring"),
     ("recipes.protocol.costs", "recipes.training.encoders"),

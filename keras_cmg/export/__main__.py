@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_cmg.export.exporting import FORMATS, MAX_CLIPS, MAX_FRAMES, export
 from keras_cmg.export.metadata import read_metadata
 from keras_cmg.export.runs import load_run
+from keras_cmg.layers.log_mel_summary import LogMelSummary
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
+
+EXTRACTORS = "extractors.npz"
+"""File of a folder of prepared features that has the statistics of the audio features."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -106,13 +111,17 @@ def _toc(channels: int | None, model: keras.Model) -> TOCChannelMask | None:
 def _front_ends(features: str | None, format: str) -> dict[str, Any] | None:
     if features is None:
         return None
-    # Features are prepared in a checkout, so it is there where such a folder is.
-    from data_tools.io.feature_folder import EXTRACTORS
-    from data_tools.raw.extractors import Extractors
-
-    extractors = Extractors.load(Path(features) / EXTRACTORS)
+    path = Path(features) / EXTRACTORS
+    with np.load(path, allow_pickle=False) as state:
+        lacking = [name for name in ("sample_rate", "audio_mean", "audio_std") if name not in state]
+        if lacking:
+            raise ValueError(
+                f"{path} must hold the audio features of a preparation; lacks {lacking}"
+            )
+        rate, mean, std = int(state["sample_rate"]), state["audio_mean"], state["audio_std"]
     # LiteRT has no double precision.
-    return {"audio": extractors.audio.layer("float32" if format == "litert" else "float64")}
+    dtype = "float32" if format == "litert" else "float64"
+    return {"audio": LogMelSummary(rate, mean.tolist(), std.tolist(), dtype=dtype, name="log_mel")}
 
 
 if __name__ == "__main__":
