@@ -51,8 +51,6 @@ each other."""
 
 EXCEPTIONS: set[tuple[str, str]] = {
     ("keras_cmg.backend.engine", "keras_cmg.ops.masking"),
-    ("keras_cmg.export.__main__", "data_tools.io.feature_folder"),
-    ("keras_cmg.export.__main__", "data_tools.raw.extractors"),
     ("keras_cmg.models.base.pretrainer", "keras_cmg.distribution.distribute"),
     ("keras_cmg.models.base.pretrainer", "keras_cmg.distribution.process_shards"),
     ("recipes.protocol.comparison", "benchmarks.measuring"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_cmg.reference.files import read_arrays
 from tests.golden import codebook, systems, training_steps
 from tests.golden.comparison import (
     Deviation,
@@ -16,7 +17,6 @@ from tests.golden.comparison import (
     relative_deviation,
     tolerance_of,
 )
-from keras_cmg.reference.files import read_arrays
 
 GIVEN = re.compile(r"^weights/|(^|/)(rand|init)/|^(step\d+/)?in/|/in_[avt]$|/codebook$")
 """Keys that are inputs rather than results."""
