@@ -150,8 +150,9 @@ class CMGHyperModel(keras_tuner.HyperModel):
         backbone = dict(self.overrides.get("backbone", {}))
         backbone |= {k: values[k] for k in ("num_embeddings", "embedding_dim") if k in values}
         if "dead_code_patience" in values:
-            codebook = dict(backbone.get("codebook", {}))
-            backbone["codebook"] = {**codebook, "dead_code_patience": values["dead_code_patience"]}
+            quantizer = dict(backbone.get("quantizer", {}))
+            patience = values["dead_code_patience"]
+            backbone["quantizer"] = {**quantizer, "dead_code_patience": patience}
         overrides = {key: value for key, value in self.overrides.items() if key != "backbone"}
         weights = {k.removeprefix(WEIGHT): v for k, v in values.items() if k.startswith(WEIGHT)}
         if weights:
@@ -183,11 +184,11 @@ class CMGHyperModel(keras_tuner.HyperModel):
         elif hasattr(model.backbone, "embedding_dim"):
             found["embedding_dim"] = model.backbone.embedding_dim
         found["learning_rate"] = self.rates["learning_rate"]
-        if model.estimator_steps:
+        if model.estimators:
             found["estimator_learning_rate"] = self.rates["estimator_learning_rate"]
         found = {name: value for name, value in found.items() if getattr(space, name)}
         if space.loss_weight and "loss_weights" in inspect.signature(type(model)).parameters:
-            found |= {f"{WEIGHT}{name}": model.weights_of[name] for name in model.loss_names}
+            found |= {f"{WEIGHT}{name}": model.loss_weights[name] for name in model.loss_names}
         return found
 
     def values(self, hp: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from keras_cmg.export import tensorflow_process
 from keras_cmg.export.metadata import metadata_of
 from keras_cmg.export.served_system import ServedSystem
 from keras_cmg.files import new_folder
-from keras_cmg.models.base.backbone import CrossModalBackbone
+from keras_cmg.models.base.backbone import Backbone
 
 FORMATS = ("saved_model", "onnx", "litert")
 
@@ -96,10 +96,9 @@ def export(
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {value}")
     backbone = getattr(model, "backbone", model)
-    if not isinstance(backbone, CrossModalBackbone):
+    if not isinstance(backbone, Backbone):
         raise ValueError(
-            "`model` must be a pretrainer or a `CrossModalBackbone`. "
-            f"Received: {type(model).__name__}"
+            f"`model` must be a pretrainer or a `Backbone`. Received: {type(model).__name__}"
         )
     served = ServedSystem(
         backbone,

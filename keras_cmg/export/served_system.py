@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.models.base.backbone import LEVELS, CrossModalBackbone
+from keras_cmg.models.base.backbone import LEVELS, Backbone
 from keras_cmg.types import Tensor
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -38,7 +38,7 @@ class ServedSystem(keras.Model):
     Each of its `endpoints` becomes a signature or file of the exported model.
 
     Args:
-        backbone: a built `CrossModalBackbone`.
+        backbone: a built `Backbone`.
         levels: `"segment"` or `"clip"`, one code per segment or per clip; or a dict of modality to
             either, with default `"segment"`.
         toc: an adapted `TOCChannelMask`; adds the output `"selected"`.
@@ -67,7 +67,7 @@ class ServedSystem(keras.Model):
 
     def __init__(
         self,
-        backbone: CrossModalBackbone,
+        backbone: Backbone,
         levels: str | Mapping[str, str] = "segment",
         toc: keras.Layer | None = None,
         probes: keras.Model | Mapping[str, keras.Model] | None = None,
@@ -209,7 +209,7 @@ class ServedSystem(keras.Model):
             mask: optional `(batch, frames)`, nonzero for valid frames.
 
         Returns:
-            The dict of `CrossModalBackbone.encode` in float32 and int32, and `"selected"`.
+            The dict of `Backbone.encode` in float32 and int32, and `"selected"`.
 
         Example:
 

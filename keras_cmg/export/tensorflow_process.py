@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from keras_cmg.backend.keras_internals import all_layers
 from keras_cmg.export.served_system import ServedSystem
 
 SYSTEM, TASK = "system.keras", "task.json"
@@ -85,11 +86,11 @@ def write(
 
 def _modules(served: ServedSystem) -> list[str]:
     """Modules with custom classes, which the other process must import to load the system."""
-    modules = {type(layer).__module__ for layer in served._flatten_layers()}
+    modules = {type(layer).__module__ for layer in all_layers(served)}
     if "__main__" in modules:
         classes = {
             type(layer).__name__
-            for layer in served._flatten_layers()
+            for layer in all_layers(served)
             if type(layer).__module__ == "__main__"
         }
         raise ValueError(

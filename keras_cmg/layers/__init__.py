@@ -1,8 +1,10 @@
 """Keras layers: encoders, quantisers, estimators and decoders."""
 
 from keras_cmg.layers.club_estimator import CLUBEstimator
+from keras_cmg.layers.coarse_level import CoarseLevel
 from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.event_head import EventHead
 from keras_cmg.layers.image_decoder import ImageDecoder
 from keras_cmg.layers.image_encoder import ImageEncoder
 from keras_cmg.layers.log_mel_summary import LogMelSummary
@@ -30,8 +32,10 @@ __all__ = [
     "MLP",
     "CLUBEstimator",
     "CPCPredictor",
+    "CoarseLevel",
     "CoarseProjector",
     "Codebook",
+    "EventHead",
     "ImageDecoder",
     "ImageEncoder",
     "LogMelSummary",

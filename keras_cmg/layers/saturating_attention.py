@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_cmg.backend.keras_internals import set_attention_softmax
 from keras_cmg.ops.saturating_softmax import saturating_softmax
 
 
@@ -34,14 +35,18 @@ class SaturatingAttention(keras.layers.MultiHeadAttention):
         Vaswani et al. (2017), Attention Is All You Need, section 3.2.
     """
 
-    def _masked_softmax(self, attention_scores, attention_mask=None):
-        if attention_mask is None:
-            return saturating_softmax(attention_scores)
-        # (batch, [heads,] queries, keys)
-        while len(attention_mask.shape) < len(attention_scores.shape):
-            attention_mask = ops.expand_dims(attention_mask, 1)
-        half = keras.backend.standardize_dtype(attention_scores.dtype) == "float16"
-        lowest = -3e4 if half else -1e9
-        weights = saturating_softmax(ops.where(attention_mask, attention_scores, lowest))
-        # Weights of a query without any position to attend to must not be uniform.
-        return ops.where(attention_mask, weights, 0.0)
+
+def _attention_weights(scores, mask):
+    if mask is None:
+        return saturating_softmax(scores)
+    # (batch, [heads,] queries, keys)
+    while len(mask.shape) < len(scores.shape):
+        mask = ops.expand_dims(mask, 1)
+    half = keras.backend.standardize_dtype(scores.dtype) == "float16"
+    lowest = -3e4 if half else -1e9
+    weights = saturating_softmax(ops.where(mask, scores, lowest))
+    # Weights of a query without any position to attend to must not be uniform.
+    return ops.where(mask, weights, 0.0)
+
+
+set_attention_softmax(SaturatingAttention, _attention_weights)

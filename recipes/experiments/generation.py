@@ -241,7 +241,7 @@ def event_images(
 
 
 def event_codes(
-    backbone: keras_cmg.models.CrossModalBackbone, features: Path, seconds: Mapping[str, np.ndarray]
+    backbone: keras_cmg.models.Backbone, features: Path, seconds: Mapping[str, np.ndarray]
 ) -> dict[str, dict[str, np.ndarray]]:
     """Quantised codes of that second, of captions the one code, by split and modality."""
     levels = {"audio": "segment", "video": "segment", "text": "clip"}

@@ -27,7 +27,7 @@ import numpy as np
 
 import data_tools
 import keras_cmg
-from keras_cmg.models.fcid import presets
+from keras_cmg.models.base import presets
 from recipes.protocol import code_use, probing
 from recipes.reporting import examples, quickstart_page, scores
 from recipes.reporting import report_writer as publishing
@@ -102,7 +102,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """Settings of the data set, of `--smoke`, and of the options given, the last one counting."""
     chosen = settings.resolve(DEFAULTS[options.data], options, SMOKE)
     settings.check_positive(chosen, ("epochs", "batch_size", "learning_rate", "probe_epochs"))
-    presets.preset(chosen.preset)
+    presets.named(keras_cmg.models.FCID.presets, chosen.preset)
     changed = presets.merged(chosen.model, assignments.nested(options.set or []))
     return dataclasses.replace(chosen, model=changed)
 

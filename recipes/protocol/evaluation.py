@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def masks_of(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     chosen: Probing,
     task: Task,
     criterion: str | None = None,
@@ -96,7 +96,7 @@ def masks_of(
 
 def evaluate(
     task: Task,
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     source: clips.Clips,
     chosen: Probing,
     seed: int,

@@ -40,7 +40,7 @@ class ProbeScores(NamedTuple):
 
 
 def encode_splits(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     features: str | os.PathLike[str],
     levels: Mapping[str, str],
     splits: Sequence[str] = SPLITS,

@@ -78,7 +78,7 @@ TRAINING: Space = {
 DEFAULTS: dict[str, Any] = {LEARNING_RATE: 4e-4, SCHEDULE: "constant"}
 """Of the optimiser, where nothing is tuned; the learning rate is the authors'."""
 TEMPERATURE = Among((0.05, 0.1, 0.2, 0.5))
-CODEBOOK: Space = {"backbone.codebook.decay": Among((0.9, 0.95, 0.99))}
+CODEBOOK: Space = {"backbone.quantizer.decay": Among((0.9, 0.95, 0.99))}
 ALIGNMENT: Space = {"temperature": TEMPERATURE, **CODEBOOK}
 FCID: Space = {
     "infonce_temperature": TEMPERATURE,

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.layers.quantizers.codebook import Codebook
-from keras_cmg.models.fcid.presets import preset
+from keras_cmg.models.fcid.presets import REFERENCE
 from keras_cmg.ops import channel_selection, code_matching, quantization
 from keras_cmg.reference.names import quantizer_links
 from tests.golden.systems import agreeing_clips
@@ -50,7 +50,7 @@ def recompute_updates(file: Mapping[str, np.ndarray]) -> Arrays:
 def _sequence(file, name) -> Arrays:
     codes, dim = file[f"{name}/init/embedding"].shape
     codebook = ReplayedCodebook(
-        codes, dim, dtype=keras.config.floatx(), **preset("reference")["backbone"]["codebook"]
+        codes, dim, dtype=keras.config.floatx(), **REFERENCE["backbone"]["quantizer"]
     )
     codebook.build()
     links = list(quantizer_links("state", codebook))

@@ -77,29 +77,30 @@ def recompute(file: Mapping[str, np.ndarray]) -> Arrays:
     dcid = isinstance(model, DCID)
     start = [ops.convert_to_numpy(v) for v in model.backbone.quantizer.variables]
     found = (dcid_downstream if dcid else fcid_downstream)(model, batch)
-    features = model(batch, training=True)
-    losses = model.main_losses(batch, features, training=True)
+    inputs = model.prepare_step(batch, training=True)
+    losses = model.main_losses(inputs)
     quantizer = "Cross_quantizer" if dcid else "Cross_quantizer_coarse"
     for link in quantizer_links(f"after/encoder/{quantizer}", model.backbone.quantizer):
         found[link.names[0]] = link.values()[0]
     outputs = dcid_outputs if dcid else fcid_outputs
-    found |= outputs(model, batch, features, losses, file)
+    found |= outputs(model, inputs, losses, file)
     for variable, value in zip(model.backbone.quantizer.variables, start, strict=True):
         variable.assign(value)
     found |= gradients(model, batch)
     return {key: np.asarray(ops.convert_to_numpy(value)) for key, value in found.items()}
 
 
-def shared_outputs(model, features, general, batch, codes: str) -> dict[str, Any]:
+def shared_outputs(model, inputs, general, codes: str) -> dict[str, Any]:
     """Quantiser, code matching and CLUB, which both systems have."""
     found: dict[str, Any] = {}
+    features = inputs.features
     for name in MODALITIES:
         letter = name[0]
         found[f"out/{codes}{letter}_vq"] = features["quantized"][name]
         found[f"out/{codes}{letter}_indices"] = features["indices"][name]
         found[f"out/{codes}{letter}_quantized"] = features["codes"][name]
     log_p = {
-        name: code_matching.code_log_probabilities(x, features["codebook"])
+        name: code_matching.code_log_probabilities(x, inputs.codebook)
         for name, x in general.items()
     }
     for name, values in log_p.items():
@@ -109,13 +110,13 @@ def shared_outputs(model, features, general, batch, codes: str) -> dict[str, Any
         found[f"out/cmcm_score_{a[0]}{b[0]}"] = scores
         found[f"loss/cmcm_{a[0]}{b[0]}"] = code_matching.pair_loss(scores, "reference")
     for term, estimator in model.estimators.items():
-        x, y, _ = model._disentangled(term, features, {})
+        x, y, _ = inputs.estimator_pairs[term]
         q = estimator(x, y)
         found[f"loss/{term}_loglikeli"] = estimator.log_likelihood(x, y)
         found[f"out/{term}_mu"] = q["mean"]
         found[f"out/{term}_logvar"] = q["log_variance"]
         found[f"alt/{term}_mi_textbook"] = mutual_information.club_upper_bound(
-            q["mean"], q["log_variance"], y, "permutation", batch["draws"][term]
+            q["mean"], q["log_variance"], y, "permutation", inputs.draws[term]
         )
     return found
 
@@ -129,13 +130,14 @@ def agreeing_clips(indices: Mapping[str, Any]) -> int:
     return sum(len(set(clip)) == 1 for clip in zip(*modes, strict=True))
 
 
-def fcid_outputs(model, batch, features, losses, file) -> dict[str, Any]:
+def fcid_outputs(model, inputs, losses, file) -> dict[str, Any]:
     """Outputs and losses of FCID."""
+    batch, features = inputs.batch, inputs.features
     general = features["coarse_general"]
-    found = shared_outputs(model, features, general, batch, "coarse_")
+    found = shared_outputs(model, inputs, general, "coarse_")
     fine, specific = features["fine_general"], features["fine_specific"]
     found["out/t_fine"] = fine["text"]
-    found["out/v_pooled"] = model.backbone.encoders["video"].map_pooling(batch["video"])
+    found["out/v_pooled"] = model.backbone.general_encoders["video"].map_pooling(batch["video"])
     found["out/v_club"] = features["fine_summary"]["video"]
     for name in MODALITIES:
         letter = name[0]
@@ -154,6 +156,7 @@ def fcid_outputs(model, batch, features, losses, file) -> dict[str, Any]:
         found[f"out/{letter}_spe"] = specific[name]
         rebuilt = found[f"out/dec_fine_{letter}"] = decoder(fine[name], specific[name])
         found[f"loss/recon_fine_{letter}"] = ops.mean(ops.square(rebuilt - batch[name]))
+    groups = (*model.backbone.fine, *model.backbone.coarse_level.groups)
     found["out/coarse_equal_num"] = agreeing_clips(features["indices"])
     commitment = quantization.commitment_loss(general, features["codes"])
     found |= {f"loss/embedding_{name[0]}": value for name, value in commitment.items()}
@@ -166,7 +169,7 @@ def fcid_outputs(model, batch, features, losses, file) -> dict[str, Any]:
         "infonce": "infonce",
         "total": "loss",
         "total_reference_float32": "loss",
-        **{f"mi_{name}": f"club_{name}" for name in (*model.backbone.fine, *model.backbone.groups)},
+        **{f"mi_{name}": f"club_{name}" for name in groups},
     }.items():
         found[f"loss/{key}"] = losses[term]
     found["out/coarse_embedding_loss"] = losses["commitment"]
@@ -189,7 +192,10 @@ def fcid_cpc(model, fine, file) -> dict[str, Any]:
     weights = (1.0, 1.0, 0.1, 0.1)
     fine = {name: fine[name] for name in model.backbone.fine}
     found: dict[str, Any] = {}
-    for label, cpc in (("cpc", model.cpc), ("cpc3", longer_cpc(model.cpc, fine, file))):
+    for label, cpc in (
+        ("cpc", model.cpc_predictor),
+        ("cpc3", longer_cpc(model.cpc_predictor, fine, file)),
+    ):
         time = ops.convert_to_tensor(file[f"rand/{label}_t"], dtype="int32")
         logits = cpc(fine, time=time)
         losses = [contrastive.cpc_loss(logits[pair], "predictions") for pair in order]
@@ -206,10 +212,12 @@ def fcid_cpc(model, fine, file) -> dict[str, Any]:
 def cpc_over_time(model, fine, order, weights, file) -> dict[str, Any]:
     """Contexts at the recorded time, and the loss at every time."""
     time = ops.convert_to_tensor(file["rand/cpc_t"], dtype="int32")
-    found = {f"out/cpc_context_{m}": model.cpc.context(m, x, time) for m, x in fine.items()}
+    found = {
+        f"out/cpc_context_{m}": model.cpc_predictor.context(m, x, time) for m, x in fine.items()
+    }
     by_time = []
     for t in range(1, 1 + len(file["loss/cpc_by_t"])):
-        logits = model.cpc(fine, time=ops.convert_to_tensor(t, dtype="int32"))
+        logits = model.cpc_predictor(fine, time=ops.convert_to_tensor(t, dtype="int32"))
         by_time.append(
             sum(
                 w * contrastive.cpc_loss(logits[pair], "predictions")
@@ -255,13 +263,14 @@ def dcid_downstream(model, batch) -> dict[str, Any]:
     }
 
 
-def dcid_outputs(model, batch, features, losses, file) -> dict[str, Any]:
+def dcid_outputs(model, inputs, losses, file) -> dict[str, Any]:
     """Outputs and losses of DCID."""
+    batch, features = inputs.batch, inputs.features
     general, quantized = features["general"], features["quantized"]
-    found = shared_outputs(model, features, general, batch, "")
+    found = shared_outputs(model, inputs, general, "")
     found = {key: value for key, value in found.items() if key in file}
     found["out/text_lstm"] = features["input"]["text"]
-    found["out/v_pooled"] = model.backbone.encoders["video"].map_pooling(batch["video"])
+    found["out/v_pooled"] = model.backbone.general_encoders["video"].map_pooling(batch["video"])
     found["out/v_club"] = features["summary"]["video"]
     found["out/equal_num"] = agreeing_clips(features["indices"])
     commitment = quantization.commitment_loss(general, features["codes"])
@@ -285,7 +294,7 @@ def dcid_outputs(model, batch, features, losses, file) -> dict[str, Any]:
     # Recorded as target/prediction: a/v, a/t, v/t, v/a, t/a, t/v, a/a, v/v, t/t.
     order = ("video->audio", "text->audio", "text->video", "audio->video", "audio->text",
              "video->text", "audio->audio", "video->video", "text->text")  # fmt: skip
-    logits = model.cpc(general, time=batch["draws"]["cpc_time"])
+    logits = model.cpc_predictor(general, time=batch["draws"]["cpc_time"])
     found["out/cpc_logits"] = ops.concatenate([logits[pair] for pair in order])
     found["out/cpc_accuracy"] = ops.stack(
         # Unlike in FCID, the best target of each prediction, by the normalised logits.
@@ -305,7 +314,7 @@ def gradients(model, batch) -> dict[str, Any]:
 
     def total(inputs):
         x = {**inputs, "draws": batch["draws"]}
-        return model.main_losses(x, model(x, training=True), training=True)["loss"]
+        return model.main_losses(model.prepare_step(x, training=True))["loss"]
 
     slopes, found = engine.gradients(total, variables, inputs)
     found = {f"grad/in/{name}": value for name, value in found.items()}

@@ -11,7 +11,7 @@ import pytest
 
 import data_tools
 import keras_cmg
-from keras_cmg.models.base.backbone import CrossModalBackbone
+from keras_cmg.models.base.backbone import Backbone
 from recipes.experiments import generalisation
 from recipes.protocol import clips, evaluation, tasks
 from recipes.protocol.tasks import TASKS
@@ -19,7 +19,7 @@ from recipes.runner import command_line as runner
 from recipes.training import training_settings as training
 
 
-class MeanOfFeatures(CrossModalBackbone):
+class MeanOfFeatures(Backbone):
     """Two numbers per frame of any modality, and no codes."""
 
     def build(self, input_shape):

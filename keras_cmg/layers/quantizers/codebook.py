@@ -32,7 +32,7 @@ class Codebook(keras.layers.Layer):
     statistics of the batch (of the global batch under data-parallel training) and replaces codes
     that were not used for long. In inference, and with `trainable=False`, the state does not
     change. State and computation are float32 (float64 if `dtype` is) under every mixed-precision
-    policy.
+    policy. A batch whose statistics are not finite does not change the codes or their averages.
 
     With a dict of modalities, each updates the codebook in turn, with mixtures of its own and its
     partners' features (MM-EMA, see `keras_cmg.ops.mix_modalities`).
@@ -290,9 +290,17 @@ class Codebook(keras.layers.Layer):
             counts, sums = quantization.ema_update(
                 counts, sums, new_counts, new_sums, self.decay, self.epsilon
             )
-        self.ema_counts.assign(counts)
-        self.ema_sums.assign(sums)
-        self.codebook.assign(sums / counts[:, None])
+        self._assign_if_finite(codebook=sums / counts[:, None], ema_counts=counts, ema_sums=sums)
+
+    def _assign_if_finite(self, **values: Tensor) -> None:
+        """Assigns all of the values, or none if one is not finite.
+
+        One batch with NaN would otherwise leave NaN in the moving averages for good.
+        """
+        finite = ops.all(ops.stack([ops.all(ops.isfinite(x)) for x in values.values()]))
+        for name, value in values.items():
+            variable = getattr(self, name)
+            variable.assign(ops.where(finite, value, ops.convert_to_tensor(variable)))
 
     def _replace_dead_codes(self, inputs, indices, weights):
         used = ops.zeros((self.num_embeddings,), dtype=self.compute_dtype)
@@ -312,6 +320,8 @@ class Codebook(keras.layers.Layer):
         noise = ops.cast(2 * noise - 1, self.compute_dtype) * self.replacement_noise
         replacements = replacements + noise + self.replacement_offset
         dead = dead[:, None]
+        # A vector that is not finite replaces no code.
+        dead = ops.logical_and(dead, ops.all(ops.isfinite(replacements), axis=1, keepdims=True))
         codebook = ops.where(dead, replacements, codebook)
         self.codebook.assign(codebook)
         self.steps_since_used.assign(steps)

@@ -123,7 +123,7 @@ def test_arguments_must_fit_the_model(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             export(backbone, tmp_path / "served", **arguments)
-    with pytest.raises(ValueError, match="must be a pretrainer or a `CrossModalBackbone`"):
+    with pytest.raises(ValueError, match="must be a pretrainer or a `Backbone`"):
         export(probe, tmp_path / "served")
     with pytest.raises(ValueError, match="`backbone` must be built"):
         export(keras_cmg.models.FCIDBackbone(("audio",)), tmp_path / "served")
