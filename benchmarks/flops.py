@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 import keras_cmg
+from keras_cmg.backend.keras_internals import all_layers
 
 Call = tuple[keras.Layer, tuple, tuple]
 
@@ -106,7 +107,7 @@ def step_flops(model: keras_cmg.models.FCID, batch: dict[str, Any]) -> float:
     """
     with recorded_calls() as calls:
         model.main_losses(model.prepare_step(batch))
-    estimators = {id(part) for e in model.estimators.values() for part in e._flatten_layers()}
+    estimators = {id(part) for e in model.estimators.values() for part in all_layers(e)}
     data = [tuple(x.shape) for x in batch.values()]
     flattened = [(math.prod(shape[:2]), *shape[2:]) for shape in data]
     total = 0.0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 from keras_cmg.ops import contrastive
 from keras_cmg.types import Tensor
@@ -14,30 +15,34 @@ from keras_cmg.types import Tensor
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class CPCPredictor(keras.layers.Layer):
-    """Logits of every cross-modal prediction `source -> target` of the steps after a time t.
+    """Computes the logits of contrastive predictions of each modality from each other one.
 
-    Each modality's features up to t pass through its own recurrent network; linear maps W_r
-    predict step t + r of each modality. The network is causal, so the whole sequence runs and the
-    context is read off at t: one program for every t.
+    A recurrent network per modality encodes the features up to a time t, and linear maps W_r
+    predict step t + r of every modality. The network is causal: it runs over the whole sequence and
+    its output is read at t, so that one compiled program serves every t.
+
+    Masks: none are read. The caller chooses a `time` for which frames are valid, and passes the
+    presence of clips to `keras_cmg.ops.cpc_loss`.
 
     Args:
-        units: width of the recurrent network.
-        num_layers: recurrent layers (the paper 1, the authors' code 2).
-        num_prediction_steps: how many steps ahead are predicted, the paper's R.
-        split_biases: two bias vectors that are added, as in PyTorch's LSTM; they train at twice
-            the pace of one. Kept for parity.
+        units: int, width of the recurrent network.
+        num_layers: int, recurrent layers (the paper 1, the authors' code 2).
+        num_prediction_steps: int, steps ahead that are predicted, the paper's R.
+        split_biases: bool, whether the recurrent layers have two bias vectors that are added, as in
+            PyTorch; see `SplitBiasLSTMCell`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         features: dict of modality to float tensor `(batch, frames, dim)`.
-        time: int32 scalar, last observed frame, `0 <= time < frames - num_prediction_steps`.
+        time: int32 scalar, index of the last observed frame, `0 <= time < frames -
+            num_prediction_steps`.
 
     Returns:
         Dict of `"source->target"` to float tensor `(steps, batch, batch)`: rows are the targets'
-        clips, columns the predicting clips. `"audio->audio"` is the self-prediction.
+        clips, columns the predicting clips. `"audio->audio"` is the prediction within a modality.
 
     Raises:
-        ValueError: if clips have too few frames for the steps ahead.
+        ValueError: if a size is below 1, or clips have too few frames.
 
     Example:
 
@@ -50,8 +55,9 @@ class CPCPredictor(keras.layers.Layer):
     (1, 3, 3)
 
     References:
-        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding;
-        Xia et al. (2023), whose prediction crosses modalities.
+        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
+        Eq. 3; Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
+        Representation, which predicts across modalities.
     """
 
     def __init__(
@@ -63,13 +69,9 @@ class CPCPredictor(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value in (
-            ("units", units),
-            ("num_layers", num_layers),
-            ("num_prediction_steps", num_prediction_steps),
-        ):
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+        require_positive(
+            units=units, num_layers=num_layers, num_prediction_steps=num_prediction_steps
+        )
         self.units = units
         self.num_layers = num_layers
         self.num_prediction_steps = num_prediction_steps
@@ -80,8 +82,8 @@ class CPCPredictor(keras.layers.Layer):
         for name, shape in features_shape.items():
             if shape[1] is not None and shape[1] <= self.num_prediction_steps:
                 raise ValueError(
-                    f"Predicting {self.num_prediction_steps} steps ahead needs more frames than "
-                    f"that. Received {name!r} with shape {tuple(shape)}."
+                    f"{name!r} must have more frames than the {self.num_prediction_steps} steps "
+                    f"that are predicted. Received shape {tuple(shape)}."
                 )
             self.contexts[name] = [
                 self._recurrent(f"{name}_context_{i}") for i in range(self.num_layers)
@@ -106,10 +108,10 @@ class CPCPredictor(keras.layers.Layer):
         )
 
     def context(self, modality: str, features: Tensor, time: Tensor) -> Tensor:
-        """What the recurrent network knows after frame `time`.
+        """Computes the output of the recurrent network after frame `time`.
 
         Args:
-            modality: name of the modality.
+            modality: str, name of the modality.
             features: float tensor `(batch, frames, dim)`.
             time: int32 scalar.
 

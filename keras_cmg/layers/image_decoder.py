@@ -11,24 +11,26 @@ from keras_cmg.layers.residual_unit import ResidualUnit
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class ImageDecoder(keras.layers.Layer):
-    """The way back: a grid of vectors to an image.
+    """Decodes a grid of vectors to an image: residual units and transposed convolutions.
+
+    Masks: none are read; all positions of the grid are decoded.
 
     Args:
-        channels: of the image.
-        grid: rows and columns of the grid.
-        hidden_channels: width of the convolutions.
-        num_residual: residual units before the transposed convolutions.
-        upsampling: how many times height and width are doubled.
+        channels: int, channels of the image.
+        grid: tuple of two ints, rows and columns of the grid.
+        hidden_channels: int, width of the convolutions.
+        num_residual: int, residual units before the transposed convolutions.
+        upsampling: int, number of times that height and width are doubled.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
-        inputs: float tensor `(batch, places, dim)`, places row by row.
+        inputs: float tensor `(batch, positions, dim)`, positions of the grid row by row.
 
     Returns:
         Float tensor `(batch, height, width, channels)`.
 
     Raises:
-        ValueError: if the places are not those of the grid, or a size is below 1.
+        ValueError: if the number of positions is not that of the grid, or a size is below 1.
 
     Example:
 
@@ -60,7 +62,7 @@ class ImageDecoder(keras.layers.Layer):
     def build(self, input_shape):
         if input_shape[1] != self.grid[0] * self.grid[1]:
             raise ValueError(
-                f"Codes must have one vector for each place of the grid {self.grid}. "
+                f"Inputs must have one vector for each position of the grid {self.grid}. "
                 f"Received shape {tuple(input_shape)}."
             )
         dtype = self.dtype_policy

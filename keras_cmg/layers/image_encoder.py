@@ -13,24 +13,26 @@ from keras_cmg.layers.residual_unit import ResidualUnit
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class ImageEncoder(keras.layers.Layer):
-    """Strided convolutions, residual units, and a projection: one vector per place of a grid.
+    """Encodes images as a grid of vectors: strided convolutions, residual units, a projection.
+
+    Masks: none are read; all positions of the grid are encoded.
 
     Args:
-        units: length of the vectors.
-        hidden_channels: width of the convolutions.
-        num_residual: residual units after the strided convolutions.
-        downsampling: how many times height and width are halved.
+        units: int, length of the vectors.
+        hidden_channels: int, width of the convolutions.
+        num_residual: int, residual units after the strided convolutions.
+        downsampling: int, number of times that height and width are halved.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, height, width, channels)`.
 
     Returns:
-        Float tensor `(batch, places, units)`, the grid of `height / 2**downsampling` by `width /
-        2**downsampling` places row by row.
+        Float tensor `(batch, positions, units)`, the `height / 2**downsampling` by `width /
+        2**downsampling` positions of the grid, row by row.
 
     Raises:
-        ValueError: if height or width do not divide by `2**downsampling`, or a size is below 1.
+        ValueError: if height or width is not a multiple of `2**downsampling`, or a size is below 1.
 
     Example:
 
@@ -58,16 +60,16 @@ class ImageEncoder(keras.layers.Layer):
         self.downsampling = downsampling
 
     def grid(self, input_shape: Any) -> tuple[int, int]:
-        """Places of the grid of codes.
+        """Computes the size of the grid.
 
         Args:
-            input_shape: of images, `(batch, height, width, channels)`.
+            input_shape: shape of images, `(batch, height, width, channels)`.
 
         Returns:
             Rows and columns.
 
         Raises:
-            ValueError: if the sizes do not divide.
+            ValueError: if height or width is not a multiple of `2**downsampling`.
 
         Example:
 
@@ -77,7 +79,7 @@ class ImageEncoder(keras.layers.Layer):
         shape, step = tuple(input_shape), 2**self.downsampling
         if len(shape) != 4 or not all(size and size % step == 0 for size in shape[1:3]):
             raise ValueError(
-                f"Images must have shape (batch, height, width, channels), height and width "
+                "Images must have shape (batch, height, width, channels), with height and width "
                 f"multiples of {step} (2 to the power of `downsampling`). Received shape {shape}."
             )
         return shape[1] // step, shape[2] // step

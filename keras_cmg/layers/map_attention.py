@@ -10,7 +10,9 @@ from keras_cmg.layers.transformer_encoder import TransformerEncoder
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class MapAttention(TransformerEncoder):
-    """General encoder of feature maps: `MapPooling`, then `TransformerEncoder`.
+    """Encodes feature maps over time: `MapPooling`, then `TransformerEncoder`.
+
+    Masks: frames of `frame_mask` zero are not attended to, as in `TransformerEncoder`.
 
     Args:
         pooling: see `MapPooling`.
@@ -19,20 +21,24 @@ class MapAttention(TransformerEncoder):
 
     Call arguments:
         inputs: float tensor `(batch, frames, height, width, channels)`.
-        frame_mask: optional `(batch, frames)`.
-        training: whether dropout acts.
+        frame_mask: optional `(batch, frames)`, nonzero for frames that are attended to.
+        training: bool, whether dropout is applied.
 
     Returns:
         Float tensor `(batch, frames, units)`.
 
     Raises:
-        ValueError: as its parts.
+        ValueError: as `MapPooling` and `TransformerEncoder`.
 
     Example:
 
     >>> layer = keras_cmg.layers.MapAttention(units=8, num_heads=2, feedforward_units=16)
     >>> tuple(layer(np.zeros((2, 10, 7, 7, 16), "float32")).shape)
     (2, 10, 8)
+
+    References:
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, section 3.1.
     """
 
     def __init__(self, pooling: str = "attention", reduction: int = 8, **kwargs):

@@ -11,15 +11,19 @@ from keras_cmg.layers.transposed_convolution import TransposedConvolution
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class MapDecoder(keras.layers.Layer):
-    """Rebuilds feature maps from a general vector, spread over all positions, and a specific map.
+    """Reconstructs feature maps from a general vector and a specific map.
 
-    Transposed 3x3 convolution, residual unit, transposed 3x3 convolution with ReLU, 1x1
-    convolution: 3 x 3 becomes 7 x 7 again.
+    The general vector is repeated at all positions of the specific map. A transposed 3x3
+    convolution, a residual unit, a transposed 3x3 convolution with ReLU and a 1x1 convolution
+    follow, which map 3 x 3 to 7 x 7 positions.
+
+    Masks: none are read; every frame is decoded, and the loss of padded frames must be given weight
+    zero.
 
     Args:
-        units: channels of the reconstruction.
-        hidden_channels: width of the inner convolutions.
-        pre_activation_skip: see `keras_cmg.layers.ResidualUnit`.
+        units: int, channels of the reconstruction.
+        hidden_channels: int, width of the inner convolutions.
+        pre_activation_skip: bool, see `keras_cmg.layers.ResidualUnit`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -35,6 +39,10 @@ class MapDecoder(keras.layers.Layer):
     >>> out = decoder(np.zeros((2, 10, 5), "float32"), np.zeros((2, 10, 3, 3, 8), "float32"))
     >>> tuple(out.shape)
     (2, 10, 7, 7, 6)
+
+    References:
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, section 3.1.
     """
 
     def __init__(

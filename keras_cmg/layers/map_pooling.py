@@ -10,20 +10,24 @@ POOLINGS = ("attention", "sum", "flatten")
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class MapPooling(keras.layers.Layer):
-    """One vector per frame from a feature map: channel attention, then a choice of pooling.
+    """Computes one vector per frame from a feature map: channel attention, then pooling.
 
-    Channels are weighted by squeeze-and-excitation, `x (1 + sigmoid(V2 relu(V1 mean(x))))`; then
+    Channels are weighted by squeeze-and-excitation, `x (1 + sigmoid(V2 relu(V1 mean(x))))`. The
+    positions are then pooled:
 
-    - `"attention"`: a weighted mean over the positions, weights from a softmax over positions of
-      each one's agreement with the mean;
-    - `"sum"`: the plain sum over positions, which is what the authors' code computes (its softmax
-      runs over an axis of length one);
-    - `"flatten"`: all positions side by side, a dense layer's worth of places; keeps where things
-      are, and is affordable for narrow maps only.
+    - `"attention"`: a weighted mean over the positions. The weights are a softmax over positions of
+      learned scores, which compare each position with the mean over positions.
+    - `"sum"`: the sum over positions, which is what the authors' code computes (its softmax is
+      over an axis of length one).
+    - `"flatten"`: the concatenation of all positions, which keeps spatial information and suits
+      maps of few channels only.
+
+    Masks: none are read; every frame is pooled by itself, so that a mask of frames remains valid
+    for the output.
 
     Args:
         pooling: `"attention"`, `"sum"` or `"flatten"`.
-        reduction: channels per unit of the squeeze.
+        reduction: int, ratio of channels to units of the squeeze.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -34,7 +38,7 @@ class MapPooling(keras.layers.Layer):
         height * width * channels)`.
 
     Raises:
-        ValueError: for an unknown pooling, or inputs that are not rank 5.
+        ValueError: if `pooling` is unknown, or the inputs are not of rank 5.
 
     Example:
 
@@ -42,7 +46,8 @@ class MapPooling(keras.layers.Layer):
     (2, 10, 16)
 
     References:
-        Hu et al. (2018), Squeeze-and-Excitation Networks; Huang et al. (2025), section 3.1.
+        Hu et al. (2018), Squeeze-and-Excitation Networks, Eqs. 2-4; Huang et al. (2025), Enhancing
+        Multimodal Unified Representations for Cross Modal Generalization, section 3.1.
     """
 
     def __init__(self, pooling: str = "attention", reduction: int = 8, **kwargs):
@@ -96,8 +101,8 @@ class MapPooling(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         batch, frames, height, width, channels = input_shape
-        places = height * width if self.pooling == "flatten" else 1
-        return (batch, frames, places * channels)
+        positions = height * width if self.pooling == "flatten" else 1
+        return (batch, frames, positions * channels)
 
     def get_config(self):
         return {**super().get_config(), "pooling": self.pooling, "reduction": self.reduction}

@@ -11,15 +11,18 @@ from keras_cmg.layers.residual_unit import ResidualUnit
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class MapSpecificEncoder(keras.layers.Layer):
-    """Specific encoder of feature maps: convolutions that keep what the general code leaves out.
+    """Encodes modality-specific information of feature maps by convolutions.
 
-    Two 3x3 convolutions without padding (7 x 7 becomes 3 x 3), a 1x1 convolution and a residual
-    unit. `summarize` averages over positions and projects back to the width of the input.
+    Two 3x3 convolutions without padding (7 x 7 positions become 3 x 3), a 1x1 convolution and a
+    residual unit. `summarize` averages over positions and projects back to the width of the input.
+
+    Masks: none are read; every frame is encoded by itself, so that a mask of frames remains valid
+    for the output.
 
     Args:
-        hidden_channels: width of the first convolution and inside the summary.
-        channels: width of the output.
-        pre_activation_skip: see `ResidualUnit`.
+        hidden_channels: int, width of the first convolution and inside the summary.
+        channels: int, width of the output.
+        pre_activation_skip: bool, see `ResidualUnit`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -29,7 +32,7 @@ class MapSpecificEncoder(keras.layers.Layer):
         Float tensor `(batch, frames, height - 4, width - 4, channels)`.
 
     Raises:
-        ValueError: for maps smaller than 5 x 5.
+        ValueError: if the inputs are not of rank 5, or maps are smaller than 5 x 5.
 
     Example:
 
@@ -37,6 +40,10 @@ class MapSpecificEncoder(keras.layers.Layer):
     >>> features = layer(np.zeros((2, 10, 7, 7, 6), "float32"))
     >>> tuple(features.shape), tuple(layer.summarize(features).shape)
     ((2, 10, 3, 3, 8), (2, 10, 6))
+
+    References:
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, section 3.1.
     """
 
     def __init__(
@@ -90,7 +97,7 @@ class MapSpecificEncoder(keras.layers.Layer):
         return ops.reshape(x, (batch, frames, *x.shape[1:]))
 
     def summarize(self, features):
-        """Mean over positions, projected to the width of the layer's input.
+        """Computes the mean over positions, projected to the width of the layer's input.
 
         Args:
             features: float tensor `(batch, frames, height, width, channels)` from the layer.
@@ -111,7 +118,7 @@ class MapSpecificEncoder(keras.layers.Layer):
         return (batch, frames, height - 4, width - 4, self.channels)
 
     def summary_shape(self, input_shape):
-        """Shape of `summarize(layer(inputs))` for inputs of `input_shape`."""
+        """Computes the shape of `summarize(layer(inputs))` for inputs of `input_shape`."""
         return (*input_shape[:2], input_shape[-1])
 
     def get_config(self):

@@ -9,11 +9,11 @@ def derive_seed(part: str, seed: int | None) -> int | None:
     """Derives the seed of a part from the seed of the whole.
 
     Args:
-        part: name of the part.
-        seed: of the whole; None stays None.
+        part: str, name of the part.
+        seed: int, seed of the whole, or None.
 
     Returns:
-        An integer in [0, 2^31), or None.
+        int in [0, 2^31), or None if `seed` is None.
 
     Example:
 

@@ -8,10 +8,16 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class SequenceDecoder(keras.layers.Layer):
-    """Rebuilds vectors: `W [U general, specific]`, where U maps to the specific feature's width.
+    """Reconstructs vectors as `W [U general, specific]`.
+
+    U maps the general feature to the width of the specific one. The layer behaves alike in training
+    and inference.
+
+    Masks: none are read; every frame is decoded, and the loss of padded frames must be given weight
+    zero.
 
     Args:
-        units: width of the reconstruction.
+        units: int, width of the reconstruction.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -26,6 +32,10 @@ class SequenceDecoder(keras.layers.Layer):
     >>> decoder = keras_cmg.layers.SequenceDecoder(5)
     >>> tuple(decoder(np.zeros((2, 10, 8), "float32"), np.zeros((2, 10, 3), "float32")).shape)
     (2, 10, 5)
+
+    References:
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, section 3.1.
     """
 
     def __init__(self, units: int, **kwargs):

@@ -13,10 +13,13 @@ import keras
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class SequenceSpecificEncoder(keras.layers.Layer):
-    """Specific encoder of a feature sequence: one dense layer with ReLU.
+    """Encodes modality-specific information of a feature sequence: a dense layer with ReLU.
+
+    Masks: none are read; every frame is encoded by itself, so that a mask of frames remains valid
+    for the output.
 
     Args:
-        units: width of the output.
+        units: int, width of the output.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -29,6 +32,10 @@ class SequenceSpecificEncoder(keras.layers.Layer):
 
     >>> tuple(keras_cmg.layers.SequenceSpecificEncoder(6)(np.zeros((2, 10, 4), "float32")).shape)
     (2, 10, 6)
+
+    References:
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, section 3.1.
     """
 
     def __init__(self, units: int = 256, **kwargs):
@@ -44,7 +51,7 @@ class SequenceSpecificEncoder(keras.layers.Layer):
         return self.dense(inputs)
 
     def summarize(self, features):
-        """The features themselves, `(batch, frames, units)`.
+        """Returns the features themselves, `(batch, frames, units)`.
 
         Args:
             features: output of the layer.
@@ -63,7 +70,7 @@ class SequenceSpecificEncoder(keras.layers.Layer):
         return (*input_shape[:-1], self.units)
 
     def summary_shape(self, input_shape):
-        """Shape of `summarize(layer(inputs))` for inputs of `input_shape`."""
+        """Computes the shape of `summarize(layer(inputs))` for inputs of `input_shape`."""
         return self.compute_output_shape(input_shape)
 
     def get_config(self):

@@ -8,10 +8,15 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class SplitBiasLSTMCell(keras.layers.LSTMCell):
-    """An LSTM cell with a second bias vector on the recurrent side, as PyTorch's has.
+    """An LSTM cell with separate biases of inputs and recurrence, as in PyTorch.
+
+    The sum of the two is the bias of `keras.layers.LSTMCell`, but under an optimiser it moves at
+    twice the rate of one vector. For parity with the authors' code.
+
+    Masks: as in `keras.layers.LSTMCell`; `keras.layers.RNN` keeps the state over masked steps.
 
     Args:
-        units: width.
+        units: int, width.
         **kwargs: the arguments of `keras.layers.LSTMCell`.
 
     Example:
@@ -19,6 +24,9 @@ class SplitBiasLSTMCell(keras.layers.LSTMCell):
     >>> layer = keras.layers.RNN(SplitBiasLSTMCell(4))
     >>> tuple(layer(np.zeros((2, 3, 5), "float32")).shape)
     (2, 4)
+
+    References:
+        Hochreiter and Schmidhuber (1997), Long short-term memory.
     """
 
     def build(self, input_shape):

@@ -11,19 +11,22 @@ from keras_cmg.layers.seeds import derive_seed
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class TransformerBlock(keras.layers.Layer):
-    """Post-norm block: `x <- LN(x + attention(x))`, `x <- LN(x + W2 relu(W1 x))`.
+    """Applies a post-norm block: `x <- LN(x + attention(x))`, `x <- LN(x + W2 relu(W1 x))`.
+
+    Masks: frames of `frame_mask` zero are not attended to. Their own outputs are computed all the
+    same and must be ignored by the caller.
 
     Args:
-        num_heads: attention heads.
-        feedforward_units: width of W1.
-        dropout: rate, in training only.
-        seed: of dropout, see `TransformerEncoder`.
+        num_heads: int, attention heads.
+        feedforward_units: int, width of W1.
+        dropout: float, rate, in training only.
+        seed: int, seed of dropout, see `TransformerEncoder`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, frames, dim)`.
-        frame_mask: optional `(batch, frames)`, nonzero where a frame counts.
-        training: whether dropout acts.
+        frame_mask: optional `(batch, frames)`, nonzero for frames that are attended to.
+        training: bool, whether dropout is applied.
 
     Returns:
         Float tensor of the shape of `inputs`.
@@ -33,6 +36,9 @@ class TransformerBlock(keras.layers.Layer):
     >>> block = keras_cmg.layers.TransformerBlock(num_heads=2, feedforward_units=8)
     >>> tuple(block(np.zeros((1, 3, 4), "float32")).shape)
     (1, 3, 4)
+
+    References:
+        Vaswani et al. (2017), Attention Is All You Need, section 3.1.
     """
 
     def __init__(
@@ -74,19 +80,19 @@ class TransformerBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, frame_mask=None, training=False):
-        attendable = (
+        attention_mask = (
             None if frame_mask is None else ops.cast(ops.expand_dims(frame_mask, 1), "bool")
         )
-        # A vector added to all keys leaves the softmax as it is. Without their common part, scores
-        # are differences of frames rather than of large numbers, and keep their digits.
+        # A vector added to all keys does not change the softmax. Relative to their mean, scores are
+        # differences of frames rather than of large numbers, and keep their digits.
         keys = inputs - ops.mean(inputs, axis=1, keepdims=True)
-        # Asking for the scores keeps fused kernels away, which work the softmax out anew in the
-        # backward pass, with other rounding; on some tens of frames they gain nothing.
+        # Returning the scores excludes fused kernels, which recompute the softmax in the backward
+        # pass, with other rounding. With some tens of frames they are not faster.
         attended, _ = self.attention(
             inputs,
             inputs,
             key=keys,
-            attention_mask=attendable,
+            attention_mask=attention_mask,
             return_attention_scores=True,
             training=training,
         )

@@ -10,31 +10,34 @@ from keras_cmg.layers.transformer_block import TransformerBlock
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class TransformerEncoder(keras.layers.Layer):
-    """Dense to `units`, then post-norm transformer blocks over the frames of a clip.
+    """Projects frames to `units` channels and applies post-norm transformer blocks over time.
 
-    Dropout acts in training only. No positional encoding: a clip is a set of segments, as in the
-    authors' code.
+    Dropout is applied in training only. There is no positional encoding: a clip is a set of
+    segments, as in the authors' code.
+
+    Masks: frames of `frame_mask` zero are not attended to. Their own outputs are computed all the
+    same and must be ignored by the caller. Without any frame to attend to, attention adds nothing.
 
     Args:
-        units: width of the output, the paper's D.
-        num_layers: number of transformer blocks.
-        num_heads: attention heads; must divide `units`.
-        feedforward_units: width inside a block.
-        dropout: rate after attention and inside and after the feed-forward part.
-        seed: of dropout. Without one, PyTorch draws from its own global state, and a run resumed
-            from a file draws other numbers.
+        units: int, width of the output, the paper's D.
+        num_layers: int, number of transformer blocks.
+        num_heads: int, attention heads; must divide `units`.
+        feedforward_units: int, width inside a block.
+        dropout: float, rate after attention and inside and after the feed-forward part.
+        seed: int, seed of dropout. Without one, PyTorch draws from its own global state, and a run
+            resumed from a file draws other numbers.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, frames, dim)`.
-        frame_mask: optional `(batch, frames)`, nonzero where a frame counts and is attended to.
-        training: whether dropout acts.
+        frame_mask: optional `(batch, frames)`, nonzero for frames that are attended to.
+        training: bool, whether dropout is applied.
 
     Returns:
         Float tensor `(batch, frames, units)`.
 
     Raises:
-        ValueError: if `num_heads` does not divide `units`, or inputs are not rank 3.
+        ValueError: if `num_heads` does not divide `units`, or the inputs are not of rank 3.
 
     Example:
 
@@ -43,7 +46,9 @@ class TransformerEncoder(keras.layers.Layer):
     (2, 10, 8)
 
     References:
-        Vaswani et al. (2017), Attention Is All You Need; Huang et al. (2025), section 3.1.
+        Vaswani et al. (2017), Attention Is All You Need, section 3.1;
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, section 3.1.
     """
 
     def __init__(

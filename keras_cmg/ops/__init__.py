@@ -1,4 +1,4 @@
-"""The equations, as pure functions of tensors."""
+"""Equations as pure functions of tensors."""
 
 from keras_cmg.ops.adaptive_sampling import adaptive_weights
 from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, select_channels
@@ -30,7 +30,7 @@ from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
 from keras_cmg.ops.log_mel import decibels, mel_weights, spectrogram_sizes, summarize_mel
 from keras_cmg.ops.masking import (
-    exclude,
+    mask_logits,
     mean_over_time,
     pair_presence,
     presence,
@@ -85,12 +85,12 @@ __all__ = [
     "distance_loss",
     "ema_update",
     "event_counts",
-    "exclude",
     "frechet_distance",
     "info_nce",
     "k_means",
     "l2_normalize",
     "log_likelihood",
+    "mask_logits",
     "mean_f1",
     "mean_over_time",
     "mel_weights",

@@ -79,6 +79,24 @@ class Clips(NamedTuple):
             chosen.examples = fewer(chosen.examples, self.limit)
         return chosen
 
+    def split_names(self, **options: Any) -> tuple[str, ...]:
+        """Names of the splits that have clips.
+
+        Args:
+            options: options of a published data set.
+
+        Returns:
+            The names.
+
+        Raises:
+            FileNotFoundError: if an annotation file is missing.
+            ValueError: if an annotation file is damaged.
+        """
+        if self.prepared:
+            return data_tools.FeatureFolder(self.root).split_names()
+        opened = open_published(self.data, self.root, protocol=self.protocol, **options)
+        return opened.split_names()
+
     def identity(self) -> dict[str, Any]:
         """What the clips are, for a result: checksums of the manifest, or of annotations."""
         if not self.prepared:

@@ -99,7 +99,7 @@ def test_options_of_the_data_set_reach_its_preparation(
     assert "options of 'synthetic' must be known" in capsys.readouterr().err
     for word in ("split=speaker", "video_channels=8"):
         assert runner.main([*words, "--option", word]) == 2
-        assert f"must be of the data set itself; received: {word!r}" in capsys.readouterr().err
+        assert f"must be an option of the data set. Received: {word!r}" in capsys.readouterr().err
     words += ["--data", "digits", "--split", "speaker"]
     assert runner.main([*words, "--option", "test_speaker=lucas"]) == 2
     assert "`test_speaker` and `val_speaker` must differ" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -204,6 +205,16 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
     assert sounds.groups("test") <= videos
     reference = clips.Clips("vggsound", folder, "reference")
     assert not pretraining.evaluated(reference)
+    # Without the file that names them nothing is held out silently, nor with a damaged one.
+    (folder / "ave").unlink()
+    shutil.copytree(root / "ave", folder / "ave")
+    (folder / "ave" / "test_order.h5").rename(tmp_path / "test_order.h5")
+    with pytest.raises(FileNotFoundError, match=r"test_order\.h5"):
+        pretraining.evaluated(clips.Clips("vggsound", folder))
+    (folder / "ave" / "test_order.h5").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"test_order\.h5 must be an HDF5 file"):
+        pretraining.evaluated(clips.Clips("vggsound", folder))
+    (tmp_path / "test_order.h5").rename(folder / "ave" / "test_order.h5")
     # 24 clips make a batch of 24, unless four of them are held out.
     with pytest.raises(ValueError, match="batch"):
         pretraining.train_new(
@@ -216,10 +227,10 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
 
 
 def write_clotho(root: Path) -> None:
-    """Thirty sounds to learn on and twenty to be tested on, with five sentences each."""
+    """Thirty sounds to train on, three for validation, twenty for the test, five sentences each."""
     header = ["file_name", *(f"caption_{number}" for number in range(1, 6))]
     ids = []
-    for part, count in (("development", 30), ("evaluation", 20)):
+    for part, count in (("development", 30), ("validation", 3), ("evaluation", 20)):
         names = [f"{part}{number}" for number in range(count)]
         rows = [[f"{name}.wav", *(f"sound {name} {n}" for n in range(5))] for name in names]
         write_table(root / f"clotho_captions_{part}.csv", [header, *rows])

@@ -50,7 +50,14 @@ def test_a_finished_run_is_taken_over(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_missing_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["retrieval_index", "--smoke", "--run", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    words = [
+        "retrieval_index",
+        "--smoke",
+        "--run",
+        str(tmp_path / "none"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert runner.main(words) == 2
     assert "--run must hold model.keras" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

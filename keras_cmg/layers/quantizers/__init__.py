@@ -1,4 +1,4 @@
-"""Layers that turn vectors into codes."""
+"""Quantisers: layers that replace vectors by codes of a codebook."""
 
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.prototypes import Prototypes

@@ -74,9 +74,9 @@ class CMCM(AlignmentPretrainer):
             raise ValueError(
                 f"`warm_start_steps` must not be negative. Received: {warm_start_steps}"
             )
-        if code_matching_kind not in code_matching.FORMS:
+        if code_matching_kind not in code_matching.KINDS:
             raise ValueError(
-                f"`code_matching_kind` must be one of {code_matching.FORMS}. "
+                f"`code_matching_kind` must be one of {code_matching.KINDS}. "
                 f"Received: {code_matching_kind!r}"
             )
         self.warm_start_steps = warm_start_steps

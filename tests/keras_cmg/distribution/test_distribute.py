@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import keras_cmg
-from keras_cmg.distribution import process_shards as shares
 from tests.helpers.small_fcid import compiled_fcid, small_batch
 
 RUN = "tests.helpers.distributed_run"
@@ -129,42 +128,6 @@ def test_a_run_goes_on_after_one_of_its_processes_is_killed(tmp_path, repository
     assert losses("".join(before) + printed["killed"][0]) == expected
 
 
-def test_a_checkpoint_is_whole_or_the_one_before(tmp_path):
-    model = compiled_fcid(("text",))
-    path = tmp_path / "model.keras"
-    model.fit(small_batch(("text",)), verbose=0, callbacks=[keras_cmg.callbacks.Checkpoint(path)])
-    earlier = path.read_bytes()
-
-    def fails(scratch):
-        scratch.write_bytes(b"half")
-        raise OSError("disk full")
-
-    model.save = fails
-    with pytest.raises(OSError, match="disk full"):
-        model.fit(
-            small_batch(("text",)), verbose=0, callbacks=[keras_cmg.callbacks.Checkpoint(path)]
-        )
-    assert path.read_bytes() == earlier
-
-
-def test_shares_make_up_the_batch_and_follow_one_order():
-    arrays = {"audio": np.arange(7), "text": np.arange(7) * 2}
-    epochs = []
-    for process in range(3):
-        share = shares.ProcessShard(shares.ArrayBatches(arrays, 4), process, 3, shuffle=True)
-        share.on_epoch_begin()
-        first = [batch["audio"] for (batch,) in (share[i] for i in range(len(share)))]
-        share.on_epoch_end()
-        share.on_epoch_begin()
-        second = [batch["audio"] for (batch,) in (share[i] for i in range(len(share)))]
-        epochs.append((first, second))
-    for epoch in range(2):
-        parts = [np.concatenate([epochs[p][epoch][i] for p in range(3)]) for i in range(2)]
-        assert [len(part) for part in parts] == [4, 3]
-        assert sorted(np.concatenate(parts)) == list(range(7))
-    assert not np.array_equal(np.concatenate(epochs[0][0]), np.concatenate(epochs[0][1]))
-
-
 @pytest.mark.parametrize("devices", [0, -1, 1.5, "two"])
 def test_refuses_no_number_of_devices(devices):
     with pytest.raises(ValueError, match="`devices` must be 'auto' or at least 1"):
@@ -181,12 +144,3 @@ def test_refuses_a_distribution_that_keras_would_ignore():
     spread = keras.distribution.DataParallel(devices=["cpu:0"])
     with spread.scope(), pytest.raises(ValueError, match="on JAX alone"):
         model.fit(small_batch(("text",)), verbose=0)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [({"path": "model.h5"}, "end in"), ({"path": "a.keras", "every": 0}, "every")],
-)
-def test_refuses_no_checkpoint(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        keras_cmg.callbacks.Checkpoint(**arguments)

@@ -12,8 +12,8 @@ from keras import ops
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.models.fcid.presets import REFERENCE
 from keras_cmg.ops import channel_selection, code_matching, quantization
-from keras_cmg.reference.golden_models import agreeing_clips
 from keras_cmg.reference.names import quantizer_links
+from tests.golden.systems import agreeing_clips
 
 Arrays = dict[str, np.ndarray]
 MODALITIES = {"audio": "a", "video": "v", "text": "t"}

@@ -9,14 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_cmg.reference import golden_codebook, golden_models, golden_steps
-from keras_cmg.reference.comparison import (
+from keras_cmg.reference.files import read_arrays
+from tests.golden import codebook, systems, training_steps
+from tests.golden.comparison import (
     Deviation,
     Tolerance,
     relative_deviation,
     tolerance_of,
 )
-from keras_cmg.reference.files import read_arrays
 
 GIVEN = re.compile(r"^weights/|(^|/)(rand|init)/|^(step\d+/)?in/|/in_[avt]$|/codebook$")
 """Keys that are inputs rather than results."""
@@ -107,14 +107,14 @@ def deviations(path: str | Path, start: str | Path | None = None) -> list[Deviat
 
 def _recompute(file: Mapping[str, np.ndarray], path: Path, start: str | Path | None):
     if any(key.startswith("weights/") for key in file):
-        return golden_models.recompute(file), MODEL_TOLERANCES
+        return systems.recompute(file), MODEL_TOLERANCES
     if any(key.startswith("step0/") for key in file):
         first = read_arrays(start or path.with_name("fcid.npz"))
-        return golden_steps.recompute(file, first), STEP_TOLERANCES
+        return training_steps.recompute(file, first), STEP_TOLERANCES
     if any(key.endswith("/init/embedding") for key in file):
-        return golden_codebook.recompute_updates(file), CODEBOOK_TOLERANCES
+        return codebook.recompute_updates(file), CODEBOOK_TOLERANCES
     if any(key.endswith("/codebook") for key in file):
-        return golden_codebook.recompute_choices(file), CHOICE_TOLERANCES
+        return codebook.recompute_choices(file), CHOICE_TOLERANCES
     raise ValueError(
         f"{path} must hold weights, steps, codebook updates or codebooks. "
         f"Received {len(file)} arrays, such as {sorted(file)[:3]}."

@@ -10,9 +10,9 @@ from keras import ops
 
 from keras_cmg.optimizers.module_clipped_adam import ModuleClippedAdam
 from keras_cmg.reference.convert import export_state
-from keras_cmg.reference.golden_codebook import smallest_margin
-from keras_cmg.reference.golden_models import batch_of, draws_of, model_of, state_of
 from keras_cmg.reference.names import UNUSED
+from tests.golden.codebook import smallest_margin
+from tests.golden.systems import batch_of, draws_of, model_of, state_of
 
 Arrays = dict[str, np.ndarray]
 

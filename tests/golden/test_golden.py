@@ -4,15 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from keras_cmg.reference.__main__ import main
-from keras_cmg.reference.comparison import (
+from tests.golden.__main__ import main
+from tests.golden.comparison import (
     Deviation,
     Tolerance,
     relative_deviation,
     report,
     tolerance_of,
 )
-from keras_cmg.reference.verify import deviations
+from tests.golden.verify import deviations
 
 LEAST = {"fcid": 300, "dcid": 280, "mmema": 390, "toc": 50}
 
@@ -53,19 +53,19 @@ def test_verify_fails_on_one_wrong_number(golden_root, tmp_path, capsys):
     np.savez(tmp_path / "right.npz", **numbers)
     numbers["fcid/paper/U"] = numbers["fcid/paper/U"] * 1.001
     np.savez(tmp_path / "wrong.npz", **numbers)
-    assert main(["verify", str(tmp_path / "right.npz")]) == 0
+    assert main([str(tmp_path / "right.npz")]) == 0
     capsys.readouterr()
-    assert main(["verify", str(tmp_path / "wrong.npz")]) == 1
+    assert main([str(tmp_path / "wrong.npz")]) == 1
     assert "fcid/paper/U: 1.0e-03" in capsys.readouterr().out
 
 
 def test_verify_refuses_files_of_another_kind(tmp_path, capsys):
     np.savez(tmp_path / "other.npz", a=np.ones(3))
-    assert main(["verify", str(tmp_path / "other.npz")]) == 1
+    assert main([str(tmp_path / "other.npz")]) == 1
     assert "other.npz must hold" in capsys.readouterr().err
     whole = (tmp_path / "other.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    assert main(["verify", str(tmp_path / "cut.npz")]) == 1
+    assert main([str(tmp_path / "cut.npz")]) == 1
     assert "cut.npz must be an .npz file" in capsys.readouterr().err
 
 
