@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks.measuring import seconds_in_turns
 from data_tools.decoding import DecodeError
 from data_tools.extraction import extract
 from data_tools.extraction.clips import find_clips
 from data_tools.extraction.extractor import create_extractor
+from recipes.protocol.resource_use import seconds_in_turns
 
 SIDE = 96
 """Of the pictures of the stand-in network."""
