@@ -192,7 +192,7 @@ def _row(
 
 def _write_extractors(folder: Path, features: Mapping[str, ItemFeatures]) -> None:
     """Keeps what serving needs: how each modality was extracted, and what was learned."""
-    kept = {}
+    kept: dict[str, dict[str, Any]] = {}
     for modality, each in features.items():
         kept[modality] = {"extraction": each.identity, "state": None}
         if (each.folder / FITTED).is_file():
