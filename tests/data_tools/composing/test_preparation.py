@@ -143,7 +143,7 @@ def test_pretrained_networks(words: list[str], tmp_path: Path) -> None:
     [
         (["--option", "classes=dog,horse"], "`classes` must be of"),
         (["--audio", "nothing"], "`audio` must be one of"),
-        (["--option", "seed=1"], "`--option` must be of the data set itself"),
+        (["--option", "seed=1"], "`--option` must be an option of the data set"),
         (["--audio-option", "segments"], "must be NAME=VALUE"),
     ],
 )
