@@ -1,4 +1,4 @@
-"""What systems share that align modalities and keep the aligned features close to codes."""
+"""Pretrainer of systems that align modalities by contrast and commit features to codes."""
 
 from __future__ import annotations
 

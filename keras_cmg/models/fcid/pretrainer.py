@@ -60,8 +60,8 @@ class FCID(Pretrainer):
         decoders: modality to Keras layer that replaces its fine decoder: takes
             `(general, specific)`, returns the modality's features.
         estimator_steps: steps of the estimators per step, the K of the training loop.
-        codebook_init_step: when `fit` places the codes by k-means on the features of its data, see
-            `keras_cmg.callbacks.KMeansCodebookInit`; None for never.
+        codebook_init_step: training step, from 0, before which `fit` places the codes by k-means on
+            the features of its data, see `keras_cmg.callbacks.KMeansCodebookInit`; None for never.
         **kwargs: the arguments of every Keras model.
 
     Call arguments:
