@@ -87,7 +87,7 @@ class AlignmentPretrainer(Pretrainer):
             Scalar, in nats, the sum over pairs.
         """
         features = inputs.features[self.backbone.quantized_kind]
-        return self.clip_infonce(inputs, features, self.pairs(), self.temperature, self.symmetric)
+        return self.pair_infonce(inputs, features, self.pairs(), self.temperature, self.symmetric)
 
     def get_config(self):
         names = "temperature symmetric commitment_cost cross_modal_commitment".split()

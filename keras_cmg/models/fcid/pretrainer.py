@@ -314,7 +314,7 @@ class FCID(Pretrainer):
 
     def infonce_loss(self, inputs):
         """InfoNCE between clips in the coarse space (Eq. 10)."""
-        return self.clip_infonce(
+        return self.pair_infonce(
             inputs,
             inputs.features["coarse_general"],
             self._aligned_pairs(),
@@ -324,12 +324,13 @@ class FCID(Pretrainer):
 
     def segment_infonce_loss(self, inputs):
         """InfoNCE between the fine modalities in each segment."""
-        return self.segment_infonce(
+        return self.pair_infonce(
             inputs,
             inputs.features["fine_general"],
             combinations(self.backbone.fine, 2),
             self.infonce_temperature,
             self.infonce_symmetric,
+            level="segment",
         )
 
     def training_callbacks(self):
