@@ -17,6 +17,7 @@ from keras_cmg.models.base.configs import (
     deserialize_layers,
     freeze_layers,
     frozen_layers,
+    refuse_filters,
     serialize_layer,
 )
 from keras_cmg.models.base.presets import Presets, merged, named
@@ -496,11 +497,7 @@ class Backbone(keras.Model):
         return ops.convert_to_numpy(self.quantizer.codebook)
 
     def quantize(self, mode=None, config=None, filters=None, **kwargs):
-        if filters is not None:
-            raise ValueError(
-                "`filters` must be None: a saved model quantises all of its layers when it is "
-                f"loaded. Received: {filters!r}"
-            )
+        refuse_filters(filters)
         super().quantize(mode, config=config, **kwargs)
         self._quantization = config
 
