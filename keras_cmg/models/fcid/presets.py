@@ -118,7 +118,10 @@ PLUS["objective"].update(
     loss_weights={"code_matching": 1.0, "infonce": 5.0, "segment_infonce": 30.0},
     infonce_pairs="all",
     fine_club_weight=1 / 256,
-    codebook_init_step=2,
+    # Two epochs of the synthetic set at 80 clips a step: late enough that features differ, early
+    # enough that most of a short run still trains on the new codes. On sets of a few thousand clips
+    # this is after about one epoch.
+    codebook_init_step=40,
 )
 """The best settings we know, at the widths of `"small"`: alignment outweighs the rest, of clips of
 every pair of modalities and of the segments of sound and pictures, and CLUB is counted per feature
