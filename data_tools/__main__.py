@@ -200,7 +200,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
 def _verify_prepared(arguments: argparse.Namespace) -> int:
     if not Path(arguments.name).is_dir():
-        raise FileNotFoundError(f"`name` must be a prepared folder; received: {arguments.name}")
+        raise FileNotFoundError(f"`name` must be a prepared folder. Received: {arguments.name}")
     try:
         print("\n".join(verify(arguments.name)))
     except (FileNotFoundError, ValueError) as error:

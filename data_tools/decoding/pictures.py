@@ -1,4 +1,4 @@
-"""Pictures, and folders of the frames of a video, to square RGB frames."""
+"""Decodes pictures, and folders of the frames of a video, to square RGB arrays."""
 
 from __future__ import annotations
 
@@ -91,20 +91,20 @@ def decode_folder(
     seconds: float,
     frame_rate: float | None = None,
 ) -> np.ndarray:
-    """Frames of a video that lie in a folder, in the order of the numbers in their names.
+    """Decodes frames of a video from a folder of pictures, ordered by the numbers in their names.
 
     Args:
         path: the folder.
         side: pixels of a side of the result.
-        times: of the frames to take, in seconds.
-        seconds: length of the video, over which the frames spread evenly if there is no frame rate.
+        times: times of the frames to take, in seconds.
+        seconds: length of the video, over which frames are spread if there is no frame rate.
         frame_rate: frames per second.
 
     Returns:
-        (times, side, side, 3) uint8; the last frame stands for the times beyond it.
+        (times, side, side, 3) uint8; the last frame is repeated for later times.
 
     Raises:
-        DecodeError: there are fewer than two frames, or one that is needed cannot be decoded.
+        DecodeError: if there are fewer than two frames, or one that is needed cannot be decoded.
 
     Example:
         >>> from PIL import Image
@@ -130,10 +130,10 @@ def decode_folder(
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """Sorts names by the numbers in them: 2 before 10.
+    """Makes a sort key that orders names by the numbers in them: 2 before 10.
 
     Args:
-        name: of a file.
+        name: name of a file.
 
     Returns:
         Key for `sorted`.

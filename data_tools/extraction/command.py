@@ -13,7 +13,7 @@ from data_tools.store.schema import FAILURES
 
 DEFAULTS = {"audio": "log_mel", "video": "patches", "text": "words"}
 LOOKED_AT = 10_000
-"""Clips that are looked at to find out which modalities there are."""
+"""Number of first clips whose modalities are determined."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -92,11 +92,11 @@ OPTIONS = {
     ("text", "words"): {"num_tokens": "num_tokens", "dim": "text_dim"},
     ("text", "bert"): {"num_tokens": "num_tokens", "preset": "text_preset"},
 }
-"""Options of the extractors, by those of the command line."""
+"""Arguments of the extractors, with the options of the command line that set them."""
 
 
 def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """The extractors that a command line asks for.
+    """Returns the extractors that the command line chooses.
 
     Args:
         options: the parsed command line.
@@ -105,8 +105,8 @@ def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         Modality to `{"name": ..., "options": {...}}`.
 
     Raises:
-        ValueError: none is asked for, or an option belongs to none of them.
-        FileNotFoundError: the input does not exist.
+        ValueError: if no extractor is chosen, or an option belongs to none of them.
+        FileNotFoundError: if the input does not exist.
     """
     chosen = {}
     used = {"segments"}
@@ -122,7 +122,7 @@ def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         given = {key: value for key, value in values.items() if value is not None}
         chosen[modality] = {"name": name, "options": given}
     if not chosen:
-        raise ValueError("`input` must hold clips of a modality that is asked for; found none")
+        raise ValueError("`input` must hold clips of a chosen modality; found none")
     known = {theirs for names in OPTIONS.values() for theirs in names.values()}
     for stray in sorted(known - used):
         if getattr(options, stray) is not None:
@@ -133,7 +133,7 @@ def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def _modalities(source: str) -> set[str]:
-    """Modalities of the first clips."""
+    """Returns the modalities of the first clips."""
     _, clips = find_clips(source)
     found = set()
     for clip in itertools.islice(clips, LOOKED_AT):
@@ -147,15 +147,15 @@ def run(options: argparse.Namespace, rest: list[str]) -> list[str]:
 
     Args:
         options: the parsed command line.
-        rest: words that the parser did not know: options of a Beam pipeline.
+        rest: arguments that the parser does not know: options of a Beam pipeline.
 
     Returns:
         Lines to print.
 
     Raises:
-        FileNotFoundError: the input or a file of weights does not exist.
-        ValueError: an argument or the input is wrong, or the output holds something else.
-        ImportError: an extractor or the runner lacks a package.
+        FileNotFoundError: if the input or a file of weights does not exist.
+        ValueError: if an argument or the input is wrong, or the output holds something else.
+        ImportError: if an extractor or the runner lacks a package.
     """
     arguments = {
         "source": options.input,

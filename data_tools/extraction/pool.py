@@ -1,4 +1,4 @@
-"""Worker processes: started, given one clip at a time, timed, replaced when they die."""
+"""A pool of worker processes with a time limit per clip, which replaces workers that die."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 Task = dict[str, Any]
 ATTEMPTS = 2
-"""A clip whose worker died gets a second one: something else may have killed the first."""
+"""Attempts at a clip whose worker died: another cause than the clip may have killed it."""
 ERRORS: dict[str, type[Exception]] = {
     "ImportError": ImportError,
     "ModuleNotFoundError": ImportError,
@@ -25,7 +25,7 @@ ERRORS: dict[str, type[Exception]] = {
 
 
 class Worker:
-    """One worker process, started when it is first needed.
+    """A worker process, started on first use.
 
     Args:
         setup: arguments of `ClipFeatures` and `state`, as plain values.
@@ -45,7 +45,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, task: Task) -> dict[str, Any]:
-        """Does one task.
+        """Runs one task.
 
         Args:
             task: see `data_tools.extraction.worker.answer`.
@@ -54,10 +54,10 @@ class Worker:
             The answer; `failures` where the worker died or took too long.
 
         Raises:
-            ImportError: an extractor lacks a package.
-            FileNotFoundError: an extractor lacks a file.
-            ValueError: an extractor refuses its options.
-            RuntimeError: no worker starts.
+            ImportError: if an extractor lacks a package.
+            FileNotFoundError: if an extractor lacks a file.
+            ValueError: if an extractor refuses its options.
+            RuntimeError: if no worker starts.
         """
         reason = ""
         for _ in range(ATTEMPTS):
@@ -94,7 +94,7 @@ class Worker:
     def _start(self) -> Any:
         if self._process is not None:
             return self._process
-        # The worker imports what this process would, wherever it was started.
+        # The worker has the import path of this process.
         path = os.pathsep.join([*(entry or os.getcwd() for entry in sys.path)])
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         process = subprocess.Popen(
@@ -121,14 +121,14 @@ class Worker:
         return process
 
     def kill(self) -> None:
-        """Ends the process in whatever it does; any thread may call it."""
+        """Kills the process, even in the middle of a task; any thread may call it."""
         self._stopped = True
         process = self._process
         if process is not None:
             process.kill()
 
     def close(self) -> None:
-        """Ends the process once it has done its task."""
+        """Ends the process after its task."""
         process, self._process = self._process, None
         if process is not None:
             for stream in (process.stdin, process.stdout):
@@ -150,7 +150,7 @@ def _describe(code: int) -> str:
 def run_tasks(
     setup: dict[str, Any], tasks: Iterable[Task], workers: int, timeout: float
 ) -> Generator[tuple[Task, dict[str, Any]], None, None]:
-    """Does tasks in worker processes; answers come as they are ready, in any order.
+    """Runs tasks in worker processes; yields answers in the order in which they finish.
 
     Args:
         setup: see `Worker`.
@@ -162,10 +162,10 @@ def run_tasks(
         Task and answer.
 
     Raises:
-        ImportError: an extractor lacks a package.
-        FileNotFoundError: an extractor lacks a file.
-        ValueError: an extractor refuses its options.
-        RuntimeError: no worker starts.
+        ImportError: if an extractor lacks a package.
+        FileNotFoundError: if an extractor lacks a file.
+        ValueError: if an extractor refuses its options.
+        RuntimeError: if no worker starts.
     """
     source, lock = iter(tasks), threading.Lock()
     answers: queue.Queue[Any] = queue.Queue()
@@ -181,7 +181,7 @@ def run_tasks(
                     break
                 answers.put((task, worker.run(task)))
             answers.put(None)
-        # It is raised where the answers are read.
+        # Raised again by the generator.
         except BaseException as error:
             answers.put(error)
         finally:

@@ -63,7 +63,7 @@ class AudioFeatures:
     """Computes log-mel summaries of seconds, standardised by statistics of training clips.
 
     Args:
-        sample_rate: of the waveforms, in hertz.
+        sample_rate: sample rate of the waveforms, in hertz.
         audio_backend: "numpy", or "tensorflow-io" for the same numbers by TensorFlow operations.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import Any
 from data_tools.features.log_mel import definition as log_mel
 
 _NO_LIMIT = 1000.0
-"""Dynamic range, in dB, wide enough for the fixed floor alone to count."""
+"""Dynamic range, in dB, so wide that only the fixed floor has an effect."""
 
 
 @functools.cache
@@ -104,7 +104,7 @@ def mask(mel: Any, max_bands: int = 8, max_frames: int = 20) -> Any:
         ("max_frames", max_frames, mel.shape[-2]),
     ):
         if limit < 0 or (size is not None and limit > size):
-            raise ValueError(f"`{name}` must be from 0 to {size}; received: {limit}")
+            raise ValueError(f"`{name}` must be from 0 to {size}. Received: {limit}")
 
     def one(spectrogram: Any) -> Any:
         if max_bands:

@@ -35,7 +35,7 @@ DENSE = {"fc1_1": 4096, "fc1_2": 4096, "fc2": EMBEDDING_DIM}
 
 
 def log_mel(waveform: np.ndarray) -> np.ndarray:
-    """Log-mel spectrogram: magnitudes under a periodic Hann window, HTK mel bands.
+    """Computes a log-mel spectrogram with a periodic Hann window and HTK mel bands.
 
     Args:
         waveform: (samples,) float in [-1, 1], at 16 kHz.
@@ -59,7 +59,7 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
 
 
 def patches(waveform: np.ndarray, hop_seconds: float = 0.96) -> np.ndarray:
-    """Patches of 0.96 s of the log-mel spectrogram, what remains at the end left out.
+    """Divides the log-mel spectrogram into patches of 0.96 s; the rest at the end is dropped.
 
     Args:
         waveform: (samples,) float in [-1, 1], at 16 kHz.
@@ -82,7 +82,7 @@ def patches(waveform: np.ndarray, hop_seconds: float = 0.96) -> np.ndarray:
 
 
 def build_vggish(relu: bool = False) -> Any:
-    """The network, with random weights.
+    """Builds the network with random weights.
 
     Args:
         relu: whether the embedding goes through a ReLU, as in the first release and in its PyTorch
@@ -120,7 +120,7 @@ def build_vggish(relu: bool = False) -> Any:
 def postprocess(
     embeddings: np.ndarray, eigenvectors: np.ndarray, means: np.ndarray, quantize: bool = True
 ) -> np.ndarray:
-    """Whitening by PCA, clipping, and the 8-bit quantisation of the released AudioSet features.
+    """Applies the post-processing of the AudioSet features: PCA whitening, clipping, 8 bits.
 
     Args:
         embeddings: (patches, 128).

@@ -21,10 +21,10 @@ def check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
         >>> check_choice("split", "dev", ("train", "val"))
         Traceback (most recent call last):
         ...
-        ValueError: `split` must be one of ('train', 'val'); received: 'dev'
+        ValueError: `split` must be one of ('train', 'val'). Received: 'dev'
     """
     if value not in choices:
-        raise ValueError(f"`{argument}` must be one of {tuple(choices)}; received: {value!r}")
+        raise ValueError(f"`{argument}` must be one of {tuple(choices)}. Received: {value!r}")
 
 
 def parse_options(words: Sequence[str], taken: Container[str] = ()) -> dict[str, bool | int | str]:
@@ -48,9 +48,9 @@ def parse_options(words: Sequence[str], taken: Container[str] = ()) -> dict[str,
     for word in words:
         name, equals, value = word.partition("=")
         if not name or not equals:
-            raise ValueError(f"`--option` must be NAME=VALUE; received: {word!r}")
+            raise ValueError(f"`--option` must be NAME=VALUE. Received: {word!r}")
         if name in taken:
-            raise ValueError(f"`--option` must be an option of the data set; received: {word!r}")
+            raise ValueError(f"`--option` must be an option of the data set. Received: {word!r}")
         if value.lower() in ("true", "false"):
             options[name] = value.lower() == "true"
         else:

@@ -65,7 +65,7 @@ def read_text(path: Path) -> str:
         raise FileNotFoundError(f"{path} does not exist")
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise ValueError(f"{path} must hold at most {MAX_BYTES} bytes; received: {size}")
+        raise ValueError(f"{path} must hold at most {MAX_BYTES} bytes. Received: {size}")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -129,15 +129,17 @@ def read_table(path: Path, columns: Sequence[str], header: bool | None = True) -
             places = {column: place for place, column in enumerate(columns)}
         else:
             raise ValueError(
-                f"{path} must begin with the columns {list(columns)}; received: {first[:80]!r}"
+                f"{path} must begin with the columns {list(columns)}. Received: {first[:80]!r}"
             )
         skipped, size = 0, len(columns)
     else:
         skipped, size = 1, len(_fields(first, separator))
-    # Quotes have a meaning in tables that spreadsheets write; elsewhere they belong to names.
-    quoting = csv.QUOTE_NONE if separator == "&" else csv.QUOTE_MINIMAL
+    # Spreadsheets quote fields; in tables with ampersands quotes are part of the names.
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, strict=True, quoting=quoting
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        strict=True,
+        quoting=csv.QUOTE_NONE if separator == "&" else csv.QUOTE_MINIMAL,
     )
     rows: list[Row] = []
     try:

@@ -2,7 +2,7 @@
 
 A `ClipSource` reads arrays of clips by position; `BatchReader` divides them into batches in an
 order that seed and epoch determine; `FeatureDataset`, `tf_dataset` and `BatchStream` offer these
-batches to Keras, to `tf.data` and to loops of one's own. `load` does all of it.
+batches to Keras, to `tf.data` and to custom loops. `load` does all of it.
 """
 
 from data_tools.loading.batch_reader import BatchReader

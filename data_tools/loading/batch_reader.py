@@ -53,11 +53,11 @@ class BatchReader:
     ) -> None:
         for name, value, least in (("batch_size", batch_size, 1), ("start_step", start_step, 0)):
             if value < least:
-                raise ValueError(f"`{name}` must be at least {least}; received: {value}")
+                raise ValueError(f"`{name}` must be at least {least}. Received: {value}")
         if source.num_clips < (batch_size if drop_remainder else 1):
             raise ValueError(
                 "`batch_size` must not exceed the number of clips if the last batch is dropped, "
-                f"and there must be clips; received: {batch_size} for {source.num_clips} clips of "
+                f"and there must be clips. Received: {batch_size} for {source.num_clips} clips of "
                 f"{source.name}"
             )
         self.source = source

@@ -1,4 +1,4 @@
-"""The interface between what holds clips and what makes batches of them."""
+"""The interface of sources of clips."""
 
 from __future__ import annotations
 

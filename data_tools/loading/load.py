@@ -1,4 +1,4 @@
-"""One function that loads clips as batches, from whatever holds them."""
+"""Loads clips as batches from prepared folders, published data sets and stores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from data_tools.store.store import Store
 
 FORMATS = ("pydataset", "tf", "stream", "numpy")
 ALL = "all"
-"""Split that stands for all rows of a store."""
+"""Name of the split that has all rows of a store."""
 
 
 def load(
@@ -68,8 +68,8 @@ def load(
         memory_limit: bytes up to which the arrays of a folder are kept in memory.
         clean: table of the clips to keep, as `python -m data_tools verify --clean` writes it; of a
             published data set or a prepared folder.
-        dtype: of a store: "float32" to convert float16 fields, None to keep dtypes as stored.
-        verify: of a store: "once", "always" or "never", when a row is compared with its checksum.
+        dtype: for a store, "float32" to convert float16 fields, None to keep dtypes as stored.
+        verify: for a store, when a row is compared with its checksum: "once", "always" or "never".
         options: options of the published data set: `protocol`, `exclude`, `text_encoder` and its
             own, such as `events` of "avvp" or `side` of "ucf_vggsound".
 
@@ -105,12 +105,12 @@ def load(
         }
         _refuse(folder_only, f"{root} is a store")
         if labels not in (False, True):
-            raise ValueError(f"`labels` must be True or False for a store; received: {labels!r}")
+            raise ValueError(f"`labels` must be True or False for a store. Received: {labels!r}")
         split = split or ("train" if Store(root).split_names() else ALL)
         rows = None if split == ALL else split
         source = StoreSource(root, rows, modalities, bool(labels), dtype, verify)
     else:
-        _refuse({"dtype": dtype != "float32", "verify": verify != "once"}, f"{root} is no store")
+        _refuse({"dtype": dtype != "float32", "verify": verify != "once"}, f"{root} is not a store")
         split = split or "train"
         selection = select(root, split, modalities, labels, dataset, clean, **options)
         limit = selection.num_bytes if format == "numpy" else memory_limit

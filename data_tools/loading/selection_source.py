@@ -61,7 +61,7 @@ class SelectionSource(ClipSource):
         self.num_clips = len(self.examples)
         if not self.examples:
             raise ValueError(
-                f"{selection.name} must have a clip that can be read; received "
+                f"{selection.name} must have a clip that can be read. Received "
                 f"{len(selection.examples)}, none of which can"
             )
 

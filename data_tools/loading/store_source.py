@@ -51,8 +51,8 @@ class StoreSource(ClipSource):
         chosen = known if modalities is None else modalities
         if isinstance(chosen, str) or not chosen or not set(chosen) <= set(known):
             raise ValueError(
-                f"`modalities` must be a sequence of at least one of {known}; "
-                f"received: {modalities!r}"
+                f"`modalities` must be a sequence of at least one of {known}. "
+                f"Received: {modalities!r}"
             )
         if labels and LABELS not in self.store.fields:
             raise ValueError(f"`labels` must be False: {root} has no field {LABELS!r}")

@@ -19,7 +19,7 @@ Span = tuple[int, int, int]
 
 
 def read_records(path: Path, fields: Sequence[str], under: str | None = None) -> list[dict]:
-    """Objects of a JSON list.
+    """Reads the objects of a JSON list.
 
     Args:
         path: the file.
@@ -30,8 +30,8 @@ def read_records(path: Path, fields: Sequence[str], under: str | None = None) ->
         The objects with these fields, as they are.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no such JSON; the message has the number of the object.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is not such JSON; the message has the number of the object.
 
     Example:
         >>> import tempfile
@@ -49,7 +49,7 @@ def read_records(path: Path, fields: Sequence[str], under: str | None = None) ->
         value = value.get(under) if isinstance(value, dict) else None
     if not isinstance(value, list):
         place = f"under {under!r} " if under else ""
-        raise ValueError(f"{path} must hold a list {place}; received a {type(value).__name__}")
+        raise ValueError(f"{path} must hold a list {place}. Received a {type(value).__name__}")
     records = []
     for number, record in enumerate(value):
         if not isinstance(record, dict) or any(field not in record for field in fields):
@@ -61,18 +61,18 @@ def read_records(path: Path, fields: Sequence[str], under: str | None = None) ->
 
 
 def read_span(onset: str, offset: str, where: str) -> tuple[int, int]:
-    """Whole seconds of an event: the seconds that it touches.
+    """Converts the times of an event to the whole seconds that it touches.
 
     Args:
         onset: its start in seconds.
         offset: its end in seconds.
-        where: file and line, for the error.
+        where: file and line, for the error message.
 
     Returns:
         First second, and the second after the last; not in order if the file has them so.
 
     Raises:
-        ValueError: one is no number, or lies outside the ten seconds.
+        ValueError: if one is not a number, or is outside the ten seconds.
 
     Example:
         >>> read_span("0", "4.5", "a.csv, line 2")
@@ -84,13 +84,13 @@ def read_span(onset: str, offset: str, where: str) -> tuple[int, int]:
         start, end = -1, -1
     if not 0 <= start <= NUM_SEGMENTS or not 0 <= end <= NUM_SEGMENTS:
         raise ValueError(
-            f"{where} must have seconds from 0 to {NUM_SEGMENTS}; received: {onset!r} to {offset!r}"
+            f"{where} must have seconds from 0 to {NUM_SEGMENTS}. Received: {onset!r} to {offset!r}"
         )
     return start, end
 
 
 def segment_labels(spans: Iterable[Span], num_classes: int) -> np.ndarray:
-    """Labels of ten seconds: classes that are on, background where none is.
+    """Makes the labels of ten seconds from spans; seconds without a class are background.
 
     Args:
         spans: class, first second, second after the last. A class is on in the union of its spans.
@@ -111,7 +111,7 @@ def segment_labels(spans: Iterable[Span], num_classes: int) -> np.ndarray:
 
 
 def hash_split(name: str, val: float = 0.1, test: float = 0.1) -> str:
-    """Split of an item by a hash of its name: the same on every machine, whatever else there is.
+    """Assigns an item to a split by a hash of its name, independently of other items.
 
     Args:
         name: what must not be in two splits, such as a video id.

@@ -27,19 +27,19 @@ LISTED = {"order_14class": "trainSet_14.txt", "order_21class": "trainSet_21.txt"
 
 
 class AVE(PublishedDataset):
-    """Arrays of all clips (`*_feature.h5`, `labels.h5`), and files of row numbers per split.
+    """AVE: arrays of all clips (`*_feature.h5`, `labels.h5`) and files of row numbers per split.
 
     The labels are those of `labels.h5`; where it is missing they are made from the annotations.
 
     Args:
         root: folder with `Annotations.txt`, the order files and the features.
         order: which order files: "order", "order_match" (for matching across modalities), or
-            "order_14class" and "order_21class" (open set, train alone).
-        options: of `PublishedDataset`.
+            "order_14class" and "order_21class" (open set, train only).
+        options: arguments of `PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the root does not exist.
-        ValueError: an option is unknown.
+        FileNotFoundError: if the root does not exist.
+        ValueError: if an option is unknown.
 
     Example:
         >>> import tempfile
@@ -64,7 +64,7 @@ class AVE(PublishedDataset):
 
     @functools.cached_property
     def rows(self) -> list[Example]:
-        """A clip per line of the annotations, under the 28 classes of the file."""
+        """The clips, one per line of the annotations."""
         return read_annotations(self.find(ANNOTATIONS))[0]
 
     @functools.cached_property
@@ -73,7 +73,7 @@ class AVE(PublishedDataset):
 
     @functools.cached_property
     def folder(self) -> layout.FeatureFolder:
-        """Where the arrays lie: the folder of the annotations."""
+        """The folder of the arrays, which is that of the annotations."""
         return layout.FeatureFolder(self.find(ANNOTATIONS).parent)
 
     def annotation_files(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ class AVE(PublishedDataset):
         return splits, [*issues, *self._array_issues()]
 
     def _array_issues(self) -> list[Issue]:
-        """Where arrays contradict the annotations."""
+        """Finds arrays that contradict the annotations."""
         issues: list[Issue] = []
         for name in (layout.FILES["audio"], layout.FILES["video"]):
             if (self.folder.root / name).is_file():
@@ -213,13 +213,13 @@ def read_listed(path: Path, rows: list[Example], categories: tuple[str, ...]) ->
         span = read_span(fields["start"], fields["end"], where)
         key = (fields["category"], fields["video_id"], *span)
         if key not in known:
-            raise ValueError(f"{where} must be a line of {ANNOTATIONS}; received: {key}")
+            raise ValueError(f"{where} must be a line of {ANNOTATIONS}. Received: {key}")
         numbers.append(known[key])
     return numbers
 
 
 def read_order(path: Path, num_rows: int) -> list[int]:
-    """Row numbers of an order file.
+    """Reads the row numbers of an order file.
 
     Args:
         path: the HDF5 file.
@@ -229,8 +229,8 @@ def read_order(path: Path, num_rows: int) -> list[int]:
         The numbers.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds no such numbers.
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no such numbers.
 
     Example:
         >>> import h5py, tempfile
@@ -245,17 +245,17 @@ def read_order(path: Path, num_rows: int) -> list[int]:
     whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and numbers.size > 0
     if not whole or numbers.min() < 0 or numbers.max() >= num_rows:
         raise ValueError(
-            f"{path} must hold row numbers from 0 to {num_rows - 1}; received: {numbers.dtype} of "
+            f"{path} must hold row numbers from 0 to {num_rows - 1}. Received: {numbers.dtype} of "
             f"shape {numbers.shape}"
         )
     return [int(number) for number in numbers]
 
 
 def sorted_issues(name: str, examples: list[Example]) -> list[Issue]:
-    """Whether a split lists its clips class by class.
+    """Checks whether a split lists its clips class by class.
 
     Args:
-        name: of the order file.
+        name: name of the order file.
         examples: in its order.
 
     Returns:

@@ -1,4 +1,4 @@
-"""AVE to AVVP: a probe trained on AVE clips of 12 shared classes, tested on events of AVVP."""
+"""AVE to AVVP: train on AVE clips of 12 shared classes, test on events of AVVP."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ NAMES_IN_AVE = {
     "Acoustic_guitar": "Acoustic guitar",
     "Baby_cry_infant_cry": "Baby cry, infant cry",
 }
-"""Where the two data sets call a class differently."""
+"""Classes whose names differ between the two data sets."""
 
 
 class AVEtoAVVP(AVVP):
-    """Train and val are AVE clips (rows of arrays), test is AVVP (a file per clip).
+    """AVE to AVVP: train and val are AVE clips (rows of arrays), test is AVVP (a file per clip).
 
     The held-out splits keep AVE's own training and validation parts, without the videos that are
     also in the test part. The reference protocol trains on all AVE rows of the shared classes.
@@ -42,11 +42,11 @@ class AVEtoAVVP(AVVP):
             shared files in either or in `avvp/ave_avvp`.
         events: "audio" or "visual": whose events the labels of the test clips are.
         version: "combined" or "checked" event files of the test clips.
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the root does not exist.
-        ValueError: an option is unknown.
+        FileNotFoundError: if the root does not exist.
+        ValueError: if an option is unknown.
 
     Example:
         >>> import tempfile
@@ -70,7 +70,7 @@ class AVEtoAVVP(AVVP):
 
     @functools.cached_property
     def ave(self) -> AVE:
-        """The side that a probe is trained on."""
+        """The data set of train and val."""
         return AVE(self.find(ANNOTATIONS).parent)
 
     @functools.cached_property
@@ -102,13 +102,13 @@ class AVEtoAVVP(AVVP):
             }, issues
         splits = {}
         for split in ("train", "val"):
-            # AVE's own test part is of no use here: the test clips are those of AVVP.
+            # The test split of AVE is not used: the test clips are those of AVVP.
             numbers = set(read_order(self.find(f"{split}_order.h5"), len(rows)))
             splits[split] = [self._shared(rows[i], classes) for i in chosen if i in numbers]
         return {**splits, "test": test}, issues
 
     def _shared_videos(self, rows: list[Example]) -> Iterator[Issue]:
-        """AVE's training videos that AVVP tests on, whether their class is shared or not."""
+        """Finds AVE's training videos that are AVVP test videos, of any class."""
         name = WEAK_FILES["test"]
         if not self.has(name):
             yield Issue("video in both data sets", name, (), "not checked: the file is missing")
@@ -124,7 +124,7 @@ class AVEtoAVVP(AVVP):
         )
 
     def _shared(self, example: Example, classes: tuple[str, ...]) -> Example:
-        """An AVE clip with the number that its class has among the shared ones."""
+        """Returns an AVE clip with the number of its class among the shared classes."""
         names = {NAMES_IN_AVE.get(name, name): i for i, name in enumerate(self.categories)}
         spans = tuple(
             (names[classes[category]], start, end)
@@ -156,7 +156,7 @@ class AVEtoAVVP(AVVP):
         if labels.ndim != 3 or labels.shape[-1] != len(self.categories) + 1:
             raise ValueError(
                 f"{path} must have {len(self.categories) + 1} columns, one per class and one for "
-                f"the background; received shape {labels.shape}"
+                f"the background. Received shape {labels.shape}"
             )
         return labels
 

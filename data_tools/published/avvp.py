@@ -1,4 +1,4 @@
-"""AVVP, also called LLP: several audible and visible events in each clip, 25 classes."""
+"""AVVP (LLP): several audible and visible events in each clip, 25 classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CATEGORIES = (
     *("Motorcycle", "Helicopter", "Acoustic_guitar", "Telephone_bell_ringing"),
     *("Baby_cry_infant_cry", "Blender", "Clapping"),
 )
-"""In the order of the first published code, used where there is no `AVVP_Categories.txt`."""
+"""In the order of the first published code, used if there is no `AVVP_Categories.txt`."""
 CLASS_FILE = "AVVP_Categories.txt"
 WEAK_FILES = {"train": "AVVP_train.csv", "val": "AVVP_val_pd.csv", "test": "AVVP_test_pd.csv"}
 VERSIONS = {"combined": "_checked_combined", "checked": "_checked", "original": ""}
@@ -30,15 +30,15 @@ NAME = ("filename",)
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_labels")
 ID_LENGTH = 11
 PROBE_VAL = 0.2
-"""Share of the annotated validation videos on which a probe is chosen; it trains on the rest."""
+"""Share of the annotated validation videos for the validation split; the rest is for training."""
 
 
 class AVVP(PublishedDataset):
-    """Weak labels for all videos, events by the second for the validation and test videos.
+    """AVVP: weak labels of all videos, and events by the second of validation and test videos.
 
     With `labels="segment"` the held-out splits are: train and val, a division of the annotated
     validation videos; test, the annotated test videos. Training videos have no events by the
-    second. With `weak=True` they are the published ones: train with weak labels alone.
+    second. With `weak=True` they are the published ones, with weak labels only.
     Under the reference protocol train and test are both the whole event file.
 
     Args:
@@ -47,11 +47,11 @@ class AVVP(PublishedDataset):
         events: "audio" or "visual": whose events the labels are.
         version: "combined" (one line per video), "checked" or "original" event files.
         weak: the published splits with weak labels, in place of the annotated ones.
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the root does not exist.
-        ValueError: an option is unknown.
+        FileNotFoundError: if the root does not exist.
+        ValueError: if an option is unknown.
 
     Example:
         >>> import tempfile
@@ -94,7 +94,7 @@ class AVVP(PublishedDataset):
         return tuple(read_list(self.find(CLASS_FILE))) if self.has(CLASS_FILE) else CATEGORIES
 
     def event_file(self) -> str:
-        """Name of the event file that the options choose."""
+        """Returns the name of the event file that the options choose."""
         return f"{self.prefix}_eval_{self.events}{VERSIONS[self.version]}.csv"
 
     def annotation_files(self) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class AVVP(PublishedDataset):
     def _annotated_splits(
         self, examples: list[Example], path: Path
     ) -> tuple[dict[str, list[Example]], list[Issue]]:
-        """Division of the annotated videos by the published lists of val and test videos."""
+        """Divides the annotated videos by the published lists of val and test videos."""
         names: set[str] = set()
         ids: dict[str, set[str]] = {}
         for split in ("val", "test"):
@@ -136,7 +136,8 @@ class AVVP(PublishedDataset):
         written: dict[str, int] = {}
         for row in read_table(path, NAME):
             written.setdefault(row["filename"], row.line)
-        known, unmatched = [], []
+        known: list[str] = []
+        unmatched: list[str] = []
         for name, line in written.items():
             if name in names:
                 continue
@@ -166,18 +167,18 @@ class AVVP(PublishedDataset):
 
 
 def class_number(name: str, categories: tuple[str, ...], where: str) -> int:
-    """Place of a class in a list.
+    """Returns the index of a class in a list.
 
     Args:
-        name: of the class.
+        name: name of the class.
         categories: the list.
-        where: file and line, for the error.
+        where: file and line, for the error message.
 
     Returns:
         The place.
 
     Raises:
-        ValueError: it is not in the list.
+        ValueError: if it is not in the list.
 
     Example:
         >>> class_number("Dog", ("Cat", "Dog"), "a.csv, line 2")
@@ -185,14 +186,14 @@ def class_number(name: str, categories: tuple[str, ...], where: str) -> int:
     """
     if name not in categories:
         raise ValueError(
-            f"{where} must name one of {len(categories)} classes; received: "
+            f"{where} must name one of {len(categories)} classes. Received: "
             f"{nearest_name(name, categories)}"
         )
     return categories.index(name)
 
 
 def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
-    """Videos of a list with the classes that occur in them.
+    """Reads the videos of a list with the classes that occur in them.
 
     Args:
         path: the file: `filename`, `event_labels` (joined by commas).
@@ -202,8 +203,8 @@ def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
         The videos, each class over the whole ten seconds.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line is wrong.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a line is wrong.
 
     Example:
         >>> import tempfile
@@ -228,7 +229,7 @@ def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
 def read_events(
     path: Path, categories: tuple[str, ...], merge: bool = True
 ) -> tuple[list[Example], list[Issue]]:
-    """Videos of an event file, with one event per line or all of a video joined by commas.
+    """Reads the videos of an event file, with one event per line or all events of a video per line.
 
     Args:
         path: the file: `filename`, `onset`, `offset`, `event_labels`.
@@ -239,8 +240,8 @@ def read_events(
         The videos in order of appearance, and the empty and repeated events, which are left out.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line is wrong.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a line is wrong.
 
     Example:
         >>> import tempfile
@@ -262,7 +263,7 @@ def read_events(
         columns = [row[column].split(",") for column in EVENT_COLUMNS[1:]]
         if len({len(column) for column in columns}) != 1:
             raise ValueError(
-                f"{where} must have as many onsets as offsets and labels; received: "
+                f"{where} must have as many onsets as offsets and labels. Received: "
                 f"{[len(column) for column in columns]}"
             )
         key = name[:ID_LENGTH] if merge else f"{name}#{row.line}"

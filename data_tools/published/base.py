@@ -63,7 +63,7 @@ class PublishedDataset(abc.ABC):
         check_choice("protocol", protocol, PROTOCOLS)
         self.root = Path(root)
         if not self.root.is_dir():
-            raise FileNotFoundError(f"`root` must be the folder of {self.name}; received: {root}")
+            raise FileNotFoundError(f"`root` must be the folder of {self.name}. Received: {root}")
         self.protocol = protocol
         self.exclude = frozenset(exclude)
         self.text_encoder = text_encoder
@@ -114,8 +114,8 @@ class PublishedDataset(abc.ABC):
                     return path
         places = ", ".join(folder or "." for folder in self.folders)
         raise FileNotFoundError(
-            f"{self.root} must hold {' or '.join(names)} in one of its folders ({places}); "
-            "received none"
+            f"{self.root} must hold {' or '.join(names)} in one of its folders ({places}). "
+            "Received none"
         )
 
     def has(self, *names: str) -> bool:
@@ -161,6 +161,10 @@ class PublishedDataset(abc.ABC):
             for split, examples in self.published.items()
         }
 
+    def split_names(self) -> tuple[str, ...]:
+        """Returns the names of the splits that have clips; errors of their files are raised."""
+        return tuple(split for split in SPLITS if self.splits.get(split))
+
     def require_split(self, split: str) -> None:
         """Raises an error if a file that decides a split is missing.
 
@@ -195,8 +199,8 @@ class PublishedDataset(abc.ABC):
         if not found:
             sizes = {name: len(examples) for name, examples in self.splits.items()}
             raise ValueError(
-                f"`split` of {self.name!r} ({self.protocol}) must be one that has clips; "
-                f"received: {split!r} of {sizes}"
+                f"`split` of {self.name!r} ({self.protocol}) must be one that has clips. "
+                f"Received: {split!r} of {sizes}"
             )
         return found
 

@@ -41,7 +41,7 @@ class CaptionedDataset(PublishedDataset):
         super().__init__(root, **options)
         for name, value in (("num_captions", num_captions), ("num_pairs", num_pairs)):
             if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1; received: {value}")
+                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
         self.num_captions = num_captions
         self.num_pairs = num_pairs
 
@@ -65,7 +65,7 @@ class CaptionedDataset(PublishedDataset):
         return [example for example in usable if example.key in chosen]
 
     def captioned(self, id: str, group: str, captions: Sequence[str]) -> list[Example]:
-        """Examples of one clip: its first sentences that are not empty.
+        """Makes the examples of one clip from its first sentences that are not empty.
 
         A clip whose sentences are all empty stays as one example with that fault.
         """
@@ -79,7 +79,7 @@ class CaptionedDataset(PublishedDataset):
 
 
 def empty_captions(named: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
-    """Which sentences are empty.
+    """Finds empty sentences.
 
     Args:
         named: id and sentences of each clip.

@@ -1,4 +1,4 @@
-"""CelebA-HQ, or any folder of pictures: images alone, for the VQVAE."""
+"""CelebA-HQ, or any folder of pictures, for the VQVAE."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ImageSource(Source):
 
     def __init__(self, folder: Path, size: int) -> None:
         if size < 1:
-            raise ValueError(f"`size` must be at least 1; received: {size}")
+            raise ValueError(f"`size` must be at least 1. Received: {size}")
         self.folder = folder
         self.shape = (size, size, 3)
 
@@ -52,16 +52,16 @@ class ImageSource(Source):
 
 
 class CelebAHQ(PublishedDataset):
-    """Pictures of a folder, cut to a square and resized, divided 90 : 5 : 5 by a hash of the name.
+    """CelebA-HQ: pictures cropped to a square, divided 90 : 5 : 5 by a hash of the name.
 
     Args:
         root: folder with the pictures in it or in `CelebA-HQ-img` or `images`.
         size: height and width of the images in pixels.
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the root does not exist, or holds no pictures.
-        ValueError: an option is wrong.
+        FileNotFoundError: if the root does not exist, or holds no pictures.
+        ValueError: if an option is wrong.
 
     Example:
         >>> import tempfile
@@ -83,7 +83,7 @@ class CelebAHQ(PublishedDataset):
     def __init__(self, root: str | os.PathLike[str], size: int = 64, **options: Any) -> None:
         super().__init__(root, **options)
         if size < 1:
-            raise ValueError(f"`size` must be at least 1; received: {size}")
+            raise ValueError(f"`size` must be at least 1. Received: {size}")
         self.size = size
 
     @property

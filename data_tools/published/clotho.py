@@ -18,14 +18,14 @@ COLUMNS = tuple(f"caption_{number}" for number in range(1, 6))
 
 
 class Clotho(CaptionedDataset):
-    """The published splits, as far as their files are there; audio in `audio`.
+    """Clotho: the published splits, as far as their files are there.
 
     A feature's id is the file name without its ending.
 
     Args:
         root: folder with the caption files, and feature files in `audio` and, if they are stored,
             `text`.
-        options: of `CaptionedDataset`.
+        options: arguments of `CaptionedDataset`.
 
     Example:
         >>> import tempfile
@@ -75,7 +75,7 @@ class Clotho(CaptionedDataset):
 
 
 def file_id(name: str) -> str:
-    """Id of a clip from the name of its file.
+    """Returns the id of a clip from the name of its file.
 
     Args:
         name: with or without an ending.

@@ -1,4 +1,4 @@
-"""FlickrSound: sounds with a picture of the same moment, for retrieval between sound and video."""
+"""FlickrSound: sounds with a frame of the same moment, for retrieval between audio and video."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FILES = ("flickr.csv", "flickrsound.csv", "FlickrSound.csv")
 
 
 class FlickrSound(CaptionedDataset):
-    """Pairs of sound and picture, divided 80 : 10 : 10 by a hash of the id.
+    """FlickrSound: pairs of sound and picture, divided 80 : 10 : 10 by a hash of the id.
 
     Under the reference protocol all are in test.
 
     Args:
         root: folder with the list, and feature files in `audio` and `video`.
         table: name of the list.
-        options: of `CaptionedDataset`.
+        options: arguments of `CaptionedDataset`.
 
     Example:
         >>> import tempfile

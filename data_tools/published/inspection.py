@@ -224,7 +224,7 @@ def write_clean(report: Report, path: str | os.PathLike[str]) -> None:
 
     Args:
         report: result of `inspect`.
-        path: file to write; it appears complete or not at all.
+        path: file to write; it is written atomically.
 
     Example:
         >>> import tempfile

@@ -19,7 +19,7 @@ FILES = {"train": "train-{}-ubyte.gz", "test": "t10k-{}-ubyte.gz"}
 
 
 class PixelSource(Source):
-    """Grey images of one byte per pixel.
+    """Reads grey images of one byte per pixel.
 
     Args:
         images: (images, height, width) uint8, addressed by `row`.
@@ -34,13 +34,13 @@ class PixelSource(Source):
 
 
 class MNIST(PublishedDataset):
-    """The published training and test images; the last 10,000 of training are for validation.
+    """MNIST: the published training and test images; the last 10,000 training images are val.
 
     Labels are those of whole images: (batch, 10).
 
     Args:
         root: folder with the four gzipped files in it or in `digits`.
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Example:
         >>> import gzip, tempfile
@@ -76,7 +76,7 @@ class MNIST(PublishedDataset):
 
     @functools.cached_property
     def _arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Images and labels of both parts."""
+        """Reads images and labels of both parts."""
         return {
             part: (
                 digits_sources.read_idx(self.find(name.format("images-idx3")))[0],
@@ -90,8 +90,8 @@ class MNIST(PublishedDataset):
         for part, (images, labels) in self._arrays.items():
             if len(labels) != len(images) or images.ndim != 3 or labels.max(initial=0) > 9:
                 raise ValueError(
-                    f"{FILES[part].format('*')} must hold an image for each label from 0 to 9; "
-                    f"received {images.shape} and {labels.shape}"
+                    f"{FILES[part].format('*')} must hold an image for each label from 0 to 9. "
+                    f"Received {images.shape} and {labels.shape}"
                 )
             parts[part] = [
                 Example(f"{part}:{row}", f"{part}:{row}", f"{part}:{row}", span, row=row)

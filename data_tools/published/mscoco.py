@@ -16,14 +16,14 @@ FILES = {
 
 
 class MSCOCO(CaptionedDataset):
-    """The published splits, as far as their files are there; the validation pictures are test.
+    """MSCOCO: the published splits, as far as they are there; the validation images are test.
 
     A feature's id is the number of the picture, zero-padded to twelve digits.
 
     Args:
         root: folder with the caption files in it or in `annotations`, and feature files in
             `video` and, if they are stored, `text`.
-        options: of `CaptionedDataset`.
+        options: arguments of `CaptionedDataset`.
 
     Example:
         >>> import tempfile
@@ -73,7 +73,7 @@ class MSCOCO(CaptionedDataset):
 
 
 def read_captions(path: Path) -> dict[str, list[str]]:
-    """Sentences of each picture.
+    """Reads the sentences of each picture.
 
     Args:
         path: the JSON file.
@@ -82,8 +82,8 @@ def read_captions(path: Path) -> dict[str, list[str]]:
         Sentences by id, in order of appearance.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file has another form.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file has another form.
 
     Example:
         >>> import tempfile

@@ -44,7 +44,7 @@ def published_class(name: str) -> type[PublishedDataset]:
         ('audio', 'text')
     """
     if name not in PUBLISHED_DATASETS:
-        raise ValueError(f"`name` must be one of {sorted(PUBLISHED_DATASETS)}; received: {name!r}")
+        raise ValueError(f"`name` must be one of {sorted(PUBLISHED_DATASETS)}. Received: {name!r}")
     module = importlib.import_module(f"data_tools.published.{name}")
     return getattr(module, PUBLISHED_DATASETS[name])
 

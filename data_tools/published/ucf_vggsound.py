@@ -1,4 +1,4 @@
-"""UCF-101 and VGGSound: clips of 16 paired classes, one data set seen, the other heard."""
+"""UCF-101 and VGGSound: 16 paired classes, video of one data set and audio of the other."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LAST_TEST_GROUP, LAST_VAL_GROUP = 7, 10
 
 
 class UCFVGGSound(PublishedDataset):
-    """One side of the pair: clips with one class each, over all ten seconds.
+    """UCF-101 or VGGSound: clips with one class each, over all ten seconds.
 
     The held-out splits of UCF follow its groups, each of which is cut from one video; those of
-    VGGSound are the published ones. Classes with clips on one side alone are left out of them.
+    VGGSound are the published ones. Classes with clips on one side only are left out of them.
     Under the reference protocol train and test are both the whole side.
 
     Args:
@@ -36,11 +36,11 @@ class UCFVGGSound(PublishedDataset):
             `vggsound/audio` and so on.
         side: "ucf" or "vggsound".
         subset: "" for all classes, "_12" or "_8" for the first ones listed (open set).
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the root does not exist.
-        ValueError: an option is unknown.
+        FileNotFoundError: if the root does not exist.
+        ValueError: if an option is unknown.
 
     Example:
         >>> import tempfile
@@ -96,13 +96,13 @@ class UCFVGGSound(PublishedDataset):
         if len(lists["ucf"]) != len(lists["vggsound"]):
             raise ValueError(
                 f"{CLASS_FILES['ucf']} and {CLASS_FILES['vggsound']} must pair classes line by "
-                f"line; received {len(lists['ucf'])} and {len(lists['vggsound'])} lines"
+                f"line. Received {len(lists['ucf'])} and {len(lists['vggsound'])} lines"
             )
         present = {side: self._present(side, lists[side]) for side in SIDES}
         both = present["ucf"] & present["vggsound"]
         lonely = [
             f"{lists['ucf'][number]} / {lists['vggsound'][number]}: "
-            f"{'ucf' if number in present['ucf'] else 'vggsound'} alone"
+            f"{'ucf' if number in present['ucf'] else 'vggsound'} only"
             for number in sorted(present["ucf"] ^ present["vggsound"])
         ]
         splits, unknown = self._examples(lists[self.side], both)
@@ -140,7 +140,7 @@ class UCFVGGSound(PublishedDataset):
             everything.append(example)
             if split not in splits:
                 raise ValueError(
-                    f"{path}, line {row.line} must have a split of {SPLITS}; received: {split!r}"
+                    f"{path}, line {row.line} must have a split of {SPLITS}. Received: {split!r}"
                 )
             splits[split].append(example)
         if self.protocol == "reference":
@@ -153,17 +153,17 @@ class UCFVGGSound(PublishedDataset):
 
 
 def ucf_split(id: str, where: str) -> tuple[str, str]:
-    """Held-out split of a UCF-101 clip, and its group: clips cut from the same video.
+    """Returns the held-out split of a UCF-101 clip, and its group: clips cut from the same video.
 
     Args:
         id: such as `v_Skiing_g09_c01`.
-        where: file and line, for the error.
+        where: file and line, for the error message.
 
     Returns:
         The split and the group.
 
     Raises:
-        ValueError: the id has another form.
+        ValueError: if the id has another form.
 
     Example:
         >>> ucf_split("v_Skiing_g09_c01", "a.csv, line 2")
@@ -171,7 +171,7 @@ def ucf_split(id: str, where: str) -> tuple[str, str]:
     """
     match = _UCF_GROUP.fullmatch(id)
     if match is None:
-        raise ValueError(f"{where} must have an id such as v_Skiing_g09_c01; received: {id!r}")
+        raise ValueError(f"{where} must have an id such as v_Skiing_g09_c01. Received: {id!r}")
     number = int(match[2])
     split = "train" if number > LAST_VAL_GROUP else "val" if number > LAST_TEST_GROUP else "test"
     return split, match[1]

@@ -1,4 +1,4 @@
-"""VALOR-32K: clips with sound, pictures and a sentence that describes both."""
+"""VALOR-32K: clips with audio, video and a sentence that describes both."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ID_LENGTH = 11
 
 
 class VALOR(CaptionedDataset):
-    """The published splits, as far as their files are there; all three modalities.
+    """VALOR-32K: the published splits, as far as their files are there.
 
     Args:
         root: folder with the lists of `video_id` and `desc`, and feature files in `audio`,
             `video` and, if they are stored, `text`.
-        options: of `CaptionedDataset`.
+        options: arguments of `CaptionedDataset`.
 
     Example:
         >>> import tempfile

@@ -93,8 +93,8 @@ class VGGSound(PublishedDataset):
             split, category, id = row["split"], row["category"], row["video_id"]
             if split not in splits or not id:
                 raise ValueError(
-                    f"{path}, line {row.line} must have a split of {SPLITS} and a video id; "
-                    f"received: {split!r}, {id!r}"
+                    f"{path}, line {row.line} must have a split of {SPLITS} and a video id. "
+                    f"Received: {split!r}, {id!r}"
                 )
             if category not in numbers:
                 unknown.append(f"line {row.line}: {nearest_name(category, numbers)}")

@@ -1,4 +1,4 @@
-"""The features of all modalities together: fitted on clips, applied to clips, kept in one file."""
+"""Fits, applies and saves the features of all modalities of a raw data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from data_tools.raw.base import Clip, RawDataset
 
 @dataclasses.dataclass
 class Extractors:
-    """Features of sound, pictures and words.
+    """Features of audio, video and text.
 
     Args:
         audio: features of sound.
@@ -38,7 +38,7 @@ class Extractors:
     text: TextFeatures
 
     def fit(self, dataset: RawDataset, clips: Sequence[Clip]) -> Extractors:
-        """Fits what is to be fitted; the clips should be of the training split."""
+        """Fits audio and video features to clips of the training split."""
         self.audio.fit(np.stack([dataset.waveform(clip) for clip in clips]))
         self.video.fit(np.concatenate([_distinct(dataset.frames(clip))[0] for clip in clips]))
         return self
@@ -55,7 +55,7 @@ class Extractors:
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes everything needed to encode into a NumPy archive."""
+        """Writes the fitted state into a NumPy archive."""
         state: dict[str, Any] = {
             "sample_rate": self.audio.sample_rate,
             "num_tokens": self.text.num_tokens,
@@ -76,7 +76,7 @@ class Extractors:
             The extractors.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: if there is no such file.
         """
         with np.load(path, allow_pickle=False) as archive:
             state = dict(archive)
@@ -93,7 +93,7 @@ class Extractors:
 
 
 def _distinct(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Different frames of a clip and, for each segment, which of them it shows."""
+    """Returns the distinct frames of a clip, and the index of the frame of each segment."""
     numbers: dict[bytes, int] = {}
     which = [numbers.setdefault(frame.tobytes(), len(numbers)) for frame in frames]
     first = [which.index(number) for number in range(len(numbers))]

@@ -1,4 +1,4 @@
-"""Single images, for models of images: rendered shapes, MNIST, or a folder of pictures."""
+"""Data sets of single images: rendered shapes, MNIST, or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCES = ("synthetic", "digits", "folder")
 
 
 class Images(NamedTuple):
-    """Images by split, and where they come from."""
+    """Images by split, with their labels and checksums."""
 
     pixels: dict[str, np.ndarray]
     """Split to (images, height, width, channels) uint8."""
@@ -40,7 +40,7 @@ def load_images(
     side: int = 64,
     imbalance: float = 1.0,
 ) -> Images:
-    """Images of a source, split so that none is in two splits.
+    """Loads images of a source into splits without common images.
 
     Args:
         source: "synthetic", one picture of each clip of the synthetic data; "digits", MNIST, test
@@ -48,7 +48,7 @@ def load_images(
         num_images: split to number of images at most.
         root: for "digits" the folder of the four MNIST files, downloaded if None; for "folder" the
             folder, with its subfolders.
-        seed: of the choice of images.
+        seed: seed of the choice of images.
         side: height and width of the pictures of a folder: the middle square is scaled to it.
         imbalance: how many times more images the first class has than the last; between them the
             numbers fall geometrically. 1 for equal shares. In every split.
@@ -57,8 +57,8 @@ def load_images(
         The images.
 
     Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: an argument is wrong, a file damaged, or there are too few images.
+        FileNotFoundError: if a file is missing.
+        ValueError: if an argument is wrong, a file damaged, or there are too few images.
 
     Example:
 
@@ -68,7 +68,7 @@ def load_images(
     """
     check_choice("source", source, SOURCES)
     if not imbalance >= 1:
-        raise ValueError(f"`imbalance` must be at least 1; received: {imbalance}")
+        raise ValueError(f"`imbalance` must be at least 1. Received: {imbalance}")
     if source == "folder":
         if imbalance != 1:
             raise ValueError("`imbalance` needs classes, which a folder of pictures has not")
@@ -79,10 +79,10 @@ def load_images(
 
 
 def class_counts(total: int, num_classes: int, imbalance: float) -> np.ndarray:
-    """Images per class, falling geometrically from the first to the last.
+    """Computes numbers of images per class that fall geometrically from the first to the last.
 
     Args:
-        total: of all classes.
+        total: total of all classes.
         num_classes: how many.
         imbalance: ratio of the first and the last.
 
@@ -97,7 +97,7 @@ def class_counts(total: int, num_classes: int, imbalance: float) -> np.ndarray:
     shares = imbalance ** -(np.arange(num_classes) / max(num_classes - 1, 1))
     exact = total * shares / shares.sum()
     counts = np.floor(exact + 1e-9).astype(int)
-    # What rounding down leaves goes to the classes that lost most, the first of equals.
+    # The remainder goes to the classes with the largest fractions, the first of equals.
     for place in np.argsort(counts - exact, kind="stable")[: total - counts.sum()]:
         counts[place] += 1
     return counts
@@ -108,7 +108,7 @@ def _synthetic(num_images: Mapping[str, int], seed: int, imbalance: float) -> Im
     pixels, labels = {}, {}
     for split, total in num_images.items():
         counts = class_counts(total, len(dataset.categories), imbalance)
-        # Classes come in equal shares: a plan long enough holds the largest of them.
+        # Classes have equal shares: the plan must be long enough for the largest class.
         plan = dataset.plan({split: int(counts.max()) * len(counts)}, seed)
         left, chosen = counts.copy(), []
         for clip in plan:
@@ -152,8 +152,8 @@ def _digits(
             members = rows[classes[rows] == digit]
             if len(members) < count:
                 raise ValueError(
-                    f"split {split!r} must have {count} images of digit {digit}; "
-                    f"received: {len(members)}"
+                    f"split {split!r} must have {count} images of digit {digit}. "
+                    f"Received: {len(members)}"
                 )
             chosen.append(rng.choice(members, count, replace=False))
         order = rng.permutation(np.concatenate(chosen))
@@ -163,7 +163,7 @@ def _digits(
 
 def _folder(root: str | Path | None, num_images: Mapping[str, int], seed: int, side: int) -> Images:
     if root is None or not Path(root).is_dir():
-        raise FileNotFoundError(f"`root` must be a folder of pictures; received: {root}")
+        raise FileNotFoundError(f"`root` must be a folder of pictures. Received: {root}")
     paths = sorted(path for path in Path(root).rglob("*") if path.suffix.lower() in PICTURES)
     needed = sum(num_images.values())
     if len(paths) < needed:

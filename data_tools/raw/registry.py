@@ -32,5 +32,5 @@ def open_raw(name: str, root: str | None = None, **options: Any) -> RawDataset:
         ('bell', 'siren', 'flute')
     """
     if name not in RAW_DATASETS:
-        raise ValueError(f"`name` must be one of {sorted(RAW_DATASETS)}; received: {name!r}")
+        raise ValueError(f"`name` must be one of {sorted(RAW_DATASETS)}. Received: {name!r}")
     return construct(RAW_DATASETS[name], name, root, options)

@@ -1,4 +1,4 @@
-"""Packs features that lie in published or prepared files into a store, read once and for all."""
+"""Packs published or prepared features into a store."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def pack(
         shard_rows: rows of a shard; about 256 MB if None.
         overwrite: replace a folder that is there.
         progress: show a progress bar.
-        options: of the published data set, such as `protocol`.
+        options: arguments of the published data set, such as `protocol`.
 
     Returns:
         Number of `rows`, and of clips that `failed`.
 
     Raises:
-        FileNotFoundError: the folder or a file of all clips is missing.
-        ValueError: an argument or a file of all clips is wrong, or the store exists.
+        FileNotFoundError: if the folder or a file of all clips is missing.
+        ValueError: if an argument or a file of all clips is wrong, or the store exists.
 
     Example:
         >>> import data_tools

@@ -3,8 +3,8 @@
 One step, as `fit` runs it on every engine:
 
 1. `x = model.prepare_batch(data)`, then `inputs = model.prepare_step(x, training=True)`: one
-   forward pass, and all that the losses are computed from. Where a batch is spread over replicas, it is
-   gathered here: losses are those of the global batch;
+   forward pass, and all that the losses are computed from. Where a batch is spread over replicas,
+   it is gathered here: losses are those of the global batch;
 2. `estimator_steps` times: one step of the estimators' optimiser down `estimator_loss`, on
    `inputs.stop_gradient()`;
 3. `main_losses(inputs)`, with the estimators held fixed: one backward pass through the forward pass

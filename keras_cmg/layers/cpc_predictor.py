@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 from keras_cmg.ops import contrastive
 from keras_cmg.types import Tensor
@@ -100,12 +101,12 @@ class CPCPredictor(keras.layers.Layer):
         self.built = True
 
     def _recurrent(self, name):
+        # Not in half precision: the fused LSTM of GPUs takes no bfloat16 on JAX.
+        dtype = variable_dtype(self.dtype_policy)
         if self.split_biases:
-            cell = SplitBiasLSTMCell(self.units, dtype=self.dtype_policy)
-            return keras.layers.RNN(cell, return_sequences=True, dtype=self.dtype_policy, name=name)
-        return keras.layers.LSTM(
-            self.units, return_sequences=True, dtype=self.dtype_policy, name=name
-        )
+            cell = SplitBiasLSTMCell(self.units, dtype=dtype)
+            return keras.layers.RNN(cell, return_sequences=True, dtype=dtype, name=name)
+        return keras.layers.LSTM(self.units, return_sequences=True, dtype=dtype, name=name)
 
     def context(self, modality: str, features: Tensor, time: Tensor) -> Tensor:
         """Computes the output of the recurrent network after frame `time`.

@@ -92,8 +92,8 @@ def test_one_function_reads_folders_and_stores_alike(prepared: Path, tmp_path: P
         ({"dataset": "avvp"}, "`dataset` must be left out: .* is a store"),
         ({"on_error": "skip"}, "`on_error` must be left out: .* is a store"),
         ({"protocol": "reference"}, "`protocol` must be left out: .* is a store"),
-        ({"labels": "weak"}, "`labels` must be True or False for a store; received: 'weak'"),
-        ({"split": "dev"}, "`split` must be one that .* received: 'dev'"),
+        ({"labels": "weak"}, "`labels` must be True or False for a store. Received: 'weak'"),
+        ({"split": "dev"}, "`split` must be one that .* Received: 'dev'"),
     ],
     ids=str,
 )
@@ -103,7 +103,7 @@ def test_arguments_of_folders_are_refused_for_stores(
     pack(prepared, tmp_path / "store")
     with pytest.raises(ValueError, match=message):
         data_tools.load(tmp_path / "store", **arguments)
-    with pytest.raises(ValueError, match=r"`verify` must be left out: .* is no store"):
+    with pytest.raises(ValueError, match=r"`verify` must be left out: .* is not a store"):
         data_tools.load(prepared, verify="always")
 
 
@@ -210,12 +210,12 @@ def test_keras_trains_on_the_batches(prepared: Path) -> None:
     ("arguments", "message"),
     [
         ({"format": "csv"}, "`format` must be one of"),
-        ({"split": "dev"}, r"`split` must be one of .* received: 'dev'"),
-        ({"modalities": ("audio", "smell")}, r"`modalities` must be .* received: 'smell'"),
+        ({"split": "dev"}, r"`split` must be one of .* Received: 'dev'"),
+        ({"modalities": ("audio", "smell")}, r"`modalities` must be .* Received: 'smell'"),
         ({"modalities": "audio"}, "`modalities` must be a sequence"),
         ({"modalities": ()}, "`modalities` must be a sequence of at least one"),
-        ({"batch_size": 0}, "`batch_size` must be at least 1; received: 0"),
-        ({"batch_size": 13}, "`batch_size` must not exceed .* received: 13 for 12 clips"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1. Received: 0"),
+        ({"batch_size": 13}, "`batch_size` must not exceed .* Received: 13 for 12 clips"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )

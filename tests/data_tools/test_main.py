@@ -75,7 +75,7 @@ def test_options_of_a_data_set_must_be_known_and_not_taken(
     assert "options of 'synthetic' must be known" in capsys.readouterr().err
     for word in ("seed=3", "num_clips=3", "num_tokens=3", "progress=true"):
         assert main([*words, word]) == 2
-        assert f"must be an option of the data set; received: {word!r}" in capsys.readouterr().err
+        assert f"must be an option of the data set. Received: {word!r}" in capsys.readouterr().err
     assert not (tmp_path / "features").exists()
 
 
@@ -130,7 +130,7 @@ def test_published_sets_are_verified_and_cleaned(
     clean = tmp_path / "clean.csv"
     assert main([*words, "--clean", str(clean)]) == 1
     shown = capsys.readouterr().out
-    assert "7000003.zip must hold something; received a file of 0 bytes" in shown
+    assert "7000003.zip must hold something. Received a file of 0 bytes" in shown
     assert f"written to {clean}" in shown
     assert len(clean.read_text().splitlines()) == 30
     # The empty file is there, which is all that is asked.
@@ -145,7 +145,7 @@ def test_published_sets_are_verified_and_cleaned(
         (["imagenet", "--root", "."], "`name` must be one of"),
         (["digits", "--root", "."], "is kept as a prepared folder: verify ., without"),
         (["somewhere", "--clean", "x"], "must come with `--root`"),
-        (["somewhere"], "`name` must be a prepared folder; received: somewhere"),
+        (["somewhere"], "`name` must be a prepared folder. Received: somewhere"),
         (["ave", "--root", ".", "--option", "order"], "`--option` must be NAME=VALUE"),
         (["ave", "--root", ".", "--option", "colour=red"], "options of 'ave' must be known"),
         (["ave", "--root", "."], "must hold Annotations.txt"),

@@ -79,7 +79,7 @@ def test_statistics_come_from_the_training_clips_alone(tmp_path: Path) -> None:
         "synthetic", tmp_path / "a", num_clips={"train": 6}, video_channels=4
     )
     larger = data_tools.prepare(
-        "synthetic", tmp_path / "b", num_clips={"train": 6, "test": 9}, channels=4
+        "synthetic", tmp_path / "b", num_clips={"train": 6, "test": 9}, video_channels=4
     )
     assert sha256_file(small / layout.EXTRACTORS) == sha256_file(larger / layout.EXTRACTORS)
 
@@ -157,7 +157,7 @@ def test_failure_keeps_the_folder_that_was_to_be_replaced(
 def test_wrong_numbers_of_clips_are_named(tmp_path: Path, num_clips: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="`num_clips` must give clips of"):
         data_tools.prepare("synthetic", tmp_path / "a", num_clips=num_clips)
-    with pytest.raises(ValueError, match=r"`num_clips\['val'\]` must be at least 1; received: 0"):
+    with pytest.raises(ValueError, match=r"`num_clips\['val'\]` must be at least 1. Received: 0"):
         data_tools.prepare("synthetic", tmp_path / "a", num_clips={"train": 3, "val": 0})
     assert names(tmp_path) == set()
 

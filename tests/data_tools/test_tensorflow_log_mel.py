@@ -90,5 +90,5 @@ def test_masks_follow_the_seed_inside_a_pipeline(clips: np.ndarray) -> None:
 def test_masks_without_a_limit_change_nothing(clips: np.ndarray) -> None:
     mel = np.random.default_rng(0).random((2, 3, 10, 8)).astype("float32")
     np.testing.assert_array_equal(np.asarray(tensorflow_log_mel.mask(mel, 0, 0)), mel)
-    with pytest.raises(ValueError, match="`max_frames` must be from 0 to 10; received: 11"):
+    with pytest.raises(ValueError, match=r"`max_frames` must be from 0 to 10\. Received: 11"):
         tensorflow_log_mel.mask(mel, 0, 11)

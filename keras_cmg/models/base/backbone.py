@@ -12,6 +12,8 @@ from keras import ops
 from keras_cmg.backend import engine
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.models.base.configs import (
+    build_config,
+    build_from_config,
     deserialize_layers,
     freeze_layers,
     frozen_layers,
@@ -74,6 +76,7 @@ class Backbone(keras.Model):
             )
         self.modalities = modalities
         self._to_freeze = tuple(frozen_layers)
+        self._quantization: Any = None
         self.feature_shapes: dict[str, tuple[int | None, ...]] = {}
         self.quantizer: Any = None
 
@@ -492,12 +495,20 @@ class Backbone(keras.Model):
             return None
         return ops.convert_to_numpy(self.quantizer.codebook)
 
+    def quantize(self, mode=None, config=None, filters=None, **kwargs):
+        if filters is not None:
+            raise ValueError(
+                "`filters` must be None: a saved model quantises all of its layers when it is "
+                f"loaded. Received: {filters!r}"
+            )
+        super().quantize(mode, config=config, **kwargs)
+        self._quantization = config
+
     def get_build_config(self):
-        return {"input_shape": dict(self.feature_shapes)} if self.built else None
+        return build_config(self.feature_shapes, self._quantization) if self.built else None
 
     def build_from_config(self, config):
-        if config:
-            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
+        build_from_config(self, config)
 
     def get_config(self):
         config: dict[str, Any] = {

@@ -140,3 +140,46 @@ def freeze_layers(model: keras.Layer, paths: Iterable[str]) -> None:
             )
         for layer in found:
             layer.trainable = False
+
+
+def build_config(shapes: Mapping[str, Any], quantization: Any = None) -> dict[str, Any]:
+    """Returns what a saved model needs to build its weights.
+
+    Args:
+        shapes: modality to shape of its features.
+        quantization: the `config` of `keras.Model.quantize`; None for a model that is not
+            quantised.
+
+    Returns:
+        Dict that `build_from_config` takes.
+
+    Example:
+
+    >>> build_config({"audio": (None, 10, 128)})
+    {'input_shape': {'audio': (None, 10, 128)}, 'quantization': None}
+    """
+    return {
+        "input_shape": dict(shapes),
+        "quantization": keras.saving.serialize_keras_object(quantization),
+    }
+
+
+def build_from_config(model: keras.Model, config: Mapping[str, Any] | None) -> None:
+    """Builds a model, and quantises its weights as those of the saved one.
+
+    Args:
+        model: a Keras model.
+        config: as from `build_config`, or None for a model that was saved without weights.
+
+    Example:
+
+    >>> backbone = keras_cmg.models.FCIDBackbone(("audio",))
+    >>> build_from_config(backbone, build_config({"audio": (None, 10, 128)}))
+    >>> backbone.built
+    True
+    """
+    if not config:
+        return
+    model.build({name: tuple(shape) for name, shape in config["input_shape"].items()})
+    if config.get("quantization"):
+        model.quantize(config=keras.saving.deserialize_keras_object(config["quantization"]))

@@ -12,7 +12,13 @@ from keras_cmg.backend import engine
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.models.base.backbone import Backbone
-from keras_cmg.models.base.configs import deserialize_layers, freeze_layers, frozen_layers
+from keras_cmg.models.base.configs import (
+    build_config,
+    build_from_config,
+    deserialize_layers,
+    freeze_layers,
+    frozen_layers,
+)
 from keras_cmg.models.base.presets import Presets, merged, named
 from keras_cmg.models.base.step_inputs import EstimatorPair, StepInputs
 from keras_cmg.models.base.trainer import Trainer
@@ -88,6 +94,7 @@ class Pretrainer(Trainer):
         self.trackers: dict[str, keras.metrics.Mean] = {}
         self.estimators: dict[str, CLUBEstimator] = {}
         self._to_freeze = tuple(frozen_layers)
+        self._quantization: Any = None
         self._estimator_ids: set[int] = set()
 
     @classmethod
@@ -659,12 +666,21 @@ class Pretrainer(Trainer):
 
     # Saving.
 
+    def quantize(self, mode=None, config=None, filters=None, **kwargs):
+        if filters is not None:
+            raise ValueError(
+                "`filters` must be None: a saved model quantises all of its layers when it is "
+                f"loaded. Received: {filters!r}"
+            )
+        super().quantize(mode, config=config, **kwargs)
+        self._quantization = config
+
     def get_build_config(self):
-        return self.backbone.get_build_config()
+        shapes = self.backbone.feature_shapes
+        return build_config(shapes, self._quantization) if self.built else None
 
     def build_from_config(self, config):
-        if config:
-            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
+        build_from_config(self, config)
 
     def get_config(self):
         return {

@@ -52,7 +52,7 @@ def test_the_sound_of_video_files(tmp_path: Path) -> None:
         (["--audio", "vggish"], "`weights` must name a file of VGGish weights"),
         (["--audio", "nothing"], "`audio` must be one of"),
         (["--text-preset", "bert_base"], "`--text-preset` must belong to an extractor in use"),
-        (["--audio", "none"], "must hold clips of a modality"),
+        (["--audio", "none"], "must hold clips of a chosen modality"),
         (["--workers", "0"], "`workers` must be at least 1"),
         (["--timeout", "0"], "`timeout` must be above 0"),
         (["--shard-rows", "0"], "`shard_rows` must be at least 1"),

@@ -145,7 +145,7 @@ def test_a_worker_that_dies_costs_one_clip(tmp_path: Path) -> None:
         "hang": "took longer than 2 s",
         "raise": "RuntimeError: the extractor gave up",
         "infinite": reasons["infinite"],
-        "shape": "`text` must have shape (4, 8); received: (3,)",
+        "shape": "`text` must have shape (4, 8). Received: (3,)",
         "large": reasons["large"],
     }
     for caption in ("infinite", "large"):

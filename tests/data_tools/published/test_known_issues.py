@@ -76,8 +76,8 @@ def test_the_other_sets(tmp_path: Path) -> None:
     layouts.write_ucf_vggsound(tmp_path / "ucf_vggsound")
     found = kinds("ucf_vggsound", tmp_path, side="vggsound")
     assert found["class on one side only"] == [
-        "FrisbeeCatch / playing frisbee: ucf alone",
-        "Bowling / bowling impact: vggsound alone",
+        "FrisbeeCatch / playing frisbee: ucf only",
+        "Bowling / bowling impact: vggsound only",
         "bowl0000001",
     ]
     layouts.write_clotho(tmp_path / "clotho")
@@ -146,7 +146,7 @@ def test_changed_files_and_missing_files_are_told(tmp_path: Path) -> None:
         report = inspect("flickrsound", tmp_path, read=read)
         assert not report.whole
         (line,) = (line for line in report.lines() if line.strip().startswith("7000000: "))
-        assert "7000000.zip or 7000000.npy; received neither" in line
+        assert "7000000.zip or 7000000.npy. Received neither" in line
 
 
 ANNOTATION_FAULTS = {
@@ -162,7 +162,7 @@ ANNOTATION_FAULTS = {
         "Bark&a&good&0&11\n",
         "must have seconds from 0 to 10",
     ),
-    "ave, text": ("ave", "Annotations.txt", "Bark&a&good&zero&ten\n", "received: 'zero' to 'ten'"),
+    "ave, text": ("ave", "Annotations.txt", "Bark&a&good&zero&ten\n", "Received: 'zero' to 'ten'"),
     "avvp, columns": (
         "avvp",
         "AVVP_eval_visual_checked_combined.csv",
@@ -173,13 +173,13 @@ ANNOTATION_FAULTS = {
         "avvp",
         "AVVP_eval_visual_checked_combined.csv",
         "filename\tonset\toffset\tevent_labels\nx_0_10\t0,1\t2\tDog\n",
-        "line 2 must have as many onsets as offsets and labels; received: [2, 1, 1]",
+        "line 2 must have as many onsets as offsets and labels. Received: [2, 1, 1]",
     ),
     "avvp, class": (
         "avvp",
         "AVVP_eval_visual_checked_combined.csv",
         "filename\tonset\toffset\tevent_labels\nx_0_10\t0\t2\tWolf\n",
-        "line 2 must name one of 3 classes; received: 'Wolf' (no known name is similar)",
+        "line 2 must name one of 3 classes. Received: 'Wolf' (no known name is similar)",
     ),
     "vggsound, split": (
         "vggsound",
@@ -197,7 +197,7 @@ ANNOTATION_FAULTS = {
         "ucf_vggsound",
         "ucf2vggsound.csv",
         "category,video_id\nSkiing,skiing-1\n",
-        "must have an id such as v_Skiing_g09_c01; received: 'skiing-1'",
+        "must have an id such as v_Skiing_g09_c01. Received: 'skiing-1'",
     ),
     "ucf, lists": (
         "ucf_vggsound",
@@ -281,6 +281,6 @@ def test_arrays_that_lead_out_of_their_file_are_refused(tmp_path: Path, kind: st
         "external link": "must hold an array named",
         "text": "must hold rows of numbers",
         "wide": "must have rows of at most",
-    }.get(kind, "received one kept in other files")
+    }.get(kind, "Received one kept in other files")
     with pytest.raises(ValueError, match=message):
         data_tools.load(tmp_path, "train", ("audio",), dataset="ave", format="numpy")

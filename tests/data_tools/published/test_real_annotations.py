@@ -216,7 +216,7 @@ def test_ucf_vggsound(real_ucf: Path, options: dict[str, Any], sizes: dict[str, 
     assert report.sizes["reference"] == sizes
     (lonely,) = (issue for issue in report.issues if issue.where.startswith("UCF101same"))
     assert lonely.kind == "class on one side only"
-    assert "FrisbeeCatch / playing frisbee: ucf alone" in lonely.items
+    assert "FrisbeeCatch / playing frisbee: ucf only" in lonely.items
     # The file "_8" does not reach down to the line of Bowling.
     assert len(lonely.items) == (1 if options.get("subset") == "_8" else 2)
 

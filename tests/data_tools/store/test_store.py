@@ -120,7 +120,7 @@ def _objects(path: Path) -> None:
     ("file", "damage", "message"),
     [
         ("shards/00001/audio.npy", _flip, r"row 3 \(clip 'clip7'\) does not match its checksum"),
-        ("shards/00001/audio.npy", _cut, "must have 224 bytes; received: 223"),
+        ("shards/00001/audio.npy", _cut, "must have 224 bytes. Received: 223"),
         ("shards/00001/audio.npy", _other, "must hold rows of float16 and shape"),
         ("shards/00001/audio.npy", _objects, "must hold rows of float16 and shape"),
         ("shards/00001/audio.npy", lambda path: path.write_bytes(b""), "must be a .npy file"),
