@@ -127,7 +127,9 @@ def test_avvp(
         "649 rows",
         "1200 rows",
     ]
-    kinds = {kind: count for (kind, where), count in issue_counts(report).items() if where[0] == "A"}
+    kinds = {
+        kind: count for (kind, where), count in issue_counts(report).items() if where[0] == "A"
+    }
     assert {kind: kinds.get(kind, 0) for kind in expected} == expected
     assert {"empty span", "duplicate"} & set(kinds) == {"empty span", "duplicate"} & set(expected)
     # Seven truncated or otherwise unknown names, and one whose id is known: eight in all.
