@@ -84,7 +84,7 @@ def test_a_run_is_exported_with_all_around_it(run: Path, capsys) -> None:
         (["--toc", "9"], "`num_channels` must lie between 1 and the codebook"),
         (["--level", "frame"], "`levels` must be of ('segment', 'clip')"),
         (["--level", "smell=clip"], "`levels` must name modalities"),
-        (["--level", "clip", "--level", "text=clip"], "--level takes one level for all"),
+        (["--level", "clip", "--level", "text=clip"], "--level must be one level for all"),
         (["--probe", "probe.keras"], "probe.keras is neither a run"),
         (["--max-frames", "0"], "`max_frames` must be at least 1"),
         (["--waveform", "no-such-folder"], "no-such-folder"),
@@ -123,14 +123,14 @@ def test_arguments_must_fit_the_model(tmp_path: Path) -> None:
         ({"format": "pickle"}, "`format` must be one of"),
         ({"probes": {"smell": probe}}, "`probes` must name modalities"),
         ({"probes": keras_cmg.models.LinearProbe(2)}, "must be built"),
-        ({"probes": narrow}, "takes 3 numbers, but 'quantized' has 8"),
+        ({"probes": narrow}, "has 3 inputs, but 'quantized' has width 8"),
         ({"probes": probe, "labels": ["a"]}, "`labels` must name the 2 classes"),
         ({"probe_view": "selected"}, "`probe_view` must be one of"),
-        ({"toc": keras_cmg.layers.TOCChannelMask(2)}, "has made no choice yet"),
+        ({"toc": keras_cmg.layers.TOCChannelMask(2)}, "no channels have been chosen"),
     ):
         with pytest.raises(ValueError, match=message):
             export(backbone, tmp_path / "served", **arguments)
-    with pytest.raises(ValueError, match="must be a pretrainer or a Backbone"):
+    with pytest.raises(ValueError, match="must be a pretrainer or a `Backbone`"):
         export(probe, tmp_path / "served")
     with pytest.raises(ValueError, match="`backbone` must be built"):
         export(keras_cmg.models.FCIDBackbone(("audio",)), tmp_path / "served")
