@@ -91,7 +91,7 @@ def finished(folder: Path, **changes) -> Path:
 def test_a_run_brings_its_settings(tmp_path: Path) -> None:
     run = str(finished(tmp_path / "run" / "seed3").parent)
     chosen = resolved("table1", table1, "--run", run, seed=3)
-    assert (chosen.epochs, chosen.preset, chosen.num_clips) == (7, "paper", None)
+    assert (chosen.epochs, chosen.preset, chosen.num_clips["train"]) == (7, "paper", 600)
     chosen = resolved("table1", table1, "--run", run, "--data", "digits", seed=3)
     assert chosen.num_clips == {"train": 3}
     with pytest.raises(FileNotFoundError, match=r"--run must hold model\.keras"):
