@@ -21,6 +21,10 @@ CODE_BLOCK = 2**15
 CENTER_CODES = 15
 """Codes from which `codebook_center` is computed, at most."""
 
+CENTER_SPREADS = 4.0
+"""Distance from zero, in interquartile ranges, from which `codebook_center` is the median. Nearer
+codebooks lose at most a digit, and their numbers do not depend on the center."""
+
 
 def nearest_codes(
     x: Tensor, codebook: Tensor, max_elements: int = MAX_ELEMENTS, code_block: int = CODE_BLOCK
@@ -105,10 +109,11 @@ class NearestCodes(keras.Operation):
 
 
 def codebook_center(codebook: Tensor) -> Tensor:
-    """Computes a point amid the codes: the entry-wise median of a sample of them.
+    """Computes a point relative to which distances to a codebook keep their digits.
 
-    The median, unlike the mean, does not follow a few codes that lie far away. Entries are those of
-    codes, so that subtracting the center from codes and vectors around it is exact.
+    In each dimension, the median of a sample of codes if it is far from zero relative to their
+    interquartile range, else zero. Unlike means, these do not follow a few codes far away. Entries
+    are those of codes, so that subtracting them from codes and vectors nearby is exact.
 
     Args:
         codebook: float tensor `(num_embeddings, dim)`.
@@ -118,13 +123,16 @@ def codebook_center(codebook: Tensor) -> Tensor:
 
     Example:
 
-    >>> codes = np.array([[1000.0], [1001.0], [1002.0], [1e8], [999.0]], "float32")
-    >>> float(codebook_center(codes)[0])
-    1001.0
+    >>> codes = [[1000.0, 0.1], [1001.0, 0.3], [1002.0, 0.2], [1e8, 0.4], [999.0, -0.1]]
+    >>> codebook_center(np.array(codes, "float32")).tolist()
+    [1001.0, 0.0]
     """
     codebook = ops.convert_to_tensor(codebook)
     sample = ops.transpose(codebook[:: -(-codebook.shape[0] // CENTER_CODES)])
-    return ops.sort(sample, axis=-1)[:, sample.shape[-1] // 2]
+    ordered, count = ops.sort(sample, axis=-1), sample.shape[-1]
+    median = ordered[:, count // 2]
+    spread = ordered[:, 3 * count // 4] - ordered[:, count // 4]
+    return ops.where(ops.abs(median) > CENTER_SPREADS * spread, median, ops.zeros_like(median))
 
 
 def _by_blocks(
