@@ -47,7 +47,7 @@ def run(
         clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
-        Name to number or text. Recall: share of the ten nearest clips by brute force that were found.
+        Name to number or text. Recall: share of the ten nearest clips, by brute force, found.
 
     Example:
 
