@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import PeakMemory, seconds_in_turns
 from data_tools.loading import BatchReader, StoreSource
 from data_tools.store import Field, StoreWriter
+from recipes.protocol.resource_use import PeakMemory, seconds_in_turns
 
 SHAPE = (10, 7, 7, 512)
 """A clip of the published video features."""

@@ -99,6 +99,13 @@ def test_bad_options_are_told_in_one_line(run: Path, options, message, capsys) -
     assert not run.with_name("served").exists()
 
 
+def test_features_without_audio_are_named(run: Path, tmp_path: Path, capsys) -> None:
+    np.savez(tmp_path / "extractors.npz", sample_rate=8000)
+    words = [str(run), "--to", str(run.with_name("served")), "--waveform", str(tmp_path)]
+    assert main(words) == 2
+    assert "extractors.npz must hold the audio features of a preparation" in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, capsys) -> None:
     (tmp_path / "model.keras").write_bytes(b"not a zip")
     assert main([str(tmp_path), "--to", str(tmp_path / "served")]) == 2

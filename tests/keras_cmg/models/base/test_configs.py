@@ -165,7 +165,7 @@ def test_weights_of_eight_bits_encode_alike_and_are_kept_in_files(whole, tmp_pat
 def test_a_part_of_the_weights_in_eight_bits_is_refused():
     backbone = small_fcid(("audio",)).backbone
     backbone.build({"audio": (None, 10, 12)})
-    with pytest.raises(ValueError, match="`filters` must be None.* 'audio'"):
+    with pytest.raises(ValueError, match=r"`filters` must be None.* 'audio'"):
         backbone.quantize("int8", filters="audio")
 
 
