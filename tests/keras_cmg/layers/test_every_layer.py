@@ -69,6 +69,8 @@ CASES = {
     ),
     "TOCChannelMask select": (layers.TOCChannelMask, {"num_channels": 2}, (SEQUENCE,)),
     "TransformerEncoder": (layers.TransformerEncoder, {**TEMPORAL, "num_layers": 2}, (SEQUENCE,)),
+    "CoarseLevel": (layers.CoarseLevel, {"modalities": ("audio", "video"), "units": 3}, (PAIR,)),
+    "EventHead": (layers.EventHead, {"num_classes": 3}, (SEQUENCE,)),
     "SaturatingAttention": (
         layers.SaturatingAttention,
         {"num_heads": 2, "key_dim": 3, "seed": 3},
