@@ -20,6 +20,7 @@ from keras_cmg.models.base.configs import (
     refuse_filters,
     serialize_layer,
 )
+from keras_cmg.models.base.exporting import export_system
 from keras_cmg.models.base.presets import Presets, merged, named
 from keras_cmg.ops.masking import weights_like
 from keras_cmg.types import Tensor
@@ -495,6 +496,11 @@ class Backbone(keras.Model):
         if self.quantizer is None:
             return None
         return ops.convert_to_numpy(self.quantizer.codebook)
+
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        export_system(self, filepath, format, input_signature, **kwargs)
 
     def quantize(self, mode=None, config=None, filters=None, **kwargs):
         refuse_filters(filters)

@@ -20,6 +20,7 @@ from keras_cmg.models.base.configs import (
     frozen_layers,
     refuse_filters,
 )
+from keras_cmg.models.base.exporting import export_system
 from keras_cmg.models.base.presets import Presets, merged, named
 from keras_cmg.models.base.step_inputs import EstimatorPair, StepInputs
 from keras_cmg.models.base.trainer import Trainer
@@ -631,6 +632,11 @@ class Pretrainer(Trainer):
         return engine.global_mean(ops.mean(error, axis=axes), ops.cast(weights, wide))
 
     # Saving.
+
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        export_system(self, filepath, format, input_signature, **kwargs)
 
     def quantize(self, mode=None, config=None, filters=None, **kwargs):
         refuse_filters(filters)
