@@ -360,7 +360,7 @@ def test_failures_of_the_real_recordings() -> None:
         pytest.skip(f"{root} is not there: KERAS_CMG_DATA names the folder of the shared data")
     from data_tools.decoding import DecodeError, decode_audio
 
-    with pytest.raises(DecodeError, match=r"cut short: 14400 of 14560 samples; .* holds MP3"):
+    with pytest.raises(DecodeError, match=r"truncated: 14400 of 14560 samples; .* holds MP3"):
         decode_audio(root / "Animal-Sound-Dataset/Kedi-Part2/cat_145.wav", 16_000, 10)
     dataset = Natural(str(root), classes=10)
     counts = collections.Counter(
