@@ -12,13 +12,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 
-from benchmarks import assign, index, serve, store, toc, train
+from benchmarks import assign, extract, index, serve, store, toc, train
 from benchmarks.results import report
 from recipes.runner.options import Parser
 
 BENCHMARKS = {
     "toc": toc,
     "assign": assign,
+    "extract": extract,
     "index": index,
     "serve": serve,
     "store": store,
@@ -47,6 +48,14 @@ def parser() -> Parser:
     one.add_argument("--clips", type=int, default=400, help="number of clips")
     one.add_argument("--batch-size", type=int, default=40, help="clips per batch")
     one.add_argument("--naive-clips", type=int, default=40, help="zips that are read")
+    one = names.add_parser("extract", help="features by a pretrained network against the bare one")
+    one.add_argument("--input", help="folder of clips (default: pictures made on the spot)")
+    one.add_argument("--modality", choices=["audio", "video"], default="video", help="of the clips")
+    one.add_argument("--extractor", default="onnx", help="name, such as yamnet (%(default)s)")
+    one.add_argument("--model", help="model file (default: a small random network)")
+    one.add_argument("--segments", type=int, default=1, help="seconds of a clip")
+    one.add_argument("--clips", type=int, default=100, help="number of clips at most")
+    one.add_argument("--workers", type=int, default=1, help="processes of the whole extraction")
     one = names.add_parser("train", help="a training step against a large matrix product")
     one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
     one.add_argument("--batch-size", type=int, default=8, help="clips per training step")

@@ -1,4 +1,4 @@
-"""Nearest codes of many vectors, against the bare matrix product that they need."""
+"""Nearest codes of many vectors, against the matrix product that they need."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def run(
     """Times the assignment, and a product of the same size in blocks that stay in the cache.
 
     Args:
-        vectors: how many are assigned.
-        codes: how many there are.
-        channels: length of each.
-        rounds: how often each is timed.
-        clock: see `seconds_in_turns`.
+        vectors: number of vectors.
+        codes: number of codes.
+        channels: length of each vector.
+        rounds: number of times each is timed.
+        clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
-        Name to number.
+        Name to number or text.
 
     Example:
 

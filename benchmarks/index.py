@@ -1,4 +1,4 @@
-"""A million clips filed under their codes: building, memory, speed, and recall by brute force."""
+"""An index of a million clips by their codes: building, memory, speed, recall of brute force."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BLOCK = 2**16
 FOUND = 10
 VISITED = (1, 4, 16, 64)
 INTRINSIC = 16
-"""Directions in which codes and clips really differ. In more, no two clips would be neighbours,
-and any search found all there is to find."""
+"""Number of directions in which codes and clips differ. In more, no two clips would be close, and
+any search would find every neighbour."""
 SPREAD = 0.7
-"""Standard deviation of a clip around its code in each of them; that of codes is one."""
+"""Standard deviation of a clip around its code in each direction; that of codes is one."""
 
 
 def run(
@@ -32,22 +32,22 @@ def run(
     rounds: int = 3,
     clock: str = "wall",
 ) -> dict[str, Any]:
-    """Builds an index of synthetic clips and asks it.
+    """Builds an index of synthetic clips and searches it.
 
     Clips lie around codes that are drawn at random, some codes far more often than others
-    (Zipf's law with exponent 1/2), and queries around clips, as another modality's would.
+    (Zipf's law with exponent 1/2), and queries around clips, as those of another modality would.
 
     Args:
-        clips: how many.
-        codes: how many, the size of the codebook.
+        clips: number of clips.
+        codes: number of codes.
         channels: length of a feature vector.
-        queries: how many are asked at once.
-        storage: of `CodeIndex`.
-        rounds: how often each search is timed.
-        clock: see `seconds_in_turns`.
+        queries: number of queries in a batch.
+        storage: storage of `CodeIndex`.
+        rounds: number of times each search is timed.
+        clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
-        Name to number. Recall: share of the ten nearest clips by brute force that were found.
+        Name to number or text. Recall: share of the ten nearest clips, by brute force, found.
 
     Example:
 

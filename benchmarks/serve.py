@@ -26,17 +26,17 @@ def run(
     """Times `encode_<modality>` of a SavedModel, and `predict` and a call of the model, in turns.
 
     Args:
-        preset: of FCID.
-        modality: what is encoded.
+        preset: preset of FCID.
+        modality: modality to encode.
         rounds: requests of each size to each of them.
-        clock: see `seconds_in_turns`.
+        clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
         Name to number: milliseconds that half and 99 % of the requests stay below, clips per
         second, for each batch size.
 
     Raises:
-        ValueError: for an unknown preset, modality or clock.
+        ValueError: if there is an unknown preset, modality or clock.
 
     Example:
 

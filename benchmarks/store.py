@@ -42,12 +42,12 @@ def run(
     Args:
         clips: rows of the store.
         batch_size: rows of a batch.
-        naive_clips: zips that are read, fewer because it takes so long.
-        rounds: how often each is timed.
-        clock: see `seconds_in_turns`.
+        naive_clips: zips that are read, fewer, since they are slow.
+        rounds: number of times each is timed.
+        clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
-        Name to number.
+        Name to number or text.
 
     Example:
 
@@ -159,7 +159,7 @@ def run(
 
 
 def _forget(path: Path) -> None:
-    """Drops a file from the page cache, where the system can."""
+    """Drops a file from the page cache, on systems that can."""
     if hasattr(os, "posix_fadvise"):
         with path.open("rb") as stream:
             os.fsync(stream.fileno())

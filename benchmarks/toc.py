@@ -22,11 +22,11 @@ def run(
     Args:
         codes: rows of the codebook on disk.
         channels: its columns.
-        rounds: how often each is timed.
-        clock: see `seconds_in_turns`.
+        rounds: number of times each is timed.
+        clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
-        Name to number.
+        Name to number or text.
 
     Example:
 

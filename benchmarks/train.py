@@ -20,7 +20,7 @@ def batch_of(preset: str, clips: int) -> dict[str, np.ndarray]:
 
     Args:
         preset: name of the preset.
-        clips: how many.
+        clips: number of clips.
 
     Returns:
         Modality to features.
@@ -52,19 +52,19 @@ def run(
     """Times steps and products in turns.
 
     Args:
-        preset: of FCID.
+        preset: preset of FCID.
         batch_size: clips per step.
         precision: dtype policy.
         jit: `"auto"`, `"on"` or `"off"`.
         product_size: rows and columns of the matrices whose product is the yardstick.
-        rounds: how often each is timed.
-        clock: see `seconds_in_turns`.
+        rounds: number of times each is timed.
+        clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
-        Name to number.
+        Name to number or text.
 
     Raises:
-        ValueError: for an unknown preset or `jit`.
+        ValueError: if there is an unknown preset or `jit`.
 
     Example:
 

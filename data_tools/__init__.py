@@ -1,9 +1,10 @@
 """Data sets, features and batches: from raw signals and published features to training.
 
 Packages import only from those before them: `io`, `untrusted`, `decoding`, `features`, `raw`,
-`published`, `store`, `extraction`, `loading`.
+`published`, `store`, `extraction`, `loading`, `composing`.
 """
 
+from data_tools.composing.preparation import prepare_composed
 from data_tools.io.feature_folder import FeatureFolder
 from data_tools.loading.load import load
 from data_tools.published.inspection import inspect
@@ -20,6 +21,7 @@ __all__ = [
     "open_published",
     "open_raw",
     "prepare",
+    "prepare_composed",
     "render",
     "verify",
 ]

@@ -10,13 +10,14 @@ from inspect import signature
 from pathlib import Path
 
 from data_tools import prepare, store, verify
+from data_tools.composing import command as composing
 from data_tools.extraction import command as extraction
 from data_tools.features.audio import AUDIO_BACKENDS
 from data_tools.io.arguments import parse_options
 from data_tools.io.constants import SPLITS
 from data_tools.published.inspection import inspect, write_clean
 from data_tools.published.registry import PUBLISHED_DATASETS
-from data_tools.raw.registry import RAW_DATASETS
+from data_tools.raw.registry import COMPOSED_DATASETS, RAW_DATASETS
 
 WHOLE, NOT_WHOLE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. `NOT_WHOLE`: `verify` found something missing or damaged."""
@@ -82,6 +83,8 @@ def parser() -> argparse.ArgumentParser:
         help="library that computes the spectrogram (default: %(default)s)",
     )
 
+    composing.add_arguments(command)
+
     command = commands.add_parser(
         "extract", parents=[common, output], help="features of raw clips into a sharded store"
     )
@@ -139,14 +142,20 @@ def run_prepare(arguments: argparse.Namespace) -> int:
     """
     default = RAW_DATASETS[arguments.name].default_num_clips
     asked = {split: getattr(arguments, split) for split in SPLITS}
+    num_clips = {
+        split: default[split] if count is None else count for split, count in asked.items()
+    }
+    if arguments.name in COMPOSED_DATASETS:
+        print("\n".join(composing.run(arguments, num_clips)))
+        return WHOLE
+    if given := composing.given_options(arguments):
+        raise ValueError(f"{given} must come with one of {COMPOSED_DATASETS}.")
     out = prepare(
         arguments.name,
         arguments.out,
         root=arguments.root,
         seed=arguments.seed,
-        num_clips={
-            split: default[split] if count is None else count for split, count in asked.items()
-        },
+        num_clips=num_clips,
         split=arguments.split,
         video_channels=arguments.video_channels,
         text_dim=arguments.text_dim,

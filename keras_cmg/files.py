@@ -1,4 +1,4 @@
-"""Folders that appear complete or not at all, and fingerprints of what they hold."""
+"""Folders that are written completely or not at all, checksums, and JSON files."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import numpy as np
 
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`; it takes its place once the block succeeds.
+    """Yields a temporary folder beside `path`, which is renamed to `path` if the block succeeds.
 
     Args:
-        path: where the finished folder goes.
-        overwrite: replace what is there.
+        path: the folder to write.
+        overwrite: bool, whether an existing folder is replaced.
 
     Raises:
-        FileExistsError: `path` exists, and `overwrite` is off.
+        FileExistsError: if `path` exists and `overwrite` is False.
 
     Example:
 
@@ -36,7 +36,7 @@ def new_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterato
     """
     path = Path(path).absolute()
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists already; choose another place, or overwrite it.")
+        raise FileExistsError(f"{path} exists already; choose another path, or overwrite it.")
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
@@ -51,10 +51,10 @@ def new_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterato
 
 
 def sha256_of_array(array: Any) -> str:
-    """Fingerprint of an array's shape, type and numbers.
+    """Computes the SHA-256 of an array's shape, type and values.
 
     Args:
-        array: of numbers.
+        array: array of numbers.
 
     Returns:
         64 hexadecimal digits.
@@ -70,7 +70,7 @@ def sha256_of_array(array: Any) -> str:
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """A JSON object from a file.
+    """Reads a JSON object from a file.
 
     Args:
         path: the file.
@@ -79,8 +79,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         The object as a dict.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file does not hold a JSON object.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file does not contain a JSON object.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Search for settings of any system with KerasTuner: `pip install 'keras-cmg[tuner]'`."""
+"""Hyperparameter search for any system, with KerasTuner (`pip install 'keras-cmg[tuner]'`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 OBJECTIVE = "source_validation"
-"""Name of what is maximised: the mean over seeds of what `score` gives."""
+"""Name of the objective, which is maximised: the mean over seeds of `score`."""
 
 TOC = "toc"
 WEIGHT = "weight_"
@@ -42,7 +42,7 @@ PATHS = {
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """What is searched, and between which bounds; an empty entry is left as the preset has it.
+    """Search space of each hyperparameter; those of empty entries keep the value of the preset.
 
     Args:
         num_embeddings: sizes of the codebook, the paper's H.
@@ -75,32 +75,32 @@ class Space:
 
 
 class CMGHyperModel(keras_tuner.HyperModel):
-    """Any system of the library as something KerasTuner can search.
+    """A KerasTuner hypermodel of any system of the library.
 
-    A trial trains the system once per seed, without labels, and reports the mean score. A finished
-    seed is written to `folder` at once: a search that was killed goes on where it stood, and
-    neither a repeated trial nor the final comparison trains it again.
+    A trial trains the system once per seed, without labels, and reports the mean score. The score
+    of each seed is written to `folder` when it is known, so that an interrupted search is resumed,
+    and neither a repeated trial nor the final comparison trains again.
 
     Args:
-        system: name of the system, see `keras_cmg.models.list_models`.
-        data: gives the training batches of a seed.
-        score: function of the trained backbone, the adapted TOC mask (None for none) and the seed
-            to a number, larger is better. Let it look at validation clips of the source modality
-            alone: the target is what the search must not see.
-        folder: for the scores, shared by all workers of a search.
-        modalities: names; default those of the preset.
-        preset: where the search starts from; by default the default preset of the system.
-        space: what is searched.
-        seeds: of the trainings of a trial.
-        epochs: of each training.
-        learning_rate: of the main Adam, where it is not searched.
-        estimator_learning_rate: of the estimators' Adam, where it is not searched.
+        system: str, name of the system, see `keras_cmg.models.list_models`.
+        data: function of the seed to the training batches.
+        score: function of the trained backbone, the adapted TOC mask or None, and the seed to a
+            number; larger is better. It should use validation clips of the source modality alone,
+            as the search must not see the target.
+        folder: folder of the scores, shared by all workers of a search.
+        modalities: names of the modalities; default those of the preset.
+        preset: str, preset from which the search starts; default that of the system.
+        space: the search space.
+        seeds: ints, seeds of the trainings of a trial.
+        epochs: int, epochs of each training.
+        learning_rate: float, of the main Adam, unless it is searched.
+        estimator_learning_rate: float, of the estimators' Adam, unless it is searched.
         overrides: changes to the preset, as arguments of `keras_cmg.models.create_model`.
-        identity: whatever else decides a score, in types of JSON: a checksum of the data, the size
-            of batches, versions. A score is found again in `folder` for the same identity only.
+        identity: everything else that determines a score, in types of JSON: a checksum of the data,
+            the batch size, versions. Scores in `folder` are reused for equal identities only.
 
     Raises:
-        ValueError: for an unknown system or preset, no seeds, or no epochs.
+        ValueError: if `system` or `preset` is unknown, or there are no seeds or epochs.
 
     Example:
 
@@ -148,11 +148,11 @@ class CMGHyperModel(keras_tuner.HyperModel):
         self.known = self.create({}, 0)
 
     def create(self, values: Mapping[str, Any], seed: int) -> Pretrainer:
-        """The system with some settings, not compiled.
+        """Creates the system with the given hyperparameters, not compiled.
 
         Args:
-            values: hyperparameter to value; those that are missing stay as in the preset.
-            seed: of weights, codes and dropout.
+            values: hyperparameter to value; others keep the value of the preset.
+            seed: int, seed of weights, codes and dropout.
 
         Returns:
             The model.
@@ -197,7 +197,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
         return found
 
     def defaults(self) -> dict[str, Any]:
-        """Every hyperparameter of the space at the preset's value, where the system has it.
+        """Returns the preset's value of every hyperparameter of the space that the system has.
 
         Returns:
             Hyperparameter to value.
@@ -246,7 +246,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
             weight = name.startswith(WEIGHT)
             bounds = getattr(self.space, "loss_weight" if weight else name)
             if weight:
-                # Relative to the preset's own weight, which counts the features of a term.
+                # Relative to the weight of the preset, which depends on the number of features.
                 low, high = (default * bound for bound in bounds)
                 found[name] = hp.Float(name, low, high, sampling="log", default=default)
             elif name.endswith("learning_rate"):
@@ -264,11 +264,11 @@ class CMGHyperModel(keras_tuner.HyperModel):
         return self.compiled(self.values(hp), self.seeds[0])
 
     def compiled(self, values: Mapping[str, Any], seed: int, steps: int = 1) -> Pretrainer:
-        """The system with some settings, ready to be trained.
+        """Creates and compiles the system with the given hyperparameters.
 
         Args:
             values: hyperparameter to value.
-            seed: of weights, codes and dropout.
+            seed: int, seed of weights, codes and dropout.
             steps: of the whole training, for a schedule of the learning rate.
 
         Returns:
@@ -297,17 +297,17 @@ class CMGHyperModel(keras_tuner.HyperModel):
         return {OBJECTIVE: sum(scores) / len(scores)}
 
     def measure(self, values: Mapping[str, Any], seed: int) -> float:
-        """Trains with some settings and one seed and gives the score, or reads what was found.
+        """Returns the score of the given hyperparameters and seed, from its file or by training.
 
         Args:
             values: hyperparameter to value.
-            seed: of the training.
+            seed: int, seed of the training.
 
         Returns:
             The score.
 
         Raises:
-            ValueError: if the score is not a finite number.
+            ValueError: if the score is not finite.
         """
         path = self.folder / f"{self._key(values, seed)}.json"
         if path.exists():
@@ -324,11 +324,11 @@ class CMGHyperModel(keras_tuner.HyperModel):
         return score
 
     def trained(self, values: Mapping[str, Any], seed: int) -> Pretrainer:
-        """The system after training with some settings.
+        """Trains the system with the given hyperparameters.
 
         Args:
             values: hyperparameter to value.
-            seed: of the training.
+            seed: int, seed of the training.
 
         Returns:
             The model.
@@ -340,14 +340,14 @@ class CMGHyperModel(keras_tuner.HyperModel):
         return model
 
     def mask(self, values: Mapping[str, Any], backbone: Any) -> TOCChannelMask | None:
-        """The choice of dimensions that some settings ask for, made on a codebook.
+        """Creates the TOC mask of the given hyperparameters, adapted to a backbone's codebook.
 
         Args:
             values: hyperparameter to value.
             backbone: trained.
 
         Returns:
-            The adapted mask, or None where all dimensions are kept.
+            The adapted mask, or None if all dimensions are kept.
 
         Example:
 
@@ -368,7 +368,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
         return mask
 
     def settled(self) -> dict[str, Any]:
-        """What decides a score beside the values and the seed.
+        """Returns everything that determines a score beside the hyperparameters and the seed.
 
         Returns:
             Name to setting.
@@ -405,24 +405,24 @@ def tuner(
     seed: int = 0,
     method: str = "bayesian",
 ) -> Any:
-    """A KerasTuner search over a system that goes on where an earlier one in the folder stopped.
+    """Creates a KerasTuner search, which resumes an earlier one in the folder.
 
     With KerasTuner's environment variables `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and
     `KERASTUNER_ORACLE_PORT` set, the process named `chief` hands out trials and the others run
     them.
 
     Args:
-        hypermodel: what is searched.
-        directory: of the search's files.
-        max_trials: how many settings are tried.
-        seed: of the search.
+        hypermodel: the system and its search space.
+        directory: folder of the search's files.
+        max_trials: int, number of trials.
+        seed: int, seed of the search.
         method: `"bayesian"` or `"random"`.
 
     Returns:
         A `keras_tuner.Tuner`; call its `search()`.
 
     Raises:
-        ValueError: for an unknown method or `max_trials` below 1.
+        ValueError: if `method` is unknown, or `max_trials` is below 1.
 
     Example:
 
@@ -447,12 +447,12 @@ def tuner(
         max_trials=max_trials,
         seed=seed,
         directory=str(directory),
-        # Another search never takes up the trials of this one.
+        # Searches with other settings have folders of their own.
         project_name=f"{hypermodel.system}_{name}",
         overwrite=False,
     )
     here = isinstance(found.oracle, keras_tuner.Oracle)
     if here and (Path(found.project_dir) / "oracle.json").exists():
-        # KerasTuner looks for a file of this very process, which need not be the one that searched.
+        # KerasTuner looks for a file of this process, which may not be the one that searched.
         found.oracle.reload()
     return found

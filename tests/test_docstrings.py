@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import re
 import types
@@ -9,6 +10,34 @@ import types
 import pytest
 
 import keras_cmg
+
+CITATION = re.compile(r"\(\d{4}\)|\(([A-Z][\w .]+, )?\d{4}[,)]|Eqs?\. \d")
+"""A year in parentheses, after the names of authors or with them, or the number of an equation."""
+
+PLAIN_OPS = {
+    "code_agreement",
+    "code_counts",
+    "code_usage",
+    "codebook_center",
+    "cosine_logits",
+    "decibels",
+    "diagonal_accuracy",
+    "l2_normalize",
+    "mask_logits",
+    "mean_over_time",
+    "pair_presence",
+    "perplexity",
+    "presence",
+    "random_integer",
+    "random_permutation",
+    "random_uniform",
+    "same_event",
+    "spectrogram_sizes",
+    "summarize_mel",
+    "weighted_mean",
+    "weights_like",
+}
+"""Ops without an equation of a publication."""
 
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+):$", re.MULTILINE)
 
@@ -71,6 +100,45 @@ def faults(value: object) -> list[str]:
     return missing
 
 
+def public_of(namespace: str, kind: type) -> list[str]:
+    """Public names of a namespace of the package, of classes or of functions."""
+    prefix = f"keras_cmg.{namespace}."
+    return sorted(
+        name
+        for name, value in public_objects().items()
+        if name.startswith(prefix) and isinstance(value, kind)
+    )
+
+
+def prints_a_value(docstring: str) -> bool:
+    """Whether an example has output that is more than a shape or a truth value."""
+    examples = doctest.DocTestParser().get_examples(docstring)
+    return any(re.search(r"\d", example.want) for example in examples)
+
+
+def mentions_masks(docstring: str) -> bool:
+    """Whether a paragraph of a layer says what it does with masks."""
+    return re.search(r"^Masks: \S", docstring, re.MULTILINE) is not None
+
+
+@pytest.mark.parametrize("name", public_of("layers", type))
+def test_layer_says_what_it_does_with_masks(name: str) -> None:
+    assert mentions_masks(inspect.cleandoc(public_objects()[name].__doc__ or ""))
+
+
+@pytest.mark.parametrize("name", public_of("ops", types.FunctionType))
+def test_op_cites_its_equation_and_prints_a_value(name: str) -> None:
+    docstring = inspect.cleandoc(public_objects()[name].__doc__ or "")
+    cites = CITATION.search(sections(docstring).get("References", "")) is not None
+    assert cites != (name.rpartition(".")[2] in PLAIN_OPS)
+    assert prints_a_value(docstring)
+
+
+def test_plain_ops_are_ops() -> None:
+    names = {name.rpartition(".")[2] for name in public_of("ops", types.FunctionType)}
+    assert names >= PLAIN_OPS
+
+
 def test_there_is_a_public_interface() -> None:
     assert public_objects()
 
@@ -78,6 +146,15 @@ def test_there_is_a_public_interface() -> None:
 @pytest.mark.parametrize("name", sorted(public_objects()))
 def test_public_name_is_documented(name: str) -> None:
     assert faults(public_objects()[name]) == []
+
+
+def test_checks_of_layers_and_ops_see_what_is_missing() -> None:
+    assert not mentions_masks("Averages frames.\n\nMasks:\n")
+    assert mentions_masks("Averages frames.\n\nMasks: none are read.")
+    assert not prints_a_value("Example:\n\n>>> 1 == 1\nTrue\n")
+    assert prints_a_value("Example:\n\n>>> 1 + 1\n2\n")
+    assert not CITATION.search("The paper, section 3.")
+    assert CITATION.search("Oord et al. (2018), CPC.")
 
 
 def test_checker_sees_what_is_missing() -> None:

@@ -48,7 +48,12 @@ def options_of(name: str) -> tuple[str, ...]:
     return importlib.import_module(f"recipes.experiments.{name}").OPTIONS.names
 
 
-ON_SHARED_ENCODERS = [name for name in sorted(command_line.RECIPES) if "run" in options_of(name)]
+# Those with trials use KerasTuner, or processes of their own.
+ON_SHARED_ENCODERS = [
+    name
+    for name in sorted(command_line.RECIPES)
+    if "cache" in options_of(name) and "trials" not in options_of(name)
+]
 OTHERS = sorted(set(command_line.RECIPES) - set(ON_SHARED_ENCODERS))
 
 

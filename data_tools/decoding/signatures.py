@@ -79,7 +79,8 @@ def kind_of(path: Path) -> str:
         The kind.
 
     Raises:
-        DecodeError: if the file is missing, empty, of an unknown kind, or not what its name says.
+        DecodeError: if the file is missing or empty, its kind is unknown, or its name does not
+            match its content.
 
     Example:
         >>> _ = Path("a.wav").write_bytes(b"fLaC" + bytes(20))

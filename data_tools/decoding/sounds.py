@@ -94,7 +94,11 @@ def _read_sound(path: Path, kind: str, seconds: float) -> tuple[np.ndarray, int]
             while missing > 0:
                 block = file.read(min(BLOCK, missing), dtype="float32", always_2d=True)
                 if not len(block):
-                    raise DecodeError(f"is cut short: {wanted - missing} of {file.frames} samples")
+                    is_mp3 = kind == "WAV" and file.subtype.startswith("MPEG")
+                    inner = "; the WAV file holds MP3" if is_mp3 else ""
+                    raise DecodeError(
+                        f"is truncated: {wanted - missing} of {file.frames} samples{inner}"
+                    )
                 blocks.append(block.mean(axis=1))
                 missing -= len(block)
     except (soundfile.LibsndfileError, RuntimeError) as error:
@@ -115,10 +119,10 @@ def _check_whole(path: Path, kind: str) -> None:
         page = tail.rfind(b"OggS")
         # Bit 2 of the sixth byte marks the last page of a stream; its segments follow.
         if page < 0 or len(tail) < page + 27 or not tail[page + 5] & 4:
-            raise DecodeError("is cut short: its last page is missing")
+            raise DecodeError("is truncated: its last page is missing")
         segments = tail[page + 27 : page + 27 + tail[page + 26]]
         if len(tail) < page + 27 + tail[page + 26] + sum(segments):
-            raise DecodeError("is cut short: its last page is not whole")
+            raise DecodeError("is truncated: its last page is not whole")
 
 
 def _check_whole_wav(path: Path) -> None:
@@ -134,7 +138,7 @@ def _check_whole_wav(path: Path) -> None:
                 # Streaming recorders leave the length open.
                 if length not in (0, 0xFFFFFFFF) and position + 8 + length > size:
                     found = size - position - 8
-                    raise DecodeError(f"is cut short: {found} of {length} bytes of samples")
+                    raise DecodeError(f"is truncated: {found} of {length} bytes of samples")
                 return
             position += 8 + length + length % 2
-    raise DecodeError("is cut short: it has no samples")
+    raise DecodeError("is truncated: it has no samples")

@@ -30,7 +30,7 @@ def decode_video(path: str | os.PathLike[str], side: int, times: Sequence[float]
         (times, side, side, 3) uint8; the last frame is repeated for later times.
 
     Raises:
-        DecodeError: if the file is missing, empty, damaged, cut short, not what its name says, too
+        DecodeError: if the file is missing, empty, damaged, truncated, not what its name says, too
             large, or has fewer than two frames.
         ImportError: if PyAV is not installed.
     """
@@ -57,7 +57,7 @@ def decode_video(path: str | os.PathLike[str], side: int, times: Sequence[float]
             if count < 2:
                 raise DecodeError(f"must have at least 2 frames; it has {count}")
             if announced and count < WHOLE * announced - 1:
-                raise DecodeError(f"is cut short: {count} of {announced} frames")
+                raise DecodeError(f"is truncated: {count} of {announced} frames")
             last = _square(shown, side)
             frames += [last] * (len(times) - len(frames))
     return np.stack(frames)

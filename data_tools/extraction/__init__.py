@@ -2,5 +2,6 @@
 
 from data_tools.extraction.extractor import EXTRACTORS, Extractor
 from data_tools.extraction.running import extract
+from data_tools.extraction.serving import open_extractors
 
-__all__ = ["EXTRACTORS", "Extractor", "extract"]
+__all__ = ["EXTRACTORS", "Extractor", "extract", "open_extractors"]

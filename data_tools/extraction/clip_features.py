@@ -112,7 +112,7 @@ class ClipFeatures:
         """Decodes the signals on which extractors are fitted.
 
         Raises:
-            ClipError: if one of them cannot be had.
+            ClipError: if one of them cannot be decoded.
         """
         return self._each(
             clip, lambda extractor: extractor.decode(self.root, clip), fitted_only=True
@@ -122,7 +122,7 @@ class ClipFeatures:
         """Computes the row of a clip.
 
         Raises:
-            ClipError: if the clip is at fault, with all reasons.
+            ClipError: if the clip cannot be used; it has all reasons.
         """
         row = self._each(clip, lambda extractor: extractor(extractor.decode(self.root, clip)))
         if self.categories:

@@ -8,6 +8,7 @@ from typing import Any
 
 from data_tools.extraction.clips import find_clips
 from data_tools.extraction.extractor import EXTRACTORS
+from data_tools.extraction.pretrained import parse_settings
 from data_tools.extraction.running import TIMEOUT, extract
 from data_tools.store.schema import FAILURES
 
@@ -51,12 +52,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--audio-weights", metavar="FILE", help="of vggish")
     command.add_argument("--audio-pca", metavar="FILE", help="PCA parameters of vggish")
-    command.add_argument("--audio-hop", type=float, help="of vggish, in seconds (default: 1)")
+    command.add_argument(
+        "--audio-hop", type=float, help="between windows, in seconds (default: 1; yamnet: 0.4875)"
+    )
     command.add_argument("--video-weights", metavar="FILE", help="of vgg19 (default: imagenet)")
     command.add_argument("--video-channels", type=int, help="of patches (default: 64)")
     command.add_argument("--frames-per-segment", type=int, help="frames per second (default: 1)")
     command.add_argument("--frame-rate", type=float, help="of folders of frames, per second")
     command.add_argument("--seed", type=int, help="of patches (default: 0)")
+    add_network_arguments(command)
     command.add_argument("--text-preset", metavar="NAME", help="of bert, or the folder of one")
     command.add_argument("--text-dim", type=int, help="of words (default: 64)")
     command.add_argument("--num-tokens", type=int, help="words of a caption (default: 10)")
@@ -66,6 +70,36 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="Apache Beam runner, such as DirectRunner, DataflowRunner or FlinkRunner; the "
         "pipeline's own options follow all others",
     )
+
+
+def add_network_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the options of pretrained networks, for each modality.
+
+    Args:
+        command: parser of the subcommand.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_network_arguments(parser)
+        >>> parser.parse_args(["--audio-reduce", "128"]).audio_reduce
+        128
+    """
+    for modality in EXTRACTORS:
+        command.add_argument(
+            f"--{modality}-model", metavar="FILE", help="model file of a pretrained network"
+        )
+        command.add_argument(
+            f"--{modality}-output", metavar="NAME", help="tensor to return, an internal one too"
+        )
+        command.add_argument(
+            f"--{modality}-reduce", type=int, metavar="N", help="principal components to keep"
+        )
+        command.add_argument(
+            f"--{modality}-option",
+            action="append",
+            metavar="NAME=VALUE",
+            help="any other argument of the extractor, such as sample_rate=48000 (repeatable)",
+        )
 
 
 OPTIONS = {
@@ -91,6 +125,35 @@ OPTIONS = {
     },
     ("text", "words"): {"num_tokens": "num_tokens", "dim": "text_dim"},
     ("text", "bert"): {"num_tokens": "num_tokens", "preset": "text_preset"},
+    ("text", "wordllama"): {"num_tokens": "num_tokens", "reduce": "text_reduce"},
+    ("text", "minilm"): {"num_tokens": "num_tokens", "reduce": "text_reduce"},
+    ("text", "onnx"): {
+        "num_tokens": "num_tokens",
+        "model": "text_model",
+        "output": "text_output",
+        "reduce": "text_reduce",
+    },
+    **{
+        ("audio", name): {
+            "segments": "segments",
+            "model": "audio_model",
+            "output": "audio_output",
+            "hop": "audio_hop",
+            "reduce": "audio_reduce",
+        }
+        for name in ("yamnet", "onnx", "litert", "keras")
+    },
+    **{
+        ("video", name): {
+            "segments": "segments",
+            "model": "video_model",
+            "output": "video_output",
+            "frames_per_segment": "frames_per_segment",
+            "frame_rate": "frame_rate",
+            "reduce": "video_reduce",
+        }
+        for name in ("efficientnet_lite0", "onnx", "litert", "keras")
+    },
 }
 """Arguments of the extractors, with the options of the command line that set them."""
 
@@ -120,6 +183,7 @@ def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         used |= set(names.values())
         values = {ours: getattr(options, theirs) for ours, theirs in names.items()}
         given = {key: value for key, value in values.items() if value is not None}
+        given |= parse_settings(getattr(options, f"{modality}_option") or ())
         chosen[modality] = {"name": name, "options": given}
     if not chosen:
         raise ValueError("`input` must hold clips of a chosen modality; found none")

@@ -17,14 +17,25 @@ EXTRACTORS = {
     "audio": {
         "log_mel": "data_tools.extraction.audio:LogMel",
         "vggish": "data_tools.extraction.audio:VGGish",
+        "yamnet": "data_tools.extraction.pretrained_sounds:YAMNet",
+        "onnx": "data_tools.extraction.pretrained_sounds:ONNXSound",
+        "litert": "data_tools.extraction.pretrained_sounds:LiteRTSound",
+        "keras": "data_tools.extraction.pretrained_sounds:KerasSound",
     },
     "video": {
         "patches": "data_tools.extraction.video:Patches",
         "vgg19": "data_tools.extraction.video:VGG19",
+        "efficientnet_lite0": "data_tools.extraction.pretrained_pictures:EfficientNetLite0",
+        "onnx": "data_tools.extraction.pretrained_pictures:ONNXPictures",
+        "litert": "data_tools.extraction.pretrained_pictures:LiteRTPictures",
+        "keras": "data_tools.extraction.pretrained_pictures:KerasPictures",
     },
     "text": {
         "words": "data_tools.extraction.text:Words",
         "bert": "data_tools.extraction.text:BERT",
+        "wordllama": "data_tools.extraction.pretrained_words:WordLlama",
+        "minilm": "data_tools.extraction.pretrained_words:MiniLM",
+        "onnx": "data_tools.extraction.pretrained_words:ONNXText",
     },
 }
 """Modality to name to class."""

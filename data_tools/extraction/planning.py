@@ -21,7 +21,10 @@ from data_tools.store.schema import FAILURES, SCHEMA, SHARDS, default_shard_rows
 
 FORMAT = "keras-cmg extraction 2"
 """Increased whenever the same arguments give other numbers."""
-VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "av", "keras")
+VERSIONED = (
+    *("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "av", "keras", "onnxruntime"),
+    *("ai-edge-litert", "safetensors", "tokenizers"),
+)
 
 
 def plan(

@@ -38,7 +38,7 @@ def parse_options(words: Sequence[str], taken: Container[str] = ()) -> dict[str,
         Dict of the values: bool for "true" and "false", int for decimal numbers, else str.
 
     Raises:
-        ValueError: if a word has no equals sign, or its name is taken.
+        ValueError: if an option has no equals sign, or its name is taken.
 
     Example:
         >>> parse_options(["events=audio", "weak=true", "num_pairs=500"])

@@ -230,7 +230,7 @@ def read_order(path: Path, num_rows: int) -> list[int]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it holds no such numbers.
+        ValueError: if it does not hold row numbers.
 
     Example:
         >>> import h5py, tempfile

@@ -43,7 +43,7 @@ class Source(abc.ABC):
 
         Raises:
             FileNotFoundError: if its file is missing.
-            ValueError: if its file is damaged, or holds what it must not.
+            ValueError: if its file is damaged or has invalid content.
         """
 
     def files(self, example: Example) -> str:
@@ -93,7 +93,7 @@ class FileSource(Source):
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        ValueError: if none of the clips looked at can be read.
+        ValueError: if none of the sampled clips can be read.
     """
 
     def __init__(

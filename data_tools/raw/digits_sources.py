@@ -103,7 +103,7 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
         The array, uint8, and the checksum of the unpacked file.
 
     Raises:
-        ValueError: if the file is damaged or cut short, or is not an IDX file of bytes.
+        ValueError: if the file is damaged or truncated, or is not an IDX file of bytes.
 
     Example:
         >>> import tempfile
@@ -143,7 +143,7 @@ def require(path: Path, digest: str) -> None:
         digest: checksum of its contents, as `read_recordings` and `read_idx` give it.
 
     Raises:
-        ValueError: if the contents are others.
+        ValueError: if the content differs.
 
     Example:
         >>> require(Path("fsdd.zip"), SHA256["fsdd.zip"])

@@ -23,7 +23,7 @@ from data_tools.io.files import atomic_folder, sha256_file
 from data_tools.io.progress import bar
 from data_tools.raw.base import Clip, RawDataset
 from data_tools.raw.extractors import Extractors
-from data_tools.raw.registry import open_raw
+from data_tools.raw.registry import COMPOSED_DATASETS, open_raw
 
 FORMAT = "keras-cmg features 2"
 """Increased whenever the same arguments give other numbers."""
@@ -82,9 +82,11 @@ def prepare(
         ...     sorted(file.name for file in path.glob("*_feature.h5"))
         ['audio_feature.h5', 'text_feature.h5', 'visual_feature.h5']
     """
+    if name in COMPOSED_DATASETS:
+        raise ValueError(f"`name` {name!r} must be given to `data_tools.prepare_composed`.")
     dataset = open_raw(name, root, split=split, **options)
     num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
-    _check_num_clips(num_clips)
+    check_num_clips(num_clips)
     arguments = {
         "seed": seed,
         "num_clips": num_clips,
@@ -101,7 +103,7 @@ def prepare(
         "sources": dataset.sources(),
     }
     out = Path(out)
-    if out.exists() and not overwrite and _is_prepared(out, identity):
+    if out.exists() and not overwrite and is_prepared(out, identity):
         return out
     extractors = Extractors(
         AudioFeatures(dataset.sample_rate, audio_backend),
@@ -112,7 +114,7 @@ def prepare(
     # One thread: the products are small, and the result must not depend on the machine's cores.
     with threadpool_limits(1), atomic_folder(out) as folder:
         _write_features(folder, dataset, clips, extractors, progress)
-        _write_descriptions(folder, dataset, clips)
+        write_descriptions(folder, dataset, clips)
         manifest = {
             **identity,
             "root": None if root is None else str(root),
@@ -125,7 +127,18 @@ def prepare(
     return out
 
 
-def _check_num_clips(num_clips: Mapping[str, int]) -> None:
+def check_num_clips(num_clips: Mapping[str, int]) -> None:
+    """Raises a ValueError unless there are clips of known splits, of "train" among them.
+
+    Args:
+        num_clips: number of clips by split.
+
+    Raises:
+        ValueError: if a split is unknown, "train" is missing or a number is below 1.
+
+    Example:
+        >>> check_num_clips({"train": 5})
+    """
     if not set(num_clips) <= set(SPLITS) or num_clips.get("train", 0) < 1:
         raise ValueError(
             f"`num_clips` must give clips of {SPLITS}, at least one of 'train'. "
@@ -136,8 +149,24 @@ def _check_num_clips(num_clips: Mapping[str, int]) -> None:
             raise ValueError(f"`num_clips[{split!r}]` must be at least 1. Received: {count}")
 
 
-def _is_prepared(out: Path, identity: dict[str, Any]) -> bool:
-    """Whether a folder holds the same preparation; raises an error if it holds something else."""
+def is_prepared(out: Path, identity: dict[str, Any]) -> bool:
+    """Whether a folder holds the same preparation.
+
+    Args:
+        out: the folder.
+        identity: entries of the manifest that tell preparations apart.
+
+    Returns:
+        Whether it does; False for an empty folder.
+
+    Raises:
+        ValueError: if it holds something else, or a file was changed.
+
+    Example:
+        >>> Path("empty").mkdir()
+        >>> is_prepared(Path("empty"), {})
+        False
+    """
     if out.is_dir() and not any(out.iterdir()):
         return False
     advice = "Choose another folder or ask to overwrite it."
@@ -178,7 +207,22 @@ def _write_features(
                 arrays[kind][start : start + len(values)] = values
 
 
-def _write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> None:
+def write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> None:
+    """Writes splits, captions, categories, annotations and descriptions of clips.
+
+    Args:
+        folder: the feature folder.
+        dataset: the data set.
+        clips: its clips, in the order of the rows.
+
+    Example:
+        >>> from data_tools import open_raw
+        >>> dataset = open_raw("synthetic")
+        >>> Path("folder").mkdir()
+        >>> write_descriptions(Path("folder"), dataset, dataset.plan({"val": 2}, seed=0))
+        >>> sorted(path.suffix for path in Path("folder").iterdir())
+        ['.h5', '.jsonl', '.txt', '.txt', '.txt']
+    """
     for split in SPLITS:
         rows = np.array([row for row, clip in enumerate(clips) if clip.split == split], np.int64)
         if len(rows):

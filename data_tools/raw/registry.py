@@ -6,11 +6,19 @@ from typing import Any
 
 from data_tools.io.arguments import construct
 from data_tools.raw.base import RawDataset
+from data_tools.raw.composed import ComposedDataset, Folders, Natural
 from data_tools.raw.digits import Digits
 from data_tools.raw.synthetic import Synthetic
 
-RAW_DATASETS: dict[str, type[RawDataset]] = {cls.name: cls for cls in (Digits, Synthetic)}
+RAW_DATASETS: dict[str, type[RawDataset]] = {
+    cls.name: cls for cls in (Digits, Folders, Natural, Synthetic)
+}
 """Class of each raw data set."""
+
+COMPOSED_DATASETS = tuple(
+    name for name, cls in RAW_DATASETS.items() if issubclass(cls, ComposedDataset)
+)
+"""Data sets of `data_tools.prepare_composed`; `data_tools.prepare` is for the others."""
 
 
 def open_raw(name: str, root: str | None = None, **options: Any) -> RawDataset:

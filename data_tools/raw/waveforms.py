@@ -21,7 +21,7 @@ def read_wav(source: bytes, name: str, sample_rate: int) -> np.ndarray:
         (samples,) float32 in [-1, 1).
 
     Raises:
-        ValueError: if the file is damaged or cut short, or has another format.
+        ValueError: if the file is damaged or truncated, or has another format.
 
     Example:
         >>> stream = io.BytesIO()

@@ -63,7 +63,7 @@ class RowFile:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no `.npy` file of such rows, or is cut short.
+        ValueError: if the file is not a `.npy` file of such rows, or is truncated.
 
     Example:
         >>> np.save("rows.npy", np.arange(6, dtype="<f2").reshape(3, 2))
@@ -114,14 +114,14 @@ class RowFile:
         """Reads rows from `row` on into an array (rows, ...) of the stored dtype.
 
         Raises:
-            ValueError: if the file ends before.
+            ValueError: if the file ends before these rows.
         """
         view = out.data.cast("B")
         position = self._start + row * self.field.num_bytes
         while len(view):
             count = self._read_at(view, position)
             if count == 0:
-                raise ValueError(f"{self.path} must hold row {row}; it is cut short")
+                raise ValueError(f"{self.path} must hold row {row}; it is truncated")
             view, position = view[count:], position + count
 
     def _read_at(self, view: memoryview, position: int) -> int:

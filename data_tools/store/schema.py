@@ -30,7 +30,7 @@ class Field:
         dtype: one of "float16", "float32", "uint8" and "int32".
 
     Raises:
-        ValueError: if the dtype is another one, or the shape is not of whole numbers from 1 on.
+        ValueError: if the dtype is unknown, or a size is not an integer of at least 1.
 
     Example:
         >>> Field((10, 7, 7, 512)).num_bytes

@@ -38,7 +38,7 @@ def write_slot(
         Checksums in the order of the fields.
 
     Raises:
-        ValueError: if the row is not as the fields say.
+        ValueError: if the row does not match the fields.
     """
     check_row(fields, arrays)
     checksums = []
@@ -143,7 +143,7 @@ class ShardWriter:
         """Writes one row and records it in the journal.
 
         Raises:
-            ValueError: if the row is not as the fields say.
+            ValueError: if the row does not match the fields.
         """
         self.note(slot, write_slot(self.part, self.fields, slot, arrays))
 
@@ -164,7 +164,7 @@ class ShardWriter:
         """Finishes a full shard; does nothing if it is finished.
 
         Raises:
-            ValueError: if a slot is still to be filled.
+            ValueError: if a slot is not written yet.
         """
         if self.finished:
             return

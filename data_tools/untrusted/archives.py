@@ -60,7 +60,7 @@ def regular_file(path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
-        FileNotFoundError: if there is nothing under the path.
+        FileNotFoundError: if the path does not exist.
         ValueError: if it is a folder or a device, or the file is empty.
 
     Example:
@@ -146,7 +146,7 @@ def read_zip_member(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if as for `open_zip_member`.
+        ValueError: see `open_zip_member`.
 
     Example:
         >>> import tempfile

@@ -41,7 +41,7 @@ def find_feature(folder: str | os.PathLike[str], id: str) -> Path:
         The path: `<id>.zip`, else `<id>.npy`.
 
     Raises:
-        FileNotFoundError: if neither is there; the message names files with other usual endings.
+        FileNotFoundError: if neither is there; the message names files with other extensions.
         ValueError: if the id would lead out of the folder.
 
     Example:
@@ -118,7 +118,7 @@ def read_npy(stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the file
         The array, of booleans, integers or floats; not writeable.
 
     Raises:
-        ValueError: if the stream holds anything else, is cut short or too large.
+        ValueError: if the stream holds anything else, is truncated or too large.
 
     Example:
         >>> import io

@@ -47,8 +47,8 @@ def read_pickled_array(
         The array, of booleans, integers or floats; not writeable.
 
     Raises:
-        ValueError: if the stream holds anything else, is cut short or too large. Nothing of it has
-            been run.
+        ValueError: if the stream holds anything else, is truncated or too large. No code of it is
+            run.
 
     Example:
         >>> import io, pickle

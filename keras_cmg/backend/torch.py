@@ -136,7 +136,8 @@ def _full_precision():
 
 def has_values(x):
     # On the device "meta" Keras works out shapes.
-    return not (isinstance(x, torch.Tensor) and x.device.type == "meta")
+    meta = isinstance(x, torch.Tensor) and x.device.type == "meta"
+    return not (meta or torch.compiler.is_compiling())
 
 
 def process_index(model):

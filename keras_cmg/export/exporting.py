@@ -35,6 +35,7 @@ def export(
     activation: str = "softmax",
     front_ends: Mapping[str, keras.Layer] | None = None,
     masked: Sequence[str] | None = None,
+    modalities: Sequence[str] | None = None,
     max_clips: int = MAX_CLIPS,
     max_frames: int = MAX_FRAMES,
     extra: Mapping[str, Any] | None = None,
@@ -56,6 +57,9 @@ def export(
     Graphs are traced by TensorFlow. On JAX and PyTorch, the model is passed to a process that runs
     Keras on TensorFlow; custom classes must be defined in a module that this process can import.
 
+    `model.export(path)` of pretrainers, backbones and `keras_cmg.models.ModalityEncoder` calls this
+    function too.
+
     Args:
         model: a built pretrainer or backbone.
         path: folder to write; after an error, nothing is written.
@@ -68,6 +72,7 @@ def export(
         activation: `"softmax"` or `"sigmoid"`, from logits to probabilities.
         front_ends: modality to a layer from waveforms to features, such as `LogMelSummary`.
         masked: modalities that also get endpoints with a mask; default text, if there is one.
+        modalities: modalities that get endpoints; default all of the model.
         max_clips: int, clips of a request to a SavedModel.
         max_frames: int, frames of a clip in a request; for waveforms, seconds.
         extra: further entries of the metadata, in the types of JSON.
@@ -109,6 +114,7 @@ def export(
         activation=activation,
         front_ends=front_ends,
         masked=None if masked is None else tuple(masked),
+        modalities=None if modalities is None else tuple(modalities),
     )
     rates = [getattr(layer, "sample_rate", 1) for layer in served.front_ends.values()]
     rate = max(rates, default=1)

@@ -57,7 +57,7 @@ def metadata_of(
     return {
         "format": FORMAT,
         "backbone": type(served.backbone).__name__,
-        "modalities": list(served.backbone.modalities),
+        "modalities": list(served.modalities),
         "signatures": {
             endpoint.name: {
                 "modality": endpoint.modality,

@@ -50,6 +50,7 @@ class ServedSystem(keras.Model):
         front_ends: modality to a Keras layer from `(batch, samples)` to features, such as
             `LogMelSummary`.
         masked: modalities that also get endpoints with a mask; default text, if there is one.
+        modalities: modalities that get endpoints; default all of the backbone.
         **kwargs: the arguments of every Keras model.
 
     Raises:
@@ -75,6 +76,7 @@ class ServedSystem(keras.Model):
         activation: str = "softmax",
         front_ends: Mapping[str, keras.Layer] | None = None,
         masked: tuple[str, ...] | None = None,
+        modalities: tuple[str, ...] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -94,11 +96,13 @@ class ServedSystem(keras.Model):
         self.probes = dict(probes or {})
         self.front_ends = dict(front_ends or {})
         self.masked = tuple(masked)
+        self.modalities = names if modalities is None else tuple(modalities)
         for argument, keys in (
             ("levels", by_name),
             ("probes", self.probes),
             ("front_ends", self.front_ends),
             ("masked", self.masked),
+            ("modalities", self.modalities),
         ):
             unknown = sorted(set(keys) - set(names))
             if unknown:
@@ -169,7 +173,7 @@ class ServedSystem(keras.Model):
         return [
             endpoint
             for kind in ("encode", "classify")
-            for name in self.backbone.modalities
+            for name in self.modalities
             if kind == "encode" or name in self.probes
             for endpoint in self._endpoints_of(kind, name)
         ]
@@ -274,6 +278,7 @@ class ServedSystem(keras.Model):
             "probe_view": self.probe_view,
             "activation": self.activation,
             "masked": self.masked,
+            "modalities": self.modalities,
         }
 
     @classmethod
@@ -283,5 +288,7 @@ class ServedSystem(keras.Model):
             config[key] = {name: restore(layer) for name, layer in config[key].items()}
         for key in ("backbone", "toc"):
             config[key] = config[key] and restore(config[key])
-        config["masked"] = tuple(config["masked"])
+        config["masked"], config["modalities"] = (
+            tuple(config[key]) for key in ("masked", "modalities")
+        )
         return cls(**config)

@@ -24,8 +24,8 @@ class CoarseLevel(keras.layers.Layer):
     projector averages the frames of a clip, and one or two encoders (dense, ReLU) map its output to
     general and specific features.
 
-    Frames whose mask is zero do not count in the average over time; a clip without any frame gets
-    the features of a zero vector. Without averaging, masks have no effect.
+    Masks: frames of a mask of zero are left out of the average over time; a clip without any frame
+    has the features of a zero vector. Where frames are kept, masks are ignored.
 
     Args:
         modalities: names.

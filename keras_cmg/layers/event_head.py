@@ -10,7 +10,7 @@ from keras import ops
 class EventHead(keras.layers.Layer):
     """Class logits of a clip: a dense layer, the maximum over time, a dense layer.
 
-    It takes no mask: every frame counts.
+    Masks: none are read; the maximum is over all frames.
 
     Args:
         num_classes: number of classes.

@@ -20,6 +20,8 @@ class SaturatingAttention(keras.layers.MultiHeadAttention):
     without any position to attend to gets weights of zero.
 
     Args:
+        num_heads: int, attention heads.
+        key_dim: int, width of queries and keys of a head.
         **kwargs: the arguments of `keras.layers.MultiHeadAttention`.
 
     Returns:
@@ -34,6 +36,9 @@ class SaturatingAttention(keras.layers.MultiHeadAttention):
     References:
         Vaswani et al. (2017), Attention Is All You Need, section 3.2.
     """
+
+    def __init__(self, num_heads: int, key_dim: int, **kwargs):
+        super().__init__(num_heads, key_dim, **kwargs)
 
 
 def _attention_weights(scores, mask):

@@ -29,6 +29,9 @@ class SplitBiasLSTMCell(keras.layers.LSTMCell):
         Hochreiter and Schmidhuber (1997), Long short-term memory.
     """
 
+    def __init__(self, units: int, **kwargs):
+        super().__init__(units, **kwargs)
+
     def build(self, input_shape):
         super().build(input_shape)
         self.recurrent_bias = self.add_weight(

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.ops import channel_selection
 
 MODES = ("select", "mask")
@@ -196,8 +197,6 @@ class TOCChannelMask(keras.layers.Layer):
 
 
 def _is_choice(variable: keras.Variable) -> bool:
-    """Whether a variable holds channel numbers; False where its value cannot be read."""
-    try:
-        return bool((ops.convert_to_numpy(variable) >= 0).all())
-    except Exception:  # engines raise classes of their own while they trace
-        return False
+    """Whether a variable holds channel numbers; False while an engine traces."""
+    value = ops.convert_to_tensor(variable)
+    return engine.has_values(value) and bool((ops.convert_to_numpy(value) >= 0).all())

@@ -3,6 +3,8 @@
 from keras_cmg.metrics.clip_accuracy import ClipAccuracy
 from keras_cmg.metrics.code_activation import CodeActivation
 from keras_cmg.metrics.code_agreement import CodeAgreement
+from keras_cmg.metrics.code_overlap import CodeOverlap
+from keras_cmg.metrics.code_segment_shares import CodeSegmentShares
 from keras_cmg.metrics.event_f1 import EventF1
 from keras_cmg.metrics.frechet_distance import FrechetDistance
 from keras_cmg.metrics.micro_f1 import MicroF1
@@ -14,6 +16,8 @@ __all__ = [
     "ClipAccuracy",
     "CodeActivation",
     "CodeAgreement",
+    "CodeOverlap",
+    "CodeSegmentShares",
     "EventF1",
     "FrechetDistance",
     "MicroF1",

@@ -25,6 +25,8 @@ class CodeActivation(keras.metrics.Metric):
 
     Call arguments:
         indices: dict of modality to int tensor of any shape; modalities may be missing.
+        sample_weight: optional dict of modality to tensor of the shape of its indices, such as a
+            mask; assignments of weight 0 are not counted.
 
     Returns:
         Dict of scalars, in codes: `"specific"`, one modality has more than 95 % of a code's use;
@@ -59,15 +61,18 @@ class CodeActivation(keras.metrics.Metric):
         shape = (num_embeddings, len(self.modalities))
         self.counts = self.add_variable(shape, "zeros", name="counts")
 
-    def update_state(self, indices: Mapping[str, Any]):
+    def update_state(
+        self, indices: Mapping[str, Any], sample_weight: Mapping[str, Any] | None = None
+    ):
         unknown = set(indices) - set(self.modalities)
         if unknown:
             raise ValueError(
                 f"`indices` must be of modalities {self.modalities}. Received: {sorted(unknown)}"
             )
         zeros = ops.zeros((self.num_embeddings,))
+        weights = sample_weight or {}
         columns = [
-            quantization.code_counts(indices[modality], self.num_embeddings)
+            quantization.code_counts(indices[modality], self.num_embeddings, weights.get(modality))
             if modality in indices
             else zeros
             for modality in self.modalities

@@ -1,4 +1,4 @@
-"""Probes: the small decoders that are trained on one modality's codes and tried on another's."""
+"""Linear probe: a decoder that is trained on one modality's codes and tested on another's."""
 
 from __future__ import annotations
 

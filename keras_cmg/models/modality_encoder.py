@@ -8,11 +8,16 @@ import keras
 
 from keras_cmg.models.base.backbone import LEVELS, Backbone
 from keras_cmg.models.base.configs import deserialize_layers
+from keras_cmg.models.base.exporting import export_encoder
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class ModalityEncoder(keras.Model):
     """Encoder of one modality of a backbone, as a model for `predict` and export.
+
+    `export` writes the endpoint `encode_<modality>` of `keras_cmg.export.export`, a SavedModel or a
+    single ONNX or LiteRT file, on every engine; format `"torch"`, on PyTorch alone, is that of
+    Keras.
 
     Args:
         backbone: a built `Backbone`.
@@ -59,6 +64,15 @@ class ModalityEncoder(keras.Model):
             mask = inputs.get(f"{self.modality}_mask")
             inputs = inputs[self.modality]
         return self.backbone.encode(self.modality, inputs, self.level, mask)
+
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        if format == "torch":
+            super().export(filepath, format, verbose, input_signature, **kwargs)
+            return
+        kwargs = {"input_signature": input_signature, **kwargs}
+        export_encoder(self.backbone, self.modality, self.level, filepath, format, **kwargs)
 
     def get_config(self):
         return {

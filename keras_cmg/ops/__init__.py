@@ -3,6 +3,7 @@
 from keras_cmg.ops.adaptive_sampling import adaptive_weights
 from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, select_channels
 from keras_cmg.ops.code_activation import code_activation
+from keras_cmg.ops.code_identities import activation_shares, code_histograms, code_overlap
 from keras_cmg.ops.code_matching import (
     code_log_probabilities,
     code_matching_logits,
@@ -63,6 +64,7 @@ from keras_cmg.ops.supervised_contrastive import (
 
 __all__ = [
     "ChannelScores",
+    "activation_shares",
     "adaptive_weights",
     "assignments",
     "channel_scores",
@@ -70,9 +72,11 @@ __all__ = [
     "code_activation",
     "code_agreement",
     "code_counts",
+    "code_histograms",
     "code_log_probabilities",
     "code_matching_logits",
     "code_matching_loss",
+    "code_overlap",
     "code_statistics",
     "code_usage",
     "codebook_center",

@@ -28,8 +28,9 @@ def code_activation(counts: Tensor) -> Tensor:
     Example:
 
     >>> counts = np.array([[99, 1, 0], [3, 3, 3], [5, 5, 0], [0, 0, 0]])
-    >>> [ACTIVATIONS[int(i)] for i in code_activation(counts)]
-    ['specific', 'shared', 'partial', 'unused']
+    >>> found = code_activation(counts)
+    >>> found.tolist(), ACTIVATIONS[int(found[0])]
+    ([1, 3, 2, 0], 'specific')
 
     References:
         Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal

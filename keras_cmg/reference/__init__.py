@@ -1,1 +1,1 @@
-"""Weights of the authors' code: import, export, and a check of every number against it."""
+"""Import and export of weights of the authors' code."""

@@ -1,4 +1,4 @@
-"""The authors' weights in, our models out; and back."""
+"""Conversion between the authors' weights and models of this library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_cmg.reference.sizes import MAP_SIZE, model_for
 
 
 class Summary(NamedTuple):
-    """What became of each tensor, by name."""
+    """Names of tensors, by how they were handled."""
 
     mapped: list[str]
     """Written into variables."""
@@ -22,7 +22,7 @@ class Summary(NamedTuple):
     unknown: list[str]
     """Not part of the model."""
     missing: list[str]
-    """Modules of the pretrainer that are not there, so that a backbone was made."""
+    """Modules of the pretrainer without tensors; if there are any, the model is a backbone."""
 
     def __str__(self) -> str:
         lines = [
@@ -50,19 +50,19 @@ def import_state(
     dtype: Any = None,
     dropout: float = 0.1,
 ) -> tuple[Any, Summary]:
-    """A model with the authors' weights, with the preset `"reference"` and sizes read from these.
+    """Creates a model with the preset `"reference"` from the authors' weights.
 
     Args:
-        state: name to array, such as `read_state` or `export_state` gives.
-        map_size: height and width of feature maps, which no tensor tells.
-        dtype: a policy; default the global one.
-        dropout: rate of the transformer blocks.
+        state: name to array, such as `read_state` or `export_state` returns.
+        map_size: height and width of feature maps, which the tensors do not determine.
+        dtype: dtype policy; default the global one.
+        dropout: float, rate of the transformer blocks.
 
     Returns:
-        The pretrainer where all modules are there, else the backbone; and a `Summary`.
+        The pretrainer if there are tensors of all modules, else the backbone; and a `Summary`.
 
     Raises:
-        ValueError: if tensors that the model needs are missing or have another shape, by name.
+        ValueError: if a tensor of the model is missing or has another shape.
 
     Example:
 
@@ -102,7 +102,7 @@ def assign_state(model: Any, state: Mapping[str, np.ndarray]) -> list[str]:
         Names of the tensors used.
 
     Raises:
-        ValueError: if a tensor is missing or has another shape; the model is left as it was.
+        ValueError: if a tensor is missing or has another shape; the model then does not change.
 
     Example:
 
@@ -130,7 +130,7 @@ def assign_state(model: Any, state: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def export_state(model: Any) -> dict[str, np.ndarray]:
-    """A model's weights under the authors' names and in their layout.
+    """Returns a model's weights with the authors' names and layout.
 
     Args:
         model: built `FCID`, `DCID`, or a backbone of one.
@@ -140,7 +140,7 @@ def export_state(model: Any) -> dict[str, np.ndarray]:
         so that its strict loading succeeds.
 
     Raises:
-        ValueError: for models and modalities that the reference does not have.
+        ValueError: if the authors' code does not have the model or one of its modalities.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Reads weights and recorded numbers from files that may be wrong, cut short or hostile."""
+"""Readers of weights and recorded numbers, safe on damaged and malicious files."""
 
 from __future__ import annotations
 
@@ -24,23 +24,22 @@ MODULES = {
 
 
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
-    """The authors' weights in a file.
+    """Reads the authors' weights from a file.
 
-    A `.pt` file is read with weights-only loading: nothing in it is executed, whatever it holds.
-    It is either a dict with `Encoder_parameters` and perhaps further `<module>_parameters`, or
-    the encoder's state dict itself. An `.npz` file holds `<module>/<name>`, perhaps under
-    `weights/`.
+    A `.pt` file is read with weights-only loading, which executes nothing. It is a dict with
+    `Encoder_parameters` and optionally further `<module>_parameters`, or the encoder's state dict
+    itself. An `.npz` file has arrays `<module>/<name>`, optionally with the prefix `weights/`.
 
     Args:
-        path: of a `.pt`, `.pth` or `.npz` file.
+        path: a `.pt`, `.pth` or `.npz` file.
 
     Returns:
         `<module>/<name>` to array.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is cut short, holds anything but tensors, or is of another kind;
-            or, for `.pt`, if PyTorch is not installed.
+        ValueError: if the file is truncated, has other contents than tensors, or is of another
+            kind; or, for `.pt`, if PyTorch is not installed.
 
     Example:
 
@@ -64,17 +63,17 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of an `.npz` file, without unpickling anything.
+    """Reads all arrays of an `.npz` file, without unpickling.
 
     Args:
-        path: of the file.
+        path: the file.
 
     Returns:
         Name to array.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no `.npz` file, is cut short, or holds pickled objects.
+        ValueError: if the file is no `.npz` file, is truncated, or has pickled objects.
 
     Example:
 
@@ -86,7 +85,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
-        # NumPy leaves a broken file open that it has opened itself.
+        # NumPy does not close a damaged file that it has opened itself.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
@@ -105,7 +104,7 @@ def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (EOFError, OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        # PyTorch goes on about how to load the file all the same, which nobody should.
+        # PyTorch's message continues with how to disable the protection.
         reason = (str(error) or type(error).__name__).splitlines()[0].partition(" This file")[0]
         raise ValueError(f"{path} must be a PyTorch file of tensors alone. {reason}") from error
 
@@ -124,7 +123,7 @@ def _by_module(content: Any, path: Path) -> dict[str, np.ndarray]:
     for module, tensors in parts.items():
         for name, tensor in tensors.items():
             if hasattr(tensor, "detach"):
-                # `module.` is what data-parallel training puts in front.
+                # Data-parallel training adds the prefix `module.`.
                 plain = str(name).removeprefix("module.")
                 state[f"{module}/{plain}"] = tensor.detach().float().numpy()
     return state

@@ -1,4 +1,4 @@
-"""How the tensors of a PyTorch layer become the variables of a Keras layer, and back."""
+"""Conversions between tensors of PyTorch layers and variables of Keras layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Arrays = tuple[np.ndarray, ...]
 
 
 class Link(NamedTuple):
-    """Tensors of the reference, by name, and the Keras variables that hold the same numbers."""
+    """Tensors of the reference, by name, and the Keras variables with the same values."""
 
     names: tuple[str, ...]
     variables: tuple[Any, ...]
@@ -30,12 +30,12 @@ class Link(NamedTuple):
 
 
 def same(name: str, variable: Any) -> Link:
-    """A tensor that is laid out alike."""
+    """A tensor of the same layout."""
     return Link((name,), (variable,), lambda a: (a,), lambda a: (a,))
 
 
 def permuted(name: str, variable: Any, axes: tuple[int, ...]) -> Link:
-    """A tensor whose axes stand in another order; `axes` are those of reference to Keras."""
+    """A tensor with permuted axes; `axes` are those of reference to Keras."""
     inverse = tuple(int(i) for i in np.argsort(axes))
     return Link(
         (name,),

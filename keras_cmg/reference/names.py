@@ -1,4 +1,4 @@
-"""Which tensor of the authors' code is which variable here: one table per system.
+"""The correspondence of tensors of the authors' code and variables, one function per system.
 
 Names are `<module>/<name in the module's state dict>`, such as
 `encoder/va2vat.linear.weight`; the modules are `encoder`, `decoder`, `cpc` and `club_<pair>`.
@@ -25,12 +25,12 @@ UNUSED = re.compile(
     r"encoder/\w+_self_att\.encoder_layer\."
     r"|encoder/(v_gen|video_semantic)_encoder\.(affine_video_ave|affine_video_self|ave_v_att)\."
 )
-"""Registered in the authors' modules without any effect on what these compute: the template that
-each transformer copies its blocks from, and the attention whose softmax has one element."""
+"""Tensors without effect on the authors' computation: the template that each transformer copies its
+blocks from, and the attention whose softmax has one element."""
 
 
 def model_links(model: Any) -> list[Link]:
-    """Links of any system that the authors' code has.
+    """Returns the links of any system of the authors' code.
 
     Args:
         model: built `FCID`, `DCID`, or a backbone of one.
@@ -39,7 +39,7 @@ def model_links(model: Any) -> list[Link]:
         Links, in the reference's order of modules.
 
     Raises:
-        ValueError: for another model, one not built, or modalities the reference does not have.
+        ValueError: if the model is of another class, is not built, or has other modalities.
 
     Example:
 
@@ -53,13 +53,13 @@ def model_links(model: Any) -> list[Link]:
             f"`model` must be FCID, DCID, or a backbone of one. Received: {type(model).__name__}"
         )
     if not model.built:
-        raise ValueError("`model` must be built, so that it has weights. Received one that is not.")
+        raise ValueError("`model` must be built. Received a model without weights.")
     check_modalities(backbone.modalities)
     return fcid_links(model) if isinstance(backbone, FCIDBackbone) else dcid_links(model)
 
 
 def fcid_links(model: Any) -> list[Link]:
-    """Links of an FCID pretrainer, or of its backbone alone.
+    """Returns the links of an FCID pretrainer or backbone.
 
     Args:
         model: built `FCID` or `FCIDBackbone` of modalities among audio, video and text.
@@ -111,7 +111,7 @@ def fcid_links(model: Any) -> list[Link]:
 
 
 def dcid_links(model: Any) -> list[Link]:
-    """Links of a DCID pretrainer, or of its backbone alone.
+    """Returns the links of a DCID pretrainer or backbone.
 
     Args:
         model: built `DCID` or `DCIDBackbone` of modalities among audio, video and text.
@@ -155,7 +155,7 @@ def dcid_links(model: Any) -> list[Link]:
 
 
 def check_modalities(modalities: tuple[str, ...]) -> None:
-    """Refuses modalities that the reference has no names for."""
+    """Raises an error for modalities without names in the reference."""
     unknown = [name for name in modalities if name not in MODALITIES]
     if unknown:
         raise ValueError(
@@ -224,7 +224,7 @@ def estimator_links(module: str, estimator: Any) -> Iterator[Link]:
 
 
 def unused_tensors(found: list[Link]) -> dict[str, np.ndarray]:
-    """Zeros for the tensors that the reference registers without using them.
+    """Returns zeros for the tensors that the reference registers without using them.
 
     Args:
         found: links of a model.

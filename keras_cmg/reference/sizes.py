@@ -1,4 +1,4 @@
-"""Sizes of a model, read off the shapes of the authors' tensors."""
+"""Sizes of a model, from the shapes of the authors' tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_cmg.reference.names import MODALITIES
 Shapes = Mapping[str, tuple[int, ...]]
 
 MAP_SIZE = (7, 7)
-"""Height and width of feature maps, which no tensor tells: VGG19's last pooling layer."""
+"""Height and width of feature maps, those of VGG19's last pooling layer."""
 
 
 def model_for(
@@ -24,19 +24,19 @@ def model_for(
     dtype: Any = None,
     dropout: float = 0.1,
 ) -> Pretrainer | Backbone:
-    """A model with the preset `"reference"` and the sizes of the authors' tensors.
+    """Creates a model with the preset `"reference"` and the sizes of the authors' tensors.
 
     Args:
         shapes: name to shape, names as in `keras_cmg.reference.names`.
         map_size: height and width of feature maps.
-        dtype: a policy; default the global one.
-        dropout: rate of the transformer blocks.
+        dtype: dtype policy; default the global one.
+        dropout: float, rate of the transformer blocks.
 
     Returns:
-        A built pretrainer where tensors of every module are there, else a built backbone.
+        A built pretrainer if there are tensors of all modules, else a built backbone.
 
     Raises:
-        ValueError: if the tensors are of no known system, or some that tell a size are missing.
+        ValueError: if the tensors are of no known system, or one that determines a size is missing.
 
     Example:
 

@@ -72,6 +72,8 @@ def check(settings: Settings) -> Settings:
     if len(settings.toc_channels) != 1:
         raise ValueError(f"--toc-channels must be one number. Received: {settings.toc_channels}")
     if settings.ablate is not None:
+        if settings.models not in (None, OPTIONS.smoke["models"]):
+            raise ValueError("--ablate names its models itself; leave out --models")
         variants = undone_parts(settings.ablate)
         settings = settings.replace(models=tuple(variants), variants=variants)
     else:

@@ -38,7 +38,6 @@ OPTIONS = RecipeOptions(
     ),
     data=PREPARED,
     defaults={
-        "num_clips": {"train": 600, "val": 200, "test": 400},
         "batch_size": 80,
         "trials": 12,
         "trial_seeds": 2,

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 import keras_cmg
-from recipes.protocol import clips as clip_data
+from recipes.protocol.clips import LEVELS, Clips, Encoded, encode
 from recipes.protocol.linear_probes import Labelled, train_probes
 
 QUANTIZED, CONTINUOUS = "quantized", "continuous"
@@ -121,8 +121,8 @@ class EncodedClips:
     def __init__(
         self,
         backbone: keras_cmg.models.Backbone,
-        clips: clip_data.Clips,
-        levels: Mapping[str, str] = clip_data.LEVELS,
+        clips: Clips,
+        levels: Mapping[str, str] = LEVELS,
         cache: dict[Any, Any] | None = None,
     ) -> None:
         self.backbone, self.clips, self.levels = backbone, clips, levels
@@ -130,7 +130,7 @@ class EncodedClips:
         self.missing = 0
         """Clips that could not be read."""
 
-    def encoded(self, split: str, modality: str, **options: Any) -> clip_data.Encoded:
+    def encoded(self, split: str, modality: str, **options: Any) -> Encoded:
         """Returns codes and labels of a split.
 
         Args:
@@ -145,7 +145,7 @@ class EncodedClips:
                 ("encoder", modality, level),
                 keras_cmg.models.ModalityEncoder(self.backbone, modality, level=level),
             )
-            found = clip_data.encode(
+            found = encode(
                 self.backbone, self.clips, split, modality, level, True, encoder, **options
             )
             self.cache[key] = found

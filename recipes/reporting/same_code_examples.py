@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.io import feature_folder as layout
+from data_tools.io.feature_folder import FeatureFolder
 from data_tools.raw import rendering
 from recipes.protocol import code_use
 from recipes.reporting import clip_media
@@ -42,7 +42,7 @@ def same_code(
         FileNotFoundError: if the folder or a raw file is missing.
         ValueError: if the folder is damaged.
     """
-    folder = layout.FeatureFolder(features)
+    folder = FeatureFolder(features)
     rows, clips = folder.order(split), rendering.read_clips(folder)
     # Opened once: each opening reads the raw files anew.
     dataset = rendering.open_dataset(folder, raw)

@@ -90,7 +90,8 @@ CATALOGUE: dict[str, Option] = {
     ),
     "num_clips": Option(
         "clips to prepare, of digits and synthetic",
-        type=int,
+        {"train": 600, "val": 200, "test": 400},
+        int,
         nargs=3,
         metavar=("TRAIN", "VAL", "TEST"),
         minimum=1,
@@ -358,7 +359,9 @@ def add_options(parser: argparse.ArgumentParser, recipe: str, options: RecipeOpt
         if option.nargs == 0:
             parser.add_argument(word, action="store_true", default=None, help=text)
             continue
-        if default is not None and not isinstance(default, dict):
+        if isinstance(default, dict):
+            default = tuple(default.values())
+        if default is not None:
             shown = (
                 default if isinstance(default, str | int | float) else " ".join(map(str, default))
             )

@@ -275,7 +275,7 @@ def _take_part(wanted: Search) -> None:
     try:
         tuner.search(verbose=0)
     except RuntimeError as error:
-        # KerasTuner stops after several failed trials; those are told by their messages.
+        # KerasTuner stops after several failed trials, whose messages are reported.
         if not any(trial.message for trial in tuner.oracle.trials.values()):
             raise ValueError(str(error)) from error
 

@@ -79,7 +79,7 @@ def deviations(path: str | Path, start: str | Path | None = None) -> list[Deviat
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file is cut short or of no known kind, or results are not covered.
+        ValueError: if a file is truncated or of no known kind, or results are not covered.
 
     Example:
 

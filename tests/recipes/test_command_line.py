@@ -8,19 +8,18 @@ from pathlib import Path
 import pytest
 
 from recipes.experiments import quickstart
-from recipes.runner import command_line
-from recipes.runner import output_folder as output
+from recipes.runner import command_line, output_folder
 
 
 def finished_run(folder: Path, recipe: str) -> Path:
     folder.mkdir()
-    (folder / output.RESULT).write_text(json.dumps({"recipe": recipe}), encoding="utf-8")
+    (folder / output_folder.RESULT).write_text(json.dumps({"recipe": recipe}), encoding="utf-8")
     return folder
 
 
 def test_files_appear_together(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with output.output_folder(out, "quickstart") as folder:
+    with output_folder.output_folder(out, "quickstart") as folder:
         (folder / "report.html").write_text("page", encoding="utf-8")
         assert not (out / "report.html").exists()
     assert [path.name for path in out.iterdir()] == ["report.html"]
@@ -30,7 +29,7 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with (
         pytest.raises(ValueError, match="in the middle"),
-        output.output_folder(out, "quickstart") as folder,
+        output_folder.output_folder(out, "quickstart") as folder,
     ):
         (folder / "report.html").write_text("half a p", encoding="utf-8")
         raise ValueError("in the middle")
@@ -40,18 +39,18 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 def test_an_error_leaves_the_earlier_run_and_the_cache(tmp_path: Path) -> None:
     out = finished_run(tmp_path / "run", "quickstart")
     (out / "features").mkdir()
-    with pytest.raises(KeyboardInterrupt), output.output_folder(out, "quickstart") as folder:
-        (folder / output.RESULT).write_text("{", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt), output_folder.output_folder(out, "quickstart") as folder:
+        (folder / output_folder.RESULT).write_text("{", encoding="utf-8")
         raise KeyboardInterrupt
-    assert sorted(path.name for path in out.iterdir()) == ["features", output.RESULT]
-    assert json.loads((out / output.RESULT).read_text(encoding="utf-8"))
+    assert sorted(path.name for path in out.iterdir()) == ["features", output_folder.RESULT]
+    assert json.loads((out / output_folder.RESULT).read_text(encoding="utf-8"))
 
 
 def test_an_earlier_run_is_replaced(tmp_path: Path) -> None:
     out = finished_run(tmp_path / "run", "quickstart")
-    with output.output_folder(out, "quickstart") as folder:
-        (folder / output.RESULT).write_text("{}", encoding="utf-8")
-    assert (out / output.RESULT).read_text(encoding="utf-8") == "{}"
+    with output_folder.output_folder(out, "quickstart") as folder:
+        (folder / output_folder.RESULT).write_text("{}", encoding="utf-8")
+    assert (out / output_folder.RESULT).read_text(encoding="utf-8") == "{}"
 
 
 def test_folders_of_others_are_refused_and_kept(
@@ -69,9 +68,9 @@ def test_folders_of_others_are_refused_and_kept(
 def test_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
     out = finished_run(tmp_path / "run", "other")
     with pytest.raises(ValueError, match="is of other"):
-        output.check_output_folder(out, "quickstart")
+        output_folder.check_output_folder(out, "quickstart")
     with pytest.raises(ValueError, match="must be a folder"):
-        output.check_output_folder(out / output.RESULT, "quickstart")
+        output_folder.check_output_folder(out / output_folder.RESULT, "quickstart")
 
 
 @pytest.mark.parametrize(

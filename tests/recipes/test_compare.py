@@ -267,6 +267,7 @@ def test_tables_name_what_does_not_beat_chance_and_leave_toc_of_simmmdg_open(
     [
         (["--models", "gpt"], "must be one of"),
         (["--models", "dcid:plus"], "--preset of dcid must be one of"),
+        (["--ablate", "plus", "--models", "fcid"], "leave out --models"),
         (["--ablate", "huge"], "--ablate must be one of"),
         (["--trials", "-1"], "--trials must be at least 0"),
         (["--trials", "1", "--tuned", "x.json"], "give one of them"),

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from recipes.experiments import quickstart, table1
-from recipes.runner import settings as settings_module
 from recipes.runner.command_line import RECIPES, recipe_parser
 from recipes.runner.options import CATALOGUE, COMMON, RecipeOptions
-from recipes.runner.settings import Settings, nested, resolve
+from recipes.runner.settings import MODEL, Settings, nested, resolve
 
 
 def resolved(name: str, recipe, *words: str, seed: int = 0) -> Settings:
@@ -81,7 +80,7 @@ def test_an_option_means_the_same_in_every_recipe() -> None:
 def finished(folder: Path, **changes) -> Path:
     """A folder that looks like a finished run."""
     folder.mkdir(parents=True)
-    (folder / settings_module.MODEL).write_bytes(b"")
+    (folder / MODEL).write_bytes(b"")
     theirs = {"data": "digits", "epochs": 7, "preset": "paper", "num_clips": {"train": 3}}
     content = {"recipe": "pretrain", "settings": {**theirs, **changes}}
     (folder / "result.json").write_text(json.dumps(content))
@@ -91,7 +90,7 @@ def finished(folder: Path, **changes) -> Path:
 def test_a_run_brings_its_settings(tmp_path: Path) -> None:
     run = str(finished(tmp_path / "run" / "seed3").parent)
     chosen = resolved("table1", table1, "--run", run, seed=3)
-    assert (chosen.epochs, chosen.preset, chosen.num_clips) == (7, "paper", None)
+    assert (chosen.epochs, chosen.preset, chosen.num_clips["train"]) == (7, "paper", 600)
     chosen = resolved("table1", table1, "--run", run, "--data", "digits", seed=3)
     assert chosen.num_clips == {"train": 3}
     with pytest.raises(FileNotFoundError, match=r"--run must hold model\.keras"):

@@ -1,1 +1,1 @@
-"""What all systems share: backbone, pretrainer, presets, registry."""
+"""What all systems share: backbone, pretrainer and its trainer, presets, registry."""

@@ -1,4 +1,4 @@
-"""What systems share that align modalities and keep the aligned features close to codes."""
+"""Pretrainer of systems that align modalities by contrast and commit features to codes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class AlignmentPretrainer(Pretrainer):
             Scalar, in nats, the sum over pairs.
         """
         features = inputs.features[self.backbone.quantized_kind]
-        return self.clip_infonce(inputs, features, self.pairs(), self.temperature, self.symmetric)
+        return self.pair_infonce(inputs, features, self.pairs(), self.temperature, self.symmetric)
 
     def get_config(self):
         names = "temperature symmetric commitment_cost cross_modal_commitment".split()

@@ -17,8 +17,10 @@ from keras_cmg.models.base.configs import (
     deserialize_layers,
     freeze_layers,
     frozen_layers,
+    refuse_filters,
     serialize_layer,
 )
+from keras_cmg.models.base.exporting import export_system
 from keras_cmg.models.base.presets import Presets, merged, named
 from keras_cmg.ops.masking import weights_like
 from keras_cmg.types import Tensor
@@ -495,12 +497,13 @@ class Backbone(keras.Model):
             return None
         return ops.convert_to_numpy(self.quantizer.codebook)
 
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        export_system(self, filepath, format, input_signature, **kwargs)
+
     def quantize(self, mode=None, config=None, filters=None, **kwargs):
-        if filters is not None:
-            raise ValueError(
-                "`filters` must be None: a saved model quantises all of its layers when it is "
-                f"loaded. Received: {filters!r}"
-            )
+        refuse_filters(filters)
         super().quantize(mode, config=config, **kwargs)
         self._quantization = config
 

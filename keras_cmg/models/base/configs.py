@@ -183,3 +183,23 @@ def build_from_config(model: keras.Model, config: Mapping[str, Any] | None) -> N
     model.build({name: tuple(shape) for name, shape in config["input_shape"].items()})
     if config.get("quantization"):
         model.quantize(config=keras.saving.deserialize_keras_object(config["quantization"]))
+
+
+def refuse_filters(filters: Any) -> None:
+    """Raises an error for a quantisation of some layers, which a file does not keep.
+
+    Args:
+        filters: as for `keras.Model.quantize`.
+
+    Raises:
+        ValueError: if it is not None.
+
+    Example:
+
+    >>> refuse_filters(None)
+    """
+    if filters is not None:
+        raise ValueError(
+            "`filters` must be None: a saved model quantises all of its layers when it is loaded. "
+            f"Received: {filters!r}"
+        )

@@ -1,4 +1,4 @@
-"""Presets are plain data: name to `"backbone"` and `"objective"`, each a dict of arguments."""
+"""Presets: name to `"backbone"` and `"objective"`, each a dict of arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Presets = Mapping[str, Mapping[str, Any]]
 
 
 def named(presets: Presets, name: str) -> dict[str, Any]:
-    """A copy of the named preset.
+    """Returns a copy of the named preset.
 
     Args:
         presets: name to settings.
@@ -33,7 +33,7 @@ def named(presets: Presets, name: str) -> dict[str, Any]:
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`; nested dicts are merged, other values replaced.
+    """Returns `base` with `changes`; nested dicts are merged, other values replaced.
 
     Args:
         base: dict of settings.

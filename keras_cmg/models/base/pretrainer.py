@@ -18,7 +18,9 @@ from keras_cmg.models.base.configs import (
     deserialize_layers,
     freeze_layers,
     frozen_layers,
+    refuse_filters,
 )
+from keras_cmg.models.base.exporting import export_system
 from keras_cmg.models.base.presets import Presets, merged, named
 from keras_cmg.models.base.step_inputs import EstimatorPair, StepInputs
 from keras_cmg.models.base.trainer import Trainer
@@ -557,65 +559,26 @@ class Pretrainer(Trainer):
         return loss, accuracies
 
     @staticmethod
-    def clip_infonce(
+    def pair_infonce(
         inputs: StepInputs,
         features: Mapping[str, Tensor],
         pairs: Iterable[tuple[str, str]],
         temperature: float,
         symmetric: bool,
+        level: str = "clip",
     ) -> Tensor:
-        """Computes InfoNCE between the clips of pairs of modalities.
+        """Computes InfoNCE between the clips, or the segments, of pairs of modalities.
 
-        A clip without a modality is neither anchor nor candidate there.
+        A clip without a modality, or a frame that does not count, is neither anchor nor candidate.
 
         Args:
             inputs: of the step.
-            features: modality to `(batch, [frames,] dim)`; frames that count are averaged.
+            features: modality to `(batch, [frames,] dim)`.
             pairs: of modalities, query and key.
             temperature: see `keras_cmg.ops.info_nce`.
             symmetric: whether both directions are averaged.
-
-        Returns:
-            Scalar, in nats, the sum over pairs.
-
-        Example:
-
-        >>> x = {"audio": np.ones((4, 3, 2), "float32"), "text": np.ones((4, 5, 2), "float32")}
-        >>> inputs = StepInputs({}, {}, {})
-        >>> loss = Pretrainer.clip_infonce(inputs, x, [("audio", "text")], 1.0, True)
-        >>> round(float(loss), 4)
-        1.3863
-        """
-        pairs = list(pairs)
-        names = {name for pair in pairs for name in pair}
-        clips = inputs.clip_features({m: x for m, x in features.items() if m in names})
-        losses = [
-            contrastive.info_nce(
-                clips[a], clips[b], temperature, symmetric, inputs.pair_presence(a, b, clips[a])
-            )
-            for a, b in pairs
-        ]
-        return sum(losses)
-
-    @staticmethod
-    def segment_infonce(
-        inputs: StepInputs,
-        features: Mapping[str, Tensor],
-        pairs: Iterable[tuple[str, str]],
-        temperature: float,
-        symmetric: bool,
-    ) -> Tensor:
-        """Computes InfoNCE between the segments of pairs of modalities.
-
-        Each frame finds its partner among the same frame of all clips; frames that do not count
-        are neither anchor nor candidate. Of two lengths, the frames that both have are compared.
-
-        Args:
-            inputs: of the step.
-            features: modality to `(batch, frames, dim)`.
-            pairs: of modalities, query and key.
-            temperature: see `keras_cmg.ops.info_nce`.
-            symmetric: whether both directions are averaged.
+            level: `"clip"`: frames are averaged first. `"segment"`: each frame finds its partner
+                among the same frame of all clips; of two lengths, the frames that both have.
 
         Returns:
             Scalar, in nats, the sum over pairs.
@@ -623,20 +586,24 @@ class Pretrainer(Trainer):
         Example:
 
         >>> x = {"audio": np.ones((4, 3, 2), "float32"), "video": np.ones((4, 5, 2), "float32")}
-        >>> inputs = StepInputs({}, {}, {})
-        >>> loss = Pretrainer.segment_infonce(inputs, x, [("audio", "video")], 1.0, True)
-        >>> round(float(loss), 4)
+        >>> inputs, pairs = StepInputs({}, {}, {}), [("audio", "video")]
+        >>> for level in ("clip", "segment"):
+        ...     loss = Pretrainer.pair_infonce(inputs, x, pairs, 1.0, True, level)
+        ...     print(round(float(loss), 4))
+        1.3863
         1.3863
         """
+        if level == "clip":
+            features = inputs.clip_features(features)
         losses = []
         for a, b in pairs:
-            frames = min(features[a].shape[1], features[b].shape[1])
-            x, y = (ops.swapaxes(features[m][:, :frames], 0, 1) for m in (a, b))
-            present = None
-            if a in inputs.masks or b in inputs.masks:
-                present = tuple(
-                    ops.transpose(inputs.frame_weights(m, features[m])[:, :frames]) for m in (a, b)
-                )
+            x, y = features[a], features[b]
+            if level == "clip":
+                present = inputs.pair_presence(a, b, x)
+            else:
+                frames = min(x.shape[1], y.shape[1])
+                present = _segment_presence(inputs, {a: x, b: y}, frames)
+                x, y = (ops.swapaxes(value[:, :frames], 0, 1) for value in (x, y))
             losses.append(contrastive.info_nce(x, y, temperature, symmetric, present))
         return sum(losses)
 
@@ -666,12 +633,13 @@ class Pretrainer(Trainer):
 
     # Saving.
 
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs
+    ):
+        export_system(self, filepath, format, input_signature, **kwargs)
+
     def quantize(self, mode=None, config=None, filters=None, **kwargs):
-        if filters is not None:
-            raise ValueError(
-                "`filters` must be None: a saved model quantises all of its layers when it is "
-                f"loaded. Received: {filters!r}"
-            )
+        refuse_filters(filters)
         super().quantize(mode, config=config, **kwargs)
         self._quantization = config
 
@@ -693,6 +661,14 @@ class Pretrainer(Trainer):
     @classmethod
     def from_config(cls, config):
         return cls(**deserialize_layers(config, cls.layer_arguments))
+
+
+def _segment_presence(inputs, features, frames):
+    """Which frames `(frames, batch)` of two modalities count."""
+    if not set(features) & set(inputs.masks):
+        return None
+    weights = (inputs.frame_weights(m, x)[:, :frames] for m, x in features.items())
+    return tuple(ops.transpose(weight) for weight in weights)
 
 
 def _cpc_presence(inputs, source, target, features, time, num_steps):

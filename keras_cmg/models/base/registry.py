@@ -1,4 +1,4 @@
-"""Systems by name, for recipes, configs, the tuner and the exporter."""
+"""Registry of systems by name, for recipes, configs, the tuner and the exporter."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _MODELS: dict[str, type[Pretrainer]] = {}
 
 
 def register_model(name: str) -> Callable[[System], System]:
-    """Class decorator that makes a pretrainer known under a name.
+    """Returns a class decorator that registers a pretrainer under a name.
 
     Args:
         name: lower-case name, as in configs and on the command line.
 
     Returns:
-        The decorator, which gives the class back unchanged.
+        The decorator, which returns the class unchanged.
 
     Raises:
         ValueError: if the name is not a lower-case identifier or belongs to another class, or
@@ -40,7 +40,7 @@ def register_model(name: str) -> Callable[[System], System]:
         if not (isinstance(cls, type) and issubclass(cls, Pretrainer)):
             raise ValueError(f"A system must be a subclass of `Pretrainer`. Received: {cls!r}")
         known = _MODELS.get(name)
-        # The same definition again, as when a notebook cell is run twice, takes the place.
+        # The same definition again, as when a notebook cell is run twice, replaces the first.
         if known and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(
                 f"The name {name!r} belongs to {known.__module__}.{known.__qualname__} already. "
@@ -53,7 +53,7 @@ def register_model(name: str) -> Callable[[System], System]:
 
 
 def list_models() -> tuple[str, ...]:
-    """Names of all registered systems, sorted.
+    """Returns the names of all registered systems, sorted.
 
     Returns:
         Tuple of names.
@@ -67,7 +67,7 @@ def list_models() -> tuple[str, ...]:
 
 
 def get_model_class(name: str) -> type[Pretrainer]:
-    """The pretrainer class that is registered under a name.
+    """Returns the pretrainer class that is registered under a name.
 
     Args:
         name: one of `list_models()`.
@@ -96,7 +96,7 @@ def create_model(
     backbone: Mapping[str, Any] | None = None,
     **overrides,
 ) -> Pretrainer:
-    """A system with a backbone of named settings: `get_model_class(name).from_preset(...)`.
+    """Makes a system with named settings: `get_model_class(name).from_preset(...)`.
 
     Args:
         name: one of `list_models()`.
@@ -112,7 +112,7 @@ def create_model(
         The model, not compiled.
 
     Raises:
-        ValueError: for an unknown name or preset, or unknown switches.
+        ValueError: for an unknown name or preset, or unknown arguments.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Named settings of DCID: what its paper writes, what its authors' code runs, a small one."""
+"""Named settings of DCID: the paper's, those of its authors' code, and small ones."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ REFERENCE["objective"].update(
     pre_activation_skip=True,
     num_event_classes=141,
 )
-"""As the authors' code runs, quirks included; see docs/porting_notes.md."""
+"""The settings of the authors' code, deviations from the paper included; see
+docs/porting_notes.md."""
 
 SMALL: dict[str, Any] = copy.deepcopy(PAPER)
 SMALL["backbone"].update(

@@ -80,7 +80,8 @@ class FAC(AlignmentPretrainer):
                 f"Fine modalities must have the same number of frames. Received frames: {frames}"
             )
         pairs = combinations(features, 2)
-        return self.segment_infonce(inputs, features, pairs, self.temperature, self.symmetric)
+        settings = self.temperature, self.symmetric
+        return self.pair_infonce(inputs, features, pairs, *settings, level="segment")
 
     def coarse_loss(self, inputs):
         """InfoNCE of clips in the coarse space."""

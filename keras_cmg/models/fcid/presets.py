@@ -1,7 +1,7 @@
-"""Named settings of FCID: what the paper writes, what its authors' code runs, what fits a laptop.
+"""Named settings of FCID: the paper's, those of its authors' code, and small ones.
 
-A preset is plain data. `backbone` goes to `FCIDBackbone.from_preset`, `objective` to `FCID`; every
-entry can be overridden by keyword.
+`"backbone"` holds arguments of `FCIDBackbone`, `"objective"` of `FCID`; every entry can be
+overridden by keyword.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ REFERENCE["objective"].update(
     pre_activation_skip=True,
 )
 REFERENCE["backbone"]["use_masks"] = False
-"""As the authors' code runs, quirks included; see docs/porting_notes.md."""
+"""The settings of the authors' code, deviations from the paper included; see
+docs/porting_notes.md."""
 
 SMALL: dict[str, Any] = copy.deepcopy(PAPER)
 SMALL["backbone"].update(
@@ -100,8 +101,8 @@ SMALL["objective"].update(
     infonce_symmetric=True,
     cross_modal_commitment=True,
 )
-"""Trains on a CPU in minutes: narrow, places of a map kept, code matching on, and the coarse
-CLUB terms counted per feature; docs/results.md shows what each of these is worth."""
+"""Trains on a CPU in minutes: narrow, with the places of a map kept, with code matching, and with
+coarse CLUB terms that are means over features; docs/results.md has the effect of each."""
 
 PAPER_SMALL: dict[str, Any] = copy.deepcopy(SMALL)
 PAPER_SMALL["objective"] = merged(
@@ -109,7 +110,7 @@ PAPER_SMALL["objective"] = merged(
     {"club": {"hidden_units": 128}, "cpc": {"units": 128}, "decoder_channels": 32},
 )
 """The equations of the paper, all weights as published, at the widths and with the encoders of
-`"small"`: what `"small"` and `"plus"` are compared with."""
+`"small"`, for comparison with `"small"` and `"plus"`."""
 
 PLUS: dict[str, Any] = copy.deepcopy(SMALL)
 PLUS["backbone"]["quantize_level"] = "segment"
@@ -118,15 +119,13 @@ PLUS["objective"].update(
     loss_weights={"code_matching": 1.0, "infonce": 5.0, "segment_infonce": 30.0},
     infonce_pairs="all",
     fine_club_weight=1 / 256,
-    # Two epochs of the synthetic set at 80 clips a step: late enough that features differ, early
-    # enough that most of a short run still trains on the new codes. On sets of a few thousand clips
-    # this is after about one epoch.
-    codebook_init_step=40,
+    # Two epochs of the comparison it was chosen on: 400 clips in batches of 32.
+    codebook_init_step=26,
 )
-"""The best settings we know, at the widths of `"small"`: alignment outweighs the rest, of clips of
-every pair of modalities and of the segments of sound and pictures, and CLUB is counted per feature
-in time as well; codes are of segments, placed by k-means once the encoders have begun to learn, and
-quick to follow. `python -m recipes compare --ablate plus` tells what each is worth."""
+"""The best settings known, at the widths of `"small"`: alignment of the clips of every pair of
+modalities and of the segments of audio and video outweighs the other terms, and fine CLUB terms are
+means over features as well; segments are quantised, codes are placed by k-means after some training
+and follow with a shorter average. `python -m recipes compare --ablate plus` measures each."""
 
 PRESETS = {
     "paper": PAPER,

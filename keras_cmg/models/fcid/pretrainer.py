@@ -60,8 +60,8 @@ class FCID(Pretrainer):
         decoders: modality to Keras layer that replaces its fine decoder: takes
             `(general, specific)`, returns the modality's features.
         estimator_steps: steps of the estimators per step, the K of the training loop.
-        codebook_init_step: when `fit` places the codes by k-means on the features of its data, see
-            `keras_cmg.callbacks.KMeansCodebookInit`; None for never.
+        codebook_init_step: training step, from 0, before which `fit` places the codes by k-means on
+            the features of its data, see `keras_cmg.callbacks.KMeansCodebookInit`; None for never.
         **kwargs: the arguments of every Keras model.
 
     Call arguments:
@@ -314,7 +314,7 @@ class FCID(Pretrainer):
 
     def infonce_loss(self, inputs):
         """InfoNCE between clips in the coarse space (Eq. 10)."""
-        return self.clip_infonce(
+        return self.pair_infonce(
             inputs,
             inputs.features["coarse_general"],
             self._aligned_pairs(),
@@ -324,12 +324,13 @@ class FCID(Pretrainer):
 
     def segment_infonce_loss(self, inputs):
         """InfoNCE between the fine modalities in each segment."""
-        return self.segment_infonce(
+        return self.pair_infonce(
             inputs,
             inputs.features["fine_general"],
             combinations(self.backbone.fine, 2),
             self.infonce_temperature,
             self.infonce_symmetric,
+            level="segment",
         )
 
     def training_callbacks(self):

@@ -1,4 +1,4 @@
-"""Named settings of the VQ-VAE: what the paper masks, what a laptop trains."""
+"""Named settings of the VQ-VAE: the paper's and small ones."""
 
 from __future__ import annotations
 

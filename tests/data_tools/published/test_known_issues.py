@@ -1,4 +1,4 @@
-"""Traps planted in small annotation files are found, and the held-out splits are free of them."""
+"""Issues planted in small annotation files are found, and the held-out splits are free of them."""
 
 from __future__ import annotations
 

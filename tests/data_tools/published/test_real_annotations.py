@@ -1,4 +1,4 @@
-"""The real annotation files: counts as their documentation gives them, and every known trap."""
+"""The real annotation files: counts as their documentation gives them, and every known issue."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def contents(report: data_tools.published.inspection.Report) -> dict[str, str]:
     return {file.name: file.content for file in report.files}
 
 
-def traps(report: data_tools.published.inspection.Report) -> dict[tuple[str, str], int]:
+def issue_counts(report: data_tools.published.inspection.Report) -> dict[tuple[str, str], int]:
     return {(issue.kind, issue.where): len(issue.items) for issue in report.issues}
 
 
@@ -62,7 +62,7 @@ def test_ave(real_ave: Path) -> None:
     assert (report.num_clips, report.num_groups) == (4143, 4097)
     assert report.sizes["reference"] == {"train": 3339, "val": 402, "test": 402}
     assert report.sizes["heldout"] == {"train": 3319, "val": 402, "test": 402}
-    assert traps(report) == {
+    assert issue_counts(report) == {
         ("sorted by class", "train_order.h5"): 1,
         ("sorted by class", "val_order.h5"): 1,
         ("sorted by class", "test_order.h5"): 1,
@@ -127,7 +127,9 @@ def test_avvp(
         "649 rows",
         "1200 rows",
     ]
-    kinds = {kind: count for (kind, where), count in traps(report).items() if where[0] == "A"}
+    kinds = {
+        kind: count for (kind, where), count in issue_counts(report).items() if where[0] == "A"
+    }
     assert {kind: kinds.get(kind, 0) for kind in expected} == expected
     assert {"empty span", "duplicate"} & set(kinds) == {"empty span", "duplicate"} & set(expected)
     # Seven truncated or otherwise unknown names, and one whose id is known: eight in all.
@@ -175,9 +177,9 @@ def test_ave_avvp(real_ave_avvp: Path, events: str, rows: int, clips: int) -> No
     assert found["AVE_AVVP_eval_visual_checked.csv"] == "1196 rows"
     assert report.sizes["reference"] == {"train": 1831, "test": rows}
     assert report.sizes["heldout"] == {"train": 1428, "val": 175, "test": clips}
-    found_traps = traps(report)
-    assert found_traps["video in both data sets", "AVVP_test_pd.csv and train_order.h5"] == 26
-    assert found_traps["leaking ids", "train and test, 45 clips of test"] == 45
+    counts = issue_counts(report)
+    assert counts["video in both data sets", "AVVP_test_pd.csv and train_order.h5"] == 26
+    assert counts["leaking ids", "train and test, 45 clips of test"] == 45
     dataset = data_tools.open_published("ave_avvp", real_ave_avvp, events=events)
     groups = {split: dataset.groups(split) for split in dataset.splits}
     assert not groups["train"] & groups["test"]

@@ -1,4 +1,4 @@
-"""The store: what is written is read, on any road; damage is named; memory stays flat."""
+"""The store: what is written is read by each reader; damage is named; memory stays flat."""
 
 from __future__ import annotations
 

@@ -78,7 +78,9 @@ def test_sizes_must_be_positive(name):
 
 
 def test_short_clips_are_named():
-    with pytest.raises(ValueError, match=r"2 steps ahead needs more frames.*'audio'.*\(3, 2, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"'audio' must have more frames than the 2 steps.*\(3, 2, 4\)"
+    ):
         CPCPredictor(3, num_prediction_steps=2)(pair(frames=2), time=0)
 
 

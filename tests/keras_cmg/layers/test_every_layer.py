@@ -69,6 +69,13 @@ CASES = {
     ),
     "TOCChannelMask select": (layers.TOCChannelMask, {"num_channels": 2}, (SEQUENCE,)),
     "TransformerEncoder": (layers.TransformerEncoder, {**TEMPORAL, "num_layers": 2}, (SEQUENCE,)),
+    "CoarseLevel": (layers.CoarseLevel, {"modalities": ("audio", "video"), "units": 3}, (PAIR,)),
+    "EventHead": (layers.EventHead, {"num_classes": 3}, (SEQUENCE,)),
+    "SaturatingAttention": (
+        layers.SaturatingAttention,
+        {"num_heads": 2, "key_dim": 3, "seed": 3},
+        (SEQUENCE, SEQUENCE),
+    ),
     "TransformerBlock": (
         layers.TransformerBlock,
         {"num_heads": 2, "feedforward_units": 4, "seed": 3},
@@ -83,8 +90,8 @@ def adapt(layer):
         layer.adapt(np.random.default_rng(2).standard_normal((7, 6)))
 
 
-ELSEWHERE = {"MomentumTeacher", "Prototypes"}
-"""A teacher is not called, and looking prototypes up trains nothing."""
+ELSEWHERE = {"MomentumTeacher", "Prototypes", "SplitBiasLSTMCell"}
+"""A teacher is not called, a call of prototypes trains nothing, and a cell is called by an RNN."""
 
 
 def test_no_layer_is_left_out():

@@ -54,30 +54,6 @@ def test_blocks_are_normalised_last():
     np.testing.assert_allclose(out.std(axis=-1), 1, atol=1e-2)
 
 
-def test_sum_pooling_gates_channels_and_adds_positions():
-    layer, x = MapPooling("sum", reduction=2), draw(2, 3, 5, 5, 4)
-    found = array(layer(x))
-    squeeze, excite = (array(v) for v in layer.trainable_variables)
-    mean = x.mean(axis=(2, 3))
-    gate = 1 + 1 / (1 + np.exp(-np.maximum(mean @ squeeze, 0) @ excite))
-    np.testing.assert_allclose(found, x.sum(axis=(2, 3)) * gate, rtol=1e-4, atol=1e-4)
-
-
-def test_attention_pooling_stays_within_the_maps_values():
-    layer, x = MapPooling("attention"), np.abs(draw(2, 3, 5, 5, 4))
-    found = array(layer(x))
-    assert (found <= 2 * x.max(axis=(2, 3)) + 1e-5).all()
-    assert (found >= x.min(axis=(2, 3)) - 1e-5).all()
-
-
-def test_attention_pooling_is_blind_to_places_and_flatten_is_not():
-    x = draw(1, 2, 5, 5, 4)
-    turned = x[:, :, ::-1]
-    attention, flatten = MapPooling("attention"), MapPooling("flatten")
-    np.testing.assert_allclose(array(attention(x)), array(attention(turned)), atol=1e-5)
-    assert not np.allclose(array(flatten(x)), array(flatten(turned)))
-
-
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"`num_heads` must divide `units`.*num_heads=3, units=8"):
         temporal(num_heads=3)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_cmg.layers import Codebook
+from keras_cmg.layers import Codebook, Prototypes
 from keras_cmg.ops import rotation_trick
 from tests.helpers import numpy_reference
 from tests.helpers.layer_checks import gradient, numpy_state, unchanged
@@ -232,3 +232,23 @@ def test_bad_inputs_are_named(inputs):
 def test_bad_features_for_k_means_are_named(features, message):
     with pytest.raises(ValueError, match=message):
         small().adapt(features)
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("kind", [Codebook, Prototypes])
+def test_encode_and_decode_give_the_indices_and_codes_of_a_call(kind):
+    layer = kind(num_embeddings=5, embedding_dim=4)
+    layer.adapt(np.random.default_rng(0).standard_normal((40, 4)))
+    x = np.random.default_rng(1).standard_normal((3, 7, 4)).astype("float32")
+    before = [np.array(ops.convert_to_numpy(v)) for v in layer.variables]
+    indices = layer.encode(x)
+    codes = layer.decode(indices)
+    assert keras.backend.standardize_dtype(indices.dtype) == "int32"
+    assert tuple(indices.shape) == (3, 7) and tuple(codes.shape) == (3, 7, 4)
+    # A code is its own nearest code.
+    np.testing.assert_array_equal(array(layer.encode(codes)), array(indices))
+    for variable, value in zip(layer.variables, before, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(variable), value)
+    outputs = layer(x, training=False)
+    np.testing.assert_array_equal(array(indices), array(outputs["indices"]))
+    np.testing.assert_array_equal(array(codes), array(ops.stop_gradient(outputs["codes"])))

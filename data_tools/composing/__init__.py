@@ -1,0 +1,1 @@
+"""Feature folders of composed data sets: each file is extracted once, clips are gathered."""

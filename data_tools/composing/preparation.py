@@ -1,0 +1,223 @@
+"""From recordings, pictures and captions to a feature folder of composed clips."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from data_tools.composing.collection_probe import collection_probe
+from data_tools.composing.item_features import ItemFeatures
+from data_tools.extraction.clip_features import FITTED
+from data_tools.extraction.serving import EXTRACTION
+from data_tools.io import download, hdf5
+from data_tools.io import feature_folder as layout
+from data_tools.io.constants import NUM_SEGMENTS
+from data_tools.io.files import atomic_folder, sha256_file
+from data_tools.raw.base import Clip
+from data_tools.raw.composed.composed_dataset import SAMPLE_RATE, ComposedDataset
+from data_tools.raw.preparation import (
+    CHUNK,
+    STORED_AS,
+    VERSIONED,
+    check_num_clips,
+    is_prepared,
+    write_descriptions,
+)
+from data_tools.raw.registry import open_raw
+
+FORMAT = "keras-cmg composed features 1"
+"""Changes whenever the same arguments would give other numbers."""
+REPORT = "report.json"
+OFFLINE = {
+    "audio": {"name": "log_mel", "options": {}},
+    "video": {"name": "patches", "options": {}},
+    "text": {"name": "words", "options": {}},
+}
+"""Extractors that need no pretrained network."""
+
+
+def prepare_composed(
+    name: str,
+    out: str | os.PathLike[str],
+    root: str | None = None,
+    seed: int = 0,
+    num_clips: Mapping[str, int] | None = None,
+    extractors: Mapping[str, Mapping[str, Any]] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: bool = False,
+    **options: Any,
+) -> Path:
+    """Writes the feature folder of a composed data set, unless the very same is there already.
+
+    Every file is extracted once; the features of a clip are those of the seconds, pictures and
+    caption that it is made of. The folder has the layout of `data_tools.prepare`, and `report.json`
+    with the files that failed, near-duplicates, and how well collections can be told apart.
+
+    Args:
+        name: data set, "natural" or "folders".
+        out: folder to write; it appears complete or not at all.
+        root: folder of the raw files; the data set's own default if None.
+        seed: of the plan of clips.
+        num_clips: clips of "train", "val" and "test"; the data set's own numbers if None.
+        extractors: modality to `{"name": ..., "options": {...}}`, see `data_tools.extraction`;
+            those that need no pretrained network where a modality is left out.
+        cache: folder that keeps the features of the files for other preparations; below the
+            download cache if None.
+        workers: processes that extract.
+        overwrite: replace a folder that was made otherwise.
+        progress: show progress bars.
+        options: further arguments of the data set.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: if a raw file or a model file is missing.
+        ImportError: if an extractor lacks a package.
+        ValueError: if an argument or a raw file is wrong, or `out` holds something else.
+    """
+    dataset = open_raw(name, root, **options)
+    if not isinstance(dataset, ComposedDataset):
+        raise ValueError(f"`name` must be a composed data set. Received: {name!r}")
+    num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
+    check_num_clips(num_clips)
+    specs = {**OFFLINE, **(extractors or {})}
+    if unknown := sorted(set(specs) - set(OFFLINE)):
+        raise ValueError(f"`extractors` must be of {sorted(OFFLINE)}. Received: {unknown}")
+    sources = dataset.sources()
+    folder = Path(cache) if cache is not None else download.cache_folder() / "composed"
+    features = {
+        modality: ItemFeatures(
+            dataset, modality, specs[modality], folder, sources, workers, progress
+        )
+        for modality in OFFLINE
+    }
+    identity = {
+        "format": FORMAT,
+        "dataset": name,
+        "options": dataset.options(),
+        "arguments": {"seed": seed, "num_clips": num_clips},
+        "sources": sources,
+        "extraction": {
+            modality: each.identity["extractors"][modality] for modality, each in features.items()
+        },
+    }
+    out = Path(out)
+    if out.exists() and not overwrite and is_prepared(out, identity):
+        return out
+    for each in features.values():
+        for failure in each.failures:
+            dataset.note_failure(failure["modality"], failure["file"], failure["reason"])
+    clips = dataset.plan(num_clips, seed)
+    with threadpool_limits(1), atomic_folder(out) as built:
+        _write_features(built, dataset, clips, features)
+        write_descriptions(built, dataset, clips)
+        _write_extractors(built, features)
+        report = _report(dataset, features)
+        (built / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        manifest = {
+            **identity,
+            "root": None if root is None else str(root),
+            "sample_rate": dataset.sample_rate,
+            "versions": {package: metadata.version(package) for package in VERSIONED},
+            "files": {path.name: sha256_file(path) for path in sorted(built.iterdir())},
+        }
+        text = json.dumps(manifest, indent=2) + "\n"
+        (built / layout.MANIFEST).write_text(text, encoding="utf-8")
+    return out
+
+
+def _write_features(
+    folder: Path,
+    dataset: ComposedDataset,
+    clips: list[Clip],
+    features: Mapping[str, ItemFeatures],
+) -> None:
+    shapes = {
+        "audio": (NUM_SEGMENTS, *features["audio"].features.shape[2:]),
+        "video": (NUM_SEGMENTS, *features["video"].features.shape[2:]),
+        "text": features["text"].features.shape[1:],
+        "labels": (NUM_SEGMENTS, len(dataset.categories) + 1),
+    }
+    for kind, shape in shapes.items():
+        with h5py.File(folder / layout.FILES[kind], "w") as file:
+            array = file.create_dataset(hdf5.KEY, (len(clips), *shape), STORED_AS[kind])
+            for start in range(0, len(clips), CHUNK):
+                part = clips[start : start + CHUNK]
+                rows = np.stack([_row(kind, shape, dataset, clip, features) for clip in part])
+                array[start : start + len(part)] = rows.astype(STORED_AS[kind])
+
+
+def _row(
+    kind: str,
+    shape: tuple[int, ...],
+    dataset: ComposedDataset,
+    clip: Clip,
+    features: Mapping[str, ItemFeatures],
+) -> np.ndarray:
+    if kind == "audio":
+        seconds = dataset.seconds_used(clip)
+        return np.stack(
+            [
+                features["audio"][name][second]
+                for name, second in zip(clip.sources["audio"], seconds, strict=True)
+            ]
+        )
+    if kind == "video":
+        return np.stack([features["video"][name][0] for name in clip.sources["video"]])
+    if kind == "text":
+        if clip.attributes["text"] == "missing":
+            return np.zeros(shape, np.float32)
+        if clip.attributes["text"] == "prompt":
+            return features["text"][f"prompt/{dataset.categories[clip.category]}"]
+        return features["text"][clip.sources["text"][0]]
+    labels = np.zeros(shape, np.float32)
+    labels[:, -1] = 1
+    labels[clip.start : clip.end] = 0
+    labels[clip.start : clip.end, clip.category] = 1
+    return labels
+
+
+def _write_extractors(folder: Path, features: Mapping[str, ItemFeatures]) -> None:
+    """Keeps what serving needs: how each modality was extracted, and what was learned."""
+    kept: dict[str, dict[str, Any]] = {}
+    for modality, each in features.items():
+        kept[modality] = {"extraction": each.identity, "state": None}
+        if (each.folder / FITTED).is_file():
+            state = f"{modality}_{FITTED}"
+            shutil.copyfile(each.folder / FITTED, folder / state)
+            kept[modality]["state"] = state
+    (folder / EXTRACTION).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def _report(dataset: ComposedDataset, features: Mapping[str, ItemFeatures]) -> dict[str, Any]:
+    items = dataset.usable()
+    counts = collections.Counter(
+        (item.modality, item.in_split, item.category or "background") for item in items
+    )
+    sounds = [item for item in items if item.modality == "audio"]
+    lengths = {
+        item.name: len(dataset.material["audio", item.name]) // SAMPLE_RATE for item in sounds
+    }
+    means = {
+        name: features["audio"][name][:length].astype(np.float64).mean(0)
+        for name, length in lengths.items()
+    }
+    return {
+        "items": {" ".join(key): count for key, count in sorted(counts.items())},
+        "failures": dataset.failures,
+        "near_duplicates": dataset.duplicates,
+        "collections": collection_probe(sounds, means),
+    }

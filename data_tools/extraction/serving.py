@@ -1,0 +1,90 @@
+"""The extractors of a finished extraction, for raw files that come later."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data_tools.extraction.clip_features import FITTED, ClipFeatures
+from data_tools.io.files import read_json
+from data_tools.store.schema import read_schema
+
+EXTRACTION = "extraction.json"
+"""In a prepared folder of composed clips: how each modality was extracted."""
+
+
+def open_extractors(
+    store: str | os.PathLike[str],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    root: str | os.PathLike[str] = ".",
+) -> ClipFeatures:
+    """Opens the extractors of a store with all that they learned, to serve raw files.
+
+    Args:
+        store: folder that `extract` or `prepare_composed` wrote.
+        options: modality to options that a store does not keep, paths of model files above all:
+            `{"audio": {"model": "yamnet.tflite"}}`.
+        root: folder of the clips' paths.
+
+    Returns:
+        A function of a clip such as `{"id": "a", "audio": "a.wav"}` that returns its features by
+        modality; call it with all modalities of the store.
+
+    Raises:
+        FileNotFoundError: if the store or a model file does not exist.
+        ImportError: if an extractor lacks a package.
+        ValueError: if the store was not extracted, or a model file is not the one it was made with.
+
+    Example:
+        >>> from data_tools.extraction import extract
+        >>> Path("clips").mkdir()
+        >>> _ = Path("clips/a.txt").write_text("a dog barks")
+        >>> _ = extract("clips", "store", {"text": {"name": "words", "options": {"dim": 8}}})
+        >>> open_extractors("store")({"id": "b", "caption": "a cat"})["text"].shape
+        (10, 8)
+    """
+    store = Path(store)
+    specs, segments, states = _recorded(store)
+    given = options or {}
+    chosen = {
+        modality: {
+            "name": spec["name"],
+            "options": {**spec["options"], **given.get(modality, {})},
+        }
+        for modality, spec in specs.items()
+    }
+    features = ClipFeatures(root, chosen, segments=segments)
+    for modality, spec in specs.items():
+        found = features.extractors[modality].sources()
+        if found != spec["sources"]:
+            raise ValueError(
+                f"the {modality} extractor must have the files with which {store} was made, "
+                f"{spec['sources']}. Received: {found}"
+            )
+    for modality, path in states.items():
+        part = ClipFeatures(root, {})
+        part.extractors = {modality: features.extractors[modality]}
+        part.load_state(path)
+    return features
+
+
+def _recorded(store: Path) -> tuple[dict[str, Any], int, dict[str, Path]]:
+    """Extractors by modality, seconds of a clip, and files of what was learned by modality."""
+    if (store / EXTRACTION).is_file():
+        kept = read_json(store / EXTRACTION)
+        specs = {
+            modality: each["extraction"]["extractors"][modality] for modality, each in kept.items()
+        }
+        segments = max(each["extraction"]["segments"] for each in kept.values())
+        states = {
+            modality: store / each["state"] for modality, each in kept.items() if each["state"]
+        }
+        return specs, segments, states
+    identity = read_schema(store)["origin"].get("extraction")
+    if not identity:
+        raise ValueError(f"`store` must be one that `extract` wrote. Received: {store}")
+    specs = identity["extractors"]
+    learned = store / FITTED
+    return specs, identity["segments"], dict.fromkeys(specs, learned) if learned.is_file() else {}

@@ -1,0 +1,368 @@
+"""Ten-second clips composed of recordings, pictures and captions of one class."""
+
+from __future__ import annotations
+
+import abc
+import collections
+import functools
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data_tools.decoding import DecodeError, decode_audio, decode_picture
+from data_tools.decoding.sounds import resample
+from data_tools.features.text import words
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
+from data_tools.io.files import sha256_file
+from data_tools.raw.base import Clip, RawDataset
+from data_tools.raw.composed.items import BACKGROUND, MODALITIES, Item
+from data_tools.raw.composed.naming_words import mask_names
+from data_tools.raw.composed.near_duplicates import alike_pictures, alike_sounds
+from data_tools.raw.waveforms import coloured_noise, normalize_loudness
+
+SAMPLE_RATE = 16_000
+MAX_SECONDS = 5
+"""Of a recording that are used."""
+LEVEL, FLOOR = 0.1, 0.001
+"""Root mean square of a recording, and of the noise that is added to each: gates and digital
+silence cannot be heard below it."""
+QUIET_DECIBELS = 30.0
+"""A second that is so much quieter than the loudest one of its recording is left out."""
+JPEG_QUALITY = 75
+PROMPT = "a photo and the sound of a {}"
+GENERATED = 3
+"""Backgrounds that are made up for each split where there are none."""
+CAPTIONS, MISSING = ("written", "masked"), ("masked", "prompt")
+FREQUENCIES = ("balanced", "natural")
+NEAR_DUPLICATES = ("drop", "keep")
+
+
+class ComposedDataset(RawDataset):
+    """Clips with one event of 4 to 10 seconds: a recording and pictures of a class.
+
+    An event has the seconds of one recording, over and over if it is shorter, and two to four
+    pictures one after another. The other seconds have one recording and one picture of the
+    background. The caption is that of another file of the class. No recording, picture, caption or
+    group of them is in two splits.
+
+    So that collections cannot be told apart, recordings are brought to one bandwidth, loudness and
+    noise floor, pictures to one size and through one JPEG coding.
+
+    Args:
+        root: folder of the files.
+        split: see `RawDataset`.
+        categories: classes, all that the subclass knows if None.
+        frequencies: "balanced", or "natural" for as many training and validation clips of a class
+            as it has recordings; test clips are balanced.
+        captions: "written", or "masked" for captions without any word that names a class.
+        missing_text: of classes without captions: "masked" for no words, "prompt" for a sentence
+            that names the class, as the paper generates text.
+        near_duplicates: "drop" those of a training or validation item that are in a later split,
+            or "keep" them; they are reported either way.
+        bandwidth: highest frequency of the recordings, in hertz.
+        side: pixels of a side of the pictures.
+
+    Raises:
+        ValueError: if an argument is unknown.
+    """
+
+    sample_rate = SAMPLE_RATE
+    default_num_clips: Mapping[str, int] = {"train": 1500, "val": 300, "test": 1000}
+
+    def __init__(
+        self,
+        root: str | None = None,
+        split: str | None = None,
+        categories: Sequence[str] = (),
+        frequencies: str = "balanced",
+        captions: str = "written",
+        missing_text: str = "masked",
+        near_duplicates: str = "drop",
+        bandwidth: int = 8000,
+        side: int = 32,
+    ) -> None:
+        super().__init__(root, split)
+        for argument, value, choices in (
+            ("frequencies", frequencies, FREQUENCIES),
+            ("captions", captions, CAPTIONS),
+            ("missing_text", missing_text, MISSING),
+            ("near_duplicates", near_duplicates, NEAR_DUPLICATES),
+        ):
+            if value not in choices:
+                raise ValueError(f"`{argument}` must be one of {choices}. Received: {value!r}")
+        if not 500 <= bandwidth <= SAMPLE_RATE // 2:
+            raise ValueError(
+                f"`bandwidth` must be between 500 and {SAMPLE_RATE // 2} Hz. Received: {bandwidth}"
+            )
+        if side < 8:
+            raise ValueError(f"`side` must be at least 8. Received: {side}")
+        self.categories = tuple(categories)
+        self.frequencies, self.captions, self.missing_text = frequencies, captions, missing_text
+        self.near_duplicates = near_duplicates
+        self.bandwidth, self.side = bandwidth, side
+        self.failures: list[dict[str, str]] = []
+        """Files that cannot be used: `modality`, `file` and `reason`."""
+        self.duplicates: list[dict[str, Any]] = []
+        """Pairs of nearly equal files: `modality`, `files`, `splits`, `correlation`, `dropped`."""
+        self._left_out: set[tuple[str, str]] = set()
+
+    @abc.abstractmethod
+    def items(self) -> list[Item]:
+        """All items that the files hold, of the classes and the background."""
+
+    @property
+    def masked_categories(self) -> tuple[str, ...]:
+        """Classes whose names are left out of masked captions."""
+        return self.categories
+
+    def options(self) -> dict[str, Any]:
+        names = "frequencies captions missing_text near_duplicates bandwidth side".split()
+        return {"split": self.split, **{name: getattr(self, name) for name in names}}
+
+    def sources(self) -> dict[str, str]:
+        digests = {}
+        for modality in MODALITIES:
+            digest = hashlib.sha256()
+            for item in sorted(self._found, key=lambda item: item.name):
+                if item.modality == modality:
+                    content = sha256_file(item.path) if item.path else item.caption
+                    digest.update(f"{item.name}\0{content}\0".encode())
+            digests[modality] = digest.hexdigest()
+        return digests
+
+    @functools.cached_property
+    def _found(self) -> list[Item]:
+        return [item for item in self.items() if item.category in (*self.categories, BACKGROUND)]
+
+    @functools.cached_property
+    def material(self) -> dict[tuple[str, str], Any]:
+        """Rendered items by modality and name: int16 waveforms at `SAMPLE_RATE` of whole seconds,
+        pictures (side, side, 3) uint8, captions. Files that cannot be used are noted."""
+        material: dict[tuple[str, str], Any] = {}
+        for item in self._found:
+            try:
+                material[item.modality, item.name] = self._render(item)
+            except DecodeError as error:
+                self.note_failure(item.modality, item.name, str(error))
+        self._note_duplicates(material)
+        for split in SPLITS:
+            for number in range(GENERATED):
+                material |= self._generated(split, number)
+        return material
+
+    def note_failure(self, modality: str, name: str, reason: str) -> None:
+        """Leaves an item out of all clips and notes why."""
+        self.failures.append({"modality": modality, "file": name, "reason": reason})
+        self._left_out.add((modality, name))
+
+    def _render(self, item: Item) -> Any:
+        if item.modality == "audio":
+            return self._render_sound(item)
+        if item.modality == "video":
+            return _recoded(decode_picture(item.path, self.side))
+        caption = " ".join(item.caption.split())
+        if self.captions == "masked":
+            caption = mask_names(caption, self.masked_categories)
+        if not words(caption):
+            raise DecodeError("has no words" if caption else "is empty")
+        return caption
+
+    def _render_sound(self, item: Item) -> np.ndarray:
+        waveform = decode_audio(item.path, 2 * self.bandwidth, 2 * MAX_SECONDS)
+        waveform = resample(waveform, 2 * self.bandwidth, SAMPLE_RATE)
+        waveform = _without_silent_ends(waveform)
+        seconds = min(max(1, round(len(waveform) / SAMPLE_RATE)), 2 * MAX_SECONDS)
+        rows = np.resize(waveform, (seconds, SAMPLE_RATE))
+        power = np.square(rows, dtype=np.float64).mean(1)
+        rows = rows[power >= power.max() * 10 ** (-QUIET_DECIBELS / 10)][:MAX_SECONDS]
+        rng = _rng(item.name)
+        rows = normalize_loudness(rows.reshape(-1), LEVEL)
+        rows = rows + coloured_noise(len(rows), FLOOR, 0.0, rng)
+        return np.round(np.clip(rows, -1, 1) * 32767).astype(np.int16)
+
+    def _generated(self, split: str, number: int) -> dict[tuple[str, str], Any]:
+        """Noise and a plain texture, for data sets without backgrounds."""
+        name = f"generated/{split}-{number}"
+        rng = _rng(name)
+        noise = coloured_noise(MAX_SECONDS * SAMPLE_RATE, LEVEL, float(rng.uniform(0, 0.9)), rng)
+        coarse = Image.fromarray(rng.integers(40, 120, (4, 4, 3), dtype=np.uint8))
+        texture = coarse.resize((self.side, self.side), Image.Resampling.BICUBIC)
+        return {
+            ("audio", name): np.round(np.clip(noise, -1, 1) * 32767).astype(np.int16),
+            ("video", name): _recoded(np.asarray(texture)),
+        }
+
+    def _note_duplicates(self, material: Mapping[tuple[str, str], Any]) -> None:
+        for modality in ("audio", "video"):
+            items = [
+                item
+                for item in self._found
+                if item.modality == modality and (modality, item.name) in material
+            ]
+            signals = [material[modality, item.name] for item in items]
+            pairs = (
+                alike_sounds([signal / np.float32(32767) for signal in signals], SAMPLE_RATE)
+                if modality == "audio"
+                else alike_pictures(np.stack(signals) if signals else np.zeros((0, 1, 1, 3)))
+            )
+            for one, other, score in pairs:
+                pair = sorted(
+                    (items[one], items[other]), key=lambda item: SPLITS.index(item.in_split)
+                )
+                splits = [item.in_split for item in pair]
+                dropped = self.near_duplicates == "drop" and splits[0] != splits[1]
+                if dropped:
+                    self._left_out.add((modality, pair[0].name))
+                self.duplicates.append(
+                    {
+                        "modality": modality,
+                        "files": [item.name for item in pair],
+                        "categories": [item.category for item in pair],
+                        "splits": splits,
+                        "correlation": round(score, 3),
+                        "dropped": dropped,
+                    }
+                )
+
+    @functools.cached_property
+    def _splits(self) -> dict[tuple[str, str], str]:
+        return {(item.modality, item.name): item.in_split for item in self._found}
+
+    def split_of_item(self, modality: str, name: str) -> str:
+        """Split of an item of `material`."""
+        if name.startswith("generated/"):
+            return name.removeprefix("generated/").partition("-")[0]
+        return self._splits[modality, name]
+
+    def usable(self) -> list[Item]:
+        """Items of which clips are made."""
+        material = self.material
+        return [
+            item
+            for item in self._found
+            if (item.modality, item.name) in material
+            and (item.modality, item.name) not in self._left_out
+        ]
+
+    def plan(self, num_clips: Mapping[str, int], seed: int) -> list[Clip]:
+        pools: dict[tuple[str, str, str], list[Item]] = collections.defaultdict(list)
+        for item in sorted(self.usable(), key=lambda item: item.name):
+            pools[item.in_split, item.modality, item.category].append(item)
+        clips = []
+        for split in SPLITS:
+            rng = np.random.default_rng([seed, SPLITS.index(split)])
+            for row, category in enumerate(self._classes(split, num_clips, pools, rng)):
+                clips.append(self._clip(split, row, category, pools, rng))
+        return clips
+
+    def _classes(
+        self, split: str, num_clips: Mapping[str, int], pools: Mapping, rng: np.random.Generator
+    ) -> np.ndarray:
+        count = num_clips.get(split, 0)
+        if self.frequencies == "balanced" or split == "test":
+            return rng.permutation(np.arange(count) % len(self.categories))
+        sizes = np.array([len(pools[split, "audio", name]) for name in self.categories])
+        exact = count * sizes / max(sizes.sum(), 1)
+        counts = np.floor(exact).astype(int)
+        # What rounding down leaves goes to the classes that lost most.
+        for place in np.argsort(counts - exact, kind="stable")[: count - counts.sum()]:
+            counts[place] += 1
+        return rng.permutation(np.repeat(np.arange(len(self.categories)), counts))
+
+    def _clip(
+        self, split: str, row: int, number: int, pools: Mapping, rng: np.random.Generator
+    ) -> Clip:
+        category = self.categories[number]
+        length = int(rng.integers(4, NUM_SEGMENTS + 1))
+        start = int(rng.integers(0, NUM_SEGMENTS - length + 1))
+
+        def drawn(modality: str, kind: str, count: int = 1) -> list[str]:
+            pool = [item.name for item in pools[split, modality, kind]]
+            if not pool and kind == BACKGROUND:
+                pool = [f"generated/{split}-{place}" for place in range(GENERATED)]
+            if not pool:
+                what = "a recording" if modality == "audio" else "a picture"
+                raise ValueError(
+                    f"split {split!r} must have {what} of {kind!r}; the files of {self.root} have "
+                    "none there"
+                )
+            return [pool[at] for at in rng.choice(len(pool), min(count, len(pool)), replace=False)]
+
+        recording, backdrop = drawn("audio", category), drawn("audio", BACKGROUND)
+        shown = drawn("video", category, int(rng.integers(2, 5)))
+        scene = drawn("video", BACKGROUND)
+        event = range(start, start + length)
+        sources = {
+            "audio": [(recording if at in event else backdrop)[0] for at in range(NUM_SEGMENTS)],
+            "video": [
+                shown[(at - start) * len(shown) // length] if at in event else scene[0]
+                for at in range(NUM_SEGMENTS)
+            ],
+        }
+        captions = pools[split, "text", category]
+        attributes = {"text": "written"}
+        if captions:
+            name = captions[int(rng.integers(len(captions)))].name
+            sources["text"] = [name]
+            caption = self.material["text", name]
+            attributes["text"] = self.captions
+        elif self.missing_text == "prompt":
+            caption = PROMPT.format(category)
+            attributes["text"] = "prompt"
+        else:
+            caption = ""
+            attributes["text"] = "missing"
+        return Clip(
+            id=f"{split}-{row:05d}",
+            split=split,
+            category=int(number),
+            start=start,
+            end=start + length,
+            caption=caption,
+            seed=int(rng.integers(2**53)),
+            sources=sources,
+            attributes=attributes,
+        )
+
+    def seconds_used(self, clip: Clip) -> list[int]:
+        """For each segment the second of its recording that it has."""
+        offset = int(clip.rng("audio").integers(MAX_SECONDS))
+        lengths = [
+            len(self.material["audio", name]) // SAMPLE_RATE for name in clip.sources["audio"]
+        ]
+        return [(offset + at) % length for at, length in enumerate(lengths)]
+
+    def waveform(self, clip: Clip) -> np.ndarray:
+        parts = []
+        for name, second in zip(clip.sources["audio"], self.seconds_used(clip), strict=True):
+            whole = self.material["audio", name]
+            parts.append(whole[second * SAMPLE_RATE : (second + 1) * SAMPLE_RATE])
+        return np.concatenate(parts) / np.float32(32767)
+
+    def frames(self, clip: Clip) -> np.ndarray:
+        return np.stack([self.material["video", name] for name in clip.sources["video"]])
+
+
+def _rng(name: str) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
+
+
+def _recoded(picture: np.ndarray) -> np.ndarray:
+    """A picture after one JPEG coding, the same for all."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=JPEG_QUALITY)
+    return np.asarray(Image.open(stream).convert("RGB"))
+
+
+def _without_silent_ends(waveform: np.ndarray) -> np.ndarray:
+    step = SAMPLE_RATE // 50
+    count = len(waveform) // step
+    if count < 2:
+        return waveform
+    power = np.square(waveform[: count * step], dtype=np.float64).reshape(count, step).mean(1)
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-QUIET_DECIBELS / 10))
+    return waveform[loud[0] * step : (loud[-1] + 1) * step]

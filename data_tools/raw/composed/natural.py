@@ -1,0 +1,230 @@
+"""Real sounds, photographs and captions of seven or ten things, from public collections."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data_tools.raw.composed import natural_downloads
+from data_tools.raw.composed.composed_dataset import ComposedDataset
+from data_tools.raw.composed.items import BACKGROUND, Item
+from data_tools.raw.composed.naming_words import KIN, named_classes
+
+SOUNDS, ANIMALS = "ESC-10", "Animal-Sound-Dataset"
+SMALL, SMALLER = "CIFAR-10-images", "CIFAR-100-dataset"
+CAPTIONED = "audiocaps"
+ALL_CLASSES = ("dog", "cat", "bird", "frog", "baby", "clock", "sea", "cow", "lion", "monkey")
+DEFAULT_CLASSES = 7
+"""The first of them, which have sounds, photographs and captions."""
+SOUND_FOLDERS = {
+    "Dog bark": "dog",
+    "Baby cry": "baby",
+    "Clock tick": "clock",
+    "Sea waves": "sea",
+}
+"""Folder of ESC-10, without its number, to class; the others are background."""
+UNCLEAR_SOUNDS = ("Rooster",)
+"""Folders of ESC-10 that are neither: a rooster is a bird."""
+ANIMAL_FOLDERS = {
+    "Aslan": "lion",
+    "Inek": "cow",
+    "Kedi": "cat",
+    "Kopek": "dog",
+    "Kurbaga": "frog",
+    "Kus": "bird",
+    "Maymun": "monkey",
+}
+"""Folder of the animal sounds, without its part, to class."""
+PICTURE_FOLDERS = {
+    **{name: name for name in ("dog", "cat", "bird", "frog", "baby", "clock", "sea", "lion")},
+    "cattle": "cow",
+    "chimpanzee": "monkey",
+}
+SCENES = (
+    "bottle",
+    "bridge",
+    "castle",
+    "chair",
+    "cloud",
+    "forest",
+    "house",
+    "mountain",
+    "plain",
+    "road",
+)
+"""Folders of CIFAR-100 that are background."""
+_FREESOUND = re.compile(r"\d+-(\d+)-\w+")
+
+
+class Natural(ComposedDataset):
+    """Recordings (ESC-10, animal sounds), photographs (CIFAR) and captions (AudioCaps) by class.
+
+    Args:
+        root: folder with the collections in their own layouts; whichever are there are read. The
+            same files are downloaded into the cache if None.
+        split: "official", the only one: by a hash of the Freesound recording, file or video.
+        classes: 7 for dog, cat, bird, frog, baby, clock and sea, 10 for cow, lion and monkey too,
+            whose captions are few or none; or names with commas between.
+        test_root: folder of the same layout of which all test clips are composed; `root` then gives
+            training and validation clips alone, without groups that are in both.
+        options: of `ComposedDataset`.
+
+    Raises:
+        FileNotFoundError: if a folder does not exist, or a download failed.
+        ValueError: if an argument is wrong, or a class lacks sounds or photographs.
+
+    References:
+        Piczak, "ESC: dataset for environmental sound classification", ACM MM 2015. Krizhevsky,
+        "Learning multiple layers of features from tiny images", 2009. Kim et al., "AudioCaps:
+        generating captions for audios in the wild", NAACL 2019.
+    """
+
+    name = "natural"
+    categories = ALL_CLASSES[:DEFAULT_CLASSES]
+
+    def __init__(
+        self,
+        root: str | None = None,
+        split: str | None = None,
+        classes: int | str = DEFAULT_CLASSES,
+        test_root: str | None = None,
+        **options: Any,
+    ) -> None:
+        if isinstance(classes, int):
+            if classes not in (DEFAULT_CLASSES, len(ALL_CLASSES)):
+                raise ValueError(
+                    f"`classes` must be {DEFAULT_CLASSES}, {len(ALL_CLASSES)} or names. Received: "
+                    f"{classes}"
+                )
+            names = ALL_CLASSES[:classes]
+        else:
+            names = tuple(name.strip() for name in classes.split(","))
+        if unknown := [name for name in names if name not in ALL_CLASSES]:
+            raise ValueError(f"`classes` must be of {ALL_CLASSES}. Received: {unknown}")
+        super().__init__(root, split, names, **options)
+        self.test_root = test_root
+
+    @property
+    def masked_categories(self) -> tuple[str, ...]:
+        # A dog may bark at geese: no class is named, whether or not it is in use.
+        return tuple(KIN)
+
+    def options(self) -> dict[str, Any]:
+        return {
+            **super().options(),
+            "classes": ",".join(self.categories),
+            "test_root": self.test_root,
+        }
+
+    def items(self) -> list[Item]:
+        root = Path(self.root) if self.root is not None else natural_downloads.find()
+        items = list(read_collections(root))
+        if self.test_root is not None:
+            test = [
+                dataclasses.replace(item, name=f"test_root/{item.name}", split="test")
+                for item in read_collections(Path(self.test_root))
+            ]
+            held_out = {(item.modality, item.group) for item in test}
+            items = [
+                item
+                for item in items
+                if item.in_split != "test" and (item.modality, item.group) not in held_out
+            ]
+            items += test
+        return items
+
+
+def read_collections(root: Path) -> Iterator[Item]:
+    """Items of all collections below a folder.
+
+    Args:
+        root: the folder, which holds any of the collections under their names.
+
+    Yields:
+        The items, of all ten classes and the background.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist or holds none of the collections.
+        ValueError: if the captions are damaged.
+    """
+    names = (SOUNDS, ANIMALS, SMALL, SMALLER, CAPTIONED)
+    if not any((root / name).is_dir() for name in names):
+        raise FileNotFoundError(f"`root` must be a folder with any of {names}. Received: {root}")
+    yield from _esc_10(root)
+    yield from _animal_sounds(root)
+    yield from _pictures(root)
+    yield from _captions(root)
+
+
+def _files(folder: Path, *suffixes: str) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def _esc_10(root: Path) -> Iterator[Item]:
+    for folder in _folders(root / SOUNDS):
+        kind = folder.name.partition(" - ")[2]
+        if not kind or kind in UNCLEAR_SOUNDS:
+            continue
+        category = SOUND_FOLDERS.get(kind, BACKGROUND)
+        for path in _files(folder, ".ogg", ".wav"):
+            match = _FREESOUND.fullmatch(path.stem)
+            group = f"freesound:{match[1]}" if match else f"{SOUNDS}:{path.stem}"
+            name = path.relative_to(root).as_posix()
+            yield Item("audio", name, category, group, SOUNDS, str(path))
+
+
+def _animal_sounds(root: Path) -> Iterator[Item]:
+    for folder in _folders(root / ANIMALS):
+        category = ANIMAL_FOLDERS.get(folder.name.partition("-")[0])
+        for path in _files(folder, ".wav") if category else ():
+            name = path.relative_to(root).as_posix()
+            yield Item("audio", name, category or "", f"{ANIMALS}:{path.stem}", ANIMALS, str(path))
+
+
+def _pictures(root: Path) -> Iterator[Item]:
+    for collection in (SMALL, SMALLER):
+        for part in ("train", "test"):
+            for folder in _folders(root / collection / part):
+                category = PICTURE_FOLDERS.get(folder.name)
+                if category is None and folder.name not in SCENES:
+                    continue
+                for path in _files(folder, ".jpg", ".png"):
+                    name = path.relative_to(root).as_posix()
+                    kind = BACKGROUND if category is None else category
+                    yield Item("video", name, kind, name, collection, str(path))
+
+
+def _captions(root: Path) -> Iterator[Item]:
+    for part in ("train", "val", "test"):
+        path = root / CAPTIONED / "dataset" / f"{part}.csv"
+        if not path.is_file():
+            continue
+        try:
+            with path.open(encoding="utf-8", newline="") as stream:
+                for line in csv.DictReader(stream):
+                    caption = line["caption"] or ""
+                    named = named_classes(caption, ALL_CLASSES)
+                    if len(named) == 1:
+                        yield Item(
+                            "text",
+                            line["audiocap_id"],
+                            named[0],
+                            f"youtube:{line['youtube_id']}",
+                            CAPTIONED,
+                            caption=caption,
+                        )
+        except (KeyError, UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(
+                f"{path} must be the table audiocap_id,youtube_id,start_time,caption; reading it "
+                f"gave: {error!r}"
+            ) from error

@@ -1,0 +1,111 @@
+"""The files of the natural data set from their public addresses, at pinned commits."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from data_tools.io import download
+from data_tools.io.files import atomic_file, read_json
+
+LISTING = Path(__file__).with_name("natural_files.json")
+"""Collection to repository, commit and folders; of a folder the names of its files and the
+checksum of their contents, see `folder_checksum`."""
+ARCHIVES = (
+    "https://codeload.github.com/{repository}/zip/{commit}",
+    "https://github.com/{repository}/archive/{commit}.zip",
+)
+MAX_FILE_BYTES = 2**24
+
+
+def folder_checksum(contents: Mapping[str, bytes]) -> str:
+    """Checksum of the files of a folder, in the order of their names.
+
+    Args:
+        contents: name to content.
+
+    Returns:
+        64 hexadecimal digits: SHA-256 over name, zero byte and digest of each file.
+
+    Example:
+        >>> folder_checksum({"a.txt": b"a"})[:8]
+        '85c07d12'
+    """
+    digest = hashlib.sha256()
+    for name in sorted(contents):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(contents[name]).digest())
+    return digest.hexdigest()
+
+
+def find(folder: Path | None = None, addresses: tuple[str, ...] = ARCHIVES) -> Path:
+    """Folder of the collections; downloads what is missing.
+
+    Args:
+        folder: where they go; into the download cache if None.
+        addresses: of an archive, with `{repository}` and `{commit}`, tried in order.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: if a download failed; the message names every address and the reason.
+    """
+    folder = download.cache_folder() / "natural" if folder is None else folder
+    for collection, listed in read_json(LISTING).items():
+        target = folder / collection
+        if _is_whole(target, listed["folders"]):
+            continue
+        archive = folder / f"{collection}.zip"
+        names = {name: listed[name] for name in ("repository", "commit")}
+        urls = [address.format(**names) for address in addresses]
+        download.fetch(urls, archive, _check(collection, listed["folders"]))
+        with zipfile.ZipFile(archive) as opened:
+            for name, contents in _read(opened, listed["folders"]):
+                (target / name).mkdir(parents=True, exist_ok=True)
+                for file, content in contents.items():
+                    with atomic_file(target / name / file) as temporary:
+                        temporary.write_bytes(content)
+        archive.unlink()
+    return folder
+
+
+def _is_whole(target: Path, folders: Mapping[str, Any]) -> bool:
+    return all(
+        (target / name / file).is_file()
+        for name, listed in folders.items()
+        for file in listed["files"]
+    )
+
+
+def _read(archive: zipfile.ZipFile, folders: Mapping[str, Any]) -> Any:
+    """Contents of the listed files, folder by folder; other members are not looked at."""
+    # An archive has one folder at the top, named after repository and commit.
+    members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+    for name, listed in folders.items():
+        contents = {}
+        for file in listed["files"]:
+            info = members.get(f"{name}/{file}".removeprefix("./"))
+            if info is None or info.file_size > MAX_FILE_BYTES:
+                raise ValueError(f"the archive must hold {name}/{file}")
+            contents[file] = archive.read(info)
+        yield name, contents
+
+
+def _check(collection: str, folders: Mapping[str, Any]) -> Callable[[Path], None]:
+    def check(path: Path) -> None:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for name, contents in _read(archive, folders):
+                    found, expected = folder_checksum(contents), folders[name]["sha256"]
+                    if found != expected:
+                        raise ValueError(
+                            f"{collection}/{name} must have the checksum {expected}. Received: "
+                            f"{found}"
+                        )
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"must be a zip archive; reading it gave: {error}") from error
+
+    return check
