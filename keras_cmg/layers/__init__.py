@@ -11,7 +11,14 @@ from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
 from keras_cmg.layers.quantizers.codebook import Codebook
+from keras_cmg.layers.quantizers.fsq import FSQ
+from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
+from keras_cmg.layers.quantizers.lfq import BSQ, LFQ
+from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
 from keras_cmg.layers.quantizers.prototypes import Prototypes
+from keras_cmg.layers.quantizers.quantizer import Quantizer
+from keras_cmg.layers.quantizers.residual_quantizer import ResidualQuantizer
+from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.layers.residual_unit import ResidualUnit
 from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
 from keras_cmg.layers.stacked_bilstm import StackedBiLSTM
@@ -20,11 +27,15 @@ from keras_cmg.layers.transformer_encoder import TransformerBlock, TransformerEn
 from keras_cmg.layers.transposed_convolution import TransposedConvolution
 
 __all__ = [
+    "BSQ",
+    "FSQ",
+    "LFQ",
     "MLP",
     "CLUBEstimator",
     "CPCPredictor",
     "CoarseProjector",
     "Codebook",
+    "GroupedQuantizer",
     "ImageDecoder",
     "ImageEncoder",
     "LogMelSummary",
@@ -34,10 +45,14 @@ __all__ = [
     "MapSpecificEncoder",
     "MomentumTeacher",
     "PatchConvolution",
+    "ProjectedQuantizer",
     "Prototypes",
+    "Quantizer",
+    "ResidualQuantizer",
     "ResidualUnit",
     "SequenceDecoder",
     "SequenceSpecificEncoder",
+    "SimVQ",
     "StackedBiLSTM",
     "TOCChannelMask",
     "TransformerBlock",
