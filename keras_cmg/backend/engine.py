@@ -14,6 +14,7 @@ Each of `jax`, `tensorflow` and `torch` offers the same names:
   themselves; `(0, 1)` where one reads for all;
 - `distribution(devices)`: the arguments of `keras_cmg.distribution.distribute.Distribution`;
 - `broadcast_variables(model)`: the first process's weights and state, on every process;
+- `matmul(x, y)`: a matrix product in the full precision of its type, see below;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 
 `global_sum` and `global_batches` carry gradients to every replica.
@@ -22,6 +23,7 @@ Each of `jax`, `tensorflow` and `torch` offers the same names:
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -52,7 +54,9 @@ def current() -> ModuleType:
             "keras_cmg trains on the engines 'jax', 'tensorflow' and 'torch' "
             f"(set KERAS_BACKEND). Received: {name!r}"
         )
-    return importlib.import_module(f"keras_cmg.backend.{name}")
+    module = f"keras_cmg.backend.{name}"
+    # Compilers trace this function, and `import_module` is more than they can follow.
+    return sys.modules.get(module) or importlib.import_module(module)
 
 
 def global_sum(x: Any) -> Any:
@@ -126,6 +130,29 @@ def global_mean(x: Any, weights: Any = None) -> Any:
     counts = ops.broadcast_to(counts, ops.shape(x))
     total, count = global_sum(ops.sum(x * counts)), global_sum(ops.sum(counts))
     return total / ops.maximum(count, 1e-6)
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """Computes a matrix product in the full precision of its type.
+
+    Engines may round the factors of a float32 product to TF32 or bfloat16 on accelerators. Where
+    nearly equal results are compared, as in a search for nearest codes, that is too coarse.
+
+    Args:
+        x: float tensor `(..., rows, inner)`.
+        y: float tensor `(..., inner, columns)` of the same dtype.
+
+    Returns:
+        Float tensor `(..., rows, columns)`.
+
+    Example:
+
+    >>> float(matmul(ops.ones((1, 2)), ops.ones((2, 1)))[0, 0])
+    2.0
+    """
+    if isinstance(x, keras.KerasTensor) or isinstance(y, keras.KerasTensor):
+        return ops.matmul(x, y)
+    return current().matmul(x, y)
 
 
 def jit_compile(requested: Any) -> Any:

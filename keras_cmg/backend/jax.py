@@ -134,6 +134,10 @@ def global_batches(tensors):
     return tensors
 
 
+def matmul(x, y):
+    return jax.numpy.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
 def process(model):
     return jax.process_index()
 

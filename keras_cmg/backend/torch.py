@@ -117,6 +117,35 @@ def global_batches(tensors):
     return tensors if num_replicas() == 1 else [_Gather.apply(x) for x in tensors]
 
 
+def matmul(x, y):
+    with _full_precision():
+        return torch.matmul(x, y)
+
+
+@contextlib.contextmanager
+def _full_precision():
+    """Holds the user's setting of float32 products, TF32 or bfloat16, off."""
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # set by the newer interface, which does not mix with this one
+        matmul_backend = torch.backends.cuda.matmul
+        before = matmul_backend.fp32_precision
+        matmul_backend.fp32_precision = "ieee"
+        try:
+            yield
+        finally:
+            matmul_backend.fp32_precision = before
+        return
+    if before == "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def process(model):
     return torch.distributed.get_rank() if num_replicas() > 1 else 0
 

@@ -34,7 +34,7 @@ def write_onnx(
     import tf2onnx
 
     for endpoint in served.endpoints():
-        graph = graph_of(endpoint)
+        graph = graph_of(endpoint, convertible=True)
         tf2onnx.convert.from_function(
             graph,
             input_signature=graph.input_signature,
@@ -79,7 +79,7 @@ def write_litert(
 
 
 def _litert(endpoint: Endpoint, batch_size: int | None, path: Path) -> bytes:
-    graph = graph_of(endpoint, batch_size=batch_size)
+    graph = graph_of(endpoint, batch_size=batch_size, convertible=True)
     concrete = graph.get_concrete_function()
     module = tf.Module()
     module.weights = list(concrete.graph.variables)

@@ -90,7 +90,7 @@ def _toc(toc: Any) -> dict[str, Any] | None:
     if toc is None:
         return None
     settings = {key: getattr(toc, key, None) for key in ("mode", "criterion", "variance_weight")}
-    return {"channels": toc.indices.tolist(), **settings}
+    return {"channels": toc.channel_indices.tolist(), **settings}
 
 
 def _codebook(codebook: np.ndarray | None) -> dict[str, Any] | None:

@@ -157,7 +157,7 @@ class ServedSystem(keras.Model):
         [{'text': (None, None, 64)}, {'text': (None, None, 64), 'text_mask': (None, None)}]
         """
         if self.toc is not None:
-            _ = self.toc.indices
+            _ = self.toc.channel_indices
         return [
             endpoint
             for kind in ("encode", "classify")

@@ -1,10 +1,11 @@
-"""Endpoints as TensorFlow graphs: with checks of the request for serving, bare for conversion.
+"""TensorFlow graphs of endpoints, with checks of requests for serving, without for conversion.
 
-Only ever imported where Keras runs on TensorFlow.
+Imported only where Keras runs on TensorFlow.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_cmg.export.look_up import exportable_look_up
+from keras_cmg.export.convertible_search import convertible_search
 from keras_cmg.export.metadata import METADATA
 from keras_cmg.export.served_system import Endpoint, ServedSystem
 
@@ -22,14 +23,16 @@ def graph_of(
     max_clips: int | None = None,
     max_length: int | None = None,
     batch_size: int | None = None,
+    convertible: bool = False,
 ) -> Any:
-    """An endpoint as a traced function.
+    """Traces an endpoint.
 
     Args:
-        endpoint: what to trace.
-        max_clips: refuse more clips at once; without it nothing at all is checked.
-        max_length: refuse more frames, or samples.
-        batch_size: fix the number of clips.
+        endpoint: the endpoint.
+        max_clips: int, requests with more clips are refused; without it, requests are not checked.
+        max_length: int, requests with more frames, or samples, are refused.
+        batch_size: int, a fixed number of clips; default any number.
+        convertible: whether to use only operations that ONNX and LiteRT support too.
 
     Returns:
         A `tf.function` with one concrete function.
@@ -46,7 +49,7 @@ def graph_of(
         for name, shape in endpoint.inputs.items()
     ]
     graph = tf.function(answer, input_signature=signature)
-    with exportable_look_up():
+    with convertible_search() if convertible else contextlib.nullcontext():
         graph.get_concrete_function()
     return graph
 
@@ -54,25 +57,24 @@ def graph_of(
 def checked(
     endpoint: Endpoint, inputs: Mapping[str, Any], max_clips: int, max_length: int | None
 ) -> dict[str, Any]:
-    """The inputs, behind checks that run with each request and end it with a message.
+    """Adds checks to inputs, which run with each request and end a malformed one with a message.
 
-    Servers pass on what they are sent: a wrong width, no clip at all, a clip that would not fit
-    the memory, NaN.
+    Requests may have a wrong width, no clips, clips that exceed the memory, or NaN.
 
     Args:
-        endpoint: whose inputs these are.
+        endpoint: the endpoint that has these inputs.
         inputs: name to tensor.
-        max_clips: clips at most.
-        max_length: frames or samples at most.
+        max_clips: int, largest number of clips.
+        max_length: int, largest number of frames or samples.
 
     Returns:
-        Name to tensor. Running it raises `tf.errors.InvalidArgumentError`.
+        Name to tensor. Evaluating one raises `tf.errors.InvalidArgumentError` if a check fails.
     """
     features = next(iter(endpoint.inputs))
     passed = {}
     for name, x in inputs.items():
         shape = endpoint.inputs[name]
-        # A rank or width that the graph does not fit would end in an error of some inner layer.
+        # Otherwise a wrong rank or width ends in an error of some inner layer.
         x = tf.ensure_shape(x, shape, name=f"shape_of_{name}")
         sizes = tf.shape(x)
         checks = [
@@ -108,9 +110,9 @@ def write_saved_model(
     """Writes a SavedModel with a signature per endpoint and the metadata as an asset.
 
     Args:
-        served: what to write.
+        served: the system to write.
         path: folder, new or empty.
-        metadata: of `metadata_of`.
+        metadata: dict of `metadata_of`.
         limits: `max_clips`, `max_frames`, `max_samples`.
     """
     module = tf.Module(name="keras_cmg")
@@ -120,7 +122,7 @@ def write_saved_model(
         ).get_concrete_function()
         for endpoint in served.endpoints()
     }
-    # What no signature reads, such as specific encoders, is left behind.
+    # Variables that no signature reads, such as those of specific encoders, are left out.
     read = {id(v): v for graph in graphs.values() for v in graph.graph.variables}
     module.weights = list(read.values())
     note = path.parent / METADATA
@@ -135,7 +137,7 @@ def write_metadata(path: Path, metadata: Mapping[str, Any]) -> None:
 
     Args:
         path: the file.
-        metadata: of `metadata_of`.
+        metadata: dict of `metadata_of`.
     """
     versions = {**metadata["versions"], "tensorflow": tf.__version__}
     text = json.dumps({**metadata, "versions": versions}, indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""TOC as a layer: keep the codebook dimensions that separate codes, drop the others."""
+"""A layer that selects the channels chosen by training-free optimisation of the codebook (TOC)."""
 
 from __future__ import annotations
 
@@ -11,24 +11,31 @@ from keras import ops
 from keras_cmg.ops import channel_selection
 
 MODES = ("select", "mask")
+NO_CHANNEL = -1.0
+"""Value of `channel_indices` before `adapt`."""
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class TOCChannelMask(keras.layers.Layer):
-    """Gathers or masks the channels chosen by training-free optimisation of the codebook (TOC).
+    """Selects or masks channels by training-free optimisation of the codebook (TOC).
 
-    `adapt(codebook)` makes the choice once, as `keras.layers.Normalization.adapt` does; it has no
-    gradient and the layer behaves alike in training and inference. The choice is saved with the
-    layer. Works on any codes with that codebook's channels: before a probe, before a decoder.
+    `adapt(codebook)` chooses the channels, as `keras.layers.Normalization.adapt` computes its
+    statistics. The choice has no gradient, is saved with the layer, and is the same in training and
+    inference. The layer applies to any tensor with the codebook's channels, such as the codes that
+    a probe or a decoder takes. Until `adapt` is called, or a file with a choice is loaded, calls
+    raise an error.
+
+    Masks: none are read; every frame is treated alike, and a mask of frames remains valid for the
+    output.
 
     Args:
-        num_channels: how many to keep, the paper's Q.
-        mode: `"select"` gathers the chosen channels, best first; `"mask"` keeps all channels and
-            sets those not chosen to zero.
-        variance_weight: the paper's lambda, weight of variance against similarity.
+        num_channels: int, channels to keep, the paper's Q.
+        mode: `"select"` gathers the chosen channels, in order of importance; `"mask"` keeps all
+            channels and sets the others to zero.
+        variance_weight: float, the paper's lambda, weight of variance against similarity.
         criterion: `"both"`, `"similarity"` or `"variance"`.
-        normalize: scale each code to unit length before measuring.
-        unbiased: the authors' divisors, see `keras_cmg.ops.channel_scores`.
+        normalize: bool, whether codes are scaled to unit length before they are measured.
+        unbiased: bool, whether the authors' divisors are used, see `keras_cmg.ops.channel_scores`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -38,8 +45,8 @@ class TOCChannelMask(keras.layers.Layer):
         Float tensor `(..., num_channels)` in mode `"select"`, `(..., dim)` in mode `"mask"`.
 
     Raises:
-        ValueError: for an unknown mode, a call before `adapt`, a codebook with fewer channels than
-            `num_channels`, or inputs with other channels than the codebook.
+        ValueError: if `mode` is unknown, if the layer is called before `adapt`, if the codebook has
+            fewer channels than `num_channels`, or if inputs have other channels than the codebook.
 
     Example:
 
@@ -74,6 +81,7 @@ class TOCChannelMask(keras.layers.Layer):
         self.criterion = criterion
         self.normalize = normalize
         self.unbiased = unbiased
+        self._adapted = False
 
     def build(self, input_shape: Any) -> None:
         self._build_for(input_shape[-1])
@@ -81,22 +89,22 @@ class TOCChannelMask(keras.layers.Layer):
     def _build_for(self, dim: int) -> None:
         if dim < self.num_channels:
             raise ValueError(
-                f"`num_channels` must not exceed the number of channels. "
+                "`num_channels` must not exceed the number of channels. "
                 f"Received num_channels={self.num_channels} for {dim} channels."
             )
         self.dim = dim
         # float32, so that one file format serves every engine; channel numbers are exact in it.
-        self.chosen = self.add_weight(
-            name="chosen",
+        self._channel_indices = self.add_weight(
+            name="channel_indices",
             shape=(self.num_channels,),
-            initializer=keras.initializers.Constant(-1),
+            initializer=keras.initializers.Constant(NO_CHANNEL),
             dtype="float32",
             trainable=False,
         )
         self.built = True
 
     def adapt(self, codebook: Any, usage: Any = None) -> None:
-        """Chooses the channels; a later call chooses anew.
+        """Chooses the channels, and replaces an earlier choice.
 
         Args:
             codebook: float array or tensor `(num_embeddings, dim)`.
@@ -109,7 +117,7 @@ class TOCChannelMask(keras.layers.Layer):
 
         >>> layer = keras_cmg.layers.TOCChannelMask(num_channels=2, mode="mask")
         >>> layer.adapt(np.eye(4), usage=np.array([5.0, 1.0, 1.0, 5.0]))
-        >>> sorted(layer.indices.tolist())
+        >>> sorted(layer.channel_indices.tolist())
         [0, 3]
         """
         scores = channel_selection.channel_scores(
@@ -121,37 +129,55 @@ class TOCChannelMask(keras.layers.Layer):
             unbiased=self.unbiased,
         )
         dim = len(scores.importance)
-        chosen = channel_selection.select_channels(scores.importance, self.num_channels)
+        indices = channel_selection.select_channels(scores.importance, self.num_channels)
         if not self.built:
             self._build_for(dim)
         elif dim != self.dim:
             raise ValueError(f"`codebook` must have {self.dim} channels. Received: {dim}")
-        self.chosen.assign(chosen.astype("float32"))
+        self._channel_indices.assign(indices.astype("float32"))
+        self._adapted = True
 
     @property
-    def indices(self) -> np.ndarray:
-        """int32 array `(num_channels,)` of the chosen channels, best first."""
-        chosen = ops.convert_to_numpy(self.chosen) if self.built else np.array([-1.0])
-        if (chosen < 0).any():
-            raise ValueError("TOCChannelMask has made no choice yet. Call `adapt(codebook)` first.")
-        return chosen.astype("int32")
+    def adapted(self) -> bool:
+        """Whether channels have been chosen, by `adapt`, from a file, or by `set_weights`."""
+        if self.built and not self._adapted:
+            self._adapted = _is_choice(self._channel_indices)
+        return self._adapted
+
+    @property
+    def channel_indices(self) -> np.ndarray:
+        """int32 array `(num_channels,)` of the chosen channels, in order of importance."""
+        self._require_choice()
+        return ops.convert_to_numpy(self._channel_indices).astype("int32")
+
+    def _require_choice(self) -> None:
+        # A flag, since values cannot be read while an engine traces a graph.
+        if not self.adapted:
+            raise ValueError(
+                f"{self.name}: no channels have been chosen. Call `adapt(codebook)` first."
+            )
 
     def call(self, inputs):
-        chosen = ops.cast(self.chosen, "int32")
+        self._require_choice()
+        indices = ops.cast(self._channel_indices, "int32")
         if self.mode == "select":
-            return ops.take(inputs, chosen, axis=-1)
-        mask = ops.max(ops.one_hot(chosen, self.dim, dtype=inputs.dtype), axis=0)
+            return ops.take(inputs, indices, axis=-1)
+        mask = ops.max(ops.one_hot(indices, self.dim, dtype=inputs.dtype), axis=0)
         return inputs * mask
 
     def __call__(self, inputs, *args, **kwargs):
         if not self.built:
-            raise ValueError("TOCChannelMask has made no choice yet. Call `adapt(codebook)` first.")
+            self._require_choice()
         if inputs.shape[-1] != self.dim:
             raise ValueError(
-                f"TOCChannelMask was adapted to {self.dim} channels. "
+                f"{self.name}: inputs must have the {self.dim} channels of the codebook. "
                 f"Received inputs of shape {tuple(inputs.shape)}."
             )
         return super().__call__(inputs, *args, **kwargs)
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self._adapted = _is_choice(self._channel_indices)
 
     def compute_output_shape(self, input_shape):
         last = self.num_channels if self.mode == "select" else input_shape[-1]
@@ -167,3 +193,11 @@ class TOCChannelMask(keras.layers.Layer):
     def get_config(self):
         names = "num_channels mode variance_weight criterion normalize unbiased".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _is_choice(variable: keras.Variable) -> bool:
+    """Whether a variable holds channel numbers; False where its value cannot be read."""
+    try:
+        return bool((ops.convert_to_numpy(variable) >= 0).all())
+    except Exception:  # engines raise classes of their own while they trace
+        return False

@@ -41,7 +41,9 @@ from keras_cmg.ops.finite_scalars import (
     unpack_digits,
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
+from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
+from keras_cmg.ops.log_mel import decibels, mel_weights, spectrogram_sizes, summarize_mel
 from keras_cmg.ops.masking import (
     exclude,
     mean_over_time,
@@ -57,6 +59,7 @@ from keras_cmg.ops.quantization import (
     code_agreement,
     code_statistics,
     code_usage,
+    codebook_center,
     commitment_loss,
     ema_update,
     mix_modalities,
@@ -87,9 +90,11 @@ __all__ = [
     "code_matching_loss",
     "code_statistics",
     "code_usage",
+    "codebook_center",
     "commitment_loss",
     "cosine_logits",
     "cpc_loss",
+    "decibels",
     "diagonal_accuracy",
     "diagonal_cross_entropy",
     "distance_loss",
@@ -100,10 +105,12 @@ __all__ = [
     "exclude",
     "frechet_distance",
     "info_nce",
+    "k_means",
     "l2_normalize",
     "log_likelihood",
     "mean_f1",
     "mean_over_time",
+    "mel_weights",
     "merge_moments",
     "mix_modalities",
     "nearest_codes",
@@ -132,7 +139,9 @@ __all__ = [
     "select_channels",
     "sign_entropy",
     "sinkhorn",
+    "spectrogram_sizes",
     "straight_through",
+    "summarize_mel",
     "summed_sign_probabilities",
     "supervised_contrastive_loss",
     "transport_cost",

@@ -8,8 +8,10 @@ from itertools import combinations
 
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.ops.contrastive import Present, diagonal_cross_entropy
 from keras_cmg.ops.masking import exclude, pair_presence, weighted_mean, weights_like
+from keras_cmg.ops.quantization import codebook_center
 from keras_cmg.types import Tensor
 
 FORMS = ("symmetric", "reference")
@@ -32,12 +34,15 @@ def code_log_probabilities(x: Tensor, codebook: Tensor, weights: Tensor | None =
     >>> [round(float(v), 3) for v in p[0]]
     [0.5, 0.5]
     """
-    x = ops.convert_to_tensor(x)
     codebook = ops.stop_gradient(ops.convert_to_tensor(codebook))
+    x = ops.cast(x, codebook.dtype)
+    # Relative to a point amid the codes, squares have the size of distances and keep their digits.
+    center = codebook_center(codebook)
+    x, codes = x - center, codebook - center
     squared = (
         ops.sum(ops.square(x), axis=-1, keepdims=True)
-        - 2 * ops.matmul(x, ops.transpose(codebook))
-        + ops.sum(ops.square(codebook), axis=1)
+        - 2 * engine.matmul(x, ops.transpose(codes))
+        + ops.sum(ops.square(codes), axis=1)
     )
     # The smallest float the root can still be differentiated at without overflow.
     log_p = ops.log_softmax(-ops.sqrt(ops.maximum(squared, 1e-12)), axis=-1)

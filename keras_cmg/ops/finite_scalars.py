@@ -21,9 +21,9 @@ def quantize_scalars(
     """Bounds each channel and rounds it to its nearest level.
 
     For L levels and `h = (L - 1)(1 + 1e-3) / 2`, computes `round(h tanh(x + s) - o)`, with
-    `o = 1/2` for even L and 0 for odd L, and `s = atanh(o / h)`, so that 0 stays 0; values are divided by
-    `floor(L / 2)`. With `symmetric`, levels divide [-1, 1] evenly, which for even L leaves no level
-    at 0: `2 floor((L - 1)(tanh(x) + 1) / 2 + 1/2) / (L - 1) - 1`.
+    `o = 1/2` for even L and 0 for odd L, and `s = atanh(o / h)`, so that 0 stays 0; values are
+    divided by `floor(L / 2)`. With `symmetric`, levels divide [-1, 1] evenly, which for even L
+    leaves no level at 0: `2 floor((L - 1)(tanh(x) + 1) / 2 + 1/2) / (L - 1) - 1`.
 
     Args:
         x: float tensor `(..., channels)`.

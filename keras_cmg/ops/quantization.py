@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+import keras
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.ops.masking import mean_over_time, weighted_mean, weights_like
 from keras_cmg.types import Tensor
 
 MAX_ELEMENTS = 2**22
-"""Scores held at once by `nearest_codes`: 16 MB in float32, which stays near the processor."""
+"""Scores held at once by `nearest_codes`: 16 MB in float32, which fits the processor's cache."""
 
 CODE_BLOCK = 2**15
-"""Codes scored at once; a codebook of a million codes is walked in 31 blocks."""
+"""Codes scored at once; a codebook of a million codes is processed in 31 blocks."""
+
+CENTER_CODES = 15
+"""Codes from which `codebook_center` is computed, at most."""
 
 
 def nearest_codes(
     x: Tensor, codebook: Tensor, max_elements: int = MAX_ELEMENTS, code_block: int = CODE_BLOCK
 ) -> Tensor:
-    """Index of the code with the smallest squared Euclidean distance to each vector.
+    """Computes the index of the code with the smallest squared Euclidean distance to each vector.
 
-    `argmin_j ||x - e_j||^2 = argmax_j (x . e_j - ||e_j||^2 / 2)`: one matrix product and one
-    search, in blocks, so that neither many vectors nor many codes need much memory.
+    `argmin_j ||x - e_j||^2 = argmax_j (y . f_j - ||f_j||^2 / 2)` with `y = x - c`, `f_j = e_j - c`
+    for any c: one matrix product and one search, in blocks, so that neither many vectors nor many
+    codes need much memory. With `codebook_center` as c, the terms have the size of distances within
+    the codebook, and float32 finds the nearest code wherever the codebook lies. The product is
+    computed in the full precision of its type, also where the engine's default on an accelerator is
+    TF32 or bfloat16.
 
     Args:
         x: float tensor `(..., dim)`.
         codebook: float tensor `(num_embeddings, dim)`.
-        max_elements: scores held at once, when the number of vectors is known.
-        code_block: codes scored at once.
+        max_elements: int, scores held at once.
+        code_block: int, codes scored at once.
 
     Returns:
         int32 tensor `(...)` of code indices; the lowest index wins a tie.
@@ -41,6 +50,9 @@ def nearest_codes(
     >>> codes = np.array([[0.0, 0.0], [1.0, 1.0]], "float32")
     >>> [int(i) for i in nearest_codes(np.array([[0.9, 0.8], [0.1, 0.2]], "float32"), codes)]
     [1, 0]
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, Eq. 1.
     """
     x, codebook = ops.convert_to_tensor(x), ops.convert_to_tensor(codebook)
     if len(codebook.shape) != 2 or x.shape[-1] != codebook.shape[1]:
@@ -48,43 +60,138 @@ def nearest_codes(
             "`codebook` must have shape (num_embeddings, dim) with the same dim as the last axis "
             f"of `x`. Received shapes {tuple(codebook.shape)} and {tuple(x.shape)}."
         )
+    if isinstance(x, keras.KerasTensor) or isinstance(codebook, keras.KerasTensor):
+        return NearestCodes(max_elements, code_block).symbolic_call(x, codebook)
     x = ops.cast(x, codebook.dtype)
     num_codes, dim = codebook.shape
-    vectors = ops.reshape(x, (-1, dim))
-    # The norms ride along as one more channel, which saves a pass over the scores.
-    vectors = ops.concatenate([vectors, ops.ones_like(vectors[:, :1])], axis=1)
+    center = codebook_center(codebook)
     codes_at_once = min(num_codes, code_block)
-    rows = vectors.shape[0]
-    rows_at_once = max(1, max_elements // codes_at_once)
-    if rows is None or rows <= rows_at_once:
-        blocks = [vectors]
-    else:
-        blocks = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
-    found = _nearest_of(blocks, codebook[:codes_at_once], codes_at_once < num_codes)
+    search = _by_blocks(ops.reshape(x, (-1, dim)), center, max(1, max_elements // codes_at_once))
+    best_index, best_score = search(codebook[:codes_at_once], codes_at_once < num_codes)
     for start in range(codes_at_once, num_codes, codes_at_once):
-        others = _nearest_of(blocks, codebook[start : start + codes_at_once], True)
-        for i, (index, score) in enumerate(others):
-            best_index, best_score = found[i]
-            closer = score > best_score
-            found[i] = (
-                ops.where(closer, index + start, best_index),
-                ops.where(closer, score, best_score),
-            )
-    indices = [index for index, _ in found]
-    flat = indices[0] if len(indices) == 1 else ops.concatenate(indices)
-    return ops.reshape(flat, ops.shape(x)[:-1])
+        index, score = search(codebook[start : start + codes_at_once], True)
+        closer = score > best_score
+        best_index = ops.where(closer, index + start, best_index)
+        best_score = ops.where(closer, score, best_score)
+    return ops.reshape(best_index, ops.shape(x)[:-1])
 
 
-def _nearest_of(blocks: list[Tensor], codes: Tensor, with_score: bool) -> list[tuple]:
-    """Index, and score where it is asked for, of the best of `codes` for each block of vectors."""
+@keras.saving.register_keras_serializable("keras_cmg")
+class NearestCodes(keras.Operation):
+    """`nearest_codes` as one node of a functional model, where the number of vectors is unknown.
+
+    Args:
+        max_elements: int, scores held at once.
+        code_block: int, codes scored at once.
+
+    Example:
+
+    >>> x, codes = keras.KerasTensor((None, 2)), keras.KerasTensor((8, 2))
+    >>> NearestCodes().symbolic_call(x, codes).dtype
+    'int32'
+    """
+
+    def __init__(self, max_elements: int = MAX_ELEMENTS, code_block: int = CODE_BLOCK):
+        super().__init__()
+        self.max_elements = max_elements
+        self.code_block = code_block
+
+    def call(self, x, codebook):
+        return nearest_codes(x, codebook, self.max_elements, self.code_block)
+
+    def compute_output_spec(self, x, codebook):
+        return keras.KerasTensor(x.shape[:-1], dtype="int32")
+
+
+def codebook_center(codebook: Tensor) -> Tensor:
+    """Computes a point amid the codes: the entry-wise median of a sample of them.
+
+    The median, unlike the mean, does not follow a few codes that lie far away. Entries are those of
+    codes, so that subtracting the center from codes and vectors around it is exact.
+
+    Args:
+        codebook: float tensor `(num_embeddings, dim)`.
+
+    Returns:
+        Float tensor `(dim,)`.
+
+    Example:
+
+    >>> codes = np.array([[1000.0], [1001.0], [1002.0], [1e8], [999.0]], "float32")
+    >>> float(codebook_center(codes)[0])
+    1001.0
+    """
+    codebook = ops.convert_to_tensor(codebook)
+    sample = ops.transpose(codebook[:: -(-codebook.shape[0] // CENTER_CODES)])
+    return ops.sort(sample, axis=-1)[:, sample.shape[-1] // 2]
+
+
+def _by_blocks(
+    vectors: Tensor, center: Tensor, rows_at_once: int
+) -> Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]:
+    """A function that finds the best of some codes, and its score, for blocks of vectors."""
+
+    def centered(block):
+        # The norms are one more channel of the product, which saves a pass over the scores.
+        return ops.concatenate([block - center, ops.ones_like(block[:, :1])], axis=1)
+
+    def best_of(columns, with_score):
+        def best(block):
+            scores = engine.matmul(block, columns)
+            index = ops.cast(ops.argmax(scores, axis=1), "int32")
+            return (index, ops.max(scores, axis=1)) if with_score else (index,)
+
+        return best
+
+    rows, dim = vectors.shape
+    symbolic = not isinstance(rows, int)
+    if symbolic and keras.backend.backend() != "torch":
+        # Few blocks of equal sizes, so that little is computed for padding.
+        rows = ops.shape(vectors)[0]
+        num_blocks = rows // rows_at_once + 1
+        block_rows = (rows + num_blocks - 1) // num_blocks
+        padded = ops.pad(vectors, [[0, num_blocks * block_rows - rows], [0, 0]])
+        blocks = ops.reshape(padded, (num_blocks, block_rows, dim))
+
+        def search(codes, with_score):
+            best = best_of(score_columns(codes - center), with_score)
+            found = ops.map(lambda block: best(centered(block)), blocks)
+            index, *score = (ops.reshape(value, (-1,))[:rows] for value in found)
+            return index, score[0] if score else None
+
+        return search
+    # `torch.export` cannot hold a loop whose length is symbolic: one block.
+    if symbolic or rows <= rows_at_once:
+        parts = [vectors]
+    else:
+        parts = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
+    prepared = [centered(part) for part in parts]
+
+    def search(codes, with_score):
+        best = best_of(score_columns(codes - center), with_score)
+        found = zip(*(best(block) for block in prepared), strict=True)
+        index, *score = (v[0] if len(v) == 1 else ops.concatenate(v) for v in found)
+        return index, score[0] if score else None
+
+    return search
+
+
+def score_columns(codes: Tensor) -> Tensor:
+    """Computes the matrix whose product with `[x, 1]` is `x . e_j - ||e_j||^2 / 2`.
+
+    Args:
+        codes: float tensor `(num_embeddings, dim)`.
+
+    Returns:
+        Float tensor `(dim + 1, num_embeddings)`.
+
+    Example:
+
+    >>> score_columns(np.array([[1.0, 2.0]], "float32"))[:, 0].tolist()
+    [1.0, 2.0, -2.5]
+    """
     half_norms = ops.sum(ops.square(codes), axis=1, keepdims=True) / 2
-    columns = ops.transpose(ops.concatenate([codes, -half_norms], axis=1))
-    found = []
-    for block in blocks:
-        scores = ops.matmul(block, columns)
-        index = ops.cast(ops.argmax(scores, axis=1), "int32")
-        found.append((index, ops.max(scores, axis=1) if with_score else None))
-    return found
+    return ops.transpose(ops.concatenate([codes, -half_norms], axis=1))
 
 
 def straight_through(x: Tensor, quantized: Tensor) -> Tensor:

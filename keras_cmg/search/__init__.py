@@ -1,4 +1,4 @@
-"""Search at scale: clips of any modality filed under the codes that all modalities share."""
+"""Search among millions of clips of any modality, through the codes that modalities share."""
 
 from keras_cmg.search.code_index import CodeIndex
 

@@ -1,4 +1,4 @@
-"""Millions of clips filed under their codes: an inverted index over the shared code space."""
+"""An inverted index of clips over the shared code space."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from keras_cmg.search import storage as stored
 from keras_cmg.search.engine import STORAGES, InvertedLists
 
 NO_CLIP = -1
-"""Id in an answer that found fewer clips than asked for."""
+"""Id in a result with fewer clips than requested."""
 
 MAX_HALF = float(np.finfo("float16").max)
 
 
 class CodeIndex:
-    """Clips of any modality under their code, found by sound, picture, words or codes.
+    """Index of clips of any modality, searched by features of any modality or by codes.
 
-    Each code has a list of the clips that fell on it. A query visits the lists of the nearest
-    codes that have clips, and ranks what it finds there by squared distance in the continuous
-    space, or, without stored vectors, by the code alone. Lists and ranking are FAISS's.
+    Each code has a list of the clips assigned to it. A query visits the lists of the nearest codes
+    that have clips, and ranks their clips by squared distance in the continuous space or, without
+    stored vectors, by the distance to the code alone. Lists and ranking are FAISS's.
 
     Args:
         codebook: float array `(num_embeddings, dim)`, a backbone's `codebook`.
-        storage: what is kept of a clip's features: `"float32"`, `"float16"`, or `"codes"`: nothing
-            but the list it stands in, 8 bytes for its id; clips of one code are then equally near.
+        storage: how a clip's features are stored: `"float32"`, `"float16"`, or `"codes"`, which
+            stores the clip's list and id alone (8 bytes); clips of one code then have equal
+            distances.
 
     Raises:
         ImportError: if faiss is not installed.
-        ValueError: for a codebook that is not a finite matrix, or an unknown storage.
+        ValueError: if `codebook` is not a finite matrix, or `storage` is unknown.
 
     Example:
 
@@ -68,7 +69,7 @@ class CodeIndex:
 
     @property
     def list_sizes(self) -> np.ndarray:
-        """How many clips each code has, int64 `(num_embeddings,)`."""
+        """Number of clips of each code, int64 `(num_embeddings,)`."""
         return self._lists.sizes.copy()
 
     @property
@@ -77,16 +78,16 @@ class CodeIndex:
         return self.codebook.shape[1]
 
     def add(self, ids: Any, features: Any, codes: Any = None) -> None:
-        """Files clips under their codes; all of them or, after an error, none.
+        """Adds clips to the lists of their codes; after an error, none of them is added.
 
         Args:
-            ids: int `(clips,)`, at least 0, none of them in the index.
+            ids: int `(clips,)`, at least 0, not yet in the index.
             features: float `(clips, dim)`, `encode(..., level="clip")["general"]`.
             codes: int `(clips,)`, the system's `indices`; default the nearest codes.
 
         Raises:
-            ValueError: for ids that repeat, features that are not finite or of another shape, or
-                codes beyond the codebook.
+            ValueError: if ids repeat, features are not finite or of another shape, or codes exceed
+                the codebook.
 
         Example:
 
@@ -109,7 +110,7 @@ class CodeIndex:
             repeated = sorted(self._ids & new)[:3] or "one id twice"
             raise ValueError(f"`ids` must be new, each given once. Received: {repeated}")
         if codes is None:
-            lists = self._lists.code_of(vectors)
+            lists = self._lists.nearest(vectors)
         else:
             lists = self._codes(codes)
             if lists.shape != clips.shape:
@@ -121,13 +122,13 @@ class CodeIndex:
             self._ids |= new
 
     def remove(self, ids: Any) -> int:
-        """Takes clips out.
+        """Removes clips.
 
         Args:
-            ids: int `(clips,)`; those that are not in the index are passed over.
+            ids: int `(clips,)`; ids that are not in the index are ignored.
 
         Returns:
-            How many were taken out.
+            Number of clips removed.
 
         Raises:
             ValueError: if the ids are not integers.
@@ -146,20 +147,20 @@ class CodeIndex:
         return len(found)
 
     def search(self, features: Any, num_clips: int = 10, num_codes: int = 8) -> dict[str, Any]:
-        """The nearest clips among those filed under the nearest codes.
+        """Finds the nearest clips in the lists of the nearest codes.
 
         Args:
             features: float `(queries, dim)`, of any modality.
-            num_clips: how many to find.
-            num_codes: lists to visit, of the nearest codes that have clips; all of them make the
-                search exact.
+            num_clips: int, clips to find for each query.
+            num_codes: int, lists to visit, of the nearest codes that have clips; with all of them
+                the search is exact.
 
         Returns:
-            Dict of `"ids"`, int64 `(queries, num_clips)`, nearest first, -1 where there are no
-            more, and `"distances"`, float32, squared; infinite there.
+            Dict of `"ids"`, int64 `(queries, num_clips)`, nearest first, -1 where the lists hold
+            fewer clips, and `"distances"`, float32, squared; infinite for id -1.
 
         Raises:
-            ValueError: for features of another shape or not finite, or numbers below 1.
+            ValueError: if features are not finite or of another shape, or a number is below 1.
 
         Example:
 
@@ -174,18 +175,18 @@ class CodeIndex:
         return self._answer(vectors, distances, lists, num_clips)
 
     def search_codes(self, codes: Any, num_clips: int = 10) -> dict[str, Any]:
-        """Clips filed under given codes, ranked by their distance to these codes' mean.
+        """Finds clips in the lists of given codes, ranked by their distance to these codes' mean.
 
         Args:
             codes: int `(queries,)`, or `(queries, codes)` for several lists each, such as the
-                codes of a clip's segments; a repeated code weighs more.
-            num_clips: how many to find.
+                codes of a clip's segments; a repeated code has more weight in the mean.
+            num_clips: int, clips to find for each query.
 
         Returns:
             As `search`.
 
         Raises:
-            ValueError: for codes beyond the codebook, or a number below 1.
+            ValueError: if codes exceed the codebook, or a number is below 1.
 
         Example:
 
@@ -202,13 +203,14 @@ class CodeIndex:
                 "`codes` must have shape (queries,) or (queries, codes). "
                 f"Received shape {lists.shape}."
             )
-        means = self.codebook[lists].mean(axis=1)
-        lists = _each_once(lists)
-        distances = np.square(self.codebook[lists] - means[:, None]).sum(axis=2)
+        codebook = self._lists.codebook
+        means = codebook[lists].mean(axis=1)
+        lists = _unique_per_row(lists)
+        distances = np.square(codebook[lists] - means[:, None]).sum(axis=2)
         return self._answer(means, distances, lists, num_clips)
 
     def add_clips(self, backbone: Any, modality: str, x: Any, ids: Any, mask: Any = None) -> None:
-        """Encodes clips and files them.
+        """Encodes clips and adds them.
 
         Args:
             backbone: a `CrossModalBackbone` with this index's codebook.
@@ -218,7 +220,7 @@ class CodeIndex:
             mask: optional `(clips, frames)`.
 
         Raises:
-            ValueError: as `add` and `encode`, or for another codebook.
+            ValueError: as `add` and `encode`, or if the backbone has another codebook.
 
         Example:
 
@@ -248,15 +250,15 @@ class CodeIndex:
             backbone: a `CrossModalBackbone` with this index's codebook.
             modality: name of the queries' modality.
             x: its features `(queries, frames, ...)`.
-            num_clips: how many to find.
-            num_codes: lists to visit.
+            num_clips: int, clips to find for each query.
+            num_codes: int, lists to visit.
             mask: optional `(queries, frames)`.
 
         Returns:
             As `search`.
 
         Raises:
-            ValueError: as `search` and `encode`, or for another codebook.
+            ValueError: as `search` and `encode`, or if the backbone has another codebook.
 
         Example:
 
@@ -347,8 +349,13 @@ class CodeIndex:
             )
         if not np.isfinite(vectors).all():
             raise ValueError("`features` must be finite. Received NaN or infinity.")
-        if self.storage == "float16" and np.abs(vectors).max(initial=0) > MAX_HALF:
-            raise ValueError(f"`features` stored in half precision must not exceed {MAX_HALF}.")
+        vectors = self._lists.centered(vectors)
+        largest = np.abs(vectors).max(initial=0)
+        if self.storage == "float16" and largest > MAX_HALF:
+            raise ValueError(
+                f"`features` stored in half precision must lie within {MAX_HALF} of the codebook. "
+                f"Received: {largest}"
+            )
         return vectors
 
     def _codes(self, codes: Any) -> np.ndarray:
@@ -374,8 +381,8 @@ def _positive(**numbers: int) -> None:
             raise ValueError(f"`{name}` must be at least 1. Received: {value}")
 
 
-def _each_once(lists: np.ndarray) -> np.ndarray:
-    """The lists of each query in ascending order; -1, no list, in the place of repetitions."""
+def _unique_per_row(lists: np.ndarray) -> np.ndarray:
+    """The lists of each query in ascending order, with -1, no list, for repetitions."""
     ordered = np.sort(lists, axis=1)
     repeated = np.zeros(ordered.shape, bool)
     repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]

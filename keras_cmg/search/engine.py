@@ -1,4 +1,4 @@
-"""The lists behind `CodeIndex`: FAISS's inverted file with the codebook in place of k-means."""
+"""The inverted lists of `CodeIndex`: FAISS's inverted file, with the codebook as its centroids."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keras import ops
+
+from keras_cmg.ops.quantization import codebook_center
 
 STORAGES = {"float32": "", "float16": "QT_fp16", "codes": "QT_0bit"}
-"""What is kept of a vector, and FAISS's name for it."""
+"""How vectors are stored, and FAISS's name for it."""
 
 
 @functools.cache
 def faiss() -> Any:
-    """The faiss package.
+    """Imports the faiss package.
 
     Returns:
         The module.
 
     Raises:
-        ImportError: if it is not installed.
+        ImportError: if the package is not installed.
 
     Example:
 
@@ -40,6 +43,9 @@ def faiss() -> Any:
 class InvertedLists:
     """A list of ids and vectors per code.
 
+    Codes and vectors are stored relative to `center`, a point amid the codes: FAISS computes
+    distances of many vectors from their squared norms, which would lose digits far from the origin.
+
     Args:
         codebook: float32 `(num_embeddings, dim)`.
         storage: a key of `STORAGES`.
@@ -55,33 +61,45 @@ class InvertedLists:
     def __init__(self, codebook: np.ndarray, storage: str):
         library = faiss()
         num_embeddings, dim = codebook.shape
-        self.codebook = codebook
+        self.center = np.asarray(ops.convert_to_numpy(codebook_center(codebook)))
+        self.codebook = codebook - self.center
         self.codes = library.IndexFlatL2(dim)
-        self.codes.add(codebook)
+        self.codes.add(self.codebook)
         if STORAGES[storage]:
             kind = getattr(library.ScalarQuantizer, STORAGES[storage])
-            # Without bits, what is left of a vector is its code; with some, they hold it whole.
+            # Without bits, a vector is stored as its code; with bits, it is stored whole.
             residual = storage == "codes"
             self.index = library.IndexIVFScalarQuantizer(
                 self.codes, dim, num_embeddings, kind, library.METRIC_L2, residual
             )
-            self.index.train(codebook)
+            self.index.train(self.codebook)
         else:
             self.index = library.IndexIVFFlat(self.codes, dim, num_embeddings, library.METRIC_L2)
 
-        self.filled_codes: Any = None
-        self._changed()
+        self.nonempty_codes: Any = None
+        self._refresh()
 
-    def _changed(self) -> None:
+    def _refresh(self) -> None:
         self.sizes = self._sizes()
-        self.filled = np.flatnonzero(self.sizes)
-        self.filled_codes = None
+        self.nonempty = np.flatnonzero(self.sizes)
+        self.nonempty_codes = None
 
-    def code_of(self, vectors: np.ndarray) -> np.ndarray:
-        """The code nearest to each vector.
+    def centered(self, vectors: np.ndarray) -> np.ndarray:
+        """Computes vectors relative to `center`.
 
         Args:
             vectors: float32 `(n, dim)`.
+
+        Returns:
+            float32 `(n, dim)`, which the other methods take.
+        """
+        return np.ascontiguousarray(vectors - self.center)
+
+    def nearest(self, vectors: np.ndarray) -> np.ndarray:
+        """Finds the code nearest to each vector.
+
+        Args:
+            vectors: float32 `(n, dim)`, centered.
 
         Returns:
             int64 `(n,)`.
@@ -89,67 +107,67 @@ class InvertedLists:
         return self.codes.search(vectors, 1)[1][:, 0]
 
     def nearest_nonempty(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest codes among those that have clips.
+        """Finds the nearest codes among those that have clips.
 
-        Modalities share a code space and still leave parts of it to others: the codes nearest to
-        a sound may hold no picture at all.
+        Modalities share a code space, but some codes are used by one of them alone: the codes
+        nearest to a sound may have no picture in their lists.
 
         Args:
-            vectors: float32 `(n, dim)`.
-            count: of codes for each.
+            vectors: float32 `(n, dim)`, centered.
+            count: int, codes for each vector.
 
         Returns:
-            Squared distances, and int64 codes, nearest first, `(n, count)`, or less where fewer
-            codes have clips.
+            Squared distances, and int64 codes, nearest first, `(n, count)`, or fewer columns where
+            fewer codes have clips.
         """
-        if len(self.filled) == len(self.codebook):
+        if len(self.nonempty) == len(self.codebook):
             return self.codes.search(vectors, min(count, len(self.codebook)))
-        if not len(self.filled):
+        if not len(self.nonempty):
             shape = (len(vectors), 1)
             return np.full(shape, np.inf, "float32"), np.full(shape, -1, "int64")
-        if self.filled_codes is None:
-            self.filled_codes = faiss().IndexFlatL2(self.codebook.shape[1])
-            self.filled_codes.add(self.codebook[self.filled])
-        distances, places = self.filled_codes.search(vectors, min(count, len(self.filled)))
-        return distances, self.filled[places]
+        if self.nonempty_codes is None:
+            self.nonempty_codes = faiss().IndexFlatL2(self.codebook.shape[1])
+            self.nonempty_codes.add(self.codebook[self.nonempty])
+        distances, positions = self.nonempty_codes.search(vectors, min(count, len(self.nonempty)))
+        return distances, self.nonempty[positions]
 
     def add(self, ids: np.ndarray, vectors: np.ndarray, codes: np.ndarray) -> None:
         """Appends to the lists.
 
         Args:
             ids: int64 `(n,)`.
-            vectors: float32 `(n, dim)`.
-            codes: int64 `(n,)`, the list of each.
+            vectors: float32 `(n, dim)`, centered.
+            codes: int64 `(n,)`, the list of each vector.
         """
         pointer = faiss().swig_ptr
         self.index.add_core(len(ids), pointer(vectors), pointer(ids), pointer(codes))
         new = self.sizes[codes] == 0
         self.sizes += np.bincount(codes, minlength=len(self.sizes))
         if new.any():
-            self.filled, self.filled_codes = np.flatnonzero(self.sizes), None
+            self.nonempty, self.nonempty_codes = np.flatnonzero(self.sizes), None
 
     def remove(self, ids: np.ndarray) -> None:
-        """Takes ids out of the lists; one pass over all ids in the index.
+        """Removes ids from the lists, in one pass over all ids of the index.
 
         Args:
             ids: int64 `(n,)`.
         """
         self.index.remove_ids(ids)
-        self._changed()
+        self._refresh()
 
     def search(
         self, vectors: np.ndarray, distances: np.ndarray, codes: np.ndarray, count: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest vectors in given lists.
+        """Finds the nearest vectors in given lists.
 
         Args:
-            vectors: float32 `(n, dim)`.
+            vectors: float32 `(n, dim)`, centered.
             distances: float32 `(n, lists)`, squared distances of the vectors to the codes.
-            codes: int64 `(n, lists)`, the lists to visit; -1 is none.
-            count: how many to find.
+            codes: int64 `(n, lists)`, the lists to visit; -1 for none.
+            count: int, vectors to find.
 
         Returns:
-            Squared distances and ids, `(n, count)`; id -1 where there are no more.
+            Squared distances and ids, `(n, count)`; id -1 where the lists hold fewer.
         """
         self.index.nprobe = codes.shape[1]
         return self.index.search_preassigned(
@@ -161,7 +179,7 @@ class InvertedLists:
         return np.array([lists.list_size(code) for code in range(self.index.nlist)], "int64")
 
     def ids(self) -> np.ndarray:
-        """All ids, list by list.
+        """Returns all ids, list by list.
 
         Returns:
             int64 `(clips,)`.
@@ -183,13 +201,13 @@ class InvertedLists:
         faiss().write_index(self.index, str(path))
 
     def read(self, path: Path) -> None:
-        """Takes the lists over from a file.
+        """Replaces the lists by those of a file.
 
         Args:
             path: a file of `write`, for the same codebook and storage.
 
         Raises:
-            ValueError: if it does not fit.
+            ValueError: if the file cannot be read, or has another codebook or storage.
         """
         try:
             index = faiss().read_index(str(path))
@@ -199,4 +217,4 @@ class InvertedLists:
         if not same or (index.d, index.nlist) != (self.index.d, self.index.nlist):
             raise ValueError(f"{path} must hold the lists of this codebook and storage.")
         self.index = index
-        self._changed()
+        self._refresh()

@@ -1,4 +1,4 @@
-"""An index on disk: a description that names its files and their checksums, replaced last."""
+"""The files of an index: a description, written last, names the others and their checksums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_cmg.files import read_json
 
-FORMAT = "keras_cmg.search/1"
+FORMAT = "keras_cmg.search/2"
 DESCRIPTION = "index.json"
 
 
@@ -25,11 +25,11 @@ def write(
     codebook: np.ndarray,
     description: Mapping[str, Any],
 ) -> None:
-    """Writes an index; killed at any moment, it leaves the earlier one readable.
+    """Writes an index; an interruption at any moment leaves the earlier index readable.
 
     Args:
         path: folder, new or of an earlier state.
-        write_lists: writes the lists into a file.
+        write_lists: function that writes the lists into a file.
         codebook: float32 `(num_embeddings, dim)`.
         description: further entries of `index.json`.
 
@@ -74,7 +74,7 @@ def write(
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Path, np.ndarray, dict[str, Any]]:
-    """Finds the files of an index and holds them against their checksums.
+    """Finds the files of an index and compares them with their checksums.
 
     Args:
         path: folder of `write`.
@@ -102,11 +102,11 @@ def read(path: str | os.PathLike[str]) -> tuple[Path, np.ndarray, dict[str, Any]
         )
     missing = {"storage", "clips", "lists", "codes", "files"} - set(description)
     if missing:
-        raise ValueError(f"{folder / DESCRIPTION} must tell {sorted(missing)}; it is damaged.")
+        raise ValueError(f"{folder / DESCRIPTION} must have entries {sorted(missing)}; it is damaged.")
     for name, digest in description["files"].items():
         file = folder / Path(name).name
         if not file.is_file() or _sha256(file) != digest:
-            raise ValueError(f"{file} is missing, or not as it was written.")
+            raise ValueError(f"{file} is missing, or does not have the checksum it was written with.")
     codebook = np.load(folder / description["codes"], allow_pickle=False)
     return folder / description["lists"], codebook, description
 

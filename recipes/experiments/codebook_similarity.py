@@ -72,7 +72,7 @@ def run(options: argparse.Namespace, out: Path) -> None:
     kept = {ALL: np.arange(codebook.shape[1])}
     for name, mask in toc_masks(chosen.toc_channels, codebook.shape[1]).items():
         mask.adapt(codebook)
-        kept[name] = mask.indices
+        kept[name] = mask.channel_indices
     maps = {
         name: code_use.cosine_similarity(codebook[:, channels]) for name, channels in kept.items()
     }

@@ -215,7 +215,7 @@ def codes_of_systems(
         yield (
             f"{name}+TOC",
             {
-                split: {modality: x[:, toc.indices] for modality, x in parts.items()}
+                split: {modality: x[:, toc.channel_indices] for modality, x in parts.items()}
                 for split, parts in codes.items()
             },
         )

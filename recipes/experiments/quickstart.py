@@ -140,7 +140,7 @@ def run(options: argparse.Namespace, out: Path) -> None:
     clip_codes = probing.encode_splits(backbone, features, CLIP_LEVELS, ("test",))["test"]
     indices = {modality: code["indices"] for modality, code in clip_codes.items()}
     shown = examples.same_code(features, indices, classes["test"], len(codebook), options.root)
-    kept = {name: mask.indices for name, mask in masks.items()}
+    kept = {name: mask.channel_indices for name, mask in masks.items()}
     result = {
         **provenance.about(options, chosen),
         "protocol": "heldout",

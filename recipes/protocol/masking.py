@@ -94,7 +94,7 @@ def chosen_masks(
         )
         layer.adapt(codebook, usage if arguments.get("usage") else None)
         mask = np.zeros(codebook.shape[1], "float32")
-        mask[layer.indices] = 1
+        mask[layer.channel_indices] = 1
         masks[name] = mask
     return masks
 

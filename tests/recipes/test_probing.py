@@ -102,7 +102,7 @@ def test_toc_view_holds_the_chosen_channels() -> None:
     mask.adapt(np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]))
     x = np.arange(6, dtype="float32").reshape(2, 3)
     views = probing.code_views({"text": {"quantized": x, "general": -x}}, {"2": mask})["text"]
-    assert views["2"].tolist() == x[:, mask.indices].tolist()
+    assert views["2"].tolist() == x[:, mask.channel_indices].tolist()
     assert views["continuous"].tolist() == (-x).tolist()
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers.k_means import k_means
 from keras_cmg.layers.precision import full_precision
 from keras_cmg.ops import counter_random, quantization
+from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.rotation_trick import rotation_trick
 from keras_cmg.types import Tensor
 
@@ -220,14 +220,53 @@ class Codebook(keras.layers.Layer):
         (2,)
         """
         x = ops.cast(x, self.compute_dtype)
-        codebook = ops.convert_to_tensor(self.codebook)
-        indices = quantization.nearest_codes(ops.stop_gradient(x), codebook)
-        codes = ops.stop_gradient(ops.take(codebook, indices, axis=0))
+        indices = self.encode(x)
+        codes = self.decode(indices)
         return {
             "quantized": GRADIENTS[self.gradient](x, codes),
             "codes": codes,
             "indices": indices,
         }
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Computes the index of the nearest code of each vector.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            int32 tensor `(...)`.
+
+        Example:
+
+        >>> codebook = keras_cmg.layers.Codebook(num_embeddings=2, embedding_dim=1)
+        >>> codebook.adapt(np.array([[0.0], [5.0]]))
+        >>> indices = codebook.encode(np.array([[4.0], [6.0]]))
+        >>> bool(indices[0] == indices[1])
+        True
+        """
+        x = ops.cast(x, self.compute_dtype)
+        return quantization.nearest_codes(
+            ops.stop_gradient(x), ops.convert_to_tensor(self.codebook)
+        )
+
+    def decode(self, indices: Tensor) -> Tensor:
+        """Looks up codes by index.
+
+        Args:
+            indices: int tensor `(...)`, from 0 to `num_embeddings - 1`.
+
+        Returns:
+            Float tensor `(..., embedding_dim)`, without gradient.
+
+        Example:
+
+        >>> codebook = keras_cmg.layers.Codebook(num_embeddings=2, embedding_dim=1)
+        >>> codebook.adapt(np.array([[0.0], [5.0]]))
+        >>> codebook.decode(codebook.encode(np.array([[4.0], [1.0]])))[:, 0].tolist()
+        [5.0, 0.0]
+        """
+        return ops.stop_gradient(ops.take(ops.convert_to_tensor(self.codebook), indices, axis=0))
 
     def _update(self, inputs, indices, weights):
         mixed = quantization.mix_modalities(inputs, weights) if self.mix_modalities else inputs

@@ -18,9 +18,9 @@ class ProjectedQuantizer(Quantizer):
     `quantized = W_out Q(W_in x + b_in) + b_out`, with learned maps.
 
     When to use: for `FSQ`, `LFQ` and `BSQ`, whose width is given by their levels or bits, in a
-    model of another width; and for codebooks of low dimension (8 to 32), which use far more of their
-    codes than those of the width of the features. When not: with `TOCChannelMask` and other methods
-    that read single channels of the codes, as the maps mix them.
+    model of another width; and for codebooks of low dimension (8 to 32), which use more of their
+    codes than those of the width of the features (reference below). When not: with
+    `TOCChannelMask` and other methods that read single channels of the codes, as the maps mix them.
 
     State, losses and weights of vectors are those of the inner quantiser.
 

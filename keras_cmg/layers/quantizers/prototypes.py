@@ -9,10 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.k_means import k_means
+from keras_cmg.backend import engine
 from keras_cmg.layers.precision import full_precision
 from keras_cmg.ops import quantization
 from keras_cmg.ops.contrastive import l2_normalize
+from keras_cmg.ops.k_means import k_means
 from keras_cmg.types import Tensor
 
 
@@ -105,14 +106,52 @@ class Prototypes(keras.layers.Layer):
         (2, 4)
         """
         x = ops.cast(x, self.compute_dtype)
-        codebook = ops.stop_gradient(self.codebook)
-        indices = quantization.nearest_codes(ops.stop_gradient(x), codebook)
-        codes = ops.take(codebook, indices, axis=0)
+        indices = self.encode(x)
+        codes = self.decode(indices)
         return {
             "quantized": quantization.straight_through(x, codes),
             "codes": codes,
             "indices": indices,
         }
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Computes the index of the most similar prototype of each vector.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            int32 tensor `(...)`.
+
+        Example:
+
+        >>> prototypes = keras_cmg.layers.Prototypes(num_embeddings=2, embedding_dim=2)
+        >>> prototypes.adapt(np.array([[1.0, 0.0], [0.0, 2.0]]))
+        >>> indices = prototypes.encode(np.array([[0.1, 3.0], [0.0, 1.0]]))
+        >>> bool(indices[0] == indices[1])
+        True
+        """
+        # At unit length, vectors are compared at the scale of the prototypes.
+        x = l2_normalize(ops.stop_gradient(ops.cast(x, self.compute_dtype)))
+        return quantization.nearest_codes(x, ops.stop_gradient(self.codebook))
+
+    def decode(self, indices: Tensor) -> Tensor:
+        """Looks up prototypes by index.
+
+        Args:
+            indices: int tensor `(...)`, from 0 to `num_embeddings - 1`.
+
+        Returns:
+            Float tensor `(..., embedding_dim)` of unit length, without gradient.
+
+        Example:
+
+        >>> prototypes = keras_cmg.layers.Prototypes(num_embeddings=2, embedding_dim=2)
+        >>> prototypes.adapt(np.array([[1.0, 0.0], [0.0, 2.0]]))
+        >>> prototypes.decode(prototypes.encode(np.array([[0.1, 3.0]])))[0].tolist()
+        [0.0, 1.0]
+        """
+        return ops.take(ops.stop_gradient(self.codebook), indices, axis=0)
 
     def similarities(self, x: Tensor) -> Tensor:
         """Cosine similarity of vectors with every prototype.
@@ -131,7 +170,7 @@ class Prototypes(keras.layers.Layer):
         (2, 8)
         """
         x = l2_normalize(ops.cast(x, self.compute_dtype))
-        return ops.matmul(x, ops.transpose(self.codebook))
+        return engine.matmul(x, ops.transpose(self.codebook))
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Places the prototypes by k-means on unit features.

@@ -12,7 +12,7 @@ import pytest
 
 import keras_cmg
 from keras_cmg.export import ServedSystem, export, read_metadata
-from keras_cmg.export.look_up import nearest_codes
+from keras_cmg.export.convertible_search import nearest_codes
 from tests.helpers import served_systems
 from tests.helpers.served_systems import (
     SYSTEMS,

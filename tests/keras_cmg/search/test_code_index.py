@@ -50,6 +50,25 @@ def test_all_lists_make_the_search_exact(clips, storage, tolerance):
         np.testing.assert_array_equal(found["ids"], ids[order])
 
 
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+def test_search_does_not_depend_on_the_distance_from_the_origin(storage):
+    # Of as many vectors and channels, FAISS computes distances from squared norms.
+    random = np.random.default_rng(0)
+    codebook, features = random.normal(size=(256, 64)), random.normal(size=(2000, 64))
+    indices = [
+        filled((codebook + offset, features + offset, np.arange(2000)), storage=storage)
+        for offset in (0.0, 1000.0)
+    ]
+    near, far = (
+        index.search(features + 0.1 + offset, num_clips=3, num_codes=16)
+        for index, offset in zip(indices, (0.0, 1000.0), strict=True)
+    )
+    # Features themselves are rounded at 1000, by 3e-5.
+    np.testing.assert_allclose(far["distances"], near["distances"], atol=2e-2)
+    assert (far["ids"] == near["ids"]).mean() > 0.97
+    assert np.abs(indices[0].list_sizes - indices[1].list_sizes).sum() < 10
+
+
 def test_few_lists_are_those_of_the_nearest_codes(clips):
     codebook, features, ids = clips
     index = filled(clips)
@@ -178,8 +197,8 @@ def test_damage_is_seen_and_named(clips, tmp_path):
     description.write_text(json.dumps({"format": "other"}), encoding="utf-8")
     with pytest.raises(ValueError, match="must be of the format"):
         keras_cmg.search.CodeIndex.load(tmp_path / "index")
-    description.write_text(json.dumps({"format": "keras_cmg.search/1"}), encoding="utf-8")
-    with pytest.raises(ValueError, match="must tell"):
+    description.write_text(json.dumps({"format": "keras_cmg.search/2"}), encoding="utf-8")
+    with pytest.raises(ValueError, match="must have entries"):
         keras_cmg.search.CodeIndex.load(tmp_path / "index")
     with pytest.raises(FileNotFoundError):
         keras_cmg.search.CodeIndex.load(tmp_path)

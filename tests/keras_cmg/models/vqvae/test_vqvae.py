@@ -82,7 +82,7 @@ def test_masked_channels_have_no_influence():
     mask.adapt(model.backbone.codebook)
     codes = np.random.default_rng(0).normal(size=(1, 16, 4)).astype("float32")
     other = codes.copy()
-    other[..., [k for k in range(4) if k not in mask.indices]] += 5
+    other[..., [k for k in range(4) if k not in mask.channel_indices]] += 5
     np.testing.assert_array_equal(
         ops.convert_to_numpy(model.decode(mask(codes))),
         ops.convert_to_numpy(model.decode(mask(other))),
