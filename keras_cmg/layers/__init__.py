@@ -13,6 +13,7 @@ from keras_cmg.layers.patch_convolution import PatchConvolution
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
 from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
+from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
 from keras_cmg.layers.quantizers.lfq import BSQ, LFQ
 from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
 from keras_cmg.layers.quantizers.prototypes import Prototypes
@@ -38,6 +39,7 @@ __all__ = [
     "GroupedQuantizer",
     "ImageDecoder",
     "ImageEncoder",
+    "LearnedCodebook",
     "LogMelSummary",
     "MapAttention",
     "MapDecoder",

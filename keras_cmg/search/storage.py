@@ -102,11 +102,15 @@ def read(path: str | os.PathLike[str]) -> tuple[Path, np.ndarray, dict[str, Any]
         )
     missing = {"storage", "clips", "lists", "codes", "files"} - set(description)
     if missing:
-        raise ValueError(f"{folder / DESCRIPTION} must have entries {sorted(missing)}; it is damaged.")
+        raise ValueError(
+            f"{folder / DESCRIPTION} must have entries {sorted(missing)}; it is damaged."
+        )
     for name, digest in description["files"].items():
         file = folder / Path(name).name
         if not file.is_file() or _sha256(file) != digest:
-            raise ValueError(f"{file} is missing, or does not have the checksum it was written with.")
+            raise ValueError(
+                f"{file} is missing, or does not have the checksum it was written with."
+            )
     codebook = np.load(folder / description["codes"], allow_pickle=False)
     return folder / description["lists"], codebook, description
 

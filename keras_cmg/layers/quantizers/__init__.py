@@ -3,6 +3,7 @@
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
 from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
+from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
 from keras_cmg.layers.quantizers.lfq import BSQ, LFQ
 from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
 from keras_cmg.layers.quantizers.prototypes import Prototypes
@@ -16,6 +17,7 @@ __all__ = [
     "LFQ",
     "Codebook",
     "GroupedQuantizer",
+    "LearnedCodebook",
     "ProjectedQuantizer",
     "Prototypes",
     "Quantizer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,21 +10,18 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers.precision import full_precision
+from keras_cmg.layers.quantizers.quantizer import Quantizer, check_sizes, frame_weights
 from keras_cmg.ops import counter_random, quantization
+from keras_cmg.ops.contrastive import l2_normalize
 from keras_cmg.ops.k_means import k_means
-from keras_cmg.ops.rotation_trick import rotation_trick
 from keras_cmg.types import Tensor
 
 REPLACEMENTS = ("input", "code")
-GRADIENTS: dict[str, Any] = {
-    "straight_through": quantization.straight_through,
-    "rotation": rotation_trick,
-}
+SIMILARITIES = ("euclidean", "cosine")
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
-class Codebook(keras.layers.Layer):
+class Codebook(Quantizer):
     """Replaces vectors by their nearest code; codes follow the vectors by moving averages.
 
     Training: looks up codes, then moves the codebook (statistics of the global batch under
@@ -34,6 +31,13 @@ class Codebook(keras.layers.Layer):
 
     Given a dict of modalities, each updates the codebook in turn with mixtures of its own and its
     partners' features (MM-EMA, see `keras_cmg.ops.mix_modalities`).
+
+    When to use: as the codebook shared by modalities, and wherever codes have to be compared, read
+    or started from data. When not: for large vocabularies (10^4 codes and more), which moving
+    averages leave mostly unused: see `FSQ`, `LFQ` and `SimVQ`.
+
+    Vectors of weight 0 are quantised, but leave no trace in the statistics; where no vector counts,
+    a training step changes nothing.
 
     Args:
         num_embeddings: number of codes, the paper's H.
@@ -56,6 +60,10 @@ class Codebook(keras.layers.Layer):
         initial_scale: codes start uniform within plus and minus this; default `1/num_embeddings`.
         gradient: how a gradient passes through the choice of a code: `"straight_through"`,
             unchanged (the paper); `"rotation"`, see `keras_cmg.ops.rotation_trick`.
+        similarity: `"euclidean"`, or `"cosine"`: vectors and codes are taken at unit length.
+        frozen_codes: sequence of ints, codes that training leaves as they are. As with
+            `trainable`, a change of this attribute takes effect when the model is compiled again;
+            it is saved with the layer.
         seed: of the initial codes.
         dtype: a policy; state and computation take the dtype of its variables.
         **kwargs: the arguments of every Keras layer.
@@ -72,8 +80,9 @@ class Codebook(keras.layers.Layer):
         shape without gradient, from before the update, and `"indices"` `(batch, [frames])`.
 
     Raises:
-        ValueError: for sizes below 1, a decay outside [0, 1), an unknown `replacement` or
-            `gradient`, or inputs whose last axis is not `embedding_dim`.
+        ValueError: for sizes below 1, a decay outside [0, 1), an unknown `replacement`, `gradient`
+            or `similarity`, `frozen_codes` that do not exist, or inputs whose last axis is not
+            `embedding_dim`.
 
     Example:
 
@@ -87,6 +96,9 @@ class Codebook(keras.layers.Layer):
         Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
         Representation (MM-EMA).
     """
+
+    gradients: tuple[str, ...] = ("straight_through", "rotation")
+    codebook: Any = None
 
     def __init__(
         self,
@@ -104,23 +116,25 @@ class Codebook(keras.layers.Layer):
         mix_modalities: bool = True,
         initial_scale: float | None = None,
         gradient: str = "straight_through",
+        similarity: str = "euclidean",
+        frozen_codes: Sequence[int] = (),
         seed: int = 0,
         dtype: Any = None,
         **kwargs,
     ):
-        super().__init__(dtype=full_precision(dtype), **kwargs)
-        for name, value in (("num_embeddings", num_embeddings), ("embedding_dim", embedding_dim)):
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+        super().__init__(dtype=dtype, **kwargs)
+        check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if not 0 <= decay < 1:
             raise ValueError(f"`decay` must lie in [0, 1). Received: {decay}")
         if replacement not in REPLACEMENTS:
             raise ValueError(
                 f"`replacement` must be one of {REPLACEMENTS}. Received: {replacement!r}"
             )
-        if gradient not in GRADIENTS:
+        if gradient not in self.gradients:
+            raise ValueError(f"`gradient` must be one of {self.gradients}. Received: {gradient!r}")
+        if similarity not in SIMILARITIES:
             raise ValueError(
-                f"`gradient` must be one of {tuple(GRADIENTS)}. Received: {gradient!r}"
+                f"`similarity` must be one of {SIMILARITIES}. Received: {similarity!r}"
             )
         if dead_code_patience is not None and dead_code_patience < 1:
             raise ValueError(
@@ -140,93 +154,99 @@ class Codebook(keras.layers.Layer):
         self.mix_modalities = mix_modalities
         self.initial_scale = initial_scale
         self.gradient = gradient
+        self.similarity = similarity
         self.seed = seed
+        self.frozen_codes = frozen_codes
+
+    @property
+    def frozen_codes(self) -> tuple[int, ...]:
+        """Codes that training leaves as they are."""
+        return self._frozen_codes
+
+    @frozen_codes.setter
+    def frozen_codes(self, codes: Sequence[int]) -> None:
+        codes = tuple(sorted({int(code) for code in codes}))
+        if codes and not 0 <= codes[0] <= codes[-1] < self.num_embeddings:
+            raise ValueError(
+                f"`frozen_codes` must be from 0 to {self.num_embeddings - 1}. "
+                f"Received: {codes[0]} to {codes[-1]}"
+            )
+        self._frozen_codes = codes
+
+    def _is_frozen(self) -> Tensor:
+        frozen = np.zeros(self.num_embeddings, bool)
+        frozen[list(self.frozen_codes)] = True
+        return ops.convert_to_tensor(frozen)
 
     def build(self, input_shape: Any = None) -> None:
         shape = (self.num_embeddings, self.embedding_dim)
         scale = self.initial_scale or 1 / self.num_embeddings
         start = np.random.default_rng(self.seed).uniform(-scale, scale, shape)
+        if self.similarity == "cosine":
+            start /= np.maximum(np.linalg.norm(start, axis=1, keepdims=True), 1e-12)
 
         def initial_codes(shape, dtype=None):
             return ops.convert_to_tensor(start, dtype=dtype)
 
-        def state(name, shape, initializer, dtype=None):
-            return self.add_weight(
-                name=name,
-                shape=shape,
-                initializer=initializer,
-                dtype=dtype,
-                trainable=False,
-                aggregation="mean",
-            )
-
-        self.codebook = state("codebook", shape, initial_codes)
-        self.ema_sums = state("ema_sums", shape, initial_codes)
-        self.ema_counts = state(
-            "ema_counts", shape[:1], "zeros" if self.zero_initial_counts else "ones"
-        )
-        self.steps_since_used = state("steps_since_used", shape[:1], "zeros")
-        self.step = self.add_weight(
-            name="step",
-            shape=(),
-            initializer="zeros",
-            dtype="int32",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+        self._build_codes(initial_codes)
+        self.steps_since_used = self._add_state("steps_since_used", shape[:1], "zeros")
+        self._build_noise()
         self.built = True
 
+    def _build_codes(self, initial_codes: Any) -> None:
+        """Creates the codes and their statistics."""
+        shape = (self.num_embeddings, self.embedding_dim)
+        counts = "zeros" if self.zero_initial_counts else "ones"
+        self.codebook = self._add_state("codebook", shape, initial_codes)
+        self.ema_sums = self._add_state("ema_sums", shape, initial_codes)
+        self.ema_counts = self._add_state("ema_counts", shape[:1], counts)
+
+    def _add_state(self, name, shape, initializer):
+        return self.add_weight(
+            name=name, shape=shape, initializer=initializer, trainable=False, aggregation="mean"
+        )
+
+    def _normalize(self, x: Tensor) -> Tensor:
+        """Vectors as they are compared with codes."""
+        return l2_normalize(x) if self.similarity == "cosine" else x
+
+    def _codes(self) -> Tensor:
+        """All codes, with gradient where they are learned by it."""
+        return ops.stop_gradient(ops.convert_to_tensor(self.codebook))
+
     def call(self, inputs, weights=None, training=False):
-        single = not isinstance(inputs, Mapping)
-        inputs = {"": inputs} if single else inputs
-        weights = {"": weights} if single and weights is not None else (weights or {})
-        inputs = {name: ops.cast(x, self.compute_dtype) for name, x in inputs.items()}
-        for name, x in inputs.items():
-            if len(x.shape) not in (2, 3) or x.shape[-1] != self.embedding_dim:
-                raise ValueError(
-                    f"Codebook inputs{f' of {name!r}' if name else ''} must have shape "
-                    f"(batch, [frames,] {self.embedding_dim}). Received shape {tuple(x.shape)}."
-                )
-        outputs = {name: self.assign_codes(x) for name, x in inputs.items()}
-        indices = {name: out["indices"] for name, out in outputs.items()}
-        learning = training and self.trainable
-        reviving = self.dead_code_patience is not None and (learning or self.replace_in_evaluation)
-        if learning or reviving:
-            # Replicas then all move the codebook alike, as one device would.
-            held = keras.tree.map_structure(ops.stop_gradient, (inputs, indices, weights))
-            inputs, indices, weights = engine.global_batch(held)
+        outputs = super().call(inputs, weights, training)
+        if self.replace_in_evaluation and not (training and self.trainable):
+            inputs, weights, single = self._as_modalities(inputs, weights)
+            found = {"": outputs} if single else outputs
+            indices = {name: found[name]["indices"] for name in inputs}
+            self._learn(inputs, indices, weights, False)
+        return outputs
+
+    def _assign(self, x, training):
+        return super()._assign(self._normalize(x), training)
+
+    def update(self, inputs, indices, weights=None):
+        """Moves the codes that were chosen, and replaces those that have not been for long.
+
+        Args:
+            inputs: modality to float tensor `(batch, [frames,] embedding_dim)`.
+            indices: modality to int tensor `(batch, [frames])`.
+            weights: optional modality to float tensor `(batch, [frames])`.
+        """
+        self._learn(inputs, indices, weights or {}, True)
+
+    def _learn(self, inputs, indices, weights, learning):
+        inputs = {name: self._normalize(x) for name, x in inputs.items()}
+        # Replicas then all move the codebook alike, as one device would.
+        held = keras.tree.map_structure(ops.stop_gradient, (inputs, indices, weights))
+        inputs, indices, weights = engine.global_batch(held)
         if learning:
             self._update(inputs, indices, weights)
-        if reviving:
+        if self.dead_code_patience is not None:
             self._replace_dead_codes(inputs, indices, weights)
         if learning:
             self.step.assign(self.step + 1)
-        return outputs[""] if single else outputs
-
-    def assign_codes(self, x: Tensor) -> dict[str, Tensor]:
-        """The nearest code of each vector; unlike a call, never counts nor changes anything.
-
-        Args:
-            x: float tensor `(..., embedding_dim)`.
-
-        Returns:
-            Dict of `"quantized"`, `"codes"` and `"indices"`, as from a call.
-
-        Example:
-
-        >>> codebook = keras_cmg.layers.Codebook(num_embeddings=8, embedding_dim=4)
-        >>> codebook.build()
-        >>> tuple(codebook.assign_codes(np.ones((2, 4), "float32"))["indices"].shape)
-        (2,)
-        """
-        x = ops.cast(x, self.compute_dtype)
-        indices = self.encode(x)
-        codes = self.decode(indices)
-        return {
-            "quantized": GRADIENTS[self.gradient](x, codes),
-            "codes": codes,
-            "indices": indices,
-        }
 
     def encode(self, x: Tensor) -> Tensor:
         """Computes the index of the nearest code of each vector.
@@ -245,10 +265,8 @@ class Codebook(keras.layers.Layer):
         >>> bool(indices[0] == indices[1])
         True
         """
-        x = ops.cast(x, self.compute_dtype)
-        return quantization.nearest_codes(
-            ops.stop_gradient(x), ops.convert_to_tensor(self.codebook)
-        )
+        x = self._normalize(ops.stop_gradient(ops.cast(x, self.compute_dtype)))
+        return quantization.nearest_codes(x, ops.stop_gradient(self._codes()))
 
     def decode(self, indices: Tensor) -> Tensor:
         """Looks up codes by index.
@@ -266,50 +284,68 @@ class Codebook(keras.layers.Layer):
         >>> codebook.decode(codebook.encode(np.array([[4.0], [1.0]])))[:, 0].tolist()
         [5.0, 0.0]
         """
-        return ops.stop_gradient(ops.take(ops.convert_to_tensor(self.codebook), indices, axis=0))
+        return ops.take(self._codes(), indices, axis=0)
 
     def _update(self, inputs, indices, weights):
         mixed = quantization.mix_modalities(inputs, weights) if self.mix_modalities else inputs
         counts, sums = ops.convert_to_tensor(self.ema_counts), ops.convert_to_tensor(self.ema_sums)
         for name, mixture in mixed.items():
             new_counts, new_sums = quantization.code_statistics(
-                indices[name],
-                ops.stop_gradient(mixture),
-                self.num_embeddings,
-                _frame_weights(weights.get(name), indices[name]),
+                indices[name], mixture, self.num_embeddings, weights.get(name)
             )
-            counts, sums = quantization.ema_update(
+            moved = quantization.ema_update(
                 counts, sums, new_counts, new_sums, self.decay, self.epsilon
             )
+            if name in weights:
+                counted = ops.sum(new_counts) > 0
+                moved = tuple(
+                    ops.where(counted, new, old)
+                    for new, old in zip(moved, (counts, sums), strict=True)
+                )
+            counts, sums = moved
+        codebook = self._normalize(sums / counts[:, None])
+        if self.frozen_codes:
+            frozen = self._is_frozen()
+            counts = ops.where(frozen, self.ema_counts, counts)
+            sums = ops.where(frozen[:, None], self.ema_sums, sums)
+            codebook = ops.where(frozen[:, None], self.codebook, codebook)
         self.ema_counts.assign(counts)
         self.ema_sums.assign(sums)
-        self.codebook.assign(sums / counts[:, None])
+        self.codebook.assign(codebook)
 
     def _replace_dead_codes(self, inputs, indices, weights):
         used = ops.zeros((self.num_embeddings,), dtype=self.compute_dtype)
         for name, index in indices.items():
             ones = ops.ones((*ops.shape(index), 1), dtype=self.compute_dtype)
-            weight = _frame_weights(weights.get(name), index)
-            counts, _ = quantization.code_statistics(index, ones, self.num_embeddings, weight)
+            counts, _ = quantization.code_statistics(
+                index, ones, self.num_embeddings, weights.get(name)
+            )
             used = used + counts
         steps = ops.where(used > 0, 0.0, self.steps_since_used + 1.0)
+        if all(name in weights for name in indices):
+            # Where nothing counts, nothing was unused, and there is no donor.
+            steps = ops.where(ops.sum(used) > 0, steps, self.steps_since_used)
         dead = steps > self.dead_code_patience
+        if self.frozen_codes:
+            dead = ops.logical_and(dead, ops.logical_not(self._is_frozen()))
         steps = ops.where(dead, 0.0, steps)
-        codebook = ops.convert_to_tensor(self.codebook)
+        codebook = ops.stop_gradient(self._codes())
         donors = self.sample_replacements(codebook, steps, dead, inputs, weights)
         noise = counter_random.random_uniform(
             self.step, (self.num_embeddings, self.embedding_dim), salt=2
         )
         noise = ops.cast(2 * noise - 1, self.compute_dtype) * self.replacement_noise
-        revived = donors + noise + self.replacement_offset
-        dead = dead[:, None]
-        codebook = ops.where(dead, revived, codebook)
-        self.codebook.assign(codebook)
+        replaced = self._normalize(donors + noise + self.replacement_offset)
         self.steps_since_used.assign(steps)
+        self._replace_codes(ops.where(dead[:, None], replaced, codebook), dead)
+
+    def _replace_codes(self, codebook: Tensor, dead: Tensor) -> None:
+        """Sets the codes; where `dead`, their statistics too."""
+        self.codebook.assign(codebook)
         if self.reset_replaced_state:
             counts, sums = (ops.convert_to_tensor(v) for v in (self.ema_counts, self.ema_sums))
-            self.ema_counts.assign(ops.where(dead[:, 0], 1.0, counts))
-            self.ema_sums.assign(ops.where(dead, codebook, sums))
+            self.ema_counts.assign(ops.where(dead, 1.0, counts))
+            self.ema_sums.assign(ops.where(dead[:, None], codebook, sums))
 
     def sample_replacements(
         self,
@@ -349,7 +385,7 @@ class Codebook(keras.layers.Layer):
                 ops.reshape(
                     ops.ones(ops.shape(x)[:-1], dtype="bool")
                     if name not in weights
-                    else _frame_weights(weights[name], x[..., 0]) > 0,
+                    else frame_weights(weights[name], x) > 0,
                     (-1,),
                 )
                 for name, x in inputs.items()
@@ -385,34 +421,27 @@ class Codebook(keras.layers.Layer):
             )
         if not np.isfinite(points).all():
             raise ValueError("`features` must be finite. Received NaN or infinity.")
-        codes = k_means(
-            points.reshape(-1, self.embedding_dim), self.num_embeddings, num_iterations, self.seed
-        )
+        points = points.reshape(-1, self.embedding_dim)
+        if self.similarity == "cosine":
+            points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+        codes = k_means(points, self.num_embeddings, num_iterations, self.seed)
+        if self.similarity == "cosine":
+            codes = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
+        self._place_codes(codes)
+        self.steps_since_used.assign(np.zeros(self.num_embeddings))
+
+    def _place_codes(self, codes: np.ndarray) -> None:
+        """Sets all codes and resets their statistics."""
         self.codebook.assign(codes)
         self.ema_sums.assign(codes)
         self.ema_counts.assign(np.ones(self.num_embeddings))
-        self.steps_since_used.assign(np.zeros(self.num_embeddings))
-
-    def compute_output_spec(self, inputs, weights=None, training=False):
-        def spec(x):
-            frames = tuple(x.shape[:-1])
-            vectors = keras.KerasTensor((*frames, self.embedding_dim), dtype=self.compute_dtype)
-            return {
-                "quantized": vectors,
-                "codes": vectors,
-                "indices": keras.KerasTensor(frames, dtype="int32"),
-            }
-
-        if not isinstance(inputs, Mapping):
-            return spec(inputs)
-        return {name: spec(x) for name, x in inputs.items()}
 
     def get_config(self):
         names = (
             "num_embeddings embedding_dim decay epsilon dead_code_patience replacement "
             "replacement_noise reset_replaced_state replace_in_evaluation replacement_offset "
             "zero_initial_counts mix_modalities "
-            "initial_scale gradient seed"
+            "initial_scale gradient similarity frozen_codes seed"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -421,12 +450,3 @@ def _drawn(eligible, bits, count):
     """Positions drawn among the eligible of `count`, in the order of their numbers."""
     order = ops.argsort(ops.where(eligible, 0, 1) * count + ops.arange(count))
     return ops.take(order, ops.mod(bits, ops.maximum(ops.sum(ops.cast(eligible, "int32")), 1)))
-
-
-def _frame_weights(weight, indices):
-    """Per-clip weights `(batch,)` or `(batch, 1)` brought to the shape of the indices."""
-    if weight is None:
-        return None
-    if len(weight.shape) < len(indices.shape):
-        weight = weight[:, None]
-    return ops.broadcast_to(weight, ops.shape(indices))

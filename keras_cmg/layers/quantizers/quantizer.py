@@ -216,7 +216,7 @@ class Quantizer(keras.layers.Layer):
         weights = {
             name: frame_weights(ops.cast(weight, self.compute_dtype), inputs[name])
             for name, weight in weights.items()
-            if weight is not None
+            if weight is not None and name in inputs
         }
         return inputs, weights, single
 
