@@ -306,9 +306,9 @@ class Codebook(Quantizer):
         codebook = self._normalize(sums / counts[:, None])
         if self.frozen_codes:
             frozen = self._is_frozen()
-            counts = ops.where(frozen, self.ema_counts, counts)
-            sums = ops.where(frozen[:, None], self.ema_sums, sums)
-            codebook = ops.where(frozen[:, None], self.codebook, codebook)
+            counts = ops.where(frozen, ops.convert_to_tensor(self.ema_counts), counts)
+            sums = ops.where(frozen[:, None], ops.convert_to_tensor(self.ema_sums), sums)
+            codebook = ops.where(frozen[:, None], self._codes(), codebook)
         self.ema_counts.assign(counts)
         self.ema_sums.assign(sums)
         self.codebook.assign(codebook)
@@ -321,10 +321,11 @@ class Codebook(Quantizer):
                 index, ones, self.num_embeddings, weights.get(name)
             )
             used = used + counts
-        steps = ops.where(used > 0, 0.0, self.steps_since_used + 1.0)
+        before = ops.convert_to_tensor(self.steps_since_used)
+        steps = ops.where(used > 0, 0.0, before + 1.0)
         if all(name in weights for name in indices):
             # Where nothing counts, nothing was unused, and there is no donor.
-            steps = ops.where(ops.sum(used) > 0, steps, self.steps_since_used)
+            steps = ops.where(ops.sum(used) > 0, steps, before)
         dead = steps > self.dead_code_patience
         if self.frozen_codes:
             dead = ops.logical_and(dead, ops.logical_not(self._is_frozen()))

@@ -127,7 +127,7 @@ class LearnedCodebook(Codebook):
         return self._codes()
 
     def _codes(self):
-        codes = ops.add(self.places, self.offsets)
+        codes = ops.convert_to_tensor(self.places) + ops.convert_to_tensor(self.offsets)
         if self.frozen_codes:
             codes = ops.where(self._is_frozen()[:, None], ops.stop_gradient(codes), codes)
         return self._normalize(codes)
@@ -157,7 +157,8 @@ class LearnedCodebook(Codebook):
         super().update(inputs, indices, weights)
 
     def _replace_codes(self, codebook, dead):
-        places = ops.where(dead[:, None], codebook - self.offsets, self.places)
+        places, offsets = (ops.convert_to_tensor(v) for v in (self.places, self.offsets))
+        places = ops.where(dead[:, None], codebook - offsets, places)
         self.places.assign(ops.stop_gradient(places))
 
     def _place_codes(self, codes):

@@ -49,7 +49,7 @@ def test_outputs_agree_with_encode_and_decode(name):
     out = layer(x)
     indices = array(out["indices"])
     assert indices.shape == (6, 3, *layer.index_shape) and indices.dtype == "int32"
-    assert 0 <= indices.min() and indices.max() < layer.num_embeddings
+    assert indices.min() >= 0 and indices.max() < layer.num_embeddings
     np.testing.assert_array_equal(array(layer.encode(x)), indices)
     np.testing.assert_allclose(array(layer.decode(indices)), array(out["codes"]), atol=1e-6)
     np.testing.assert_allclose(array(out["quantized"]), array(out["codes"]), atol=1e-6)
@@ -181,27 +181,27 @@ def test_the_family_trains_compiled_and_rests_in_evaluation(tmp_path):
     """All quantisers in one model, so that each engine compiles once."""
     quantizers = {name: FAMILY[name](name=name.replace(" ", "_")) for name in FAMILY}
     inputs, weights = keras.Input((3, DIM)), keras.Input((3,))
-    outputs = {name: q(inputs, weights=weights) for name, q in quantizers.items()}
     encoded = keras.layers.Dense(DIM, name="encoder")
     outputs = {
         name: q(encoded(inputs), weights=weights)["quantized"] for name, q in quantizers.items()
     }
     model = keras.Model([inputs, weights], keras.layers.Concatenate()(list(outputs.values())))
-    model.compile("adam", "mse", jit_compile=False if keras.backend.backend() == "torch" else "auto")
+    model.compile("adam", "mse")
     x, ones = draw(8, 3, DIM), np.ones((8, 3), "float32")
     target = np.tile(x, (1, 1, len(FAMILY)))
     before = {name: numpy_state(q) for name, q in quantizers.items()}
-    history = model.fit([x, ones], target, batch_size=5, epochs=2, verbose=0)
+    history = model.fit([x, ones], target, batch_size=4, epochs=1, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     for name, q in quantizers.items():
         assert unchanged(q, before[name]) == (name in LEARNS_NOTHING), name
     after = {name: numpy_state(q) for name, q in quantizers.items()}
-    model.evaluate([x, ones], target, verbose=0)
+    model.evaluate([x, ones], target, batch_size=4, verbose=0)
     for name, q in quantizers.items():
         assert unchanged(q, after[name]), name
     if keras.backend.backend() == "tensorflow":
         model.export(tmp_path / "served", verbose=False)
         import tensorflow as tf
 
-        served = tf.saved_model.load(str(tmp_path / "served")).serve([x, ones])
-        np.testing.assert_allclose(served.numpy(), array(model([x, ones])), atol=1e-5)
+        loaded = tf.saved_model.load(str(tmp_path / "served"))
+        served = loaded.serve([x, ones]).numpy()
+        np.testing.assert_allclose(served, array(model([x, ones])), atol=1e-5)
