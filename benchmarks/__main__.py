@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 
-from benchmarks import assign, index, measuring, serve, store, toc, train
+from benchmarks import assign, index, measuring, quantizers, serve, store, toc, train
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -33,6 +33,11 @@ def main(arguments: list[str] | None = None) -> None:
     one.add_argument("--vectors", type=int, default=65_536)
     one.add_argument("--codes", type=int, default=16_384)
     one.add_argument("--channels", type=int, default=256)
+    one = names.add_parser("quantizers", help="quantisers against vector-quantize-pytorch")
+    one.add_argument("--vectors", type=int, default=8192)
+    one.add_argument("--codes", type=int, default=1024)
+    one.add_argument("--channels", type=int, default=256)
+    one.add_argument("--bits", type=int, default=14)
     one = names.add_parser("store", help="the feature store against zips and a bare read")
     one.add_argument("--clips", type=int, default=400)
     one.add_argument("--batch-size", type=int, default=40)
@@ -64,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
         "toc": toc,
         "assign": assign,
         "index": index,
+        "quantizers": quantizers,
         "serve": serve,
         "store": store,
         "train": train,
