@@ -199,7 +199,9 @@ def test_products_of_tensorflow_keep_their_digits_in_tf32(monkeypatch):
 
     def tf32(x):
         bits = tf.bitcast(x, tf.int32) + tf.constant(0x1000, tf.int32)
-        return tf.bitcast(tf.bitwise.bitwise_and(bits, tf.constant(-0x2000, tf.int32)), tf.float32)
+        return tf.bitcast(
+            tf.bitwise.bitwise_and(bits, tf.constant(-0x2000, tf.int32)), tf.float32
+        )
 
     plain = tf.matmul
     monkeypatch.setattr(tf, "matmul", lambda x, y: plain(tf32(x), tf32(y)))
