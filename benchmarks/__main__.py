@@ -2,81 +2,111 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+import sys
+import traceback
+from collections.abc import Sequence
 
 # TensorFlow reads this once, and Keras imports it wherever it is installed.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 
-from benchmarks import assign, index, measuring, quantizers, serve, store, toc, train
+from benchmarks import assign, index, quantizers, serve, store, toc, train
+from benchmarks.results import report
+from recipes.runner.options import Parser
+
+BENCHMARKS = {
+    "toc": toc,
+    "assign": assign,
+    "index": index,
+    "quantizers": quantizers,
+    "serve": serve,
+    "store": store,
+    "train": train,
+}
 
 
-def main(arguments: list[str] | None = None) -> None:
+def parser() -> Parser:
+    """Returns the parser of the command line.
+
+    Example:
+
+    >>> parser().parse_args(["assign", "--codes", "4"]).codes
+    4
+    """
+    result = Parser(prog="python -m benchmarks", description=__doc__)
+    names = result.add_subparsers(dest="name", required=True, parser_class=Parser)
+    one = names.add_parser("toc", help="choice of channels, in memory and streamed from disk")
+    one.add_argument("--codes", type=int, default=1_000_000, help="number of codes")
+    one.add_argument("--channels", type=int, default=512, help="length of a code")
+    one = names.add_parser("assign", help="nearest codes against the bare matrix product")
+    one.add_argument("--vectors", type=int, default=65_536, help="number of vectors")
+    one.add_argument("--codes", type=int, default=16_384, help="number of codes")
+    one.add_argument("--channels", type=int, default=256, help="length of a code")
+    one = names.add_parser("quantizers", help="quantisers against vector-quantize-pytorch")
+    one.add_argument("--vectors", type=int, default=8192, help="number of vectors")
+    one.add_argument("--codes", type=int, default=1024, help="number of codes")
+    one.add_argument("--channels", type=int, default=256, help="length of a code")
+    one.add_argument("--bits", type=int, default=14, help="channels of LFQ")
+    one = names.add_parser("store", help="the feature store against zips and a bare read")
+    one.add_argument("--clips", type=int, default=400, help="number of clips")
+    one.add_argument("--batch-size", type=int, default=40, help="clips per batch")
+    one.add_argument("--naive-clips", type=int, default=40, help="zips that are read")
+    one = names.add_parser("train", help="a training step against a large matrix product")
+    one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
+    one.add_argument("--batch-size", type=int, default=8, help="clips per training step")
+    one.add_argument(
+        "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
+    )
+    one.add_argument("--jit", choices=["auto", "on", "off"], default="auto", help="compilation")
+    one = names.add_parser("index", help="an index of clips by codes against brute force")
+    one.add_argument("--clips", type=int, default=1_000_000, help="number of clips")
+    one.add_argument("--codes", type=int, default=1024, help="number of codes")
+    one.add_argument("--channels", type=int, default=256, help="length of a code")
+    one.add_argument("--queries", type=int, default=1000, help="number of queries")
+    one.add_argument("--storage", default="float32", help="float32, float16 or codes")
+    one = names.add_parser("serve", help="an exported SavedModel against predict")
+    one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
+    one.add_argument("--modality", default="audio", help="audio, video or text")
+    for name, one in names.choices.items():
+        rounds = 200 if name == "serve" else 3
+        one.add_argument("--rounds", type=int, default=rounds, help="times each part is timed")
+        one.add_argument("--clock", choices=["wall", "processor"], default="wall", help="clock")
+        one.add_argument("--out", help="JSON file to write")
+        one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one benchmark.
 
     Args:
-        arguments: of the command line; default those of the process.
+        arguments: words of the command line; those of the process if None.
+
+    Returns:
+        Exit code: 0 after success, 2 after an error, 130 after an interruption.
 
     Example:
 
     >>> main(["assign", "--vectors", "8", "--codes", "4", "--rounds", "1"])
     assign on ...
+    0
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = parser.add_subparsers(dest="name", required=True)
-    one = names.add_parser("toc", help="choice of channels, in memory and streamed from disk")
-    one.add_argument("--codes", type=int, default=1_000_000)
-    one.add_argument("--channels", type=int, default=512)
-    one = names.add_parser("assign", help="nearest codes against the bare matrix product")
-    one.add_argument("--vectors", type=int, default=65_536)
-    one.add_argument("--codes", type=int, default=16_384)
-    one.add_argument("--channels", type=int, default=256)
-    one = names.add_parser("quantizers", help="quantisers against vector-quantize-pytorch")
-    one.add_argument("--vectors", type=int, default=8192)
-    one.add_argument("--codes", type=int, default=1024)
-    one.add_argument("--channels", type=int, default=256)
-    one.add_argument("--bits", type=int, default=14)
-    one = names.add_parser("store", help="the feature store against zips and a bare read")
-    one.add_argument("--clips", type=int, default=400)
-    one.add_argument("--batch-size", type=int, default=40)
-    one.add_argument("--naive-clips", type=int, default=40)
-    one = names.add_parser("train", help="a training step against a large matrix product")
-    one.add_argument("--preset", default="small", help="small, paper or reference")
-    one.add_argument("--batch-size", type=int, default=8)
-    one.add_argument(
-        "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
-    )
-    one.add_argument("--jit", choices=["auto", "on", "off"], default="auto")
-    one = names.add_parser("index", help="clips filed under codes against brute force")
-    one.add_argument("--clips", type=int, default=1_000_000)
-    one.add_argument("--codes", type=int, default=1024)
-    one.add_argument("--channels", type=int, default=256)
-    one.add_argument("--queries", type=int, default=1000)
-    one.add_argument("--storage", default="float32", help="float32, float16 or codes")
-    one = names.add_parser("serve", help="an exported SavedModel against predict")
-    one.add_argument("--preset", default="small", help="small, paper or reference")
-    one.add_argument("--modality", default="audio", help="audio, video or text")
-    for name, one in names.choices.items():
-        usual = 200 if name == "serve" else 3
-        one.add_argument("--rounds", type=int, default=usual, help="how often each part is timed")
-        one.add_argument("--clock", choices=["wall", "processor"], default="wall")
-        one.add_argument("--out", help="JSON file to write")
-    options = vars(parser.parse_args(arguments))
-    name, out = options.pop("name"), options.pop("out")
-    benchmarks = {
-        "toc": toc,
-        "assign": assign,
-        "index": index,
-        "quantizers": quantizers,
-        "serve": serve,
-        "store": store,
-        "train": train,
-    }
-    results = benchmarks[name].run(**options)
-    measuring.report(f"{name} on {keras.backend.backend()}", results, out)
+    options = vars(parser().parse_args(arguments))
+    name, out, debug = (options.pop(key) for key in ("name", "out", "debug"))
+    try:
+        report(f"{name} on {keras.backend.backend()}", BENCHMARKS[name].run(**options), out)
+    except (ImportError, OSError, ValueError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

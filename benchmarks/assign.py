@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from benchmarks.measuring import PeakMemory, seconds_in_turns
 from keras_cmg.ops import nearest_codes
+from recipes.protocol.resource_use import PeakMemory, seconds_in_turns
 
 
 def run(

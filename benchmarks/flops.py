@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 import keras_cmg
+from keras_cmg.backend.keras_internals import all_layers
 
 Call = tuple[keras.Layer, tuple, tuple]
 
@@ -105,8 +106,8 @@ def step_flops(model: keras_cmg.models.FCID, batch: dict[str, Any]) -> float:
     True
     """
     with recorded_calls() as calls:
-        model.main_losses(batch, model(batch), training=False)
-    estimators = {id(part) for e in model.estimators.values() for part in e._flatten_layers()}
+        model.main_losses(model.prepare_step(batch))
+    estimators = {id(part) for e in model.estimators.values() for part in all_layers(e)}
     data = [tuple(x.shape) for x in batch.values()]
     flattened = [(math.prod(shape[:2]), *shape[2:]) for shape in data]
     total = 0.0
@@ -117,6 +118,6 @@ def step_flops(model: keras_cmg.models.FCID, batch: dict[str, Any]) -> float:
         else:
             total += forward * (2 if inputs in data or inputs in flattened else 3)
     backbone = model.backbone
-    frames = [x.shape[1] if backbone.quantizes_segments(m) else 1 for m, x in batch.items()]
+    frames = [x.shape[1] if backbone.trained_level(m) == "segment" else 1 for m, x in batch.items()]
     vectors = next(iter(batch.values())).shape[0] * sum(frames)
     return total + 2 * vectors * backbone.num_embeddings * backbone.embedding_dim

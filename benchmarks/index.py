@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import PeakMemory, anonymous_bytes, seconds_in_turns
 from keras_cmg.search import CodeIndex
 from keras_cmg.search.engine import faiss
+from recipes.protocol.resource_use import PeakMemory, anonymous_bytes, seconds_in_turns
 
 BLOCK = 2**16
 FOUND = 10

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from benchmarks.measuring import seconds_in_turns
 from keras_cmg import layers
+from recipes.protocol.resource_use import seconds_in_turns
 
 LEVELS = (8, 5, 5, 5)
 

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 import keras_cmg
-from benchmarks.measuring import CLOCKS, wait_for
 from benchmarks.train import batch_of
+from recipes.protocol.resource_use import CLOCKS, wait_for
 
 BATCHES = (1, 8, 64)
 

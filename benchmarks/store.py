@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import PeakMemory, seconds_in_turns
-from data_tools.store import Field, StoreReader, StoreWriter
+from data_tools.loading import BatchReader, StoreSource
+from data_tools.store import Field, StoreWriter
+from recipes.protocol.resource_use import PeakMemory, seconds_in_turns
 
 SHAPE = (10, 7, 7, 512)
 """A clip of the published video features."""
@@ -86,8 +87,9 @@ def run(
 
             return read
 
-        def store(**options: Any) -> Callable[[], None]:
-            reader = StoreReader(root / "store", batch_size=batch_size, **options)
+        def store(shuffle: bool = False, **options: Any) -> Callable[[], None]:
+            source = StoreSource(root / "store", **options)
+            reader = BatchReader(source, batch_size, shuffle=shuffle)
 
             def read() -> None:
                 for _ in reader.epoch(0):
@@ -107,6 +109,8 @@ def run(
         }
         with _tfrecord(root / "clips.tfrecord", features, clips, batch_size) as tfrecord:
             actions |= {"tfrecord": tfrecord} if tfrecord else {}
+            array_record = _array_record(root / "clips.array_record", features, clips, batch_size)
+            actions |= {"array_record": array_record} if array_record else {}
             times = seconds_in_turns(actions, rounds, clock=clock)
 
         def cold(action: Callable[[], None]) -> Callable[[], None]:
@@ -120,7 +124,7 @@ def run(
         names = ("raw", "store")
         cold_actions = {name: cold(actions[name]) for name in names}
         cold_times = seconds_in_turns(cold_actions, rounds, clock=clock)
-        epochs = StoreReader(root / "store", batch_size=batch_size, shuffle=True, **half)
+        epochs = BatchReader(StoreSource(root / "store", **half), batch_size, shuffle=True)
         for _ in epochs.epoch(0):
             pass
         with PeakMemory() as memory:
@@ -143,6 +147,11 @@ def run(
         **(
             {"store_over_tfrecord": rates["store"] / rates["tfrecord"]}
             if "tfrecord" in rates
+            else {}
+        ),
+        **(
+            {"store_over_array_record": rates["store_shuffled"] / rates["array_record"]}
+            if "array_record" in rates
             else {}
         ),
         "gigabytes_grown_in_five_epochs": memory.gigabytes,
@@ -183,3 +192,31 @@ def _tfrecord(path: Path, features: np.ndarray, clips: int, batch_size: int) -> 
             pass
 
     yield read
+
+
+def _array_record(
+    path: Path, features: np.ndarray, clips: int, batch_size: int
+) -> Callable[[], None] | None:
+    """Reader of the same rows in random batches from an ArrayRecord file, as Grain reads them.
+
+    The settings are the fastest for this: one row per group, uncompressed, and all rows of a batch
+    in one request. None if the package `array-record` is not installed.
+    """
+    if importlib.util.find_spec("array_record") is None:
+        return None
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    writer = ArrayRecordWriter(str(path), "group_size:1,uncompressed")
+    for number in range(clips):
+        writer.write(features[number % DISTINCT].astype("<f2").tobytes())
+    writer.close()
+    source = ArrayRecordDataSource(str(path))
+    order = np.random.default_rng(0).permutation(clips)
+
+    def read() -> None:
+        for start in range(0, clips, batch_size):
+            rows = source.__getitems__(order[start : start + batch_size].tolist())
+            np.stack([np.frombuffer(row, "<f2").reshape(SHAPE) for row in rows])
+
+    return read

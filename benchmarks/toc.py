@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import PeakMemory, seconds_in_turns
 from keras_cmg.ops import channel_scores, select_channels
+from recipes.protocol.resource_use import PeakMemory, seconds_in_turns
 
 BLOCK = 2**16
 

@@ -12,7 +12,7 @@ from keras import ops
 
 import keras_cmg
 from benchmarks.flops import step_flops
-from benchmarks.measuring import device_gigabytes, seconds_in_turns
+from recipes.protocol.resource_use import device_gigabytes, seconds_in_turns
 
 SIZE = 2048
 """Side of the square matrices whose product is the yardstick."""

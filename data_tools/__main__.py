@@ -1,22 +1,29 @@
-"""Makes feature folders from raw data sets and stores from raw clips, and checks them."""
+"""Prepares and extracts features, packs them into stores, and verifies data sets."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 
-from data_tools import datasets, prepare, store, verify
+from data_tools import prepare, store, verify
 from data_tools.extraction import command as extraction
-from data_tools.io.options import parse_options
+from data_tools.features.audio import AUDIO_BACKENDS
+from data_tools.io.arguments import parse_options
+from data_tools.io.constants import SPLITS
 from data_tools.published.inspection import inspect, write_clean
-from data_tools.raw.base import SPLITS
+from data_tools.published.registry import PUBLISHED_DATASETS
+from data_tools.raw.registry import RAW_DATASETS
+
+WHOLE, NOT_WHOLE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes. `NOT_WHOLE`: `verify` found something missing or damaged."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command-line parser.
+    """Makes the command-line parser.
 
     Returns:
         The parser.
@@ -25,148 +32,231 @@ def parser() -> argparse.ArgumentParser:
         >>> parser().parse_args(["verify", "features"]).name
         'features'
     """
-    result = argparse.ArgumentParser(prog="python -m data_tools", description=__doc__)
+    result = argparse.ArgumentParser(
+        prog="python -m data_tools",
+        description=__doc__,
+        epilog="exit codes: 0 success; 1 `verify` found something missing or damaged; 2 wrong "
+        "arguments or input; 130 interrupted",
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    data_set = argparse.ArgumentParser(add_help=False)
+    data_set.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the data set, such as events=audio or test_speaker=george (repeatable)",
+    )
+    output = argparse.ArgumentParser(add_help=False)
+    output.add_argument("--overwrite", action="store_true", help="replace what `--out` holds")
     commands = result.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("prepare", help="make a feature folder from a raw data set")
-    command.add_argument("name", choices=sorted(datasets.DATASETS), help="data set")
+
+    command = commands.add_parser(
+        "prepare", parents=[common, data_set, output], help="features of a raw data set"
+    )
+    command.add_argument("name", choices=sorted(RAW_DATASETS), help="data set")
     command.add_argument("--out", required=True, help="folder to write")
     command.add_argument("--root", help="folder of the raw files (default: download them)")
-    command.add_argument("--seed", type=int, default=0, help="of clips and features (default: 0)")
-    command.add_argument("--split", help="way of splitting (digits: official or speaker)")
+    command.add_argument(
+        "--seed", type=int, default=0, help="seed of clips and features (default: 0)"
+    )
+    command.add_argument("--split", help="split of the data set (digits: official or speaker)")
     for split in SPLITS:
         command.add_argument(
-            f"--{split}", type=int, metavar="N", help=f"clips of the {split} split"
+            f"--{split}", type=int, metavar="N", help=f"number of clips of the {split} split"
         )
-    command.add_argument("--channels", type=int, default=64, help="of the video map (default: 64)")
-    command.add_argument("--text-dim", type=int, default=64, help="of a word (default: 64)")
-    command.add_argument("--tokens", type=int, default=10, help="words of a caption (default: 10)")
+    command.add_argument(
+        "--video-channels", type=int, default=64, help="channels of the video map (default: 64)"
+    )
+    command.add_argument(
+        "--text-dim", type=int, default=64, help="size of a word vector (default: 64)"
+    )
+    command.add_argument(
+        "--num-tokens", type=int, default=10, help="words of a caption (default: 10)"
+    )
     command.add_argument(
         "--audio-backend",
-        choices=("numpy", "tensorflow-io"),
-        default="numpy",
-        help="library of the spectrogram (default: numpy)",
+        choices=AUDIO_BACKENDS,
+        default=AUDIO_BACKENDS[0],
+        help="library that computes the spectrogram (default: %(default)s)",
     )
-    command.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="of the data set, such as test_speaker=george of digits split by speaker",
+
+    command = commands.add_parser(
+        "extract", parents=[common, output], help="features of raw clips into a sharded store"
     )
-    command.add_argument("--overwrite", action="store_true", help="replace another preparation")
-    command = commands.add_parser("extract", help="features of raw clips into a sharded store")
     extraction.add_arguments(command)
-    command = commands.add_parser("pack", help="published or prepared features into a store")
+
+    command = commands.add_parser(
+        "pack",
+        parents=[common, data_set, output],
+        help="published or prepared features into a store",
+    )
     command.add_argument("root", help="folder of annotations and features")
     command.add_argument("--out", required=True, help="store to write")
-    command.add_argument("--dataset", help=f"one of {', '.join(datasets.PUBLISHED)}")
+    command.add_argument("--dataset", help=f"one of {', '.join(PUBLISHED_DATASETS)}")
     command.add_argument("--labels", choices=("segment", "weak", "none"), default="segment")
-    command.add_argument("--shards", type=int, metavar="N", help="clips per shard")
-    command.add_argument("--overwrite", action="store_true", help="replace the store")
-    command.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the data set"
-    )
+    command.add_argument("--shard-rows", type=int, metavar="N", help="clips per shard")
+
     command = commands.add_parser(
         "verify",
-        help="check a published data set or a prepared folder from end to end",
-        epilog="exit codes: 0 nothing is missing or damaged; 1 it can't be read at all, or a "
-        "prepared folder is damaged; 2 wrong words; 3 something of a published data set is "
-        "missing, damaged or unlike the published file, and was listed",
+        parents=[common, data_set],
+        help="check a published data set or a prepared folder",
+        epilog="exit codes: 0 nothing is missing or damaged; 1 something is missing, damaged or "
+        "differs from the published file, and was listed; 2 wrong arguments, or annotations that "
+        "cannot be read; 130 interrupted",
     )
     command.add_argument(
-        "name", help=f"a prepared folder, or with --root one of {', '.join(datasets.PUBLISHED)}"
+        "name", help=f"a prepared folder, or with --root one of {', '.join(PUBLISHED_DATASETS)}"
     )
     command.add_argument("--root", help="folder of the published data set")
-    command.add_argument("--clean", metavar="FILE", help="write the cleaned split into this table")
     command.add_argument(
-        "--quick", action="store_true", help="look for feature files without reading them"
-    )
-    command.add_argument(
-        "--option",
+        "--against",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
-        help="option of the data set, such as events=audio or side=vggsound",
+        metavar="FOLDER",
+        help="folder of other data sets, whose shared videos are reported (repeatable)",
+    )
+    command.add_argument("--clean", metavar="FILE", help="write the cleaned split into this table")
+    command.add_argument(
+        "--quick", action="store_true", help="check that feature files exist without reading them"
     )
     return result
 
 
-def run_verify(arguments: argparse.Namespace) -> int:
-    """Checks what the command line asks for, and prints what is found.
+def run_prepare(arguments: argparse.Namespace) -> int:
+    """Runs `prepare`.
 
     Args:
-        arguments: of `verify`.
+        arguments: parsed arguments.
 
     Returns:
         Exit code.
 
     Raises:
-        FileNotFoundError: a folder or file is missing.
-        ValueError: a file is damaged, or the arguments do not go together.
+        FileNotFoundError: if a raw file is missing.
+        ValueError: if an argument or a raw file is wrong.
+    """
+    default = RAW_DATASETS[arguments.name].default_num_clips
+    asked = {split: getattr(arguments, split) for split in SPLITS}
+    out = prepare(
+        arguments.name,
+        arguments.out,
+        root=arguments.root,
+        seed=arguments.seed,
+        num_clips={
+            split: default[split] if count is None else count for split, count in asked.items()
+        },
+        split=arguments.split,
+        video_channels=arguments.video_channels,
+        text_dim=arguments.text_dim,
+        num_tokens=arguments.num_tokens,
+        audio_backend=arguments.audio_backend,
+        overwrite=arguments.overwrite,
+        progress=True,
+        **parse_options(arguments.option, signature(prepare).parameters),
+    )
+    print(f"features of {arguments.name} are in {out}")
+    return WHOLE
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    """Runs `verify`.
+
+    Args:
+        arguments: parsed arguments.
+
+    Returns:
+        Exit code.
+
+    Raises:
+        FileNotFoundError: if a folder or file is missing.
+        ValueError: if a file is damaged, or arguments do not fit together.
     """
     if arguments.root is None:
-        if arguments.clean or arguments.option or arguments.quick:
+        if arguments.clean or arguments.option or arguments.quick or arguments.against:
             raise ValueError(
-                "`--clean`, `--quick` and `--option` must come with `--root`, the folder of a "
-                "published data set"
+                "`--clean`, `--quick`, `--against` and `--option` must come with `--root`, the "
+                "folder of a published data set"
             )
-        if arguments.name in datasets.PUBLISHED and not Path(arguments.name).exists():
+        if arguments.name in PUBLISHED_DATASETS and not Path(arguments.name).exists():
             raise ValueError(f"`--root` must name the folder of {arguments.name!r}")
-        print("\n".join(verify(arguments.name)))
-        print(f"{arguments.name} is whole")
-        return 0
-    if arguments.name in datasets.DATASETS:
+        return _verify_prepared(arguments)
+    if arguments.name in RAW_DATASETS:
         raise ValueError(
             f"{arguments.name!r} is kept as a prepared folder: verify {arguments.root}, "
             "without `--root`"
         )
     options = parse_options(arguments.option)
-    report = inspect(arguments.name, arguments.root, read=not arguments.quick, **options)
+    report = inspect(
+        arguments.name, arguments.root, not arguments.quick, arguments.against, **options
+    )
     print("\n".join(report.lines()))
     if arguments.clean:
         write_clean(report, arguments.clean)
         print(f"written to {arguments.clean}")
-    return 0 if report.whole else 3
+    return WHOLE if report.whole else NOT_WHOLE
 
 
-def run_pack(arguments: argparse.Namespace) -> str:
-    """Packs what the command line asks for.
+def _verify_prepared(arguments: argparse.Namespace) -> int:
+    if not Path(arguments.name).is_dir():
+        raise FileNotFoundError(f"`name` must be a prepared folder. Received: {arguments.name}")
+    try:
+        print("\n".join(verify(arguments.name)))
+    except (FileNotFoundError, ValueError) as error:
+        _report_error(error, arguments.debug)
+        return NOT_WHOLE
+    print(f"{arguments.name} is whole")
+    return WHOLE
+
+
+def run_pack(arguments: argparse.Namespace) -> int:
+    """Runs `pack`.
 
     Args:
-        arguments: of `pack`.
+        arguments: parsed arguments.
 
     Returns:
-        A line to print.
+        Exit code.
 
     Raises:
-        FileNotFoundError: a folder or file is missing.
-        ValueError: an argument or a file is wrong, or the store exists.
+        FileNotFoundError: if a folder or file is missing.
+        ValueError: if an argument or a file is wrong, or the store exists.
     """
     result = store.pack(
         arguments.root,
         arguments.out,
         arguments.dataset,
         labels=False if arguments.labels == "none" else arguments.labels,
-        shard_rows=arguments.shards,
+        shard_rows=arguments.shard_rows,
         overwrite=arguments.overwrite,
         progress=True,
         options=parse_options(arguments.option),
     )
-    return f"{result['rows']} clips are in {arguments.out}, {result['failed']} could not be read"
+    print(f"{result['rows']} clips are in {arguments.out}, {result['failed']} could not be read")
+    return WHOLE
+
+
+def _report_error(error: BaseException, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error, file=sys.stderr)
+    print(f"error: {error}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Args:
-        arguments: words of the command line; those of the process if None.
+        arguments: arguments of the command line; those of the process if None.
 
     Returns:
-        Exit code: 0; 1 after an error that was printed; 3 if `verify` lists something missing.
+        Exit code: 0 for success; 1 if `verify` found something missing or damaged; 2 after an
+        error, which is printed in one line, with its traceback before it if `--debug` is given;
+        130 after an interrupt.
 
     Example:
         >>> main(["prepare", "synthetic", "--out", ".", "--train", "0"])
-        1
+        2
     """
     options, rest = parser().parse_known_args(arguments)
     if rest and options.command != "extract":
@@ -174,33 +264,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "extract":
             print("\n".join(extraction.run(options, rest)))
-        elif options.command == "pack":
-            print(run_pack(options))
-        elif options.command == "verify":
-            return run_verify(options)
-        else:
-            asked = {split: getattr(options, split) for split in SPLITS}
-            default = datasets.DATASETS[options.name].default_num_clips
-            out = prepare(
-                options.name,
-                options.out,
-                root=options.root,
-                seed=options.seed,
-                num_clips={k: default[k] if n is None else n for k, n in asked.items()},
-                split=options.split,
-                channels=options.channels,
-                text_dim=options.text_dim,
-                num_tokens=options.tokens,
-                audio_backend=options.audio_backend,
-                overwrite=options.overwrite,
-                progress=True,
-                **parse_options(options.option, signature(prepare).parameters),
-            )
-            print(f"features of {options.name} are in {out}")
-    except (FileNotFoundError, ValueError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+            return WHOLE
+        commands = {"prepare": run_prepare, "pack": run_pack, "verify": run_verify}
+        return commands[options.command](options)
+    except (OSError, ValueError, ImportError) as error:
+        _report_error(error, options.debug)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import keras
 from keras_cmg.layers import TOCChannelMask
 from keras_cmg.models import Pretrainer, create_model
 from keras_cmg.models.base import registry
+from keras_cmg.models.base.presets import merged
+from keras_cmg.optimizers.learning_rates import SCHEDULES, scheduled_learning_rate
 
 try:
     import keras_tuner
@@ -30,6 +32,12 @@ OBJECTIVE = "source_validation"
 
 TOC = "toc"
 WEIGHT = "weight_"
+PATHS = {
+    "num_embeddings": "backbone.num_embeddings",
+    "embedding_dim": "backbone.embedding_dim",
+    "dead_code_patience": "backbone.quantizer.dead_code_patience",
+}
+"""Hyperparameter to argument of the model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +53,8 @@ class Space:
         loss_weight: bounds of the weight of each term, on a logarithmic scale.
         toc_lambda: bounds of the weight of variance in TOC, Eq. 22.
         toc_share: shares of the dimensions that TOC keeps, the paper's Q over D; 1 is no TOC.
+        schedule: schedules of the main optimiser's learning rate.
+        arguments: further arguments of the model, dots for nesting, to the values that are tried.
 
     Example:
 
@@ -60,6 +70,8 @@ class Space:
     loss_weight: tuple[float, ...] = (0.1, 10.0)
     toc_lambda: tuple[float, ...] = (0.0, 1.0)
     toc_share: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    schedule: tuple[str, ...] = ()
+    arguments: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
 
 
 class CMGHyperModel(keras_tuner.HyperModel):
@@ -84,6 +96,8 @@ class CMGHyperModel(keras_tuner.HyperModel):
         learning_rate: of the main Adam, where it is not searched.
         estimator_learning_rate: of the estimators' Adam, where it is not searched.
         overrides: changes to the preset, as arguments of `keras_cmg.models.create_model`.
+        identity: whatever else decides a score, in types of JSON: a checksum of the data, the size
+            of batches, versions. A score is found again in `folder` for the same identity only.
 
     Raises:
         ValueError: for an unknown system or preset, no seeds, or no epochs.
@@ -109,6 +123,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
         learning_rate: float = 4e-4,
         estimator_learning_rate: float = 1e-3,
         overrides: Mapping[str, Any] | None = None,
+        identity: Mapping[str, Any] | None = None,
     ):
         super().__init__(name=system)
         if not seeds:
@@ -129,6 +144,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
             "estimator_learning_rate": estimator_learning_rate,
         }
         self.overrides = dict(overrides or {})
+        self.identity = dict(identity or {})
         self.known = self.create({}, 0)
 
     def create(self, values: Mapping[str, Any], seed: int) -> Pretrainer:
@@ -147,19 +163,38 @@ class CMGHyperModel(keras_tuner.HyperModel):
         >>> model.create({"num_embeddings": 100}, 0).backbone.num_embeddings
         100
         """
-        backbone = dict(self.overrides.get("backbone", {}))
-        backbone |= {k: values[k] for k in ("num_embeddings", "embedding_dim") if k in values}
-        if "dead_code_patience" in values:
-            codebook = dict(backbone.get("codebook", {}))
-            backbone["codebook"] = {**codebook, "dead_code_patience": values["dead_code_patience"]}
-        overrides = {key: value for key, value in self.overrides.items() if key != "backbone"}
-        weights = {k.removeprefix(WEIGHT): v for k, v in values.items() if k.startswith(WEIGHT)}
-        if weights:
-            overrides["loss_weights"] = {**overrides.get("loss_weights", {}), **weights}
+        arguments = merged(self.overrides, self.arguments(values))
         keras.utils.set_random_seed(seed)
-        return create_model(
-            self.system, self.preset, self.modalities, seed, backbone=backbone, **overrides
-        )
+        return create_model(self.system, self.preset, self.modalities, seed, **arguments)
+
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of `keras_cmg.models.create_model` that some values stand for.
+
+        Args:
+            values: hyperparameter to value; those of the optimiser and of TOC are skipped.
+
+        Returns:
+            Nested arguments.
+
+        Example:
+
+        >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
+        >>> model.arguments({"num_embeddings": 100, "weight_cpc": 2.0, "learning_rate": 1e-3})
+        {'backbone': {'num_embeddings': 100}, 'loss_weights': {'cpc': 2.0}}
+        """
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            path = PATHS.get(name)
+            if name.startswith(WEIGHT):
+                path = f"loss_weights.{name.removeprefix(WEIGHT)}"
+            if name in self.space.arguments:
+                path = name
+            if path is not None:
+                nested: Any = value
+                for part in reversed(path.split(".")):
+                    nested = {part: nested}
+                found = merged(found, nested)
+        return found
 
     def defaults(self) -> dict[str, Any]:
         """Every hyperparameter of the space at the preset's value, where the system has it.
@@ -183,11 +218,12 @@ class CMGHyperModel(keras_tuner.HyperModel):
         elif hasattr(model.backbone, "embedding_dim"):
             found["embedding_dim"] = model.backbone.embedding_dim
         found["learning_rate"] = self.rates["learning_rate"]
-        if model.estimator_steps:
+        if model.estimators:
             found["estimator_learning_rate"] = self.rates["estimator_learning_rate"]
+        found["schedule"] = "constant"
         found = {name: value for name, value in found.items() if getattr(space, name)}
         if space.loss_weight and "loss_weights" in inspect.signature(type(model)).parameters:
-            found |= {f"{WEIGHT}{name}": model.weights_of[name] for name in model.loss_names}
+            found |= {f"{WEIGHT}{name}": model.loss_weights[name] for name in model.loss_names}
         return found
 
     def values(self, hp: Any) -> dict[str, Any]:
@@ -220,17 +256,20 @@ class CMGHyperModel(keras_tuner.HyperModel):
             else:
                 options = tuple(dict.fromkeys((*bounds, default)))
                 found[name] = hp.Choice(name, options, default=default)
+        for name, tried in self.space.arguments.items():
+            found[name] = hp.Choice(name, tuple(tried))
         return found
 
     def build(self, hp: Any) -> Pretrainer:
         return self.compiled(self.values(hp), self.seeds[0])
 
-    def compiled(self, values: Mapping[str, Any], seed: int) -> Pretrainer:
+    def compiled(self, values: Mapping[str, Any], seed: int, steps: int = 1) -> Pretrainer:
         """The system with some settings, ready to be trained.
 
         Args:
             values: hyperparameter to value.
             seed: of weights, codes and dropout.
+            steps: of the whole training, for a schedule of the learning rate.
 
         Returns:
             The model.
@@ -243,8 +282,11 @@ class CMGHyperModel(keras_tuner.HyperModel):
         """
         rates = {name: values.get(name, rate) for name, rate in self.rates.items()}
         model = self.create(values, seed)
+        rate = scheduled_learning_rate(
+            rates["learning_rate"], values.get("schedule", SCHEDULES[0]), steps
+        )
         model.compile(
-            keras.optimizers.Adam(rates["learning_rate"], global_clipnorm=1.0),
+            keras.optimizers.Adam(rate, global_clipnorm=1.0),
             keras.optimizers.Adam(rates["estimator_learning_rate"]),
         )
         return model
@@ -291,8 +333,10 @@ class CMGHyperModel(keras_tuner.HyperModel):
         Returns:
             The model.
         """
-        model = self.compiled(values, seed)
-        model.fit(self.data(seed), epochs=self.epochs, shuffle=False, verbose=0)
+        data = self.data(seed)
+        scheduled = values.get("schedule", SCHEDULES[0]) != SCHEDULES[0]
+        model = self.compiled(values, seed, len(data) * self.epochs if scheduled else 1)
+        model.fit(data, epochs=self.epochs, shuffle=False, verbose=0)
         return model
 
     def mask(self, values: Mapping[str, Any], backbone: Any) -> TOCChannelMask | None:
@@ -342,6 +386,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
             "epochs": self.epochs,
             "rates": self.rates,
             "engine": keras.backend.backend(),
+            "identity": self.identity,
         }
 
     def _key(self, values, seed):

@@ -1,1 +1,5 @@
-"""Experiments, each one command: `python -m recipes NAME`; see `python -m recipes --help`."""
+"""Experiments of the paper, each one command: `python -m recipes NAME`.
+
+Imports go one way: `runner` and `protocol` (neither imports the other's callers), then `training`,
+then `reporting`, then `experiments`.
+"""

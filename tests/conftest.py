@@ -33,3 +33,12 @@ def digits_root(data_root: Path) -> Path:
     if not (root / "fsdd.zip").is_file():
         pytest.skip(f"no fsdd.zip in {root}")
     return root
+
+
+@pytest.fixture(scope="session")
+def golden_root(repository: Path) -> Path:
+    """The folder of recorded numbers: `KERAS_CMG_GOLDEN`, else `../shared/golden`."""
+    root = Path(os.environ.get("KERAS_CMG_GOLDEN", repository.parent / "shared" / "golden"))
+    if not (root / "fcid.npz").is_file():
+        pytest.skip(f"no fcid.npz in {root}; set KERAS_CMG_GOLDEN to a folder of recorded numbers")
+    return root

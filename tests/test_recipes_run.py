@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.runner import command_line as runner
+from recipes.runner import command_line
 
 
 def recipes(repository: Path, *arguments: str | Path) -> str:
@@ -31,28 +31,25 @@ def recipes(repository: Path, *arguments: str | Path) -> str:
 
 def test_list_docs_and_modules_name_the_same_recipes(repository: Path) -> None:
     listed = re.findall(r"^  (\w+)  ", recipes(repository, "list"), re.MULTILINE)
-    assert listed == list(runner.RECIPES)
+    assert listed == list(command_line.RECIPES)
     pages = [*repository.glob("*.md"), *repository.glob("docs/*.md")]
     text = "\n".join(page.read_text("utf-8") for page in pages)
     assert not [name for name in listed if f"`{name} --" not in text and f"s {name} --" not in text]
-    signature = "def add_arguments(parser: argparse.ArgumentParser) -> None:"
     modules = {
         path.stem
         for path in (repository / "recipes" / "experiments").glob("*.py")
-        if signature in (code := path.read_text("utf-8")) and "\ndef report(" in code
+        if "\nOPTIONS = " in (code := path.read_text("utf-8")) and "\ndef report(" in code
     }
     assert modules == set(listed)
 
 
-def options_of(name: str) -> str:
-    """The help of a recipe."""
-    return runner.recipe_parser(
-        name, importlib.import_module(f"recipes.experiments.{name}")
-    ).format_help()
+def options_of(name: str) -> tuple[str, ...]:
+    """Names of the options of a recipe."""
+    return importlib.import_module(f"recipes.experiments.{name}").OPTIONS.names
 
 
-ON_SHARED_ENCODERS = [name for name in sorted(runner.RECIPES) if "--models " in options_of(name)]
-OTHERS = sorted(set(runner.RECIPES) - set(ON_SHARED_ENCODERS))
+ON_SHARED_ENCODERS = [name for name in sorted(command_line.RECIPES) if "run" in options_of(name)]
+OTHERS = sorted(set(command_line.RECIPES) - set(ON_SHARED_ENCODERS))
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -72,8 +69,8 @@ def test_recipe_leaves_result_table_and_page(
     name: str, shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [name, "--smoke", "--out", str(tmp_path / "run")]
-    words += ["--features", str(shared / "features"), "--models", str(shared / "models")]
-    assert runner.main(words) == 0, capsys.readouterr().err
+    words += ["--features", str(shared / "features"), "--cache", str(shared / "cache")]
+    assert command_line.main(words) == 0, capsys.readouterr().err
     result = json.loads((tmp_path / "run" / "result.json").read_text("utf-8"))
     assert result["recipe"] == name and result["smoke"] and result["seed"] == 0
     page = (tmp_path / "run" / "report.html").read_text("utf-8")

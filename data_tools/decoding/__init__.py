@@ -1,4 +1,4 @@
-"""Signals from sound, picture, video and caption files; a bad file is refused with its reason."""
+"""Decodes sound, picture, video and caption files; errors give the reason."""
 
 from data_tools.decoding.captions import decode_caption
 from data_tools.decoding.pictures import decode_folder, decode_picture

@@ -1,4 +1,4 @@
-"""Captions from text files."""
+"""Decodes captions from text files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BYTES = 2**20
 
 
 def decode_caption(path: str | os.PathLike[str]) -> str:
-    """The text of a file, its lines joined by spaces.
+    """Reads the text of a file and joins its lines by spaces.
 
     Args:
         path: a UTF-8 text file.
@@ -21,7 +21,7 @@ def decode_caption(path: str | os.PathLike[str]) -> str:
         The caption.
 
     Raises:
-        DecodeError: the file is missing, empty, too long, or not UTF-8 text.
+        DecodeError: if the file is missing, empty, too long, or not UTF-8 text.
 
     Example:
         >>> _ = Path("a.txt").write_text("a dog\\nbarks\\n")

@@ -1,4 +1,4 @@
-"""Pictures, and folders of the frames of a video, to square RGB frames."""
+"""Decodes pictures, and folders of the frames of a video, to square RGB arrays."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ MAX_PIXELS = 2**26
 """Largest picture that is decoded: 8,192 x 8,192."""
 
 
-def decode_picture(path: str | os.PathLike[str], side: int) -> np.ndarray:
-    """A picture, stretched to a square.
+def decode_picture(path: str | os.PathLike[str], side: int, crop: bool = False) -> np.ndarray:
+    """Decodes a picture to a square of RGB pixels.
 
     Args:
         path: a JPEG, PNG, BMP or WebP file.
         side: pixels of a side of the result.
+        crop: cut out the middle square (bicubic) instead of stretching the picture (bilinear).
 
     Returns:
         (side, side, 3) uint8.
 
     Raises:
-        DecodeError: the file is missing, empty, damaged, too large, or not what its name says.
+        DecodeError: if the file is missing, empty, damaged or too large, or if its name does not
+            match its content.
 
     Example:
         >>> from PIL import Image
@@ -48,7 +50,7 @@ def decode_picture(path: str | os.PathLike[str], side: int) -> np.ndarray:
                         f"has {picture.width} x {picture.height} pixels, more than {MAX_PIXELS}"
                     )
                 picture.draft("RGB", (side, side))
-                return to_square(picture.convert("RGB"), side)
+                return to_square(picture.convert("RGB"), side, crop)
     except DecodeError:
         raise
     except Image.DecompressionBombError as error:
@@ -58,23 +60,26 @@ def decode_picture(path: str | os.PathLike[str], side: int) -> np.ndarray:
         raise DecodeError(f"cannot be decoded: {reason}") from error
 
 
-def to_square(picture: Any, side: int) -> np.ndarray:
-    """A Pillow image stretched to a square, (side, side, 3) uint8.
+def to_square(picture: Any, side: int, crop: bool = False) -> np.ndarray:
+    """Converts a Pillow image to a square array.
 
     Args:
         picture: RGB image.
         side: pixels of a side of the result.
+        crop: cut out the middle square (bicubic) instead of stretching the picture (bilinear).
 
     Returns:
-        The pixels.
+        (side, side, 3) uint8.
 
     Example:
         >>> from PIL import Image
         >>> to_square(Image.new("RGB", (64, 48)), 28).shape
         (28, 28, 3)
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
+    if crop:
+        return np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC), np.uint8)
     resized = picture.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.asarray(resized, np.uint8)
 
@@ -86,20 +91,20 @@ def decode_folder(
     seconds: float,
     frame_rate: float | None = None,
 ) -> np.ndarray:
-    """Frames of a video that lie in a folder, in the order of the numbers in their names.
+    """Decodes frames of a video from a folder of pictures, ordered by the numbers in their names.
 
     Args:
         path: the folder.
         side: pixels of a side of the result.
-        times: of the frames to take, in seconds.
-        seconds: length of the video, over which the frames spread evenly if there is no frame rate.
+        times: times of the frames to take, in seconds.
+        seconds: length of the video, over which frames are spread if there is no frame rate.
         frame_rate: frames per second.
 
     Returns:
-        (times, side, side, 3) uint8; the last frame stands for the times beyond it.
+        (times, side, side, 3) uint8; the last frame is repeated for later times.
 
     Raises:
-        DecodeError: there are fewer than two frames, or one that is needed cannot be decoded.
+        DecodeError: if there are fewer than two frames, or one that is needed cannot be decoded.
 
     Example:
         >>> from PIL import Image
@@ -125,10 +130,10 @@ def decode_folder(
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """Sorts names by the numbers in them: 2 before 10.
+    """Makes a sort key that orders names by the numbers in them: 2 before 10.
 
     Args:
-        name: of a file.
+        name: name of a file.
 
     Returns:
         Key for `sorted`.

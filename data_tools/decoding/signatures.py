@@ -1,4 +1,4 @@
-"""What a media file is, by its name and by its first bytes, which must agree."""
+"""Determines the kind of a media file by its name and its first bytes, which must agree."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEAD_BYTES = 16
 
 
 class DecodeError(ValueError):
-    """A file that cannot be used; the message is the reason, without the file's name.
+    """Raised for a file that cannot be used; the message gives the reason without the file's name.
 
     Example:
         >>> str(DecodeError("is empty"))
@@ -35,7 +35,7 @@ class DecodeError(ValueError):
 
 
 def sniff(head: bytes) -> str | None:
-    """Kind of content by its first bytes.
+    """Determines the kind of content by its first bytes.
 
     Args:
         head: the first 16 bytes.
@@ -70,7 +70,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def kind_of(path: Path) -> str:
-    """Kind of a file, once name and content agree.
+    """Determines the kind of a file and checks that name and content agree.
 
     Args:
         path: the file.
@@ -79,7 +79,7 @@ def kind_of(path: Path) -> str:
         The kind.
 
     Raises:
-        DecodeError: the file is missing, empty, of an unknown kind, or not what its name says.
+        DecodeError: if the file is missing, empty, of an unknown kind, or not what its name says.
 
     Example:
         >>> _ = Path("a.wav").write_bytes(b"fLaC" + bytes(20))

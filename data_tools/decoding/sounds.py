@@ -1,4 +1,4 @@
-"""Sound files to mono waveforms at one rate."""
+"""Decodes sound files to mono waveforms at one sample rate."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ MAX_RATE = 384_000
 
 
 def decode_audio(path: str | os.PathLike[str], sample_rate: int, seconds: float) -> np.ndarray:
-    """The beginning of a sound file (WAV, FLAC, Ogg, MP3), or of the sound of a video file.
+    """Decodes the beginning of a sound file (WAV, FLAC, Ogg, MP3) or of a video's audio.
 
     Args:
         path: the file.
-        sample_rate: of the result, in hertz.
+        sample_rate: sample rate of the result, in hertz.
         seconds: how much is read at most; what follows is neither read nor checked.
 
     Returns:
         (samples,) float32, channels averaged.
 
     Raises:
-        DecodeError: the file is missing, empty, damaged or cut short, is not what its name says, or
-            holds nothing but silence, or a sample that is not finite.
+        DecodeError: if the file is missing, empty, damaged or truncated, if its name does not match
+            its content, if it is silent, or if a sample is not finite.
 
     Example:
         >>> import soundfile
@@ -57,12 +57,12 @@ def decode_audio(path: str | os.PathLike[str], sample_rate: int, seconds: float)
 
 
 def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
-    """Another sample rate, by a polyphase filter.
+    """Resamples a waveform with a polyphase filter.
 
     Args:
         samples: (samples,) float.
-        rate: of the samples, in hertz.
-        sample_rate: of the result, in hertz.
+        rate: rate of the samples, in hertz.
+        sample_rate: sample rate of the result, in hertz.
 
     Returns:
         (about samples * sample_rate / rate,) float32.
@@ -98,14 +98,14 @@ def _read_sound(path: Path, kind: str, seconds: float) -> tuple[np.ndarray, int]
                 blocks.append(block.mean(axis=1))
                 missing -= len(block)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        # Without the path, which libsndfile puts in front.
+        # Without the path, with which libsndfile begins its messages.
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise DecodeError(f"cannot be decoded: {reason}") from error
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate
 
 
 def _check_whole(path: Path, kind: str) -> None:
-    """Finds the files whose end is missing where libsndfile would read what is left."""
+    """Raises an error for truncated files that libsndfile would read without one."""
     if kind == "WAV":
         _check_whole_wav(path)
     elif kind == "Ogg":
@@ -131,7 +131,7 @@ def _check_whole_wav(path: Path) -> None:
             stream.seek(position)
             name, length = stream.read(4), int.from_bytes(stream.read(4), "little")
             if name == b"data":
-                # Recorders that stream leave the length open.
+                # Streaming recorders leave the length open.
                 if length not in (0, 0xFFFFFFFF) and position + 8 + length > size:
                     found = size - position - 8
                     raise DecodeError(f"is cut short: {found} of {length} bytes of samples")

@@ -1,4 +1,4 @@
-"""Frames and sound of video files, by PyAV (FFmpeg), one frame in memory at a time."""
+"""Decodes frames and audio of video files with PyAV (FFmpeg), one frame in memory at a time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from data_tools.decoding.pictures import MAX_PIXELS, to_square
 from data_tools.decoding.signatures import DecodeError, kind_of
 
 WHOLE = 0.95
-"""Share of the announced frames that a whole file may lack one of: containers round and trim."""
+"""Share of the announced frames that a complete file has at least, less one frame."""
 
 
 def decode_video(path: str | os.PathLike[str], side: int, times: Sequence[float]) -> np.ndarray:
-    """Frames of a video file (MP4, MOV, AVI, Matroska) that are on screen at given times.
+    """Decodes the frames of a video file (MP4, MOV, AVI, Matroska) at given times.
 
     Args:
         path: the file.
@@ -27,12 +27,12 @@ def decode_video(path: str | os.PathLike[str], side: int, times: Sequence[float]
         times: in seconds from the first frame, ascending.
 
     Returns:
-        (times, side, side, 3) uint8; the last frame stands for the times beyond it.
+        (times, side, side, 3) uint8; the last frame is repeated for later times.
 
     Raises:
-        DecodeError: the file is missing, empty, damaged, cut short, not what its name says, too
+        DecodeError: if the file is missing, empty, damaged, cut short, not what its name says, too
             large, or has fewer than two frames.
-        ImportError: PyAV is not installed.
+        ImportError: if PyAV is not installed.
     """
     path = Path(path)
     kind_of(path)
@@ -64,7 +64,7 @@ def decode_video(path: str | os.PathLike[str], side: int, times: Sequence[float]
 
 
 def read_track(path: Path, seconds: float) -> tuple[np.ndarray, int]:
-    """Sound of a video file.
+    """Decodes the audio of a video file.
 
     Args:
         path: the file.
@@ -74,8 +74,8 @@ def read_track(path: Path, seconds: float) -> tuple[np.ndarray, int]:
         (samples,) float32, channels averaged, and their rate in hertz.
 
     Raises:
-        DecodeError: the file cannot be decoded or has no sound.
-        ImportError: PyAV is not installed.
+        DecodeError: if the file cannot be decoded or has no sound.
+        ImportError: if PyAV is not installed.
     """
     import av
 

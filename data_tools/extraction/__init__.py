@@ -1,4 +1,4 @@
-"""From raw clips to features in a store: decoding, extractors by name, jobs that resume."""
+"""Extracts features of raw clips into a store, with extractors by name and jobs that resume."""
 
 from data_tools.extraction.extractor import EXTRACTORS, Extractor
 from data_tools.extraction.running import extract

@@ -1,4 +1,4 @@
-"""Extractors of sound: log-mel summaries that need no weights, and VGGish."""
+"""Audio extractors: log-mel summaries, which need no weights, and VGGish."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from data_tools.store import Field
 
 
 def fill_segments(features: np.ndarray, segments: int) -> np.ndarray:
-    """Cuts rows to a number, or repeats the last one, as the published features do.
+    """Truncates rows to a number, or repeats the last row, as the published features do.
 
     Args:
         features: (rows, ...), at least one row.
@@ -35,17 +35,17 @@ def fill_segments(features: np.ndarray, segments: int) -> np.ndarray:
 
 
 def sound_of(root: Path, clip: Mapping[str, Any]) -> Path:
-    """The file that has the sound of a clip: its own, else its video file.
+    """Returns the file with the audio of a clip: its sound file, else its video file.
 
     Args:
-        root: of the paths.
+        root: root of the paths.
         clip: the clip.
 
     Returns:
         The path.
 
     Raises:
-        DecodeError: the clip has neither.
+        DecodeError: if the clip has neither.
 
     Example:
         >>> sound_of(Path("set"), {"id": "a", "video": "a.mp4"}).as_posix()
@@ -56,7 +56,7 @@ def sound_of(root: Path, clip: Mapping[str, Any]) -> Path:
 
 
 def seconds_of(waveform: np.ndarray, sample_rate: int, segments: int) -> np.ndarray:
-    """A waveform cut into seconds: the last one counts from half a second on, and gets silence.
+    """Divides a waveform into seconds; a last part of at least half a second is padded with zeros.
 
     Args:
         waveform: (samples,).
@@ -78,7 +78,7 @@ def seconds_of(waveform: np.ndarray, sample_rate: int, segments: int) -> np.ndar
 
 
 class LogMel(Extractor):
-    """128-d log-mel summary of each second, standardised on training clips; offline.
+    """Computes a 128-d log-mel summary of each second, standardised on training clips.
 
     Args:
         segments: seconds of a clip.
@@ -122,19 +122,19 @@ class LogMel(Extractor):
 
 
 class VGGish(Extractor):
-    """VGGish embedding of each second (its first 0.96 s, or patch after patch as published).
+    """Computes the VGGish embedding of each second.
 
     Args:
         segments: rows of a clip.
         weights: file of weights, see `load_weights`; "random" for a test without any.
-        hop_seconds: 1.0 follows the segments, 0.96 is the published hop.
+        hop_seconds: seconds between patches of 0.96 s: 1.0 for one per segment, 0.96 as published.
         relu: see `build_vggish`.
         pca: file of PCA parameters, for the post-processing of the released features.
         quantize: whether post-processed features are whole numbers from 0 to 255.
 
     Raises:
-        FileNotFoundError: there is no such file of weights.
-        ValueError: a file is damaged, or no weights are given.
+        FileNotFoundError: if a file does not exist.
+        ValueError: if a file is damaged, or no weights are given.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class VGGish(Extractor):
     def __call__(self, signal: np.ndarray) -> np.ndarray:
         from keras import ops
 
-        # A second is the least that gives a patch.
+        # A patch needs a second.
         padded = np.pad(signal, (0, max(0, vggish.SAMPLE_RATE - len(signal))))
         patches = vggish.patches(padded, self.hop_seconds)[: self.segments]
         embeddings = ops.convert_to_numpy(self.model(patches, training=False))

@@ -1,8 +1,8 @@
-"""Extraction as an Apache Beam pipeline: the same clips, the same function, the same bytes.
+"""Extraction as an Apache Beam pipeline, with the same result as the local one.
 
-The unit of work is a shard. A worker extracts its clips into a folder of its own, clip by clip in a
-process that may crash, and puts the finished shard in its place; features never travel between
-workers. Beam starts a lost shard again, and one that stands already is left alone.
+The unit of work is a shard. A worker extracts its clips into a temporary folder, clip by clip in a
+process that may crash, and moves the finished shard into its place; no features are sent between
+workers. Beam repeats a lost shard and skips a finished one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from data_tools.extraction.job import Job, finish
 from data_tools.extraction.lock import locked
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Worker
-from data_tools.extraction.running import LIMIT, fit, note
+from data_tools.extraction.running import TIMEOUT, fit, note
 from data_tools.store.schema import SCHEMA, shard_path
 
 
@@ -32,12 +32,12 @@ def extract_with_beam(
     shard_rows: int | None = None,
     fitted: str | os.PathLike[str] | None = None,
     workers: int = 1,
-    limit: float = LIMIT,
+    timeout: float = TIMEOUT,
     overwrite: bool = False,
     runner: str = "DirectRunner",
     pipeline_options: Sequence[str] = (),
 ) -> dict[str, int]:
-    """Extracts the features of clips with Beam; what was begun here or by `extract` goes on.
+    """Extracts the features of clips with Beam; resumes what it or `extract` began.
 
     The input and `out` must be seen by all workers under the same paths, and the workers must have
     this package. Features are learned on the machine that starts the pipeline.
@@ -47,22 +47,22 @@ def extract_with_beam(
         out: store to write.
         extractors: modality to `{"name": ..., "options": {...}}`.
         segments: seconds of a clip.
-        shard_rows: clips of a shard; as many as have about 256 MB of features if None.
+        shard_rows: clips of a shard; about 256 MB of features per shard if None.
         fitted: another extraction, whose classes and learned features are used; or the
             `extractors.npz` of one.
         workers: processes of the Direct runner; other runners have options of their own.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
         overwrite: begin anew where `out` holds another extraction or store.
-        runner: of Beam, such as "DirectRunner", "DataflowRunner", "FlinkRunner", "SparkRunner".
-        pipeline_options: further words of Beam's command line.
+        runner: Beam runner, such as "DirectRunner", "DataflowRunner" or "FlinkRunner".
+        pipeline_options: further command-line arguments of Beam.
 
     Returns:
         Number of `rows` written and of clips that `failed`.
 
     Raises:
-        FileNotFoundError: the source or a file of weights does not exist.
-        ValueError: an argument or the source is wrong, or `out` holds something else or is in use.
-        ImportError: Beam or what an extractor needs is not installed.
+        FileNotFoundError: if the source or a file of weights does not exist.
+        ValueError: if an argument or the source is wrong, or `out` is in use or holds another job.
+        ImportError: if Beam or what an extractor needs is not installed.
     """
     beam = _beam()
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -76,14 +76,14 @@ def extract_with_beam(
         job = begin(job, clips, fitted, overwrite)
         if not (job.out / SCHEMA).is_file():
             if job.needs_fit:
-                fit(job, workers, limit)
+                fit(job, workers, timeout)
             todo = [
                 number
                 for number in range(job.num_shards)
                 if not shard_path(job.out, number).exists()
             ]
             if todo:
-                step = _extract_shards(beam)(str(job.out.absolute()), job.content, limit)
+                step = _extract_shards(beam)(str(job.out.absolute()), job.content, timeout)
                 with beam.Pipeline(options=PipelineOptions(words)) as pipeline:
                     shards = pipeline | beam.Create(todo) | beam.Reshuffle()
                     _ = shards | "Extract" >> beam.ParDo(step)
@@ -91,18 +91,18 @@ def extract_with_beam(
 
 
 def extract_shard(job: Job, number: int, worker: Worker) -> None:
-    """Extracts one shard in a folder of its own, then puts it into its place.
+    """Extracts one shard in a temporary folder, then moves it into its place.
 
     Args:
         job: the job.
-        number: of the shard.
+        number: number of the shard.
         worker: process that does the clips.
     """
     target = shard_path(job.out, number)
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, so that the last step is a rename; two workers may do the same shard.
+    # Beside the target, so that the last step is a rename; two workers may extract the same shard.
     scratch = Path(tempfile.mkdtemp(prefix=f".{number:05d}.", suffix=".part", dir=target.parent))
     try:
         shard = job.shard(number, scratch)
@@ -113,7 +113,7 @@ def extract_shard(job: Job, number: int, worker: Worker) -> None:
         try:
             os.replace(shard.path, target)
         except OSError:
-            # Another worker was first, with the same bytes.
+            # Another worker finished first, with the same bytes.
             if not target.exists():
                 raise
     finally:
@@ -125,20 +125,20 @@ def _beam() -> Any:
         import apache_beam
     except ImportError as error:
         raise ImportError(
-            "a runner needs Apache Beam (pip install apache-beam, in an environment of its own: it "
-            f"wants older versions of some packages): {error}"
+            "a runner needs Apache Beam (pip install apache-beam, in a separate environment: it "
+            f"needs older versions of some packages): {error}"
         ) from error
     return apache_beam
 
 
 def _extract_shards(beam: Any) -> Any:
     class ExtractShards(beam.DoFn):
-        def __init__(self, out: str, content: dict[str, Any], limit: float) -> None:
-            self.out, self.content, self.limit = out, content, limit
+        def __init__(self, out: str, content: dict[str, Any], timeout: float) -> None:
+            self.out, self.content, self.timeout = out, content, timeout
 
         def setup(self) -> None:
             self.job = Job(Path(self.out), self.content)
-            self.worker = Worker(self.job.setup(), self.limit)
+            self.worker = Worker(self.job.setup(), self.timeout)
 
         def process(self, number: int) -> None:
             extract_shard(self.job, number, self.worker)

@@ -1,4 +1,4 @@
-"""One clip to one row: the function that every road of extraction runs, here and on a cluster."""
+"""Computes one row from one clip, in local and distributed extraction alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FITTED = "extractors.npz"
 
 
 class ClipError(Exception):
-    """A clip without a row.
+    """Raised for a clip that has no row.
 
     Args:
         failures: for each modality that failed, `modality`, `file` and `reason`.
@@ -34,16 +34,16 @@ class ClipError(Exception):
 
 
 class ClipFeatures:
-    """The extractors of a job, applied to clip after clip.
+    """Applies the extractors of a job to clips.
 
     Args:
-        root: of the clips' paths.
+        root: root of the clips' paths.
         extractors: modality to `{"name": ..., "options": {...}}`.
         categories: class names; rows have labels if there are any.
         segments: seconds of a clip.
 
     Raises:
-        ValueError: an extractor is unknown or refuses its options.
+        ValueError: if an extractor is unknown or refuses its options.
 
     Example:
         >>> features = ClipFeatures(".", {"text": {"name": "words", "options": {}}}, ["cat", "dog"])
@@ -69,17 +69,17 @@ class ClipFeatures:
 
     @property
     def fields(self) -> dict[str, Field]:
-        """Fields of a row."""
+        """Returns the fields of a row."""
         fields = {modality: extractor.field for modality, extractor in self.extractors.items()}
         if self.categories:
             fields["labels"] = Field((self.segments, len(self.categories) + 1))
         return fields
 
     def load_state(self, path: str | os.PathLike[str]) -> None:
-        """Restores what the extractors learned.
+        """Restores the fitted state of the extractors.
 
         Raises:
-            ValueError: the file lacks what an extractor must have.
+            ValueError: if the file lacks what an extractor must have.
         """
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             state = dict(archive)
@@ -99,7 +99,7 @@ class ClipFeatures:
                     ) from error
 
     def save_state(self, path: str | os.PathLike[str]) -> None:
-        """Writes what the extractors learned into a NumPy archive."""
+        """Writes the fitted state of the extractors into a NumPy archive."""
         state: dict[str, Any] = {
             f"{modality}_{name}": array
             for modality, extractor in self.extractors.items()
@@ -109,20 +109,20 @@ class ClipFeatures:
             np.savez(stream, **state)
 
     def signals(self, clip: Clip) -> dict[str, Any]:
-        """The signals from which extractors learn.
+        """Decodes the signals on which extractors are fitted.
 
         Raises:
-            ClipError: one of them cannot be had.
+            ClipError: if one of them cannot be had.
         """
         return self._each(
             clip, lambda extractor: extractor.decode(self.root, clip), fitted_only=True
         )
 
     def __call__(self, clip: Clip) -> dict[str, np.ndarray]:
-        """The row of a clip.
+        """Computes the row of a clip.
 
         Raises:
-            ClipError: the clip is at fault, with all reasons.
+            ClipError: if the clip is at fault, with all reasons.
         """
         row = self._each(clip, lambda extractor: extractor(extractor.decode(self.root, clip)))
         if self.categories:
@@ -140,7 +140,7 @@ class ClipFeatures:
                 results[modality] = function(extractor)
                 if not fitted_only:
                     check_row({modality: extractor.field}, {modality: results[modality]})
-            # Whatever an extractor or a decoder raises is a fault of this clip alone.
+            # Any error of an extractor or a decoder concerns this clip only.
             except Exception as error:
                 kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
                 reason = f"{kind}{error}".replace(f"{self.root}{os.sep}", "")
@@ -156,7 +156,7 @@ class ClipFeatures:
 
     def _labels(self, clip: Clip) -> np.ndarray:
         labels = np.zeros((self.segments, len(self.categories) + 1), np.float32)
-        # A second belongs to the event if its middle does.
+        # A second belongs to the event if its middle is inside.
         middles = np.arange(self.segments) + 0.5
         event = (middles >= clip.get("start", 0.0)) & (middles < clip.get("end", np.inf))
         labels[event, self.categories.index(clip["label"])] = 1

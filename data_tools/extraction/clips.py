@@ -1,4 +1,4 @@
-"""The clips of a job: from a manifest, or from a folder whose files of one name belong together."""
+"""Finds the clips of a job in a manifest, or in a folder whose files of one name are one clip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data_tools.decoding.signatures import CAPTIONS, PICTURES, SOUNDS, VIDEOS
 
 COLUMNS = ("id", "audio", "video", "caption", "text", "label", "split", "start", "end")
 MODALITY_FOLDERS = ("audio", "video", "frames", "text", "captions")
-"""Folders that divide a set by modality: they are no part of a clip's id."""
+"""Folders that divide a set by modality; they are not part of a clip's id."""
 CAPTION_FILES = ("captions.csv", "captions.jsonl")
 
 Clip = dict[str, Any]
@@ -22,7 +22,7 @@ and `end` (seconds of the event) as far as given; `fault` where the clip cannot 
 
 
 def find_clips(source: str | os.PathLike[str]) -> tuple[Path, Iterator[Clip]]:
-    """The clips of a folder or of a manifest.
+    """Finds the clips of a folder or a manifest.
 
     Args:
         source: a folder, or a CSV file with a column `id` and any of `audio`, `video`, `text`
@@ -32,8 +32,8 @@ def find_clips(source: str | os.PathLike[str]) -> tuple[Path, Iterator[Clip]]:
         The root of the paths, and the clips.
 
     Raises:
-        FileNotFoundError: there is no such folder or file.
-        ValueError: the manifest lacks columns or is not CSV.
+        FileNotFoundError: if there is no such folder or file.
+        ValueError: if the manifest lacks columns or is not CSV.
 
     Example:
         >>> _ = Path("clips.csv").write_text("id,caption,label\\na,a dog barks,dog\\n")
@@ -44,14 +44,14 @@ def find_clips(source: str | os.PathLike[str]) -> tuple[Path, Iterator[Clip]]:
     if source.is_dir():
         return source, _without_twins(scan_folder(source))
     if source.suffix.lower() != ".csv":
-        raise ValueError(f"`source` must be a folder or a .csv manifest; received: {source}")
+        raise ValueError(f"`source` must be a folder or a .csv manifest. Received: {source}")
     if not source.is_file():
-        raise FileNotFoundError(f"`source` must exist; received: {source}")
+        raise FileNotFoundError(f"`source` must exist. Received: {source}")
     return source.parent, _without_twins(read_manifest(source))
 
 
 def read_manifest(path: Path) -> Iterator[Clip]:
-    """Rows of a manifest; a row that cannot be used has a `fault`.
+    """Reads the rows of a manifest; a row that cannot be used has a `fault`.
 
     Args:
         path: the CSV file.
@@ -60,12 +60,12 @@ def read_manifest(path: Path) -> Iterator[Clip]:
         The clips.
 
     Raises:
-        ValueError: the file has no `id` or no modality among its columns, or is not UTF-8 text.
+        ValueError: if the file has no `id` or no modality among its columns, or is not UTF-8 text.
 
     Example:
         >>> _ = Path("clips.csv").write_text("id,audio,start\\na,a.wav,soon\\n")
         >>> next(read_manifest(Path("clips.csv")))["fault"]
-        "start must be a number of seconds; received: 'soon'"
+        "start must be a number of seconds. Received: 'soon'"
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -74,7 +74,7 @@ def read_manifest(path: Path) -> Iterator[Clip]:
             if "id" not in columns or not {"audio", "video", "caption", "text"} & set(columns):
                 raise ValueError(
                     f"{path} must have a column 'id' and one of 'audio', 'video', 'caption' and "
-                    f"'text'; received: {columns}"
+                    f"'text'. Received: {columns}"
                 )
             for row in reader:
                 clip: Clip = {name: row[name].strip() for name in COLUMNS if row.get(name)}
@@ -84,7 +84,7 @@ def read_manifest(path: Path) -> Iterator[Clip]:
                     try:
                         clip |= {name: float(clip[name])} if name in clip else {}
                     except ValueError:
-                        fault = f"{name} must be a number of seconds; received: {clip.pop(name)!r}"
+                        fault = f"{name} must be a number of seconds. Received: {clip.pop(name)!r}"
                         clip["fault"] = fault
                 yield clip
     except (UnicodeDecodeError, csv.Error) as error:
@@ -92,11 +92,11 @@ def read_manifest(path: Path) -> Iterator[Clip]:
 
 
 def scan_folder(root: Path) -> Iterator[Clip]:
-    """Clips of a folder: files of the same path but for the extension, in the order of the ids.
+    """Finds the clips of a folder: files whose paths differ in the extension only, ordered by id.
 
-    Folders named after a modality at the top are no part of the id. A folder below the top that
-    holds pictures alone is a video, each picture a frame; any other picture is a video that stands
-    still. Captions are `.txt` files, or lie in `captions.csv` or `captions.jsonl` at the top.
+    Top-level folders named after a modality are not part of the id. A deeper folder of pictures
+    only is a video, each picture a frame; any other picture is a video of one frame. Captions are
+    `.txt` files, or rows of `captions.csv` or `captions.jsonl` at the top.
 
     Args:
         root: the folder.
@@ -105,7 +105,7 @@ def scan_folder(root: Path) -> Iterator[Clip]:
         The clips; those that only have files of unknown kinds have a `fault`.
 
     Raises:
-        ValueError: a file of captions is damaged.
+        ValueError: if a file of captions is damaged.
 
     Example:
         >>> for name in ("audio/b.wav", "video/b.mp4", "a.wav", "a.txt"):

@@ -8,12 +8,12 @@ from typing import Any
 
 from data_tools.extraction.clips import find_clips
 from data_tools.extraction.extractor import EXTRACTORS
-from data_tools.extraction.running import LIMIT, extract
+from data_tools.extraction.running import TIMEOUT, extract
 from data_tools.store.schema import FAILURES
 
 DEFAULTS = {"audio": "log_mel", "video": "patches", "text": "words"}
 LOOKED_AT = 10_000
-"""Clips that are looked at to find out which modalities there are."""
+"""Number of first clips whose modalities are determined."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -41,15 +41,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--segments", type=int, default=10, help="seconds per clip (default: 10)")
     command.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     command.add_argument(
-        "--shards", type=int, metavar="N", help="clips per shard (default: of 256 MB)"
+        "--shard-rows", type=int, metavar="N", help="clips per shard (default: of 256 MB)"
     )
     command.add_argument(
         "--fitted", metavar="STORE", help="use the classes and learned features of this extraction"
     )
     command.add_argument(
-        "--limit", type=float, default=LIMIT, help=f"seconds for a clip (default: {LIMIT:g})"
+        "--timeout", type=float, default=TIMEOUT, help=f"seconds for a clip (default: {TIMEOUT:g})"
     )
-    command.add_argument("--overwrite", action="store_true", help="begin anew")
     command.add_argument("--audio-weights", metavar="FILE", help="of vggish")
     command.add_argument("--audio-pca", metavar="FILE", help="PCA parameters of vggish")
     command.add_argument("--audio-hop", type=float, help="of vggish, in seconds (default: 1)")
@@ -60,7 +59,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, help="of patches (default: 0)")
     command.add_argument("--text-preset", metavar="NAME", help="of bert, or the folder of one")
     command.add_argument("--text-dim", type=int, help="of words (default: 64)")
-    command.add_argument("--tokens", type=int, help="words of a caption (default: 10)")
+    command.add_argument("--num-tokens", type=int, help="words of a caption (default: 10)")
     command.add_argument(
         "--runner",
         metavar="NAME",
@@ -90,14 +89,14 @@ OPTIONS = {
         "frames_per_segment": "frames_per_segment",
         "frame_rate": "frame_rate",
     },
-    ("text", "words"): {"num_tokens": "tokens", "dim": "text_dim"},
-    ("text", "bert"): {"num_tokens": "tokens", "preset": "text_preset"},
+    ("text", "words"): {"num_tokens": "num_tokens", "dim": "text_dim"},
+    ("text", "bert"): {"num_tokens": "num_tokens", "preset": "text_preset"},
 }
-"""Options of the extractors, by those of the command line."""
+"""Arguments of the extractors, with the options of the command line that set them."""
 
 
 def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """The extractors that a command line asks for.
+    """Returns the extractors that the command line chooses.
 
     Args:
         options: the parsed command line.
@@ -106,8 +105,8 @@ def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         Modality to `{"name": ..., "options": {...}}`.
 
     Raises:
-        ValueError: none is asked for, or an option belongs to none of them.
-        FileNotFoundError: the input does not exist.
+        ValueError: if no extractor is chosen, or an option belongs to none of them.
+        FileNotFoundError: if the input does not exist.
     """
     chosen = {}
     used = {"segments"}
@@ -123,7 +122,7 @@ def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         given = {key: value for key, value in values.items() if value is not None}
         chosen[modality] = {"name": name, "options": given}
     if not chosen:
-        raise ValueError("`input` must hold clips of a modality that is asked for; found none")
+        raise ValueError("`input` must hold clips of a chosen modality; found none")
     known = {theirs for names in OPTIONS.values() for theirs in names.values()}
     for stray in sorted(known - used):
         if getattr(options, stray) is not None:
@@ -134,7 +133,7 @@ def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def _modalities(source: str) -> set[str]:
-    """Modalities of the first clips."""
+    """Returns the modalities of the first clips."""
     _, clips = find_clips(source)
     found = set()
     for clip in itertools.islice(clips, LOOKED_AT):
@@ -148,24 +147,24 @@ def run(options: argparse.Namespace, rest: list[str]) -> list[str]:
 
     Args:
         options: the parsed command line.
-        rest: words that the parser did not know: options of a Beam pipeline.
+        rest: arguments that the parser does not know: options of a Beam pipeline.
 
     Returns:
         Lines to print.
 
     Raises:
-        FileNotFoundError: the input or a file of weights does not exist.
-        ValueError: an argument or the input is wrong, or the output holds something else.
-        ImportError: an extractor or the runner lacks a package.
+        FileNotFoundError: if the input or a file of weights does not exist.
+        ValueError: if an argument or the input is wrong, or the output holds something else.
+        ImportError: if an extractor or the runner lacks a package.
     """
     arguments = {
         "source": options.input,
         "out": options.out,
         "extractors": chosen_extractors(options),
         "segments": options.segments,
-        "shard_rows": options.shards,
+        "shard_rows": options.shard_rows,
         "fitted": options.fitted,
-        "limit": options.limit,
+        "timeout": options.timeout,
         "overwrite": options.overwrite,
         "workers": options.workers,
     }

@@ -1,4 +1,4 @@
-"""What every extractor of features does, and how it is found by name."""
+"""The interface of feature extractors, and their registry."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXTRACTORS = {
 
 
 class Extractor(abc.ABC):
-    """Features of one modality: a file to a signal, a signal to one row of the store.
+    """Base class of extractors: decodes a file to a signal and computes one row of the store.
 
     Subclass it for features of your own and name them on the command line as `module:Class`.
 
@@ -51,36 +51,36 @@ class Extractor(abc.ABC):
 
     @abc.abstractmethod
     def decode(self, root: Path, clip: Mapping[str, Any]) -> np.ndarray | str:
-        """The signal of a clip.
+        """Decodes the signal of a clip.
 
         Raises:
-            DecodeError: the clip has no such signal, or one that cannot be used.
+            DecodeError: if the clip has no such signal, or one that cannot be used.
         """
 
     @abc.abstractmethod
     def __call__(self, signal: Any) -> np.ndarray:
-        """Features of a signal, in the shape of the field; the same bits in every process."""
+        """Computes features in the shape of the field, bit-identical in every process."""
 
     def fit(self, signals: Sequence[Any]) -> None:  # noqa: B027
-        """Learns from the signals of training clips, where `needs_fit`."""
+        """Fits the extractor to the signals of training clips, if `needs_fit`."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """What was learned, by name."""
+        """Returns the fitted arrays by name."""
         return {}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:  # noqa: B027
-        """Restores what `state` returned."""
+        """Restores the arrays that `state` returned."""
 
     def sources(self) -> dict[str, str]:
-        """Checksums of the files that the features depend on, by what they are."""
+        """Returns the checksums of the files that the features depend on, by option name."""
         return {}
 
 
 def source_of(root: Path, clip: Mapping[str, Any], modality: str) -> Path:
-    """Path of the file of a clip that has a modality.
+    """Returns the path of the file with a modality of a clip.
 
     Args:
-        root: of the paths.
+        root: root of the paths.
         clip: the clip.
         modality: its key.
 
@@ -88,7 +88,7 @@ def source_of(root: Path, clip: Mapping[str, Any], modality: str) -> Path:
         The path.
 
     Raises:
-        DecodeError: the clip has none.
+        DecodeError: if the clip has none.
 
     Example:
         >>> source_of(Path("set"), {"id": "a", "audio": "a.wav"}, "audio").as_posix()
@@ -100,7 +100,7 @@ def source_of(root: Path, clip: Mapping[str, Any], modality: str) -> Path:
 
 
 def create_extractor(modality: str, name: str, options: Mapping[str, Any]) -> Extractor:
-    """Makes an extractor by name.
+    """Creates an extractor by name.
 
     Args:
         modality: "audio", "video" or "text".
@@ -111,7 +111,7 @@ def create_extractor(modality: str, name: str, options: Mapping[str, Any]) -> Ex
         The extractor.
 
     Raises:
-        ValueError: there is no such extractor, or it refuses the options.
+        ValueError: if there is no such extractor, or it refuses the options.
 
     Example:
         >>> create_extractor("text", "words", {"dim": 16, "num_tokens": 4}).field.shape
@@ -122,14 +122,14 @@ def create_extractor(modality: str, name: str, options: Mapping[str, Any]) -> Ex
     module, separator, attribute = target.partition(":")
     if not separator:
         raise ValueError(
-            f"`{modality}` must be one of {sorted(known)} or MODULE:CLASS; received: {name!r}"
+            f"`{modality}` must be one of {sorted(known)} or MODULE:CLASS. Received: {name!r}"
         )
     try:
         kind = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"`{modality}` must name a class; {name!r} gave: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, Extractor)):
-        raise ValueError(f"`{modality}` must name a subclass of Extractor; received: {name!r}")
+        raise ValueError(f"`{modality}` must name a subclass of Extractor. Received: {name!r}")
     try:
         return kind(**options)
     except TypeError as error:

@@ -1,8 +1,8 @@
-"""An extraction: planned once, done in any order and by any number of workers, taken up at will.
+"""An extraction job: planned once, processed in any order by any number of workers, resumable.
 
-While it runs, its folder holds `job.json` (what is asked), `.plan/` (the clips of each shard) and
-the shards as far as they are. Once all are there `schema.json` makes the folder a store, and the
-first two go. The bytes of the result depend on the clips and the arguments alone.
+While it runs, its folder holds `job.json` (the arguments), `.plan/` (the clips of each shard) and
+the shards that were begun. When all shards are finished, `schema.json` completes the store, and the
+first two are removed. The bytes of the result depend on the clips and the arguments only.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Job:
 
     @property
     def num_shards(self) -> int:
-        """Shards, the last of which may have fewer clips."""
+        """Number of shards; the last one may have fewer clips."""
         return -(-self.content["num_clips"] // self.content["shard_rows"])
 
     @property
     def fields(self) -> dict[str, Field]:
-        """Fields of a row."""
+        """Returns the fields of a row."""
         return {
             name: Field(tuple(field["shape"]), field["dtype"])
             for name, field in self.content["fields"].items()
@@ -63,16 +63,16 @@ class Job:
 
     @property
     def fitted(self) -> Path:
-        """What the extractors learned."""
+        """Path of the fitted state of the extractors."""
         return self.out / FITTED
 
     @property
     def needs_fit(self) -> bool:
-        """Whether the extractors still have to learn."""
+        """Whether the extractors have yet to be fitted."""
         return bool(self.content["needs_fit"]) and not self.fitted.exists()
 
     def setup(self) -> dict[str, Any]:
-        """Arguments of a worker."""
+        """Returns the arguments of a worker."""
         names = ("extractors", "categories", "segments")
         return {
             "root": self.content["root"],
@@ -81,19 +81,19 @@ class Job:
         }
 
     def clips(self, shard: int) -> list[Clip]:
-        """Clips planned for a shard."""
+        """Returns the clips planned for a shard."""
         lines = (self.out / PLAN / f"{shard:05d}.jsonl").read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
     def shard(self, number: int, root: Path | None = None) -> ShardWriter:
-        """The writer of a shard, below the job's folder or another one."""
+        """Opens the writer of a shard, below the job's folder or another one."""
         path = shard_path(self.out if root is None else root, number)
         path.parent.mkdir(parents=True, exist_ok=True)
         return ShardWriter(path, self.fields, self.clips(number))
 
 
 def json_lines(items: Iterable[Mapping[str, Any]]) -> str:
-    """JSON objects, a line each.
+    """Formats JSON objects, one per line.
 
     Args:
         items: the objects.
@@ -109,7 +109,7 @@ def json_lines(items: Iterable[Mapping[str, Any]]) -> str:
 
 
 def finish(job: Job) -> dict[str, int]:
-    """Makes a store of finished shards and removes what only the work needed.
+    """Turns finished shards into a store and removes the files of the job.
 
     Args:
         job: whose shards are all finished.
@@ -128,7 +128,7 @@ def finish(job: Job) -> dict[str, int]:
             temporary.write_text(json_lines(failed), encoding="utf-8")
         origin = {"extraction": job.content["identity"], "versions": job.content["versions"]}
         write_schema(job.out, job.fields, job.num_shards, job.content["categories"], origin)
-    # What a kill left: shards that were finished elsewhere, files in the making.
+    # Left by a kill: shards that were finished elsewhere, temporary files.
     for path in (job.out / SHARDS).iterdir():
         if not path.name.isdecimal():
             shutil.rmtree(path)

@@ -1,48 +1,46 @@
-"""A folder that one process at a time works in."""
+"""A lock on the folder of an extraction."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 LOCK = ".lock"
 
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Keeps a second process out of a job's folder, which is made; a killed one leaves it free.
+    """Makes a folder and keeps other processes out of it; a killed process releases the lock.
+
+    The lock file is removed at the end, as a finished store holds nothing else.
 
     Args:
         out: the folder.
 
     Raises:
-        ValueError: another process is at work there, or it is no folder.
+        ValueError: if another process holds the lock, or the path is not a folder.
 
     Example:
         >>> with locked(Path("out")):
         ...     pass
     """
     if out.exists() and not out.is_dir():
-        raise ValueError(f"`out` must be a folder; received: {out}")
+        raise ValueError(f"`out` must be a folder. Received: {out}")
     out.mkdir(parents=True, exist_ok=True)
     path = out / LOCK
-    with path.open("w") as stream:
-        try:
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The one that held it before may have removed the file in between.
-            if not path.exists() or not os.path.samestat(os.fstat(stream.fileno()), path.stat()):
-                raise BlockingIOError
-        except ImportError:  # Windows has no such locks.
-            pass
-        except OSError as error:
-            raise ValueError(f"`out` must be free; another process extracts into {out}") from error
-        try:
-            yield
-        finally:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(f"`out` must be free; another process extracts into {out}") from error
+    try:
+        yield
+    finally:
+        # POSIX systems allow to remove the file before the lock is released, Windows only after.
+        for release in (path.unlink, lock.release, path.unlink, out.rmdir):
+            # The folder is only removed if nothing was written into it.
             with contextlib.suppress(OSError):
-                path.unlink()
-                out.rmdir()  # which only succeeds where nothing was written
+                release()

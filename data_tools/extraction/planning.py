@@ -1,4 +1,4 @@
-"""Plans an extraction, and begins it or finds it where it was left."""
+"""Plans an extraction, and starts or resumes it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from data_tools.extraction.lock import LOCK
 from data_tools.io.files import atomic_file, read_json, sha256_file
 from data_tools.store.schema import FAILURES, SCHEMA, SHARDS, default_shard_rows, read_schema
 
-FORMAT = "keras-cmg extraction 1"
-"""Changes whenever the same arguments would give other numbers."""
+FORMAT = "keras-cmg extraction 2"
+"""Increased whenever the same arguments give other numbers."""
 VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "soundfile", "av", "keras")
 
 
@@ -39,7 +39,7 @@ def plan(
         out: the job's folder.
         extractors: modality to `{"name": ..., "options": {...}}`.
         segments: seconds of a clip.
-        shard_rows: clips of a shard; as many as have about 256 MB of features if None.
+        shard_rows: clips of a shard; about 256 MB of features per shard if None.
         fitted: another extraction, whose classes and learned features are used; or the
             `extractors.npz` of one.
 
@@ -47,9 +47,9 @@ def plan(
         The job and its clips.
 
     Raises:
-        FileNotFoundError: the source or a file of weights does not exist.
-        ValueError: an argument or the source is wrong.
-        ImportError: an extractor lacks a package.
+        FileNotFoundError: if the source or a file of weights does not exist.
+        ValueError: if an argument or the source is wrong.
+        ImportError: if an extractor lacks a package.
     """
     out = Path(out)
     root, found = find_clips(source)
@@ -66,7 +66,7 @@ def plan(
     fields = features.fields
     shard_rows = default_shard_rows(fields) if shard_rows is None else shard_rows
     if shard_rows < 1:
-        raise ValueError(f"`shard_rows` must be at least 1; received: {shard_rows}")
+        raise ValueError(f"`shard_rows` must be at least 1. Received: {shard_rows}")
     identity = {
         "format": FORMAT,
         "num_clips": len(clips),
@@ -104,19 +104,19 @@ def begin(
     fitted: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Job:
-    """Writes the plan into the job's folder, or finds the same job there; the folder is locked.
+    """Writes the plan into the job's folder, which must be locked, or finds the same job there.
 
     Args:
         job: what `plan` made.
         clips: its clips.
         fitted: as in `plan`.
-        overwrite: begin anew where the folder holds another extraction or store.
+        overwrite: start again if the folder holds another extraction or store.
 
     Returns:
-        The job, as it was begun.
+        The job, with the versions with which it began.
 
     Raises:
-        ValueError: the folder holds something else.
+        ValueError: if the folder holds something else.
     """
     versions = _begun(job, overwrite)
     if versions is not None:
@@ -141,7 +141,7 @@ def begin(
 
 
 def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
-    """Versions with which the same extraction began there; None for a new one; refuses others."""
+    """Returns the versions with which the same extraction began there; None for a new one."""
     out = job.out
     if not (out / JOB).is_file() and not (out / SCHEMA).is_file():
         own = {LOCK, PLAN, FIT, FITTED, *(path.name for path in out.glob(".*.part"))}
@@ -160,7 +160,7 @@ def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
     else:
         found = read_json(out / JOB)
         begun, versions = found["identity"], found["versions"]
-    # Through JSON, so that both sides have the same types.
+    # Through JSON, so that both sides have equal types.
     asked = json.loads(json.dumps(job.content["identity"]))
     if begun != asked:
         different = [name for name in asked if (begun or {}).get(name) != asked[name]]
@@ -172,7 +172,7 @@ def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
 
 
 def _learned(fitted: str | os.PathLike[str] | None) -> tuple[Path | None, list[str]]:
-    """What another extraction learned, and its classes."""
+    """Returns the fitted state of another extraction, and its classes."""
     if fitted is None:
         return None, []
     path = Path(fitted)
@@ -185,7 +185,7 @@ def _learned(fitted: str | os.PathLike[str] | None) -> tuple[Path | None, list[s
 
 
 def _portable(spec: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:
-    """An extractor as part of a job's identity: files by their checksums, not by their paths."""
+    """Describes an extractor in a job's identity: files by their checksums, not by their paths."""
     options = {name: value for name, value in spec["options"].items() if name not in sources}
     return {"name": spec["name"], "options": options, "sources": dict(sources)}
 

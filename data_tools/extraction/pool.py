@@ -1,4 +1,4 @@
-"""Worker processes: started, given one clip at a time, timed, replaced when they die."""
+"""A pool of worker processes with a time limit per clip, which replaces workers that die."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 Task = dict[str, Any]
 ATTEMPTS = 2
-"""A clip whose worker died gets a second one: something else may have killed the first."""
+"""Attempts at a clip whose worker died: another cause than the clip may have killed it."""
 ERRORS: dict[str, type[Exception]] = {
     "ImportError": ImportError,
     "ModuleNotFoundError": ImportError,
@@ -25,27 +25,27 @@ ERRORS: dict[str, type[Exception]] = {
 
 
 class Worker:
-    """One worker process, started when it is first needed.
+    """A worker process, started on first use.
 
     Args:
         setup: arguments of `ClipFeatures` and `state`, as plain values.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
 
     Example:
         >>> setup = {"root": ".", "extractors": {}, "categories": [], "segments": 1, "state": None}
-        >>> worker = Worker(setup, limit=60)
+        >>> worker = Worker(setup, timeout=60)
         >>> worker.run({"clip": {"id": "a", "fault": "is no clip"}, "out": "a.npz"})
         {'failures': [{'modality': '', 'file': '', 'reason': 'is no clip'}]}
         >>> worker.close()
     """
 
-    def __init__(self, setup: dict[str, Any], limit: float) -> None:
-        self.setup, self.limit = setup, limit
+    def __init__(self, setup: dict[str, Any], timeout: float) -> None:
+        self.setup, self.timeout = setup, timeout
         self._stopped = False
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, task: Task) -> dict[str, Any]:
-        """Does one task.
+        """Runs one task.
 
         Args:
             task: see `data_tools.extraction.worker.answer`.
@@ -54,10 +54,10 @@ class Worker:
             The answer; `failures` where the worker died or took too long.
 
         Raises:
-            ImportError: an extractor lacks a package.
-            FileNotFoundError: an extractor lacks a file.
-            ValueError: an extractor refuses its options.
-            RuntimeError: no worker starts.
+            ImportError: if an extractor lacks a package.
+            FileNotFoundError: if an extractor lacks a file.
+            ValueError: if an extractor refuses its options.
+            RuntimeError: if no worker starts.
         """
         reason = ""
         for _ in range(ATTEMPTS):
@@ -71,7 +71,7 @@ class Worker:
                 late.set()
                 process.kill()
 
-            timer = threading.Timer(self.limit, stop)
+            timer = threading.Timer(self.timeout, stop)
             timer.start()
             try:
                 process.stdin.write(json.dumps(task) + "\n")
@@ -86,7 +86,7 @@ class Worker:
             code = process.wait()
             self.close()
             if late.is_set():
-                reason = f"took longer than {self.limit:g} s"
+                reason = f"took longer than {self.timeout:g} s"
                 break
             reason = f"ended its process: {_describe(code)}"
         return {"failures": [{"modality": "", "file": "", "reason": reason}]}
@@ -94,7 +94,7 @@ class Worker:
     def _start(self) -> Any:
         if self._process is not None:
             return self._process
-        # The worker imports what this process would, wherever it was started.
+        # The worker has the import path of this process.
         path = os.pathsep.join([*(entry or os.getcwd() for entry in sys.path)])
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         process = subprocess.Popen(
@@ -121,14 +121,14 @@ class Worker:
         return process
 
     def kill(self) -> None:
-        """Ends the process in whatever it does; any thread may call it."""
+        """Kills the process, even in the middle of a task; any thread may call it."""
         self._stopped = True
         process = self._process
         if process is not None:
             process.kill()
 
     def close(self) -> None:
-        """Ends the process once it has done its task."""
+        """Ends the process after its task."""
         process, self._process = self._process, None
         if process is not None:
             for stream in (process.stdin, process.stdout):
@@ -148,29 +148,29 @@ def _describe(code: int) -> str:
 
 
 def run_tasks(
-    setup: dict[str, Any], tasks: Iterable[Task], workers: int, limit: float
+    setup: dict[str, Any], tasks: Iterable[Task], workers: int, timeout: float
 ) -> Generator[tuple[Task, dict[str, Any]], None, None]:
-    """Does tasks in worker processes; answers come as they are ready, in any order.
+    """Runs tasks in worker processes; yields answers in the order in which they finish.
 
     Args:
         setup: see `Worker`.
         tasks: see `data_tools.extraction.worker.answer`; taken one by one, as workers are free.
         workers: number of processes.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
 
     Yields:
         Task and answer.
 
     Raises:
-        ImportError: an extractor lacks a package.
-        FileNotFoundError: an extractor lacks a file.
-        ValueError: an extractor refuses its options.
-        RuntimeError: no worker starts.
+        ImportError: if an extractor lacks a package.
+        FileNotFoundError: if an extractor lacks a file.
+        ValueError: if an extractor refuses its options.
+        RuntimeError: if no worker starts.
     """
     source, lock = iter(tasks), threading.Lock()
     answers: queue.Queue[Any] = queue.Queue()
     stopped = threading.Event()
-    pool = [Worker(setup, limit) for _ in range(workers)]
+    pool = [Worker(setup, timeout) for _ in range(workers)]
 
     def serve(worker: Worker) -> None:
         try:
@@ -181,7 +181,7 @@ def run_tasks(
                     break
                 answers.put((task, worker.run(task)))
             answers.put(None)
-        # It is raised where the answers are read.
+        # Raised again by the generator.
         except BaseException as error:
             answers.put(error)
         finally:

@@ -1,4 +1,4 @@
-"""Extraction on one machine: fit, extract with worker processes, finish."""
+"""Extraction on one machine, with worker processes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from data_tools.store.schema import SCHEMA
 from data_tools.store.shard import ShardWriter
 
 FIT_CLIPS = 250
-"""Clips from which features are learned, at equal distances over the training clips."""
-LIMIT = 300.0
-"""Seconds after which a clip is given up."""
+"""Clips on which features are fitted, at equal distances over the training clips."""
+TIMEOUT = 300.0
+"""Default time limit per clip in seconds."""
 
 
 def extract(
@@ -37,22 +37,22 @@ def extract(
     shard_rows: int | None = None,
     fitted: str | os.PathLike[str] | None = None,
     workers: int = 1,
-    limit: float = LIMIT,
+    timeout: float = TIMEOUT,
     progress: bool = False,
     overwrite: bool = False,
 ) -> dict[str, int]:
-    """Extracts the features of clips into a store; a killed extraction goes on where it was.
+    """Extracts the features of clips into a store; resumes an extraction that was killed.
 
     Args:
         source: a folder of clips or a CSV manifest, see `find_clips`.
         out: store to write.
         extractors: modality to `{"name": ..., "options": {...}}`.
         segments: seconds of a clip.
-        shard_rows: clips of a shard; as many as have about 256 MB of features if None.
+        shard_rows: clips of a shard; about 256 MB of features per shard if None.
         fitted: another extraction, whose classes and learned features are used; or the
             `extractors.npz` of one.
         workers: processes; the result does not depend on it.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
         progress: show a progress bar.
         overwrite: begin anew where `out` holds another extraction or store.
 
@@ -60,9 +60,9 @@ def extract(
         Number of `rows` written and of clips that `failed`; `failures.jsonl` has the reasons.
 
     Raises:
-        FileNotFoundError: the source or a file of weights does not exist.
-        ValueError: an argument or the source is wrong, or `out` holds something else or is in use.
-        ImportError: an extractor lacks a package.
+        FileNotFoundError: if the source or a file of weights does not exist.
+        ValueError: if an argument or the source is wrong, or `out` is in use or holds another job.
+        ImportError: if an extractor lacks a package.
 
     Example:
         >>> _ = Path("clips.csv").write_text("id,caption\\na,a dog barks\\nb,\\n")
@@ -72,30 +72,30 @@ def extract(
         '{"id": "b", "modality": "text", "file": "", "reason": "has no caption"}\\n'
     """
     if workers < 1:
-        raise ValueError(f"`workers` must be at least 1; received: {workers}")
-    if not limit > 0:
-        raise ValueError(f"`limit` must be above 0 seconds; received: {limit}")
+        raise ValueError(f"`workers` must be at least 1. Received: {workers}")
+    if not timeout > 0:
+        raise ValueError(f"`timeout` must be above 0 seconds. Received: {timeout}")
     with threadpool_limits(1):
         job, clips = plan(source, out, extractors, segments, shard_rows, fitted)
     with locked(job.out):
         job = begin(job, clips, fitted, overwrite)
         if not (job.out / SCHEMA).is_file():
             if job.needs_fit:
-                fit(job, workers, limit)
-            _run(job, workers, limit, progress)
+                fit(job, workers, timeout)
+            _run(job, workers, timeout, progress)
         return finish(job)
 
 
-def fit(job: Job, workers: int, limit: float) -> None:
-    """Lets the extractors learn from clips of the training split, or of all if there is none.
+def fit(job: Job, workers: int, timeout: float) -> None:
+    """Fits the extractors to clips of the training split, or to all clips if there is none.
 
     Args:
         job: the job.
         workers: processes that decode.
-        limit: seconds that a clip may take.
+        timeout: seconds that a clip may take.
 
     Raises:
-        ValueError: no clip can be decoded, or an extractor wants more of them.
+        ValueError: if no clip can be decoded, or an extractor needs more of them.
     """
     chosen = _fit_clips(job)
     scratch = job.out / FIT
@@ -105,7 +105,7 @@ def fit(job: Job, workers: int, limit: float) -> None:
         {"clip": clip, "out": str(scratch / f"{number}.npz")} for number, clip in enumerate(chosen)
     ]
     reasons = []
-    for task, answer in run_tasks(job.setup(), tasks, min(workers, len(tasks)), limit):
+    for task, answer in run_tasks(job.setup(), tasks, min(workers, len(tasks)), timeout):
         if "failures" in answer:
             Path(task["out"]).unlink(missing_ok=True)
             reasons += [f"{task['clip']['id']}: {f['reason']}" for f in answer["failures"]]
@@ -123,7 +123,7 @@ def fit(job: Job, workers: int, limit: float) -> None:
     setup = job.setup()
     setup.pop("state")
     features = ClipFeatures(**setup)
-    # One thread: what is learned must not depend on the machine's cores.
+    # One thread: the fit must not depend on the machine's cores.
     with threadpool_limits(1):
         for modality, values in signals.items():
             features.extractors[modality].fit(values)
@@ -142,7 +142,7 @@ def _fit_clips(job: Job) -> list[Clip]:
     return [training[position * len(training) // count] for position in range(count)]
 
 
-def _run(job: Job, workers: int, limit: float, progress: bool) -> None:
+def _run(job: Job, workers: int, timeout: float, progress: bool) -> None:
     open_shards: dict[int, ShardWriter] = {}
     bar = _bar(job.content["num_clips"], progress)
 
@@ -163,7 +163,7 @@ def _run(job: Job, workers: int, limit: float, progress: bool) -> None:
                     "shard": number,
                 }
 
-    with contextlib.closing(run_tasks(job.setup(), tasks(), workers, limit)) as answers:
+    with contextlib.closing(run_tasks(job.setup(), tasks(), workers, timeout)) as answers:
         for task, answer in answers:
             shard = open_shards[task["shard"]]
             note(shard, task, answer)
@@ -175,11 +175,11 @@ def _run(job: Job, workers: int, limit: float, progress: bool) -> None:
 
 
 def note(shard: ShardWriter, task: Task, answer: Mapping[str, Any]) -> None:
-    """Notes a worker's answer in the shard.
+    """Records a worker's answer in the shard.
 
     Args:
-        shard: of the task.
-        task: what was asked.
+        shard: shard of the task.
+        task: the task.
         answer: `checksums` or `failures`.
     """
     if "checksums" in answer:

@@ -1,4 +1,4 @@
-"""Extractors of words: hashed sub-words that need no weights, and BERT through KerasHub."""
+"""Text extractors: hashed sub-words, which need no weights, and BERT of KerasHub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from data_tools.store import Field
 
 
 class CaptionExtractor(Extractor):
-    """Vectors of the first words of a caption, zero-padded.
+    """Base class of extractors of the first words of a caption, zero-padded.
 
     Args:
         num_tokens: words kept.
@@ -43,7 +43,7 @@ class CaptionExtractor(Extractor):
 
 
 class Words(CaptionExtractor):
-    """Hashed sub-word vectors; offline.
+    """Computes hashed sub-word vectors; needs no download.
 
     Args:
         num_tokens: words kept.
@@ -63,15 +63,15 @@ class Words(CaptionExtractor):
 
 
 class BERT(CaptionExtractor):
-    """Word vectors of BERT: the last layer, averaged over the pieces of each known word.
+    """Computes word vectors of BERT: the last layer, averaged over the pieces of each known word.
 
     Args:
         num_tokens: words kept.
         preset: KerasHub preset, such as "bert_base_en_uncased", or the folder of one.
 
     Raises:
-        ImportError: KerasHub is not installed.
-        ValueError: there is no such preset, or it cannot be had.
+        ImportError: if KerasHub is not installed.
+        ValueError: if there is no such preset, or it cannot be loaded.
 
     References:
         Devlin et al., "BERT: pre-training of deep bidirectional transformers for language
@@ -94,7 +94,7 @@ class BERT(CaptionExtractor):
         super().__init__(num_tokens, int(self.backbone.hidden_dim))
 
     def pieces(self, caption: str) -> list[list[int]]:
-        """Word pieces of the first known words: those without a piece that is unknown."""
+        """Returns the word pieces of the first words that have no unknown piece."""
         unknown = self.tokenizer.token_to_id("[UNK]")
         found = []
         for word in words(caption):

@@ -1,4 +1,4 @@
-"""Extractors of pictures: a dictionary of patches that needs no weights, and VGG19."""
+"""Video extractors: a dictionary of patches, which needs no weights, and VGG19."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ GRID = 7
 
 
 class FrameExtractor(Extractor):
-    """Feature maps of frames, averaged over the frames of each second.
+    """Base class of extractors of feature maps, averaged over the frames of each second.
 
     Args:
         segments: seconds of a clip.
         frames_per_segment: frames taken from each second, at equal distances.
-        frame_rate: of folders of frames, per second; spread over the clip if None.
+        frame_rate: frame rate of folders of frames, per second; spread over the clip if None.
         side: pixels of a side of the square to which frames are stretched.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: if an argument is out of its range.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class FrameExtractor(Extractor):
     ) -> None:
         if frames_per_segment < 1:
             raise ValueError(
-                f"`frames_per_segment` must be at least 1; received: {frames_per_segment}"
+                f"`frames_per_segment` must be at least 1. Received: {frames_per_segment}"
             )
         if frame_rate is not None and not frame_rate > 0:
-            raise ValueError(f"`frame_rate` must be above 0; received: {frame_rate}")
+            raise ValueError(f"`frame_rate` must be above 0. Received: {frame_rate}")
         self.segments, self.frames_per_segment = segments, frames_per_segment
         self.frame_rate, self.side = frame_rate, side
 
@@ -67,11 +67,11 @@ class FrameExtractor(Extractor):
             raise DecodeError("needs more memory than there is") from error
 
     def maps(self, frames: np.ndarray) -> np.ndarray:
-        """(n, side, side, 3) uint8 to (n, 7, 7, channels)."""
+        """Computes maps: (n, side, side, 3) uint8 to (n, 7, 7, channels)."""
         raise NotImplementedError
 
     def __call__(self, signal: np.ndarray) -> np.ndarray:
-        # A picture that stands still, or stays to the end, is encoded once.
+        # Repeated frames are encoded once.
         distinct, which = np.unique(signal.reshape(len(signal), -1), axis=0, return_inverse=True)
         maps = self.maps(distinct.reshape(-1, *signal.shape[1:]))[which.reshape(-1)]
         if len(maps) == 1:
@@ -81,14 +81,14 @@ class FrameExtractor(Extractor):
 
 
 class Patches(FrameExtractor):
-    """Maps of a dictionary of patches learned from training clips; offline.
+    """Computes maps of a dictionary of patches fitted to training clips; needs no download.
 
     Args:
         segments: seconds of a clip.
-        channels: of the map.
+        channels: channels of the map.
         frames_per_segment: frames taken from each second.
-        frame_rate: of folders of frames; spread over the clip if None.
-        seed: of the dictionary.
+        frame_rate: frame rate of folders of frames; spread over the clip if None.
+        seed: seed of the dictionary.
 
     Example:
         >>> extractor = Patches(segments=2, channels=8)
@@ -129,18 +129,18 @@ class Patches(FrameExtractor):
 
 
 class VGG19(FrameExtractor):
-    """The last pooled map of VGG19 (7 x 7 x 512), as in the published features of AVE.
+    """Computes the last pooled map of VGG19 (7 x 7 x 512), as the published features of AVE.
 
     Args:
         segments: seconds of a clip.
         weights: "imagenet" (downloaded by Keras), a `.weights.h5` file of `keras.applications`
             without its top, or "random" for a test without any.
         frames_per_segment: frames taken from each second and averaged; 16 as published.
-        frame_rate: of folders of frames; spread over the clip if None.
+        frame_rate: frame rate of folders of frames; spread over the clip if None.
 
     Raises:
-        FileNotFoundError: the weights cannot be had.
-        ValueError: the weights are of another model.
+        FileNotFoundError: if the weights cannot be downloaded.
+        ValueError: if the weights are of another model.
 
     References:
         Simonyan and Zisserman, "Very deep convolutional networks for large-scale image

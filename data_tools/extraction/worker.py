@@ -1,4 +1,4 @@
-"""A process that decodes and extracts, so that a crash of a decoder costs one clip and not the job.
+"""A worker process of an extraction: a crash of a decoder costs one clip instead of the job.
 
 It reads tasks and writes answers, a line of JSON each; rows go straight into the files of the
 shard. `python -m data_tools.extraction.worker` is started by `data_tools.extraction.pool`.
@@ -22,11 +22,11 @@ ONE_THREAD = {
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
-"""Settings under which the numbers do not depend on the cores of a machine."""
+"""Environment with which results do not depend on the number of cores."""
 
 
 def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
-    """Does one task.
+    """Runs one task.
 
     Args:
         features: the `ClipFeatures` of the job.
@@ -53,7 +53,7 @@ def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(setup: str) -> int:
-    """Serves tasks until its input ends.
+    """Runs tasks from standard input until it ends.
 
     Args:
         setup: JSON of the arguments of `ClipFeatures`, and of the file of its `state` or None.
@@ -62,9 +62,9 @@ def main(setup: str) -> int:
         Exit code.
     """
     os.environ.update(ONE_THREAD)
-    # An interrupt at the keyboard reaches all processes; the job ends its workers itself.
+    # A keyboard interrupt reaches all processes; the job ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Libraries may print: what was the standard output carries answers alone.
+    # Libraries may print, so that answers need a channel of their own.
     channel: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -86,7 +86,7 @@ def main(setup: str) -> int:
         send({"error": str(error), "kind": type(error).__name__})
         return 1
     send({"ready": True})
-    # The job may be killed: an answer that nobody reads ends this process too.
+    # If the job is killed, a broken pipe ends this process too.
     with threadpool_limits(1), contextlib.suppress(BrokenPipeError):
         for line in sys.stdin:
             send(answer(features, json.loads(line)))

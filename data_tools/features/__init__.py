@@ -1,4 +1,4 @@
-"""Unsupervised features of sound, pictures and words."""
+"""Features of audio, video and text: arrays to arrays, without labels."""
 
 from data_tools.features.audio import AudioFeatures
 from data_tools.features.text import TextFeatures

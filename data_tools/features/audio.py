@@ -1,102 +1,36 @@
-"""128-d summary of each second of sound: 32 log-mel bands in 4 stretches of equal energy."""
+"""Audio features: a standardised 128-d log-mel summary of each second."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy import fft
 
-WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.010
-NUM_BANDS, NUM_STRETCHES = 32, 4
-MIN_HERTZ = 60.0
-MIN_POWER = 1e-4
-"""Floor of the mel power: -40 dB, about the level of background noise."""
-NOISE_QUANTILE, NOISE_FACTOR = 0.2, 4.0
-"""Sound is the energy of a frame above four times that of the quietest fifth, the noise."""
-NOISE_WEIGHT = 5.0
-"""A frame weighs sound / (sound + 5 noise): silence around a word does not dilute it.
+from data_tools.features.log_mel import definition as log_mel
+from data_tools.io.arguments import check_choice
 
-Chosen, as were the number of bands and stretches, by a logistic regression from single spoken
-digits to their class: 98 % of the validation segments with known speakers, 86 % with an unseen
-one; without this weight 96 % and 76 %."""
-MIN_NOISE = NUM_BANDS * MIN_POWER
-"""Energy of a frame whose bands all lie at the floor."""
-MIN_SOUND = 1e-6
-"""Energy added to every frame; it spreads the stretches evenly over a second without sound."""
-
-
-def spectrogram_sizes(sample_rate: int) -> tuple[int, int]:
-    """Window and hop of the spectrogram.
-
-    Args:
-        sample_rate: in hertz.
-
-    Returns:
-        Window and hop, in samples.
-
-    Example:
-        >>> spectrogram_sizes(8000)
-        (256, 80)
-    """
-    return round(WINDOW_SECONDS * sample_rate), round(HOP_SECONDS * sample_rate)
-
-
-@functools.lru_cache
-def mel_weights(
-    num_bins: int,
-    sample_rate: int,
-    num_bands: int = NUM_BANDS,
-    lowest: float = MIN_HERTZ,
-    highest: float | None = None,
-) -> np.ndarray:
-    """Triangular filters on the HTK mel scale.
-
-    Args:
-        num_bins: frequency bins of the spectrogram, from 0 to half the sample rate.
-        sample_rate: in hertz.
-        num_bands: number of filters.
-        lowest: where the first filter begins, in hertz.
-        highest: where the last filter ends, in hertz; half the sample rate if None.
-
-    Returns:
-        (num_bins, num_bands) float32.
-
-    Example:
-        >>> mel_weights(129, 8000).shape
-        (129, 32)
-    """
-
-    def mel(hertz: np.ndarray) -> np.ndarray:
-        return 1127.0 * np.log1p(hertz / 700.0)
-
-    low, high = mel(np.array([lowest, sample_rate / 2 if highest is None else highest]))
-    edges = np.linspace(low, high, num_bands + 2)
-    bins = mel(np.linspace(0.0, sample_rate / 2, num_bins))[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    weights = np.maximum(0.0, np.minimum(rising, falling))
-    weights[0] = 0.0
-    return weights.astype(np.float32)
+AUDIO_BACKENDS = ("numpy", "tensorflow-io")
 
 
 def mel_spectrogram(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Mel bands of the short-time amplitude spectrum (Hann window, end padded with silence).
+    """Computes mel bands of the short-time amplitude spectrum.
+
+    The window is a periodic Hann window; the end of the waveform is padded with zeros.
 
     Args:
         waveform: (..., samples) float.
         sample_rate: in hertz.
 
     Returns:
-        (..., ceil(samples / hop), 32) float32.
+        (..., ceil(samples / hop), 32) float32 amplitudes.
 
     Example:
         >>> mel_spectrogram(np.zeros((10, 8000)), 8000).shape
         (10, 100, 32)
     """
-    window, hop = spectrogram_sizes(sample_rate)
+    window, hop = log_mel.spectrogram_sizes(sample_rate)
     num_frames = -(-waveform.shape[-1] // hop)
     padding = window + hop * (num_frames - 1) - waveform.shape[-1]
     padded = np.pad(
@@ -105,27 +39,11 @@ def mel_spectrogram(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(padded, window, -1)[..., ::hop, :]
     taper = np.hanning(window + 1)[:-1].astype(np.float32)
     amplitude = np.abs(fft.rfft(frames[..., :num_frames, :] * taper))
-    return amplitude @ mel_weights(window // 2 + 1, sample_rate)
+    return amplitude @ log_mel.mel_weights(window // 2 + 1, sample_rate).astype(np.float32)
 
 
-def decibels(mel: np.ndarray) -> np.ndarray:
-    """Power of mel amplitudes in decibels, floored at `MIN_POWER`.
-
-    Args:
-        mel: amplitudes, any shape.
-
-    Returns:
-        The same shape, in dB.
-
-    Example:
-        >>> decibels(np.array([0.0, 1.0, 10.0]))
-        array([-40.,   0.,  20.])
-    """
-    return 10.0 * np.log10(np.maximum(np.square(mel), MIN_POWER))
-
-
-def summarise(mel: np.ndarray) -> np.ndarray:
-    """Mean log-mel spectrum of each quarter of the sound's energy, wherever in the second it is.
+def summarize(mel: np.ndarray) -> np.ndarray:
+    """Computes the log-mel summary of seconds, see `keras_cmg.ops.summarize_mel`.
 
     Args:
         mel: (..., frames, bands) mel amplitudes of one second each.
@@ -134,34 +52,22 @@ def summarise(mel: np.ndarray) -> np.ndarray:
         (..., 4 * bands) float32, in dB.
 
     Example:
-        >>> summarise(np.ones((10, 100, 32))).shape
+        >>> summarize(np.ones((10, 100, 32))).shape
         (10, 128)
     """
-    energy = np.sum(np.square(mel, dtype=np.float64), axis=-1)
-    noise = np.sort(energy, axis=-1)[..., int(NOISE_QUANTILE * energy.shape[-1]), None]
-    noise = np.maximum(noise, MIN_NOISE)
-    sound = np.maximum(energy - NOISE_FACTOR * noise, 0.0) + MIN_SOUND
-    weight = sound / (sound + NOISE_WEIGHT * noise)
-    sound /= np.sum(sound, axis=-1, keepdims=True)
-    ends = np.cumsum(sound, axis=-1)[..., None]
-    starts = ends - sound[..., None]
-    edges = np.arange(NUM_STRETCHES + 1) / NUM_STRETCHES
-    overlap = np.minimum(ends, edges[1:]) - np.maximum(starts, edges[:-1])
-    share = np.maximum(overlap, 0.0) * (weight / sound)[..., None]
-    share /= np.sum(share, axis=-2, keepdims=True)
-    summary = np.swapaxes(share, -1, -2) @ decibels(mel).astype(np.float64)
+    summary = log_mel.summarize_mel(mel)
     return summary.reshape(*summary.shape[:-2], -1).astype(np.float32)
 
 
 class AudioFeatures:
-    """Standardised summaries of one-second segments; the statistics are those of training clips.
+    """Computes log-mel summaries of seconds, standardised by statistics of training clips.
 
     Args:
-        sample_rate: of the waveforms, in hertz.
-        road: "numpy", or "tensorflow-io" for the same numbers through TensorFlow.
+        sample_rate: sample rate of the waveforms, in hertz.
+        audio_backend: "numpy", or "tensorflow-io" for the same numbers by TensorFlow operations.
 
     Raises:
-        ValueError: the road is unknown.
+        ValueError: if the backend is unknown.
 
     Example:
         >>> clips = np.random.default_rng(0).normal(size=(2, 80000))
@@ -170,50 +76,50 @@ class AudioFeatures:
         (2, 10, 128)
     """
 
-    dim = NUM_BANDS * NUM_STRETCHES
+    dim: int = log_mel.NUM_FEATURES
 
-    def __init__(self, sample_rate: int, road: str = "numpy") -> None:
-        if road not in ("numpy", "tensorflow-io"):
-            raise ValueError(f"`road` must be 'numpy' or 'tensorflow-io'; received: {road!r}")
+    def __init__(self, sample_rate: int, audio_backend: str = "numpy") -> None:
+        check_choice("audio_backend", audio_backend, AUDIO_BACKENDS)
         self.sample_rate = sample_rate
-        self.road = road
+        self.audio_backend = audio_backend
         self.mean = np.zeros(self.dim, np.float32)
         self.std = np.ones(self.dim, np.float32)
 
     def summaries(self, waveforms: np.ndarray) -> np.ndarray:
-        """Summaries in dB: (clips, seconds * sample_rate) to (clips, seconds, 128)."""
-        # Clip by clip: faster than all at once, as the spectrogram of one fits in the cache.
+        """Computes summaries in dB: (clips, seconds * sample_rate) to (clips, seconds, 128)."""
+        # One clip at a time is faster than all at once: its spectrogram fits into the cache.
         return np.stack(
             [self._summaries(np.reshape(clip, (-1, self.sample_rate))) for clip in waveforms]
         )
 
     def _summaries(self, segments: np.ndarray) -> np.ndarray:
-        if self.road == "tensorflow-io":
-            from data_tools.features import tfio
+        if self.audio_backend == "tensorflow-io":
+            from data_tools.features import tensorflow_log_mel
 
-            return np.asarray(tfio.summarise(tfio.mel_spectrogram(segments, self.sample_rate)))
-        return summarise(mel_spectrogram(segments, self.sample_rate))
+            mel = tensorflow_log_mel.mel_spectrogram(segments, self.sample_rate)
+            return np.asarray(tensorflow_log_mel.summarize(mel))
+        return summarize(mel_spectrogram(segments, self.sample_rate))
 
     def fit(self, waveforms: np.ndarray) -> AudioFeatures:
-        """Takes mean and standard deviation of each feature from training clips."""
+        """Sets mean and standard deviation of each feature to those of training clips."""
         values = self.summaries(waveforms).reshape(-1, self.dim).astype(np.float64)
         self.mean = values.mean(0).astype(np.float32)
         self.std = np.maximum(values.std(0), 1e-3).astype(np.float32)
         return self
 
     def __call__(self, waveforms: np.ndarray) -> np.ndarray:
-        """Features: (clips, seconds * sample_rate) to (clips, seconds, 128) float32."""
+        """Computes features: (clips, seconds * sample_rate) to (clips, seconds, 128) float32."""
         return (self.summaries(waveforms) - self.mean) / self.std
 
     def layer(self, dtype: str = "float64") -> Any:
-        """The same as a Keras layer, to be served with a model: (clips, samples) to features.
+        """Makes a Keras layer that computes the same features, to be exported with a model.
 
         Args:
-            dtype: "float32" where the format or the engine has no other; a thousandth of a
-                standard deviation may then lie between the two.
+            dtype: "float32" where the format or the engine has no float64; features then differ
+                by up to a thousandth of a standard deviation.
 
         Returns:
-            A `keras_cmg.layers.LogMelSummary`.
+            A `keras_cmg.layers.LogMelSummary`, (clips, samples) to (clips, seconds, 128).
         """
         # Preparing features needs no Keras.
         from keras_cmg.layers.log_mel_summary import LogMelSummary
@@ -223,9 +129,9 @@ class AudioFeatures:
         )
 
     def state(self) -> dict[str, np.ndarray]:
-        """Fitted arrays by name."""
+        """Returns the fitted arrays by name."""
         return {"mean": self.mean, "std": self.std}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
+        """Restores the arrays that `state` returned."""
         self.mean, self.std = state["mean"], state["std"]

@@ -1,4 +1,4 @@
-"""Word vectors without a language model: hashed sub-words. They carry spelling, not meaning."""
+"""Word vectors from hashed sub-words, which encode spelling, not meaning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 
 
 def words(caption: str) -> list[str]:
-    """Lower-case words of a sentence.
+    """Splits a sentence into lower-case words.
 
     Args:
         caption: the sentence.
@@ -29,8 +29,10 @@ def words(caption: str) -> list[str]:
 
 @functools.lru_cache(maxsize=65536)
 def word_vector(word: str, dim: int) -> np.ndarray:
-    """Unit vector of a word: the sum of one Gaussian vector per character n-gram (3 to 5) and one
-    for the whole word, each drawn with a hash of the letters as its seed.
+    """Computes the unit vector of a word.
+
+    It is the sum of one Gaussian vector per character n-gram (3 to 5) and one for the whole word,
+    each drawn with a hash of its letters as the seed.
 
     Args:
         word: lower-case word.
@@ -64,14 +66,14 @@ def word_vector(word: str, dim: int) -> np.ndarray:
 
 
 class TextFeatures:
-    """Vectors of the first words of a sentence, zero-padded.
+    """Computes vectors of the first words of sentences, zero-padded.
 
     Args:
         dim: size of a word vector.
         num_tokens: words kept.
 
     Raises:
-        ValueError: an argument is less than 1.
+        ValueError: if an argument is less than 1.
 
     Example:
         >>> features = TextFeatures(dim=16, num_tokens=4)(["a small dog", "a"])
@@ -84,12 +86,12 @@ class TextFeatures:
     def __init__(self, dim: int = 64, num_tokens: int = 10) -> None:
         for name, value in (("dim", dim), ("num_tokens", num_tokens)):
             if value < 1:
-                raise ValueError(f"`{name}` must be at least 1; received: {value}")
+                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
         self.dim = dim
         self.num_tokens = num_tokens
 
     def __call__(self, captions: list[str]) -> np.ndarray:
-        """Features: n sentences to (n, num_tokens, dim) float32."""
+        """Computes features: n sentences to (n, num_tokens, dim) float32."""
         result = np.zeros((len(captions), self.num_tokens, self.dim), np.float32)
         for row, caption in enumerate(captions):
             for token, word in enumerate(words(caption)[: self.num_tokens]):

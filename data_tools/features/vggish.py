@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.features.audio import mel_weights
+from data_tools.features.log_mel import definition
 
 SAMPLE_RATE = 16_000
 WINDOW, HOP, FFT_LENGTH = 400, 160, 512
@@ -35,7 +35,7 @@ DENSE = {"fc1_1": 4096, "fc1_2": 4096, "fc2": EMBEDDING_DIM}
 
 
 def log_mel(waveform: np.ndarray) -> np.ndarray:
-    """Log-mel spectrogram: magnitudes under a periodic Hann window, HTK mel bands.
+    """Computes a log-mel spectrogram with a periodic Hann window and HTK mel bands.
 
     Args:
         waveform: (samples,) float in [-1, 1], at 16 kHz.
@@ -52,12 +52,14 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(np.asarray(waveform, np.float64), WINDOW)
     taper = 0.5 - 0.5 * np.cos(2 * np.pi / WINDOW * np.arange(WINDOW))
     magnitudes = np.abs(np.fft.rfft(frames[::HOP] * taper, FFT_LENGTH))
-    weights = mel_weights(FFT_LENGTH // 2 + 1, SAMPLE_RATE, NUM_BANDS, LOWEST, HIGHEST)
+    weights = definition.mel_weights(
+        FFT_LENGTH // 2 + 1, SAMPLE_RATE, NUM_BANDS, LOWEST, HIGHEST
+    ).astype(np.float32)
     return np.log(magnitudes @ weights + LOG_OFFSET).astype(np.float32)
 
 
 def patches(waveform: np.ndarray, hop_seconds: float = 0.96) -> np.ndarray:
-    """Patches of 0.96 s of the log-mel spectrogram, what remains at the end left out.
+    """Divides the log-mel spectrogram into patches of 0.96 s; the rest at the end is dropped.
 
     Args:
         waveform: (samples,) float in [-1, 1], at 16 kHz.
@@ -80,7 +82,7 @@ def patches(waveform: np.ndarray, hop_seconds: float = 0.96) -> np.ndarray:
 
 
 def build_vggish(relu: bool = False) -> Any:
-    """The network, with random weights.
+    """Builds the network with random weights.
 
     Args:
         relu: whether the embedding goes through a ReLU, as in the first release and in its PyTorch
@@ -118,7 +120,7 @@ def build_vggish(relu: bool = False) -> Any:
 def postprocess(
     embeddings: np.ndarray, eigenvectors: np.ndarray, means: np.ndarray, quantize: bool = True
 ) -> np.ndarray:
-    """Whitening by PCA, clipping, and the 8-bit quantisation of the released AudioSet features.
+    """Applies the post-processing of the AudioSet features: PCA whitening, clipping, 8 bits.
 
     Args:
         embeddings: (patches, 128).

@@ -1,4 +1,4 @@
-"""VGGish weights from files: of Keras, of its PyTorch port, of the TensorFlow checkpoint."""
+"""Loads VGGish weights of Keras, of the PyTorch port and of the TensorFlow checkpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TENSORFLOW_NAMES = {
 
 
 def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
-    """Sets the weights of a VGGish model from a file, which is never unpickled freely.
+    """Loads the weights of a VGGish model from a file, without unpickling arbitrary objects.
 
     Args:
         model: what `build_vggish` made.
@@ -37,8 +37,8 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
             port, or `.npz` with its arrays or with those of the TensorFlow checkpoint, by name.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, of another kind, or lacks an array of the right shape.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged, of another kind, or lacks an array of the right shape.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,7 +54,7 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
         set_weights(model, _read_torch(path))
     else:
         raise ValueError(
-            f"`path` must end in .weights.h5, .keras, .npz, .pt or .pth; received: {path.name}"
+            f"`path` must end in .weights.h5, .keras, .npz, .pt or .pth. Received: {path.name}"
         )
 
 
@@ -67,13 +67,13 @@ def set_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
             `vggish/conv1/weights` and so on, as in the TensorFlow checkpoint.
 
     Raises:
-        ValueError: an array is missing or has another shape.
+        ValueError: if an array is missing or has another shape.
 
     Example:
         >>> set_weights(None, {"features.0.weight": np.zeros(3)})
         Traceback (most recent call last):
         ...
-        ValueError: the weights of VGGish must hold 'features.0.bias'; received 1 array(s)
+        ValueError: the weights of VGGish must hold 'features.0.bias'. Received 1 array(s)
     """
     torch = "features.0.weight" in arrays
     names = TORCH_NAMES if torch else TENSORFLOW_NAMES
@@ -81,7 +81,7 @@ def set_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
     for name in (name + ending for name in names.values() for ending in endings):
         if name not in arrays:
             raise ValueError(
-                f"the weights of VGGish must hold {name!r}; received {len(arrays)} array(s)"
+                f"the weights of VGGish must hold {name!r}. Received {len(arrays)} array(s)"
             )
     for layer_name, name in names.items():
         kernel, bias = (np.asarray(arrays[name + ending]) for ending in endings)
@@ -92,13 +92,13 @@ def set_weights(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
         shapes = [tuple(weight.shape) for weight in layer.weights]
         if [kernel.shape, bias.shape] != shapes:
             raise ValueError(
-                f"{name!r} must have the shapes {shapes}; received: {[kernel.shape, bias.shape]}"
+                f"{name!r} must have the shapes {shapes}. Received: {[kernel.shape, bias.shape]}"
             )
         layer.set_weights([kernel, bias])
 
 
 def read_pca(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The published PCA parameters.
+    """Loads the published PCA parameters.
 
     Args:
         path: `.npz` with `pca_eigen_vectors` (128, 128) and `pca_means` (128, 1).
@@ -107,8 +107,8 @@ def read_pca(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         Eigenvectors (128, 128) and means (128,).
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or holds something else.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged or holds something else.
 
     Example:
         >>> np.savez("pca.npz", pca_eigen_vectors=np.eye(128), pca_means=np.zeros((128, 1)))
@@ -122,8 +122,8 @@ def read_pca(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         (128,),
     ):
         raise ValueError(
-            f"{path} must hold pca_eigen_vectors (128, 128) and pca_means (128, 1); "
-            f"received: {shapes}"
+            f"{path} must hold pca_eigen_vectors (128, 128) and pca_means (128, 1). "
+            f"Received: {shapes}"
         )
     return arrays["pca_eigen_vectors"], arrays["pca_means"].reshape(-1)
 

@@ -1,4 +1,4 @@
-"""7 x 7 x C feature map of a picture, from a dictionary of patches learned without labels."""
+"""Video features: 7 x 7 x C maps of pictures, from an unsupervised dictionary of patches."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ PATCH_SIZE = 15
 NUM_WHITENED = 40
 CONTRAST_EPSILON = 0.1
 PATCHES_PER_FRAME = 30
-"""Patches drawn from each training frame to learn the dictionary."""
+"""Patches drawn from each training frame to fit the dictionary."""
 
 
 def extract_patches(frames: np.ndarray, patch_size: int = PATCH_SIZE) -> np.ndarray:
-    """Contrast-normalised square patches around a 14 x 14 grid of positions.
+    """Extracts contrast-normalised square patches around a 14 x 14 grid of positions.
 
     Args:
         frames: (n, height, width) or (n, height, width, 3) uint8; both sides a multiple of 14, at
@@ -28,7 +28,7 @@ def extract_patches(frames: np.ndarray, patch_size: int = PATCH_SIZE) -> np.ndar
         (n * 196, patch_size**2) float32, mean 0 and about unit variance each.
 
     Raises:
-        ValueError: the frames are not square pictures of bytes with such a side.
+        ValueError: if the frames are not square pictures of bytes with such a side.
 
     Example:
         >>> extract_patches(np.zeros((2, 56, 56, 3), np.uint8)).shape
@@ -42,11 +42,11 @@ def extract_patches(frames: np.ndarray, patch_size: int = PATCH_SIZE) -> np.ndar
         or frames.shape[1] % side
     ):
         raise ValueError(
-            f"`frames` must be uint8 of shape (n, side, side[, 3]), side a multiple of {side}; "
-            f"received: {frames.dtype} of shape {frames.shape}"
+            f"`frames` must be uint8 of shape (n, side, side[, 3]), side a multiple of {side}. "
+            f"Received: {frames.dtype} of shape {frames.shape}"
         )
     factor = frames.shape[1] // side
-    # Brightness alone: colours would take up most of the dictionary and say little about shapes.
+    # Brightness only: most of the dictionary would encode colours, which tell little about shapes.
     pixels = frames.reshape(len(frames), side, factor, side, factor, -1).max(-1)
     margin = patch_size // 2
     padding = ((0, 0), (margin, margin), (margin, margin))
@@ -59,14 +59,14 @@ def extract_patches(frames: np.ndarray, patch_size: int = PATCH_SIZE) -> np.ndar
 
 
 class VideoFeatures:
-    """Soft assignment of whitened patches to k-means centroids, pooled on a 7 x 7 grid.
+    """Computes soft assignments of whitened patches to k-means centroids, pooled on a 7 x 7 grid.
 
     Args:
         channels: number of centroids.
-        seed: of the patch sample and of k-means.
+        seed: seed of the patch sample and of k-means.
 
     Raises:
-        ValueError: `channels` is less than 1.
+        ValueError: if `channels` is less than 1.
 
     Example:
         >>> frames = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
@@ -80,24 +80,24 @@ class VideoFeatures:
 
     def __init__(self, channels: int = 64, seed: int = 0) -> None:
         if channels < 1:
-            raise ValueError(f"`channels` must be at least 1; received: {channels}")
+            raise ValueError(f"`channels` must be at least 1. Received: {channels}")
         self.channels = channels
         self.seed = seed
         self.mean = self.whitening = self.centroids = np.zeros(0, np.float32)
         self.scale = np.float32(1)
 
     def fit(self, frames: np.ndarray) -> VideoFeatures:
-        """Learns whitening and dictionary from training frames.
+        """Fits whitening and dictionary to training frames.
 
         Raises:
-            ValueError: there are too few frames for that many channels.
+            ValueError: if there are too few frames for that many channels.
         """
         from sklearn.cluster import MiniBatchKMeans
 
         if PATCHES_PER_FRAME * len(frames) < self.channels:
             raise ValueError(
                 f"`frames` must give at least {self.channels} patches, one per channel, "
-                f"{PATCHES_PER_FRAME} each; received: {len(frames)} frames"
+                f"{PATCHES_PER_FRAME} each. Received: {len(frames)} frames"
             )
         rng = np.random.default_rng(self.seed)
         patches = np.concatenate(
@@ -125,7 +125,7 @@ class VideoFeatures:
         return self
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """Feature maps: (n, side, side[, 3]) uint8 to (n, 7, 7, channels) float32."""
+        """Computes feature maps: (n, side, side[, 3]) uint8 to (n, 7, 7, channels) float32."""
         parts = [self._encode(frames[i : i + 64]) for i in range(0, len(frames), 64)]
         return np.concatenate(parts)
 
@@ -138,7 +138,7 @@ class VideoFeatures:
         return cells.mean((2, 4)) * self.scale
 
     def state(self) -> dict[str, np.ndarray]:
-        """Fitted arrays by name."""
+        """Returns the fitted arrays by name."""
         return {
             "mean": self.mean,
             "whitening": self.whitening,
@@ -147,7 +147,7 @@ class VideoFeatures:
         }
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
+        """Restores the arrays that `state` returned."""
         self.mean, self.whitening = state["mean"], state["whitening"]
         self.centroids, self.scale = state["centroids"], np.float32(state["scale"])
         self.channels = len(self.centroids)

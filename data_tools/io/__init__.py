@@ -1,1 +1,1 @@
-"""Files, downloads, progress."""
+"""Files, arguments, downloads and progress bars."""

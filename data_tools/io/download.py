@@ -1,4 +1,4 @@
-"""Fetching a public file: several addresses, a time limit, a check, no half file left."""
+"""Downloads public files from several addresses, with a check of the content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data_tools.io.files import atomic_file
 
 
 def cache_folder() -> Path:
-    """Folder of downloaded files: `$KERAS_CMG_CACHE`, else `~/.cache/keras_cmg`.
+    """Returns the folder of downloaded files: `$KERAS_CMG_CACHE`, else `~/.cache/keras_cmg`.
 
     Example:
         >>> cache_folder().is_absolute()
@@ -42,7 +42,7 @@ def fetch(
         The path.
 
     Raises:
-        FileNotFoundError: no address gave the right content; the message has every reason.
+        FileNotFoundError: if no address gave the right content; the message has every reason.
 
     Example:
         >>> import tempfile

@@ -1,4 +1,4 @@
-"""The published AVE layout of a feature folder: names, reading and checking.
+"""Feature folders in the published AVE layout.
 
 A folder holds `visual_feature.h5`, `audio_feature.h5`, `labels.h5` (and here `text_feature.h5`),
 each with rows of clips under the key `avadataset`, and one order file of row numbers per split
@@ -15,9 +15,11 @@ from typing import Any
 import h5py
 import numpy as np
 
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import SPLITS
 from data_tools.io.files import read_json
 from data_tools.io.hdf5 import ORDER_KEY, open_array, read_array
-from data_tools.raw.base import SPLITS
+from data_tools.io.tables import AVE_COLUMNS, read_table, read_text
 
 FILES = {
     "audio": "audio_feature.h5",
@@ -29,33 +31,12 @@ MODALITIES = ("audio", "video", "text")
 RANKS = {"audio": 3, "video": 5, "text": 3, "labels": 3}
 MANIFEST, CLIPS, EXTRACTORS = "manifest.json", "clips.jsonl", "extractors.npz"
 SCHEMA = "schema.json"
-"""Of a store, see `data_tools.store`; not of a feature folder."""
+"""File of a store, see `data_tools.store`; a feature folder has none."""
 ANNOTATIONS, CAPTIONS, CATEGORIES = "Annotations.txt", "captions.txt", "categories.txt"
 
 
-def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises a ValueError that names the argument unless the value is one of the choices.
-
-    Args:
-        argument: name of the argument.
-        value: what was received.
-        choices: what is allowed.
-
-    Raises:
-        ValueError: the value is not among the choices.
-
-    Example:
-        >>> check_choice("split", "dev", ("train", "val"))
-        Traceback (most recent call last):
-        ...
-        ValueError: `split` must be one of ('train', 'val'); received: 'dev'
-    """
-    if value not in choices:
-        raise ValueError(f"`{argument}` must be one of {choices}; received: {value!r}")
-
-
 def order_file(split: str) -> str:
-    """Name of a split's order file.
+    """Returns the name of the order file of a split.
 
     Args:
         split: "train", "val" or "test".
@@ -71,13 +52,13 @@ def order_file(split: str) -> str:
 
 
 class FeatureFolder:
-    """A feature folder in the AVE layout, opened for reading by rows.
+    """Reads rows of a feature folder in the AVE layout.
 
     Args:
         root: the folder.
 
     Raises:
-        FileNotFoundError: the folder does not exist.
+        FileNotFoundError: if the folder does not exist.
 
     Example:
         >>> import tempfile, data_tools
@@ -90,30 +71,30 @@ class FeatureFolder:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise FileNotFoundError(f"`root` must be a folder of feature files; received: {root}")
+            raise FileNotFoundError(f"`root` must be a folder of feature files. Received: {root}")
         self._arrays: dict[str, h5py.Dataset] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Open HDF5 files do not travel to another process: each opens its own.
+        # Open HDF5 files cannot be pickled: each process opens its own.
         return {"root": self.root, "_arrays": {}}
 
     def array(self, kind: str) -> h5py.Dataset:
-        """Array of "audio", "video", "text" or "labels", on disk.
+        """Opens the array of "audio", "video", "text" or "labels" on disk.
 
         Raises:
-            ValueError: the kind is unknown, or the array has the wrong number of axes or rows.
+            ValueError: if the kind is unknown, or the array has the wrong number of axes or rows.
         """
         check_choice("kind", kind, tuple(FILES))
         if kind not in self._arrays:
             array = open_array(self.root / FILES[kind])
             if array.ndim != RANKS[kind]:
                 raise ValueError(
-                    f"{array.file.filename} must have {RANKS[kind]} axes; received: {array.shape}"
+                    f"{array.file.filename} must have {RANKS[kind]} axes. Received: {array.shape}"
                 )
             for other, opened in self._arrays.items():
                 if len(opened) != len(array):
                     raise ValueError(
-                        f"files of {self.root} must have one row per clip; received: "
+                        f"files of {self.root} must have one row per clip. Received: "
                         f"{len(opened)} in {FILES[other]} and {len(array)} in {FILES[kind]}"
                     )
             self._arrays[kind] = array
@@ -121,42 +102,46 @@ class FeatureFolder:
 
     @property
     def num_rows(self) -> int:
-        """Clips in the folder.
+        """Number of clips in the folder.
 
         Raises:
-            FileNotFoundError: no feature file is there.
+            FileNotFoundError: if no feature file is there.
         """
         for kind, name in FILES.items():
             if (self.root / name).is_file():
                 return len(self.array(kind))
         raise FileNotFoundError(f"{self.root} must hold one of {list(FILES.values())}")
 
+    def split_names(self) -> tuple[str, ...]:
+        """Returns the names of the splits that the folder has."""
+        return tuple(split for split in SPLITS if (self.root / order_file(split)).is_file())
+
     def order(self, split: str) -> np.ndarray:
-        """Row numbers of a split, (clips,) int64.
+        """Reads the row numbers of a split, (clips,) int64.
 
         Raises:
-            ValueError: the split is unknown or empty, or a row number is out of range.
+            ValueError: if the split is unknown or empty, or a row number is out of range.
         """
         check_choice("split", split, SPLITS)
         rows = read_array(self.root / order_file(split), ORDER_KEY)
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) == 0:
             raise ValueError(
-                f"{order_file(split)} of {self.root} must list at least one row number; "
-                f"received: {rows.dtype} of shape {rows.shape}"
+                f"{order_file(split)} of {self.root} must list at least one row number. "
+                f"Received: {rows.dtype} of shape {rows.shape}"
             )
         num_rows = self.num_rows
         if rows.min() < 0 or rows.max() >= num_rows:
             raise ValueError(
                 f"{order_file(split)} of {self.root} must hold row numbers from 0 to "
-                f"{num_rows - 1}; received: {rows.min()} to {rows.max()}"
+                f"{num_rows - 1}. Received: {rows.min()} to {rows.max()}"
             )
         return rows.astype(np.int64)
 
     def read(self, kind: str, rows: np.ndarray) -> np.ndarray:
-        """Rows of an array as float32.
+        """Reads rows of an array as float32.
 
         Raises:
-            ValueError: a value is not finite, or the file is damaged.
+            ValueError: if a value is not finite, or the file is damaged.
         """
         array = self.array(kind)
         stored = np.empty((len(rows), *array.shape[1:]), array.dtype)
@@ -174,14 +159,14 @@ class FeatureFolder:
                 row for row, value in zip(rows, result, strict=True) if not np.isfinite(value).all()
             ]
             raise ValueError(
-                f"{array.file.filename} must hold finite numbers; received NaN or infinity "
+                f"{array.file.filename} must hold finite numbers. Received NaN or infinity "
                 f"in row {bad[0]}"
             )
         return result
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
-        """What the folder was made from."""
+        """The manifest: arguments, sources and files of the preparation."""
         return read_json(self.root / MANIFEST)
 
     @functools.cached_property
@@ -189,9 +174,9 @@ class FeatureFolder:
         """Class names, in the order of the label columns."""
         path = self.root / CATEGORIES
         if path.is_file():
-            return path.read_text(encoding="utf-8").splitlines()
-        lines = (self.root / ANNOTATIONS).read_text(encoding="utf-8").splitlines()
-        return list(dict.fromkeys(line.split("&")[0] for line in lines))
+            return read_text(path).splitlines()
+        rows = read_table(self.root / ANNOTATIONS, AVE_COLUMNS, header=None)
+        return list(dict.fromkeys(row["category"] for row in rows))
 
     def close(self) -> None:
         """Closes the files."""

@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all, and their checksums."""
+"""Files and folders that are written atomically, and their checksums."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, read in pieces.
+    """Computes the SHA-256 checksum of a file.
 
     Args:
         path: the file.
@@ -34,7 +34,7 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
 
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary name beside `path`; the file takes its place once the block succeeds.
+    """Yields a temporary path that is renamed to `path` if the block succeeds.
 
     Args:
         path: where the finished file goes.
@@ -58,7 +58,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`; it takes its place once the block succeeds.
+    """Yields a temporary folder that is renamed to `path` if the block succeeds.
 
     Args:
         path: where the finished folder goes; a folder already there is replaced at the end.
@@ -86,7 +86,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """A JSON object from a file.
+    """Reads a JSON object from a file.
 
     Args:
         path: the file.
@@ -95,8 +95,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         The object as a dict.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file does not hold a JSON object.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file does not hold a JSON object.
 
     Example:
         >>> import tempfile
@@ -108,11 +108,11 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"`path` must name an existing JSON file; received: {path}")
+        raise FileNotFoundError(f"`path` must name an existing JSON file. Received: {path}")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} must hold valid JSON; reading it gave: {error}") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object; received a {type(value).__name__}")
+        raise ValueError(f"{path} must hold a JSON object. Received a {type(value).__name__}")
     return value

@@ -1,4 +1,4 @@
-"""Arrays of numbers in HDF5 files that can't lead to other files."""
+"""Reads arrays of numbers from HDF5 files, without following links to other files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 KEY, ORDER_KEY = "avadataset", "order"
 MAX_ROW_BYTES, MAX_WHOLE_BYTES = 2**26, 2**28
-"""Of a clip's row, and of an array that is read at once."""
+"""Largest row of a clip, and largest array that is read at once."""
 
 
 def open_array(path: Path, key: str = KEY) -> h5py.Dataset:
-    """Opens one array of numbers of an HDF5 file; the file can't lead to another one.
+    """Opens an array of numbers of an HDF5 file, without following links to other files.
 
     Args:
         path: the file.
@@ -24,8 +24,8 @@ def open_array(path: Path, key: str = KEY) -> h5py.Dataset:
         The array, still on disk; its `.file` is to be closed.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, lacks the array, keeps it in another file, or holds
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged, lacks the array, keeps it in another file, or holds
             something else.
 
     Example:
@@ -55,27 +55,27 @@ def open_array(path: Path, key: str = KEY) -> h5py.Dataset:
 
 
 def _require_numbers(file: h5py.File, path: Path, key: str) -> None:
-    # A link is looked at before it is followed.
+    # A link is checked before it is followed.
     link = file.get(key, getlink=True)
     array = file[key] if isinstance(link, h5py.HardLink) else None
     if not isinstance(array, h5py.Dataset):
-        raise ValueError(f"{path} must hold an array named {key!r}; received: {sorted(file)}")
+        raise ValueError(f"{path} must hold an array named {key!r}. Received: {sorted(file)}")
     if array.is_virtual or array.external:
-        raise ValueError(f"{path} must hold {key!r} itself; received one kept in other files")
+        raise ValueError(f"{path} must hold {key!r} itself. Received one kept in other files")
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise ValueError(
-            f"{path} must hold rows of numbers under {key!r}; received {array.dtype} of shape "
+            f"{path} must hold rows of numbers under {key!r}. Received {array.dtype} of shape "
             f"{array.shape}"
         )
     size = math.prod(array.shape[1:]) * array.dtype.itemsize
     if size > MAX_ROW_BYTES:
         raise ValueError(
-            f"{path} must have rows of at most {MAX_ROW_BYTES} bytes; received: {size}"
+            f"{path} must have rows of at most {MAX_ROW_BYTES} bytes. Received: {size}"
         )
 
 
 def read_array(path: Path, key: str = KEY) -> np.ndarray:
-    """Reads one array of numbers of an HDF5 file at once.
+    """Reads an array of numbers of an HDF5 file into memory.
 
     Args:
         path: the file.
@@ -85,8 +85,8 @@ def read_array(path: Path, key: str = KEY) -> np.ndarray:
         The array.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, lacks the array, or it is too large.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged, lacks the array, or it is too large.
 
     Example:
         >>> import tempfile
@@ -101,7 +101,7 @@ def read_array(path: Path, key: str = KEY) -> np.ndarray:
     with array.file:
         if array.nbytes > MAX_WHOLE_BYTES:
             raise ValueError(
-                f"{path} must hold at most {MAX_WHOLE_BYTES} bytes under {key!r}; received: "
+                f"{path} must hold at most {MAX_WHOLE_BYTES} bytes under {key!r}. Received: "
                 f"{array.nbytes}"
             )
         try:

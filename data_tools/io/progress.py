@@ -7,16 +7,16 @@ from typing import Any
 
 
 def bar(steps: Iterable[Any] | None, what: str, unit: str, total: int | None = None) -> Any:
-    """A progress bar; none where standard error is a file, in which it would be one endless line.
+    """Makes a progress bar, which is hidden if standard error is not a terminal.
 
     Args:
-        steps: to go through; None for a bar that is told of each step by `update`.
-        what: is done.
-        unit: of a step.
-        total: number of steps, where `steps` does not tell.
+        steps: iterable to go through; None for a bar whose `update` is called for each step.
+        what: description of the steps.
+        unit: unit of a step.
+        total: number of steps, if `steps` has no length.
 
     Returns:
-        A `tqdm`, which yields the steps.
+        A `tqdm` object, which yields the steps.
 
     Example:
 

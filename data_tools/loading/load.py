@@ -1,163 +1,30 @@
-"""Published data sets and prepared folders as batches for training, in three formats."""
+"""Loads clips as batches from prepared folders, published data sets and stores."""
 
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+from data_tools.io.arguments import check_choice
+from data_tools.io.feature_folder import SCHEMA
+from data_tools.loading.batch_reader import BatchReader, add_text_mask
+from data_tools.loading.batch_stream import BatchStream
+from data_tools.loading.clip_source import ClipSource
+from data_tools.loading.selection_source import MEMORY_LIMIT, OnError, SelectionSource
+from data_tools.loading.store_source import StoreSource
+from data_tools.published.selection import select
+from data_tools.store.store import Store
 
-from data_tools.io.feature_folder import check_choice
-from data_tools.published.selection import Selection, select
-
-FORMATS = ("pydataset", "tf", "numpy")
-MEMORY_LIMIT = 2**30
-OnError = str | Callable[[str, str], None]
-
-
-class BatchReader:
-    """Batches of a selection of clips, in an order fixed by seed and epoch.
-
-    Args:
-        selection: the clips and where they are read from.
-        batch_size: clips per batch.
-        seed: of the shuffling.
-        shuffle: whether each epoch has an order of its own.
-        drop_remainder: leave out a last batch that is not full.
-        memory_limit: bytes up to which the arrays are kept in memory; read clip by clip beyond.
-        on_error: "raise" to stop at a clip that can't be read; "skip" to leave such clips out, with
-            a warning; or a function `(key, reason) -> None` that is told of each. To leave them out
-            every clip is read once beforehand, so that batches stay full.
-
-    Raises:
-        FileNotFoundError: a file of all clips is missing.
-        ValueError: an argument or a file is wrong.
-
-    Example:
-        >>> import tempfile, data_tools
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = data_tools.prepare("synthetic", folder + "/a", num_clips={"train": 5})
-        ...     reader = BatchReader(select(path, modalities=("audio",)), batch_size=2)
-        ...     [batch["audio"].shape for batch, in reader.epoch(0)]
-        [(2, 10, 128), (2, 10, 128), (1, 10, 128)]
-    """
-
-    def __init__(
-        self,
-        selection: Selection,
-        batch_size: int = 80,
-        seed: int = 0,
-        shuffle: bool = False,
-        drop_remainder: bool = False,
-        memory_limit: int = MEMORY_LIMIT,
-        on_error: OnError = "raise",
-    ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1; received: {batch_size}")
-        if not callable(on_error):
-            check_choice("on_error", on_error, ("raise", "skip"))
-        self.selection = selection
-        self.batch_size = batch_size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.drop_remainder = drop_remainder
-        self.examples = list(selection.examples)
-        self._memory: dict[str, np.ndarray] | None = None
-        if selection.num_bytes <= memory_limit:
-            self._memory = self._read_all(on_error)
-            selection.close()
-        elif on_error != "raise":
-            self._leave_out(dict(self._bad()), on_error)
-        if not self.examples:
-            raise ValueError(
-                f"{selection.name} must have a clip that can be read; received "
-                f"{len(selection.examples)}, none of which can"
-            )
-        if drop_remainder and len(self.examples) < batch_size:
-            raise ValueError(
-                "`batch_size` must not exceed the clips of the split when the last batch is "
-                f"dropped; received: {batch_size} for {len(self.examples)} clips of "
-                f"{selection.name}"
-            )
-
-    def _bad(self) -> Iterator[tuple[str, str]]:
-        return ((example.key, reason) for example, reason in self.selection.bad())
-
-    def _leave_out(self, bad: dict[str, str], on_error: OnError) -> None:
-        self.examples = [example for example in self.examples if example.key not in bad]
-        if callable(on_error):
-            for key, reason in bad.items():
-                on_error(key, reason)
-        elif bad:
-            shown = "; ".join(f"{key}: {reason}" for key, reason in list(bad.items())[:3])
-            warnings.warn(
-                f"{len(bad)} of {len(bad) + len(self.examples)} clips of {self.selection.name} are "
-                f"left out, among them {shown}",
-                stacklevel=4,
-            )
-
-    def _read_all(self, on_error: OnError) -> dict[str, np.ndarray]:
-        """Arrays of all clips that can be read, one after another into place."""
-        sources, num_clips = self.selection.sources, len(self.examples)
-        arrays = {
-            kind: np.empty((num_clips, *source.shape), np.float32)
-            for kind, source in sources.items()
-        }
-        count, bad = 0, {}
-        for example in self.examples:
-            try:
-                clip = self.selection.read(example)
-            except ValueError as error:
-                if on_error == "raise":
-                    raise
-                bad[example.key] = str(error.__cause__)
-                continue
-            for kind, value in clip.items():
-                arrays[kind][count] = value
-            count += 1
-        self._leave_out(bad, on_error)
-        return {kind: array[:count] for kind, array in arrays.items()}
-
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.examples), self.batch_size)
-        return whole + (rest > 0 and not self.drop_remainder)
-
-    def read(self, positions: np.ndarray) -> dict[str, np.ndarray]:
-        """Arrays of the clips at these positions of the split, `text_mask` beside the text.
-
-        Raises:
-            ValueError: a clip can't be read; the message names it.
-        """
-        if self._memory is None:
-            clips = [self.selection.read(self.examples[position]) for position in positions]
-            arrays = {
-                kind: np.stack([clip[kind] for clip in clips]) for kind in self.selection.sources
-            }
-        else:
-            arrays = {kind: array[positions] for kind, array in self._memory.items()}
-        if "text" in arrays:
-            arrays["text_mask"] = np.any(arrays["text"] != 0, axis=-1)
-        return arrays
-
-    def batch(self, index: int, epoch: int) -> tuple[Any, ...]:
-        """Batch of an epoch: `(arrays,)`, or `(arrays, labels)`."""
-        positions = np.arange(len(self.examples))
-        if self.shuffle:
-            positions = np.random.default_rng([self.seed, epoch]).permutation(positions)
-        arrays = self.read(positions[index * self.batch_size : (index + 1) * self.batch_size])
-        labels = arrays.pop("labels", None)
-        return (arrays,) if labels is None else (arrays, labels)
-
-    def epoch(self, epoch: int) -> Iterator[tuple[Any, ...]]:
-        """All batches of an epoch."""
-        return (self.batch(index, epoch) for index in range(len(self)))
+FORMATS = ("pydataset", "tf", "stream", "numpy")
+ALL = "all"
+"""Name of the split that has all rows of a store."""
 
 
 def load(
     root: str | os.PathLike[str],
-    split: str = "train",
+    split: str | None = None,
     modalities: Sequence[str] | None = None,
     batch_size: int = 80,
     seed: int = 0,
@@ -165,65 +32,110 @@ def load(
     format: str = "pydataset",
     drop_remainder: bool | None = None,
     labels: bool | str = False,
+    start_step: int = 0,
+    *,
     dataset: str | None = None,
     on_error: OnError = "raise",
     memory_limit: int = MEMORY_LIMIT,
     clean: str | os.PathLike[str] | None = None,
+    dtype: str | None = "float32",
+    verify: str = "once",
     **options: Any,
 ) -> Any:
-    """Loads one split of a published data set, or of a prepared feature folder.
+    """Loads clips of a prepared folder, of a published data set or of a store.
 
     Args:
-        root: folder of annotations and features.
-        split: "train", "val" or "test".
+        root: folder of annotations and features, or a store.
+        split: "train", "val" or "test"; of a store, also "all". If None: "train", or all rows of a
+            store that has no splits.
         modalities: which to read, such as `("audio", "video")`; all that the data have if None.
         batch_size: clips per batch.
-        seed: of the shuffling; the order is fixed by seed and epoch.
-        shuffle: a new order every epoch; by default for "train" alone. Formats with batches only.
-        format: "numpy" for the whole split as arrays; "pydataset" for a `keras.utils.PyDataset`,
-            "tf" for a `tf.data.Dataset`.
-        drop_remainder: leave out a last batch that is not full; by default as `shuffle`.
-        labels: also the labels (batch, frames, classes + 1); "weak" for (batch, classes).
-        dataset: name of the published data set, such as "avvp"; None for a prepared folder.
-        on_error: "raise" to stop at a clip that can't be read, "skip" to leave such clips out with
-            a warning, or a function `(key, reason) -> None` that is told of each.
-        memory_limit: bytes up to which the arrays are kept in memory; read clip by clip beyond.
-        clean: table of the clips to keep, as `python -m data_tools verify --clean` writes it.
-        options: of the published data set: `protocol`, `exclude`, `text_encoder` and its own, such
-            as `events` of "avvp" or `side` of "ucf_vggsound".
+        seed: seed of the shuffling; seed and epoch determine the order.
+        shuffle: draw a new order for each epoch; if None, for "train" only.
+        format: "pydataset" for a `keras.utils.PyDataset`, "tf" for a `tf.data.Dataset`, "stream"
+            for an endless iterator with `state_dict` and `load_state_dict`, "numpy" for arrays of
+            all clips, in their own order.
+        drop_remainder: leave out a last batch that is not full; as `shuffle` if None.
+        labels: also read the labels (batch, frames, classes + 1); "weak" for (batch, classes) of a
+            published data set.
+        start_step: step of the first batch; for a model that resumes,
+            `int(model.optimizer.iterations)`.
+        dataset: name of the published data set, such as "avvp"; None for a prepared folder or a
+            store.
+        on_error: what to do at a clip of a folder that cannot be read: "raise" raises an error,
+            "skip" leaves such clips out with a warning, and a function `(key, reason) -> None` is
+            called for each clip left out. A store has no such clips.
+        memory_limit: bytes up to which the arrays of a folder are kept in memory.
+        clean: table of the clips to keep, as `python -m data_tools verify --clean` writes it; of a
+            published data set or a prepared folder.
+        dtype: for a store, "float32" to convert float16 fields, None to keep dtypes as stored.
+        verify: for a store, when a row is compared with its checksum: "once", "always" or "never".
+        options: options of the published data set: `protocol`, `exclude`, `text_encoder` and its
+            own, such as `events` of "avvp" or `side` of "ucf_vggsound".
 
     Returns:
-        "numpy": dict of float32 arrays `audio` (clips, frames, 128), `video` (clips, frames, 7, 7,
-        channels), `text` (clips, tokens, dim), bool `text_mask` (clips, tokens), `image` (clips,
-        height, width, 3) and, if asked, `labels`. Otherwise batches: tuples `(dict,)` or
-        `(dict, labels)`.
+        Batches as tuples `(dict,)` or `(dict, labels)`, or for "numpy" one dict that also has
+        `labels`. The dict has float32 arrays `audio` (clips, frames, dim), `video` (clips, frames,
+        height, width, channels), `text` (clips, tokens, dim) with the boolean `text_mask` (clips,
+        tokens), and `image` (clips, height, width, channels), as far as the data have them.
 
     Raises:
-        FileNotFoundError: the folder or a file is missing.
-        ValueError: an argument or a file is wrong.
+        FileNotFoundError: if the folder or a file is missing.
+        ValueError: if an argument or a file is wrong, or an argument does not apply to the data.
 
     Example:
-        >>> import tempfile, data_tools
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = data_tools.prepare("synthetic", folder + "/a", num_clips={"train": 5})
-        ...     arrays = load(path, format="numpy", labels=True)
+        >>> import data_tools
+        >>> path = data_tools.prepare("synthetic", "features", num_clips={"train": 5})
+        >>> arrays = load(path, format="numpy", labels=True)
         >>> arrays["video"].shape, arrays["labels"].shape
         ((5, 10, 7, 7, 64), (5, 10, 11))
+        >>> batches = load(path, batch_size=2, modalities=("audio",))
+        >>> len(batches), batches[0][0]["audio"].shape
+        (2, (2, 10, 128))
     """
     check_choice("format", format, FORMATS)
-    selection = select(root, split, modalities, labels, dataset, clean, **options)
+    source: ClipSource
+    if Path(root, SCHEMA).is_file():
+        folder_only = {
+            "dataset": dataset is not None,
+            "on_error": on_error != "raise",
+            "memory_limit": memory_limit != MEMORY_LIMIT,
+            "clean": clean is not None,
+            **dict.fromkeys(options, True),
+        }
+        _refuse(folder_only, f"{root} is a store")
+        if labels not in (False, True):
+            raise ValueError(f"`labels` must be True or False for a store. Received: {labels!r}")
+        split = split or ("train" if Store(root).split_names() else ALL)
+        rows = None if split == ALL else split
+        source = StoreSource(root, rows, modalities, bool(labels), dtype, verify)
+    else:
+        _refuse({"dtype": dtype != "float32", "verify": verify != "once"}, f"{root} is not a store")
+        split = split or "train"
+        selection = select(root, split, modalities, labels, dataset, clean, **options)
+        limit = selection.num_bytes if format == "numpy" else memory_limit
+        source = SelectionSource(selection, limit, on_error)
     if format == "numpy":
-        reader = BatchReader(selection, 1, memory_limit=selection.num_bytes, on_error=on_error)
-        return reader.read(slice(None))  # type: ignore[arg-type]
+        arrays = source.read_all()
+        add_text_mask(arrays)
+        return arrays
     shuffle = split == "train" if shuffle is None else shuffle
     drop_remainder = shuffle if drop_remainder is None else drop_remainder
-    reader = BatchReader(
-        selection, batch_size, seed, shuffle, drop_remainder, memory_limit, on_error
-    )
-    if format == "pydataset":
-        from data_tools.loading.pydataset import FeatureDataset
+    reader = BatchReader(source, batch_size, seed, shuffle, drop_remainder, start_step)
+    if format == "stream":
+        return BatchStream(reader)
+    # Keras and TensorFlow are imported on demand: reading needs neither.
+    if format == "tf":
+        from data_tools.loading.tf_dataset import tf_dataset
 
-        return FeatureDataset(reader)
-    from data_tools.loading.tf_dataset import feature_dataset
+        return tf_dataset(reader)
+    from data_tools.loading.pydataset import FeatureDataset
 
-    return feature_dataset(reader)
+    return FeatureDataset(reader)
+
+
+def _refuse(given: dict[str, bool], reason: str) -> None:
+    """Raises an error if an argument was given that does not apply."""
+    names = [name for name, is_given in given.items() if is_given]
+    if names:
+        raise ValueError(f"`{names[0]}` must be left out: {reason}")

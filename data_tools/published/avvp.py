@@ -1,4 +1,4 @@
-"""AVVP, also called LLP: several audible and visible events in each clip, 25 classes."""
+"""AVVP (LLP): several audible and visible events in each clip, 25 classes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.feature_folder import check_choice
-from data_tools.published.annotations import Span, hash_split, read_lines, read_span, read_table
+from data_tools.io.arguments import check_choice
+from data_tools.io.tables import nearest_name, read_list, read_table
+from data_tools.published.annotations import Span, hash_split, read_span
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.examples import Example, Issue, issues_of
 from data_tools.published.sources import LabelSource, Source, WeakLabelSource
 
 CATEGORIES = (
@@ -20,7 +21,7 @@ CATEGORIES = (
     *("Motorcycle", "Helicopter", "Acoustic_guitar", "Telephone_bell_ringing"),
     *("Baby_cry_infant_cry", "Blender", "Clapping"),
 )
-"""In the order of the first published code, used where there is no `AVVP_Categories.txt`."""
+"""In the order of the first published code, used if there is no `AVVP_Categories.txt`."""
 CLASS_FILE = "AVVP_Categories.txt"
 WEAK_FILES = {"train": "AVVP_train.csv", "val": "AVVP_val_pd.csv", "test": "AVVP_test_pd.csv"}
 VERSIONS = {"combined": "_checked_combined", "checked": "_checked", "original": ""}
@@ -29,15 +30,15 @@ NAME = ("filename",)
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_labels")
 ID_LENGTH = 11
 PROBE_VAL = 0.2
-"""Share of the annotated validation videos on which a probe is chosen; it trains on the rest."""
+"""Share of the annotated validation videos for the validation split; the rest is for training."""
 
 
 class AVVP(PublishedDataset):
-    """Weak labels for all videos, events by the second for the validation and test videos.
+    """AVVP: weak labels of all videos, and events by the second of validation and test videos.
 
     With `labels="segment"` the held-out splits are: train and val, a division of the annotated
     validation videos; test, the annotated test videos. Training videos have no events by the
-    second. With `weak=True` they are the published ones: train with weak labels alone.
+    second. With `weak=True` they are the published ones, with weak labels only.
     Under the reference protocol train and test are both the whole event file.
 
     Args:
@@ -46,11 +47,11 @@ class AVVP(PublishedDataset):
         events: "audio" or "visual": whose events the labels are.
         version: "combined" (one line per video), "checked" or "original" event files.
         weak: the published splits with weak labels, in place of the annotated ones.
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the root does not exist.
-        ValueError: an option is unknown.
+        FileNotFoundError: if the root does not exist.
+        ValueError: if an option is unknown.
 
     Example:
         >>> import tempfile
@@ -71,6 +72,7 @@ class AVVP(PublishedDataset):
     modalities = ("audio", "video")
     folders: tuple[str, ...] = ("", "avvp", "checked", "avvp/checked")
     prefix = "AVVP"
+    youtube_ids = True
 
     def __init__(
         self,
@@ -89,20 +91,17 @@ class AVVP(PublishedDataset):
 
     @functools.cached_property
     def categories(self) -> tuple[str, ...]:
-        try:
-            return tuple(read_lines(self.find(CLASS_FILE)))
-        except FileNotFoundError:
-            return CATEGORIES
+        return tuple(read_list(self.find(CLASS_FILE))) if self.has(CLASS_FILE) else CATEGORIES
 
     def event_file(self) -> str:
-        """Name of the event file that the options choose."""
+        """Returns the name of the event file that the options choose."""
         return f"{self.prefix}_eval_{self.events}{VERSIONS[self.version]}.csv"
 
     def annotation_files(self) -> tuple[str, ...]:
         listed = tuple(WEAK_FILES.values())
         return (*listed, CLASS_FILE) if self.weak else (self.event_file(), *listed, CLASS_FILE)
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         if self.weak:
             lists = {
                 split: read_weak(self.find(name), self.categories)
@@ -111,16 +110,16 @@ class AVVP(PublishedDataset):
             return lists, []
         path = self.find(self.event_file())
         merge = self.protocol == "heldout" or self.version != "combined"
-        examples, findings = read_events(path, self.categories, merge)
+        examples, issues = read_events(path, self.categories, merge)
         if self.protocol == "reference":
-            return {"train": examples, "test": examples}, findings
+            return {"train": examples, "test": examples}, issues
         splits, more = self._annotated_splits(examples, path)
-        return splits, [*findings, *more]
+        return splits, [*issues, *more]
 
     def _annotated_splits(
         self, examples: list[Example], path: Path
-    ) -> tuple[dict[str, list[Example]], list[Finding]]:
-        """Division of the annotated videos by the published lists of val and test videos."""
+    ) -> tuple[dict[str, list[Example]], list[Issue]]:
+        """Divides the annotated videos by the published lists of val and test videos."""
         names: set[str] = set()
         ids: dict[str, set[str]] = {}
         for split in ("val", "test"):
@@ -134,14 +133,32 @@ class AVVP(PublishedDataset):
             elif example.id in ids["val"]:
                 chosen = hash_split(example.id, val=PROBE_VAL, test=0)
                 splits[chosen].append(example)
-        written = dict.fromkeys(row["filename"] for row in read_table(path, NAME))
-        stray = [name for name in written if name not in names]
-        known = [name for name in stray if name[:ID_LENGTH] in ids["val"] | ids["test"]]
-        unmatched = [name for name in stray if name not in known]
+        written: dict[str, int] = {}
+        for row in read_table(path, NAME):
+            written.setdefault(row["filename"], row.line)
+        known: list[str] = []
+        unmatched: list[str] = []
+        for name, line in written.items():
+            if name in names:
+                continue
+            text = f"line {line}: {nearest_name(name, names)}"
+            if name in self.categories:
+                text = f"line {line}: {name!r} (the name of a class)"
+            found = name[:ID_LENGTH] in ids["val"] | ids["test"]
+            (known if found else unmatched).append(text)
         return splits, [
-            *findings_of("stray name", path.name, known, "found again by the video id"),
-            *findings_of("unmatched name", path.name, unmatched, "left out"),
+            *issues_of("stray name", path.name, known, "found again by the video id"),
+            *issues_of("unmatched name", path.name, unmatched, "left out"),
         ]
+
+    def listed_groups(self) -> dict[str, frozenset[str]]:
+        return {
+            split: frozenset(
+                row["filename"][:ID_LENGTH] for row in read_table(self.find(name), NAME)
+            )
+            for split, name in WEAK_FILES.items()
+            if self.has(name)
+        }
 
     def labels(self, split: str, kind: str = "segment") -> Source:
         check_choice("labels", kind, ("weak",) if self.weak else ("segment", "weak"))
@@ -150,30 +167,33 @@ class AVVP(PublishedDataset):
 
 
 def class_number(name: str, categories: tuple[str, ...], where: str) -> int:
-    """Place of a class in a list.
+    """Returns the index of a class in a list.
 
     Args:
-        name: of the class.
+        name: name of the class.
         categories: the list.
-        where: file and line, for the error.
+        where: file and line, for the error message.
 
     Returns:
         The place.
 
     Raises:
-        ValueError: it is not in the list.
+        ValueError: if it is not in the list.
 
     Example:
         >>> class_number("Dog", ("Cat", "Dog"), "a.csv, line 2")
         1
     """
     if name not in categories:
-        raise ValueError(f"{where} must name one of {len(categories)} classes; received: {name!r}")
+        raise ValueError(
+            f"{where} must name one of {len(categories)} classes. Received: "
+            f"{nearest_name(name, categories)}"
+        )
     return categories.index(name)
 
 
 def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
-    """Videos of a list with the classes that occur in them.
+    """Reads the videos of a list with the classes that occur in them.
 
     Args:
         path: the file: `filename`, `event_labels` (joined by commas).
@@ -183,8 +203,8 @@ def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
         The videos, each class over the whole ten seconds.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line is wrong.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a line is wrong.
 
     Example:
         >>> import tempfile
@@ -195,10 +215,10 @@ def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
         ((0, 0, 10), (3, 0, 10))
     """
     examples = []
-    for line, row in enumerate(read_table(path, ["filename", "event_labels"]), start=2):
+    for row in read_table(path, ["filename", "event_labels"]):
         id = row["filename"][:ID_LENGTH]
         numbers = [
-            class_number(name, categories, f"{path}, line {line}")
+            class_number(name, categories, f"{path}, line {row.line}")
             for name in row["event_labels"].split(",")
         ]
         spans = tuple((number, 0, 10) for number in dict.fromkeys(numbers))
@@ -208,8 +228,8 @@ def read_weak(path: Path, categories: tuple[str, ...]) -> list[Example]:
 
 def read_events(
     path: Path, categories: tuple[str, ...], merge: bool = True
-) -> tuple[list[Example], list[Finding]]:
-    """Videos of an event file, with one event per line or all of a video joined by commas.
+) -> tuple[list[Example], list[Issue]]:
+    """Reads the videos of an event file, with one event per line or all events of a video per line.
 
     Args:
         path: the file: `filename`, `onset`, `offset`, `event_labels`.
@@ -220,8 +240,8 @@ def read_events(
         The videos in order of appearance, and the empty and repeated events, which are left out.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line is wrong.
+        FileNotFoundError: if there is no such file.
+        ValueError: if a line is wrong.
 
     Example:
         >>> import tempfile
@@ -237,16 +257,16 @@ def read_events(
     events: dict[str, list[Span]] = {}
     names: dict[str, list[str]] = {}
     empty, repeated = [], []
-    for line, row in enumerate(read_table(path, EVENT_COLUMNS), start=2):
-        where = f"{path}, line {line}"
+    for row in read_table(path, EVENT_COLUMNS):
+        where = f"{path}, line {row.line}"
         name = row["filename"]
         columns = [row[column].split(",") for column in EVENT_COLUMNS[1:]]
         if len({len(column) for column in columns}) != 1:
             raise ValueError(
-                f"{where} must have as many onsets as offsets and labels; received: "
+                f"{where} must have as many onsets as offsets and labels. Received: "
                 f"{[len(column) for column in columns]}"
             )
-        key = name[:ID_LENGTH] if merge else f"{name}#{line}"
+        key = name[:ID_LENGTH] if merge else f"{name}#{row.line}"
         names.setdefault(key, []).append(name)
         spans = events.setdefault(key, [])
         for onset, offset, label in zip(*columns, strict=True):
@@ -265,7 +285,7 @@ def read_events(
         examples.append(Example(id, key if merge else name, id, tuple(spans), fault=fault))
     mixed = ["/".join(dict.fromkeys(found)) for found in names.values() if len(set(found)) > 1]
     return examples, [
-        *findings_of("empty span", path.name, empty, "left out"),
-        *findings_of("duplicate", path.name, repeated, "counted once"),
-        *findings_of("video under two names", path.name, mixed, "joined by the video id"),
+        *issues_of("empty span", path.name, empty, "left out"),
+        *issues_of("duplicate", path.name, repeated, "counted once"),
+        *issues_of("video under two names", path.name, mixed, "joined by the video id"),
     ]

@@ -1,4 +1,4 @@
-"""What data sets of clips with sentences share: how many sentences, how many pairs."""
+"""Base class of the data sets of clips with sentences."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding
+from data_tools.published.examples import Example, Issue
 
 
 class CaptionedDataset(PublishedDataset):
-    """Base of the sets for retrieval: pairs of a clip and a sentence, no classes.
+    """Base class of the data sets for retrieval: pairs of a clip and a sentence, without classes.
 
     Args:
         root: folder of annotations and features.
-        num_captions: sentences of a clip that are used, each as a pair of its own.
+        num_captions: sentences of a clip that are used, each as a separate pair.
         num_pairs: pairs of each split that are used, chosen by a hash of the id; all if None.
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the root does not exist.
-        ValueError: a number is less than 1.
+        FileNotFoundError: if the root does not exist.
+        ValueError: if a number is less than 1.
 
     Example:
         >>> from data_tools.published.clotho import Clotho
@@ -41,7 +41,7 @@ class CaptionedDataset(PublishedDataset):
         super().__init__(root, **options)
         for name, value in (("num_captions", num_captions), ("num_pairs", num_pairs)):
             if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1; received: {value}")
+                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
         self.num_captions = num_captions
         self.num_pairs = num_pairs
 
@@ -50,12 +50,12 @@ class CaptionedDataset(PublishedDataset):
         return ()
 
     @abc.abstractmethod
-    def pairs(self) -> tuple[dict[str, list[Example]], list[Finding]]:
-        """Published splits, and the traps of the files themselves."""
+    def pairs(self) -> tuple[dict[str, list[Example]], list[Issue]]:
+        """Returns the published splits, and the issues of the files themselves."""
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
-        splits, findings = self.pairs()
-        return {name: self._subset(examples) for name, examples in splits.items()}, findings
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
+        splits, issues = self.pairs()
+        return {name: self._subset(examples) for name, examples in splits.items()}, issues
 
     def _subset(self, examples: list[Example]) -> list[Example]:
         if self.num_pairs is None:
@@ -65,7 +65,7 @@ class CaptionedDataset(PublishedDataset):
         return [example for example in usable if example.key in chosen]
 
     def captioned(self, id: str, group: str, captions: Sequence[str]) -> list[Example]:
-        """Examples of one clip: its first sentences that are not empty.
+        """Makes the examples of one clip from its first sentences that are not empty.
 
         A clip whose sentences are all empty stays as one example with that fault.
         """
@@ -79,7 +79,7 @@ class CaptionedDataset(PublishedDataset):
 
 
 def empty_captions(named: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
-    """Which sentences are empty.
+    """Finds empty sentences.
 
     Args:
         named: id and sentences of each clip.

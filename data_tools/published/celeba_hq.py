@@ -1,4 +1,4 @@
-"""CelebA-HQ, or any folder of pictures: images alone, for the VQVAE."""
+"""CelebA-HQ, or any folder of pictures, for the VQVAE."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.decoding.pictures import decode_picture
+from data_tools.decoding.signatures import PICTURES, DecodeError
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import SPLITS
 from data_tools.published.annotations import hash_split
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding
+from data_tools.published.examples import Example, Issue
 from data_tools.published.sources import Source
-from data_tools.raw.base import SPLITS
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 VAL, TEST = 0.05, 0.05
 
 
 class ImageSource(Source):
-    """Pictures of a folder, cut to a square and resized.
+    """Reads pictures of a folder, cut to the middle square and resized.
 
     Args:
-        folder: where they lie.
+        folder: folder of the pictures.
         size: height and width in pixels.
-    """
 
-    MAX_PIXELS = 2**26
-    FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+    Raises:
+        ValueError: if the size is less than 1.
+    """
 
     def __init__(self, folder: Path, size: int) -> None:
         if size < 1:
-            raise ValueError(f"`size` must be at least 1; received: {size}")
+            raise ValueError(f"`size` must be at least 1. Received: {size}")
         self.folder = folder
         self.shape = (size, size, 3)
 
@@ -41,21 +41,10 @@ class ImageSource(Source):
         path = self.folder / example.id
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist")
-        side = self.shape[0]
-        errors: tuple[Any, ...] = (OSError, SyntaxError, ValueError, Warning, EOFError)
         try:
-            with Image.open(path, formats=self.FORMATS) as picture:
-                if picture.width * picture.height > self.MAX_PIXELS:
-                    raise ValueError(f"{picture.width} x {picture.height} pixels")
-                fitted = ImageOps.fit(
-                    picture.convert("RGB"), (side, side), Image.Resampling.BICUBIC
-                )
-        except (*errors, Image.DecompressionBombError) as error:
-            raise ValueError(
-                f"{path} must be a whole picture of at most {self.MAX_PIXELS} pixels; reading it "
-                f"gave: {error}"
-            ) from error
-        return np.asarray(fitted, np.float32) / 255
+            return decode_picture(path, self.shape[0], crop=True).astype(np.float32) / 255
+        except DecodeError as error:
+            raise ValueError(f"{path} must be a whole picture; it {error}") from error
 
     def files(self, example: Example) -> str:
         path = self.folder / example.id
@@ -63,16 +52,16 @@ class ImageSource(Source):
 
 
 class CelebAHQ(PublishedDataset):
-    """Pictures of a folder, cut to a square and resized, divided 90 : 5 : 5 by a hash of the name.
+    """CelebA-HQ: pictures cropped to a square, divided 90 : 5 : 5 by a hash of the name.
 
     Args:
         root: folder with the pictures in it or in `CelebA-HQ-img` or `images`.
         size: height and width of the images in pixels.
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the root does not exist, or holds no pictures.
-        ValueError: an option is wrong.
+        FileNotFoundError: if the root does not exist, or holds no pictures.
+        ValueError: if an option is wrong.
 
     Example:
         >>> import tempfile
@@ -94,7 +83,7 @@ class CelebAHQ(PublishedDataset):
     def __init__(self, root: str | os.PathLike[str], size: int = 64, **options: Any) -> None:
         super().__init__(root, **options)
         if size < 1:
-            raise ValueError(f"`size` must be at least 1; received: {size}")
+            raise ValueError(f"`size` must be at least 1. Received: {size}")
         self.size = size
 
     @property
@@ -104,15 +93,15 @@ class CelebAHQ(PublishedDataset):
     def feature_folder(self, modality: str, split: str) -> Path:
         return next(self.root / name for name in self.folders if (self.root / name).is_dir())
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         folder = self.feature_folder("image", "train")
         names = sorted(
             entry.name
             for entry in os.scandir(folder)
-            if Path(entry.name).suffix.lower() in ENDINGS and entry.is_file()
+            if Path(entry.name).suffix.lower() in PICTURES and entry.is_file()
         )
         if not names:
-            raise FileNotFoundError(f"{folder} must hold pictures ({', '.join(ENDINGS)})")
+            raise FileNotFoundError(f"{folder} must hold pictures ({', '.join(PICTURES)})")
         examples = [Example(name, name, name) for name in names]
         if self.protocol == "reference":
             return {"train": examples, "test": examples}, []

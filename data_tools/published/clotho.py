@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from data_tools.published.annotations import read_table
+from data_tools.io.tables import read_table
 from data_tools.published.captioned import CaptionedDataset, empty_captions
-from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.examples import Example, Issue, issues_of
 
 FILES = {
     "train": ("clotho_captions_development.csv", "train.csv"),
@@ -17,14 +18,14 @@ COLUMNS = tuple(f"caption_{number}" for number in range(1, 6))
 
 
 class Clotho(CaptionedDataset):
-    """The published splits, as far as their files are there; audio in `audio`.
+    """Clotho: the published splits, as far as their files are there.
 
     A feature's id is the file name without its ending.
 
     Args:
         root: folder with the caption files, and feature files in `audio` and, if they are stored,
             `text`.
-        options: of `CaptionedDataset`.
+        options: arguments of `CaptionedDataset`.
 
     Example:
         >>> import tempfile
@@ -46,14 +47,16 @@ class Clotho(CaptionedDataset):
     def annotation_files(self) -> tuple[str, ...]:
         return tuple(names[0] for names in FILES.values())
 
-    def pairs(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def split_files(self) -> Mapping[str, Sequence[str]]:
+        return FILES
+
+    def pairs(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         splits: dict[str, list[Example]] = {}
-        findings: list[Finding] = []
+        issues: list[Issue] = []
         for split, names in FILES.items():
-            try:
-                path = self.find(*names)
-            except FileNotFoundError:
+            if not self.has(*names):
                 continue
+            path = self.find(*names)
             rows = [
                 (row["file_name"], [row[column] for column in COLUMNS])
                 for row in read_table(path, ("file_name", *COLUMNS))
@@ -63,16 +66,16 @@ class Clotho(CaptionedDataset):
                 for name, captions in rows
                 for example in self.captioned(file_id(name), file_id(name), captions)
             ]
-            findings += findings_of(
+            issues += issues_of(
                 "empty caption", path.name, empty_captions(rows), "another of the clip is taken"
             )
         if not splits:
             self.find(*FILES["test"])
-        return splits, findings
+        return splits, issues
 
 
 def file_id(name: str) -> str:
-    """Id of a clip from the name of its file.
+    """Returns the id of a clip from the name of its file.
 
     Args:
         name: with or without an ending.

@@ -1,4 +1,4 @@
-"""Clips as annotations describe them, traps among them, and splits that share nothing."""
+"""Clips as annotations describe them, known issues of annotations, and held-out splits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from data_tools.published.annotations import Span
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Example:
-    """What the annotations say of one clip.
+    """The annotations of one clip.
 
     Args:
         id: name of its feature files.
-        key: unique in the data set; the id where that is.
-        group: what must not be in two splits: the video, or the footage it comes from.
+        key: name that is unique in the data set; the id where that is unique.
+        group: what must not be in two splits: the video, or the footage that it comes from.
         spans: its events.
-        caption: its sentence; None where the data set has none.
+        caption: its sentence; None if the data set has none.
         row: its row in arrays of all clips.
-        fault: kind of trap that keeps it out of the held-out splits.
+        fault: kind of issue that excludes it from the held-out splits; empty if there is none.
 
     Example:
         >>> Example("RUhOCu3LNXM", "RUhOCu3LNXM", "RUhOCu3LNXM", ((0, 0, 10),)).fault
@@ -36,17 +36,17 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
-    """A trap in the annotations.
+class Issue:
+    """A known issue of the annotations.
 
     Args:
-        kind: which trap, such as "leaking ids".
+        kind: kind of issue, such as "leaking ids".
         where: file or splits.
         items: what it concerns, one entry each.
         remedy: what the held-out splits do about it.
 
     Example:
-        >>> str(Finding("empty span", "Annotations.txt", ("line 27",), "left out"))
+        >>> str(Issue("empty span", "Annotations.txt", ("line 27",), "left out"))
         'empty span: 1 in Annotations.txt (line 27); left out'
     """
 
@@ -63,14 +63,14 @@ class Finding:
 def hold_out(
     published: Mapping[str, list[Example]], exclude: Collection[str] = ()
 ) -> dict[str, list[Example]]:
-    """Splits that share no group; one of test stays in test, one of val leaves train.
+    """Makes splits that share no group: groups of test leave val and train, those of val train.
 
     Args:
         published: examples by split.
-        exclude: groups to leave out.
+        exclude: groups to leave out of all splits.
 
     Returns:
-        The examples that remain, without faults and without second copies.
+        The remaining examples by split, without faults and duplicates.
 
     Example:
         >>> a, b = Example("a", "a", "a"), Example("b", "b", "b")
@@ -92,14 +92,14 @@ def hold_out(
     return {split: result[split] for split in published}
 
 
-def split_findings(published: Mapping[str, list[Example]]) -> Iterator[Finding]:
-    """Traps of the splits: shared groups, second copies, faults of examples.
+def split_issues(published: Mapping[str, list[Example]]) -> Iterator[Issue]:
+    """Finds issues of splits: shared groups, duplicates, and faults of examples.
 
     Args:
         published: examples by split.
 
     Yields:
-        A finding for each kind and place.
+        An issue for each kind and place.
     """
     groups = {
         split: {example.group for example in examples} for split, examples in published.items()
@@ -108,7 +108,7 @@ def split_findings(published: Mapping[str, list[Example]]) -> Iterator[Finding]:
         shared = groups.get(one, set()) & groups.get(other, set())
         if shared:
             lines = [example for example in published[other] if example.group in shared]
-            yield Finding(
+            yield Issue(
                 "leaking ids",
                 f"{one} and {other}, {len(lines)} clips of {other}",
                 tuple(sorted(shared)),
@@ -122,29 +122,29 @@ def split_findings(published: Mapping[str, list[Example]]) -> Iterator[Finding]:
             if content in seen:
                 copies.append(example.key)
             seen.add(content)
-        yield from findings_of("duplicate", split, copies, "the first is kept")
+        yield from issues_of("duplicate", split, copies, "the first is kept")
         faults = sorted({example.fault for example in examples if example.fault})
         for fault in faults:
             keys = [example.key for example in examples if example.fault == fault]
-            yield Finding(fault, split, tuple(keys), "left out")
+            yield Issue(fault, split, tuple(keys), "left out")
 
 
-def findings_of(kind: str, where: str, items: Iterable[str], remedy: str) -> Iterator[Finding]:
-    """A finding, if there is anything.
+def issues_of(kind: str, where: str, items: Iterable[str], remedy: str) -> Iterator[Issue]:
+    """Makes an issue if there are any items.
 
     Args:
-        kind: which trap.
+        kind: kind of issue.
         where: file or split.
         items: what it concerns.
         remedy: what the held-out splits do about it.
 
     Yields:
-        The finding, or nothing if there are no items.
+        The issue, or nothing if there are no items.
 
     Example:
-        >>> list(findings_of("duplicate", "train", [], "the first is kept"))
+        >>> list(issues_of("duplicate", "train", [], "the first is kept"))
         []
     """
     items = tuple(items)
     if items:
-        yield Finding(kind, where, items, remedy)
+        yield Issue(kind, where, items, remedy)

@@ -1,28 +1,29 @@
-"""FlickrSound: sounds with a picture of the same moment, for retrieval between sound and video."""
+"""FlickrSound: sounds with a frame of the same moment, for retrieval between audio and video."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from data_tools.published.annotations import hash_split, read_table
+from data_tools.io.constants import SPLITS
+from data_tools.io.tables import read_table
+from data_tools.published.annotations import hash_split
 from data_tools.published.captioned import CaptionedDataset
 from data_tools.published.clotho import file_id
-from data_tools.published.examples import Example, Finding
-from data_tools.raw.base import SPLITS
+from data_tools.published.examples import Example, Issue
 
 FILES = ("flickr.csv", "flickrsound.csv", "FlickrSound.csv")
 
 
 class FlickrSound(CaptionedDataset):
-    """Pairs of sound and picture, divided 80 : 10 : 10 by a hash of the id.
+    """FlickrSound: pairs of sound and picture, divided 80 : 10 : 10 by a hash of the id.
 
     Under the reference protocol all are in test.
 
     Args:
         root: folder with the list, and feature files in `audio` and `video`.
         table: name of the list.
-        options: of `CaptionedDataset`.
+        options: arguments of `CaptionedDataset`.
 
     Example:
         >>> import tempfile
@@ -49,7 +50,7 @@ class FlickrSound(CaptionedDataset):
     def annotation_files(self) -> tuple[str, ...]:
         return self.tables[:1]
 
-    def pairs(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def pairs(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         path = self.find(*self.tables)
         ids = [file_id(row["filename"]) for row in read_table(path, ("filename",))]
         examples = [Example(id, id, id) for id in ids]

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding
+from data_tools.published.examples import Example, Issue
 from data_tools.published.sources import Source, WeakLabelSource
 from data_tools.raw import digits_sources
-from data_tools.raw.base import NUM_SEGMENTS
 from data_tools.raw.digits import VAL_IMAGES, WORDS
 
 FILES = {"train": "train-{}-ubyte.gz", "test": "t10k-{}-ubyte.gz"}
 
 
 class PixelSource(Source):
-    """Grey images of one byte per pixel.
+    """Reads grey images of one byte per pixel.
 
     Args:
         images: (images, height, width) uint8, addressed by `row`.
@@ -34,13 +34,13 @@ class PixelSource(Source):
 
 
 class MNIST(PublishedDataset):
-    """The published training and test images; the last 10,000 of training are for validation.
+    """MNIST: the published training and test images; the last 10,000 training images are val.
 
     Labels are those of whole images: (batch, 10).
 
     Args:
         root: folder with the four gzipped files in it or in `digits`.
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Example:
         >>> import gzip, tempfile
@@ -76,7 +76,7 @@ class MNIST(PublishedDataset):
 
     @functools.cached_property
     def _arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Images and labels of both parts."""
+        """Reads images and labels of both parts."""
         return {
             part: (
                 digits_sources.read_idx(self.find(name.format("images-idx3")))[0],
@@ -85,13 +85,13 @@ class MNIST(PublishedDataset):
             for part, name in FILES.items()
         }
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         parts = {}
         for part, (images, labels) in self._arrays.items():
             if len(labels) != len(images) or images.ndim != 3 or labels.max(initial=0) > 9:
                 raise ValueError(
-                    f"{FILES[part].format('*')} must hold an image for each label from 0 to 9; "
-                    f"received {images.shape} and {labels.shape}"
+                    f"{FILES[part].format('*')} must hold an image for each label from 0 to 9. "
+                    f"Received {images.shape} and {labels.shape}"
                 )
             parts[part] = [
                 Example(f"{part}:{row}", f"{part}:{row}", f"{part}:{row}", span, row=row)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_tools.published.annotations import read_records
 from data_tools.published.captioned import CaptionedDataset, empty_captions
-from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.examples import Example, Issue, issues_of
 
 FILES = {
     "train": ("captions_train2017.json", "captions_train2014.json"),
@@ -15,14 +16,14 @@ FILES = {
 
 
 class MSCOCO(CaptionedDataset):
-    """The published splits, as far as their files are there; the validation pictures are test.
+    """MSCOCO: the published splits, as far as they are there; the validation images are test.
 
     A feature's id is the number of the picture, zero-padded to twelve digits.
 
     Args:
         root: folder with the caption files in it or in `annotations`, and feature files in
             `video` and, if they are stored, `text`.
-        options: of `CaptionedDataset`.
+        options: arguments of `CaptionedDataset`.
 
     Example:
         >>> import tempfile
@@ -44,21 +45,23 @@ class MSCOCO(CaptionedDataset):
     def annotation_files(self) -> tuple[str, ...]:
         return tuple(names[0] for names in FILES.values())
 
-    def pairs(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def split_files(self) -> Mapping[str, Sequence[str]]:
+        return FILES
+
+    def pairs(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         splits: dict[str, list[Example]] = {}
-        findings: list[Finding] = []
+        issues: list[Issue] = []
         for split, names in FILES.items():
-            try:
-                path = self.find(*names)
-            except FileNotFoundError:
+            if not self.has(*names):
                 continue
+            path = self.find(*names)
             captions = read_captions(path)
             splits[split] = [
                 example
                 for id, sentences in captions.items()
                 for example in self.captioned(id, id, sentences)
             ]
-            findings += findings_of(
+            issues += issues_of(
                 "empty caption",
                 path.name,
                 empty_captions(captions.items()),
@@ -66,11 +69,11 @@ class MSCOCO(CaptionedDataset):
             )
         if not splits:
             self.find(*FILES["test"])
-        return splits, findings
+        return splits, issues
 
 
 def read_captions(path: Path) -> dict[str, list[str]]:
-    """Sentences of each picture.
+    """Reads the sentences of each picture.
 
     Args:
         path: the JSON file.
@@ -79,8 +82,8 @@ def read_captions(path: Path) -> dict[str, list[str]]:
         Sentences by id, in order of appearance.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file has another form.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file has another form.
 
     Example:
         >>> import tempfile

@@ -1,4 +1,4 @@
-"""The clips of one split and where each of their modalities is read from."""
+"""Selects the clips of a split and the sources of their modalities."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from data_tools import datasets
-from data_tools.io.feature_folder import MODALITIES, SCHEMA, FeatureFolder, check_choice
-from data_tools.published.annotations import read_table
+from data_tools.io.arguments import check_choice
+from data_tools.io.feature_folder import MODALITIES, FeatureFolder
+from data_tools.io.tables import read_table
 from data_tools.published.examples import Example
+from data_tools.published.registry import PUBLISHED_DATASETS, open_published
 from data_tools.published.sources import RowSource, Source
+from data_tools.raw.registry import RAW_DATASETS
 
-PREPARED = tuple(datasets.DATASETS)
+PREPARED = tuple(RAW_DATASETS)
 LABELS = ("segment", "weak")
 
 
 @dataclasses.dataclass
 class Selection:
-    """Clips of a split, with a source for each kind of array.
+    """Clips of a split with a source for each field.
 
     Args:
-        name: how errors call the data.
+        name: name of the data in error messages.
         examples: the clips.
         sources: by modality, and "labels" if they are wanted.
 
@@ -40,25 +42,25 @@ class Selection:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes that all arrays of all clips take."""
+        """Size of all arrays of all clips in bytes."""
         each = sum(4 * int(np.prod(source.shape)) for source in self.sources.values())
         return len(self.examples) * each
 
     def read(self, example: Example) -> dict[str, np.ndarray]:
-        """Arrays of a clip.
+        """Reads the arrays of a clip.
 
         Raises:
-            ValueError: one of them is missing or damaged; the message names clip and reason.
+            ValueError: if one of them is missing or damaged; the message names clip and reason.
         """
         try:
             return {kind: source.read(example) for kind, source in self.sources.items()}
         except (FileNotFoundError, ValueError) as error:
             raise ValueError(
-                f"clip {example.key!r} of {self.name} can't be read: {error}"
+                f"clip {example.key!r} of {self.name} cannot be read: {error}"
             ) from error
 
-    def bad(self) -> Iterator[tuple[Example, str]]:
-        """Clips that can't be read, with the reason; reads each clip once."""
+    def unreadable(self) -> Iterator[tuple[Example, str]]:
+        """Iterates over the clips that cannot be read, with the reason; reads each clip once."""
         for example in self.examples:
             try:
                 self.read(example)
@@ -81,7 +83,7 @@ def select(
     clean: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Selection:
-    """Clips of a split of a published data set or of a prepared folder.
+    """Selects the clips of a split of a published data set or a prepared folder.
 
     Args:
         root: folder of annotations and features.
@@ -90,14 +92,14 @@ def select(
         labels: whether to read labels too; "weak" for those of whole clips.
         dataset: a published data set; None, "digits" or "synthetic" for a prepared folder.
         clean: table of the clips to keep, as `python -m data_tools verify --clean` writes it.
-        options: of the published data set, such as `protocol`.
+        options: arguments of the published data set, such as `protocol`.
 
     Returns:
         The clips and their sources.
 
     Raises:
-        FileNotFoundError: the folder or a file is missing.
-        ValueError: an argument or a file is wrong.
+        FileNotFoundError: if the folder or a file is missing.
+        ValueError: if an argument or a file is wrong.
 
     Example:
         >>> import tempfile, data_tools
@@ -114,8 +116,8 @@ def select(
     if dataset is None or dataset in PREPARED:
         selection = _prepared(root, split, modalities, kind, dataset, options)
     else:
-        check_choice("dataset", dataset, (*PREPARED, *sorted(datasets.PUBLISHED)))
-        opened = datasets.open_published(dataset, root, **options)
+        check_choice("dataset", dataset, (*PREPARED, *sorted(PUBLISHED_DATASETS)))
+        opened = open_published(dataset, root, **options)
         names = _modalities(modalities, opened.modalities)
         sources = {name: opened.source(name, split) for name in names}
         if kind:
@@ -136,21 +138,17 @@ def _prepared(
 ) -> Selection:
     if options:
         raise ValueError(
-            f"options must be left out for a prepared folder; received: {sorted(options)}"
+            f"options must be left out for a prepared folder. Received: {sorted(options)}"
         )
     names = _modalities(modalities, MODALITIES)
-    if Path(root, SCHEMA).is_file():
-        raise ValueError(
-            f"`root` must be a prepared folder; {root} is a store: read it by data_tools.store.load"
-        )
     folder = FeatureFolder(root)
     if dataset is not None and folder.manifest.get("dataset") != dataset:
         raise ValueError(
-            f"`dataset` must be that of the prepared folder {root}; received {dataset!r} for "
+            f"`dataset` must be that of the prepared folder {root}. Received {dataset!r} for "
             f"{folder.manifest.get('dataset')!r}"
         )
     if labels == "weak":
-        raise ValueError("`labels` must be True or False for a prepared folder; received: 'weak'")
+        raise ValueError("`labels` must be True or False for a prepared folder. Received: 'weak'")
     kinds = (*names, "labels") if labels else names
     examples = [
         Example(str(row), str(row), str(row), row=row) for row in folder.order(split).tolist()
@@ -164,7 +162,7 @@ def _modalities(asked: Sequence[str] | None, known: tuple[str, ...]) -> tuple[st
         return known
     if isinstance(asked, str) or not asked:
         raise ValueError(
-            f"`modalities` must be a sequence of at least one of {known}; received: {asked!r}"
+            f"`modalities` must be a sequence of at least one of {known}. Received: {asked!r}"
         )
     for modality in asked:
         check_choice("modalities", modality, known)
@@ -172,7 +170,7 @@ def _modalities(asked: Sequence[str] | None, known: tuple[str, ...]) -> tuple[st
 
 
 def keep_clean(examples: Sequence[Example], path: Path, split: str) -> list[Example]:
-    """Clips that a cleaned split lists.
+    """Filters clips by the table of a cleaned split.
 
     Args:
         examples: clips of the split.
@@ -183,8 +181,8 @@ def keep_clean(examples: Sequence[Example], path: Path, split: str) -> list[Exam
         Those listed, in their own order.
 
     Raises:
-        FileNotFoundError: there is no such table.
-        ValueError: it lists none of the split, or clips that are not in it.
+        FileNotFoundError: if there is no such table.
+        ValueError: if it lists none of the split, or clips that are not in it.
 
     Example:
         >>> import tempfile

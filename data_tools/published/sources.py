@@ -1,4 +1,4 @@
-"""Where one modality of a clip is read from: a checked array, or an error with the reason."""
+"""Sources of one modality: each returns a checked array or raises an error with the reason."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_tools.features import TextFeatures
+from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.feature_folder import FILES, FeatureFolder
 from data_tools.published.annotations import segment_labels
-from data_tools.raw.base import NUM_SEGMENTS
 from data_tools.untrusted import find_feature, read_feature
 
 if TYPE_CHECKING:
@@ -22,45 +22,45 @@ if TYPE_CHECKING:
 TextEncoder = Callable[[list[str]], np.ndarray]
 
 TEXT_DIM = 768
-"""Of the published word embeddings."""
+"""Size of the published word embeddings."""
 NUM_TOKENS = 10
 SAMPLED = 25
-"""Clips that decide which shape is the usual one."""
+"""Number of clips from which the usual shape is determined."""
 
 
 class Source(abc.ABC):
-    """One modality, clip by clip.
+    """Base class of sources: reads one modality clip by clip.
 
     Attributes:
-        shape: of a clip's array.
+        shape: shape of a clip's array.
     """
 
     shape: tuple[int, ...]
 
     @abc.abstractmethod
     def read(self, example: Example) -> np.ndarray:
-        """Array of a clip, float32, finite.
+        """Reads the array of a clip: float32, finite.
 
         Raises:
-            FileNotFoundError: its file is missing.
-            ValueError: its file is damaged, or holds what it must not.
+            FileNotFoundError: if its file is missing.
+            ValueError: if its file is damaged, or holds what it must not.
         """
 
     def files(self, example: Example) -> str:
-        """Why a clip cannot be there, from a look at the file names; empty if it may be."""
+        """Returns the reason if the file of a clip does not exist, else an empty string."""
         return ""
 
 
 class RowSource(Source):
-    """Rows of an array of all clips in a feature folder in the AVE layout.
+    """Reads rows of an array of all clips in a feature folder in the AVE layout.
 
     Args:
         folder: the folder.
         kind: "audio", "video", "text" or "labels".
 
     Raises:
-        FileNotFoundError: the file of that kind is missing.
-        ValueError: it is no such array.
+        FileNotFoundError: if the file of that kind is missing.
+        ValueError: if it has another shape or dtype.
     """
 
     def __init__(self, folder: FeatureFolder, kind: str) -> None:
@@ -72,14 +72,14 @@ class RowSource(Source):
         num_rows = len(self.folder.array(self.kind))
         if not 0 <= example.row < num_rows:
             raise ValueError(
-                f"{self.folder.root / FILES[self.kind]} must have a row {example.row}; "
-                f"received {num_rows} rows"
+                f"{self.folder.root / FILES[self.kind]} must have a row {example.row}. "
+                f"Received {num_rows} rows"
             )
         return self.folder.read(self.kind, np.array([example.row]))[0]
 
 
 class FileSource(Source):
-    """A file of its own for each clip: `<id>.zip` with one pickled array, or `<id>.npy`.
+    """Reads one file per clip: `<id>.zip` with one pickled array, or `<id>.npy`.
 
     Audio shorter than ten rows is padded by its last row and longer is cut, as in the published
     code; text is padded by zeros and cut.
@@ -92,8 +92,8 @@ class FileSource(Source):
         shape: that every clip must have, if it is known.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: none of the clips looked at can be read.
+        FileNotFoundError: if there is no such folder.
+        ValueError: if none of the clips looked at can be read.
     """
 
     def __init__(
@@ -133,13 +133,13 @@ class FileSource(Source):
         rank = 4 if self.modality == "video" else 2
         if stored.ndim != rank or 0 in stored.shape:
             raise ValueError(
-                f"{path} must hold an array of {rank} axes with something in each; "
-                f"received shape {stored.shape}"
+                f"{path} must hold an array of {rank} axes with something in each. "
+                f"Received shape {stored.shape}"
             )
         with np.errstate(over="ignore"):
             array = stored.astype(np.float32, copy=False)
         if not np.isfinite(array).all():
-            raise ValueError(f"{path} must hold finite numbers; received NaN or infinity")
+            raise ValueError(f"{path} must hold finite numbers. Received NaN or infinity")
         if self.modality == "audio":
             missing = max(NUM_SEGMENTS - len(array), 0)
             return np.pad(array[:NUM_SEGMENTS], ((0, missing), (0, 0)), mode="edge")
@@ -153,7 +153,7 @@ class FileSource(Source):
         if array.shape != self.shape:
             raise ValueError(
                 f"{find_feature(self.folder, example.id)} must have the shape {self.shape} of the "
-                f"other clips; received: {array.shape}"
+                f"other clips. Received: {array.shape}"
             )
         return array
 
@@ -166,13 +166,13 @@ class FileSource(Source):
 
 
 class CaptionSource(Source):
-    """Word vectors of a clip's caption, made when it is read.
+    """Computes word vectors of a clip's caption.
 
     Args:
-        encoder: n sentences to (n, tokens, dim); hashed sub-words of 768 numbers if None.
+        encoder: n sentences to (n, tokens, dim); hashed sub-words with 768 features if None.
 
     Raises:
-        ValueError: the encoder gives another rank.
+        ValueError: if the encoder gives another rank.
     """
 
     def __init__(self, encoder: TextEncoder | None = None) -> None:
@@ -187,7 +187,7 @@ class CaptionSource(Source):
 
     def read(self, example: Example) -> np.ndarray:
         if not (example.caption or "").strip():
-            raise ValueError(f"clip {example.key} must have a caption; received an empty one")
+            raise ValueError(f"clip {example.key} must have a caption. Received an empty one")
         array = np.asarray(self.encoder([example.caption or ""])[0], np.float32)
         if array.shape != self.shape or not np.isfinite(array).all():
             raise ValueError(
@@ -201,7 +201,7 @@ class CaptionSource(Source):
 
 
 class LabelSource(Source):
-    """Labels by the second, from the spans of the annotations.
+    """Makes labels by the second from the spans of the annotations.
 
     Args:
         num_classes: classes without the background.
@@ -216,7 +216,7 @@ class LabelSource(Source):
 
 
 class WeakLabelSource(Source):
-    """Classes that occur anywhere in a clip, without when.
+    """Makes labels of the classes that occur anywhere in a clip.
 
     Args:
         num_classes: classes without the background.
@@ -232,11 +232,11 @@ class WeakLabelSource(Source):
 
 
 class ArraySource(Source):
-    """Rows of an array in memory, small enough to be there whole.
+    """Reads rows of an array in memory.
 
     Args:
         array: a row per clip, addressed by `row`.
-        name: how errors call it.
+        name: its name in error messages.
     """
 
     def __init__(self, array: np.ndarray, name: str) -> None:
@@ -247,6 +247,6 @@ class ArraySource(Source):
     def read(self, example: Example) -> np.ndarray:
         if not 0 <= example.row < len(self.array):
             raise ValueError(
-                f"{self.name} must have a row {example.row}; received {len(self.array)} rows"
+                f"{self.name} must have a row {example.row}. Received {len(self.array)} rows"
             )
         return self.array[example.row]

@@ -1,4 +1,4 @@
-"""UCF-101 and VGGSound: clips of 16 paired classes, one data set seen, the other heard."""
+"""UCF-101 and VGGSound: 16 paired classes, video of one data set and audio of the other."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.feature_folder import check_choice
-from data_tools.published.annotations import read_lines, read_table
+from data_tools.io.arguments import check_choice
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
+from data_tools.io.tables import nearest_name, read_list, read_table
 from data_tools.published.base import PublishedDataset
-from data_tools.published.examples import Example, Finding, findings_of
-from data_tools.raw.base import NUM_SEGMENTS, SPLITS
+from data_tools.published.examples import Example, Issue, issues_of
 
 CLASS_FILES = {"ucf": "UCF101sameVGGSound.txt", "vggsound": "VGGSoundsameUCF101.txt"}
 TABLES = {"ucf": "ucf2vggsound", "vggsound": "vggsound2ucf"}
@@ -25,10 +25,10 @@ LAST_TEST_GROUP, LAST_VAL_GROUP = 7, 10
 
 
 class UCFVGGSound(PublishedDataset):
-    """One side of the pair: clips with one class each, over all ten seconds.
+    """UCF-101 or VGGSound: clips with one class each, over all ten seconds.
 
     The held-out splits of UCF follow its groups, each of which is cut from one video; those of
-    VGGSound are the published ones. Classes with clips on one side alone are left out of them.
+    VGGSound are the published ones. Classes with clips on one side only are left out of them.
     Under the reference protocol train and test are both the whole side.
 
     Args:
@@ -36,11 +36,11 @@ class UCFVGGSound(PublishedDataset):
             `vggsound/audio` and so on.
         side: "ucf" or "vggsound".
         subset: "" for all classes, "_12" or "_8" for the first ones listed (open set).
-        options: of `PublishedDataset`.
+        options: arguments of `PublishedDataset`.
 
     Raises:
-        FileNotFoundError: the root does not exist.
-        ValueError: an option is unknown.
+        FileNotFoundError: if the root does not exist.
+        ValueError: if an option is unknown.
 
     Example:
         >>> import tempfile
@@ -60,7 +60,7 @@ class UCFVGGSound(PublishedDataset):
 
     name = "ucf_vggsound"
     modalities = ("audio", "video")
-    folders = ("", "ucf_vggsound")
+    folders = ("", "ucf_vggsound", "oscmg")
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class UCFVGGSound(PublishedDataset):
         check_choice("subset", subset, SUBSETS)
         self.side = side
         self.subset = subset
+        self.youtube_ids = side == "vggsound"
 
     @functools.cached_property
     def categories(self) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ class UCFVGGSound(PublishedDataset):
 
     def _class_list(self, side: str) -> tuple[str, ...]:
         # A line may give a second name after a tab; the first is that of the tables.
-        lines = read_lines(self.find(CLASS_FILES[side]))
+        lines = read_list(self.find(CLASS_FILES[side]))
         return tuple(line.partition("\t")[0].strip() for line in lines)
 
     def _table(self, side: str) -> str:
@@ -90,26 +91,26 @@ class UCFVGGSound(PublishedDataset):
     def annotation_files(self) -> tuple[str, ...]:
         return (*CLASS_FILES.values(), *(self._table(side) for side in SIDES))
 
-    def read(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         lists = {side: self._class_list(side) for side in SIDES}
         if len(lists["ucf"]) != len(lists["vggsound"]):
             raise ValueError(
                 f"{CLASS_FILES['ucf']} and {CLASS_FILES['vggsound']} must pair classes line by "
-                f"line; received {len(lists['ucf'])} and {len(lists['vggsound'])} lines"
+                f"line. Received {len(lists['ucf'])} and {len(lists['vggsound'])} lines"
             )
         present = {side: self._present(side, lists[side]) for side in SIDES}
         both = present["ucf"] & present["vggsound"]
         lonely = [
             f"{lists['ucf'][number]} / {lists['vggsound'][number]}: "
-            f"{'ucf' if number in present['ucf'] else 'vggsound'} alone"
+            f"{'ucf' if number in present['ucf'] else 'vggsound'} only"
             for number in sorted(present["ucf"] ^ present["vggsound"])
         ]
         splits, unknown = self._examples(lists[self.side], both)
         return splits, [
-            *findings_of(
+            *issues_of(
                 "class on one side only", " and ".join(CLASS_FILES.values()), lonely, "left out"
             ),
-            *findings_of("unknown class", self._table(self.side), unknown, "left out"),
+            *issues_of("unknown class", self._table(self.side), unknown, "left out"),
         ]
 
     def _present(self, side: str, classes: tuple[str, ...]) -> set[int]:
@@ -125,21 +126,21 @@ class UCFVGGSound(PublishedDataset):
         numbers = {name: number for number, name in enumerate(classes)}
         splits: dict[str, list[Example]] = {split: [] for split in SPLITS}
         everything, unknown = [], []
-        for line, row in enumerate(read_table(path, columns), start=2):
+        for row in read_table(path, columns):
             number, id = numbers.get(row["category"]), row["video_id"]
             if number is None:
-                unknown.append(f"line {line}: {row['category']}")
+                unknown.append(f"line {row.line}: {nearest_name(row['category'], numbers)}")
                 continue
             fault = "" if number in both else "class on one side only"
             if self.side == "ucf":
-                split, group = ucf_split(id, f"{path}, line {line}")
+                split, group = ucf_split(id, f"{path}, line {row.line}")
             else:
                 split, group = row["split"], id
             example = Example(id, id, group, ((number, 0, NUM_SEGMENTS),), fault=fault)
             everything.append(example)
             if split not in splits:
                 raise ValueError(
-                    f"{path}, line {line} must have a split of {SPLITS}; received: {split!r}"
+                    f"{path}, line {row.line} must have a split of {SPLITS}. Received: {split!r}"
                 )
             splits[split].append(example)
         if self.protocol == "reference":
@@ -147,24 +148,22 @@ class UCFVGGSound(PublishedDataset):
         return splits, unknown
 
     def feature_folder(self, modality: str, split: str) -> Path:
-        try:
-            return self.find(f"{self.side}/{modality}")
-        except FileNotFoundError:
-            return self.root / self.side / modality
+        name = f"{self.side}/{modality}"
+        return self.find(name) if self.has(name) else self.root / name
 
 
 def ucf_split(id: str, where: str) -> tuple[str, str]:
-    """Held-out split of a UCF-101 clip, and its group: clips cut from the same video.
+    """Returns the held-out split of a UCF-101 clip, and its group: clips cut from the same video.
 
     Args:
         id: such as `v_Skiing_g09_c01`.
-        where: file and line, for the error.
+        where: file and line, for the error message.
 
     Returns:
         The split and the group.
 
     Raises:
-        ValueError: the id has another form.
+        ValueError: if the id has another form.
 
     Example:
         >>> ucf_split("v_Skiing_g09_c01", "a.csv, line 2")
@@ -172,7 +171,7 @@ def ucf_split(id: str, where: str) -> tuple[str, str]:
     """
     match = _UCF_GROUP.fullmatch(id)
     if match is None:
-        raise ValueError(f"{where} must have an id such as v_Skiing_g09_c01; received: {id!r}")
+        raise ValueError(f"{where} must have an id such as v_Skiing_g09_c01. Received: {id!r}")
     number = int(match[2])
     split = "train" if number > LAST_VAL_GROUP else "val" if number > LAST_TEST_GROUP else "test"
     return split, match[1]

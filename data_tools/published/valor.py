@@ -1,10 +1,12 @@
-"""VALOR-32K: clips with sound, pictures and a sentence that describes both."""
+"""VALOR-32K: clips with audio, video and a sentence that describes both."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from data_tools.published.annotations import read_records
 from data_tools.published.captioned import CaptionedDataset, empty_captions
-from data_tools.published.examples import Example, Finding, findings_of
+from data_tools.published.examples import Example, Issue, issues_of
 
 FILES = {
     "train": ("desc_train.json", "train.json"),
@@ -15,12 +17,12 @@ ID_LENGTH = 11
 
 
 class VALOR(CaptionedDataset):
-    """The published splits, as far as their files are there; all three modalities.
+    """VALOR-32K: the published splits, as far as their files are there.
 
     Args:
         root: folder with the lists of `video_id` and `desc`, and feature files in `audio`,
             `video` and, if they are stored, `text`.
-        options: of `CaptionedDataset`.
+        options: arguments of `CaptionedDataset`.
 
     Example:
         >>> import tempfile
@@ -40,18 +42,21 @@ class VALOR(CaptionedDataset):
     name = "valor"
     modalities = ("audio", "video", "text")
     folders = ("", "valor")
+    youtube_ids = True
 
     def annotation_files(self) -> tuple[str, ...]:
         return tuple(names[0] for names in FILES.values())
 
-    def pairs(self) -> tuple[dict[str, list[Example]], list[Finding]]:
+    def split_files(self) -> Mapping[str, Sequence[str]]:
+        return FILES
+
+    def pairs(self) -> tuple[dict[str, list[Example]], list[Issue]]:
         splits: dict[str, list[Example]] = {}
-        findings: list[Finding] = []
+        issues: list[Issue] = []
         for split, names in FILES.items():
-            try:
-                path = self.find(*names)
-            except FileNotFoundError:
+            if not self.has(*names):
                 continue
+            path = self.find(*names)
             rows = []
             for number, record in enumerate(read_records(path, ("video_id", "desc"))):
                 if not all(isinstance(value, str) for value in record.values()):
@@ -63,7 +68,7 @@ class VALOR(CaptionedDataset):
             splits[split] = [
                 example for id, desc in rows for example in self.captioned(id, id[:ID_LENGTH], desc)
             ]
-            findings += findings_of("empty caption", path.name, empty_captions(rows), "left out")
+            issues += issues_of("empty caption", path.name, empty_captions(rows), "left out")
         if not splits:
             self.find(*FILES["test"])
-        return splits, findings
+        return splits, issues

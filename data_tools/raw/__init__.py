@@ -1,1 +1,1 @@
-"""Data sets that are rendered or prepared here."""
+"""Raw data sets: rendered or recorded clips, and the preparation of their features."""

@@ -1,4 +1,4 @@
-"""What every raw data set offers: a plan of clips, and the signals of each planned clip."""
+"""The interface of raw data sets: a plan of clips, and the signals of each planned clip."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from typing import Any
 
 import numpy as np
 
-NUM_SEGMENTS = 10
-"""One-second segments of a clip, as in AVE (Tian et al., 2018)."""
-
-SPLITS = ("train", "val", "test")
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """What one clip is made of; with the raw data, enough to render it again.
+    """The description of a clip, from which it is rendered.
 
     Args:
         id: name, unique in the data set.
@@ -46,30 +43,30 @@ class Clip:
     attributes: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def rng(self, signal: str) -> np.random.Generator:
-        """Generator of one signal ("audio" or "video"), so that each is rendered on its own."""
+        """Returns the random generator of one signal, "audio" or "video"."""
         return np.random.default_rng([self.seed, ("audio", "video").index(signal)])
 
 
 class RawDataset(abc.ABC):
-    """Base of the raw data sets: subclass it, fill in the attributes and four methods.
+    """Base class of the raw data sets.
 
     Attributes:
         name: name on the command line.
         categories: class names, in the order of the label columns.
-        sample_rate: of the waveforms, in hertz.
-        default_num_clips: clips per split unless told otherwise.
-        split_names: the ways of splitting that it offers, the default first.
+        sample_rate: sample rate of the waveforms, in hertz.
+        default_num_clips: default number of clips per split.
+        split_names: names of its splits, the default first.
 
     Args:
-        root: folder of the raw files, where there are any.
+        root: folder of the raw files, if there are any.
         split: one of `split_names`; the first if None.
 
     Raises:
-        ValueError: the split is unknown.
+        ValueError: if the split is unknown.
 
     Example:
-        >>> from data_tools import datasets
-        >>> datasets.create("synthetic").sample_rate
+        >>> from data_tools.raw.registry import open_raw
+        >>> open_raw("synthetic").sample_rate
         8000
     """
 
@@ -83,31 +80,31 @@ class RawDataset(abc.ABC):
         split = self.split_names[0] if split is None else split
         if split not in self.split_names:
             raise ValueError(
-                f"`split` of data set {self.name!r} must be one of {self.split_names}; "
-                f"received: {split!r}"
+                f"`split` of data set {self.name!r} must be one of {self.split_names}. "
+                f"Received: {split!r}"
             )
         self.root = root
         self.split = split
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments, besides the root, that make this data set again."""
+        """Returns the keyword arguments, besides the root, that create this data set."""
         return {"split": self.split}
 
     def sources(self) -> dict[str, str]:
-        """Checksum (sha256) of every raw file, by file name."""
+        """Returns the SHA-256 checksum of each raw file, by file name."""
         return {}
 
     @abc.abstractmethod
     def plan(self, num_clips: Mapping[str, int], seed: int) -> list[Clip]:
-        """All clips, split after split; a pure function of the raw data and the arguments."""
+        """Plans all clips, split after split; raw data and arguments determine the result."""
 
     @abc.abstractmethod
     def waveform(self, clip: Clip) -> np.ndarray:
-        """Sound of a clip: (10 * sample_rate,) float32 in [-1, 1]."""
+        """Renders the audio of a clip: (10 * sample_rate,) float32 in [-1, 1]."""
 
     @abc.abstractmethod
     def frames(self, clip: Clip) -> np.ndarray:
-        """Pictures of a clip, one per segment: (10, height, width[, 3]) uint8."""
+        """Renders the pictures of a clip, one per segment: (10, height, width[, 3]) uint8."""
 
 
 def plan_events(
@@ -121,7 +118,7 @@ def plan_events(
     Args:
         num_clips: clips per split.
         num_categories: number of classes.
-        seed: of the whole plan; the splits draw independently of each other's size.
+        seed: seed of the whole plan; the splits draw independently of each other's size.
         details: `(split, category, length, rng) -> fields` gives the caption of a clip, and its
             sources or attributes if it has any.
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 from data_tools.raw import digits_sources as raw
-from data_tools.raw.base import NUM_SEGMENTS, SPLITS, Clip, RawDataset, plan_events
+from data_tools.raw.base import Clip, RawDataset, plan_events
 from data_tools.raw.waveforms import coloured_noise, fit_length, normalize_loudness
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -44,11 +45,11 @@ TEMPLATES = (
 )
 
 VAL_IMAGES = 10_000
-"""The last training images of MNIST make the validation split, the first 50,000 train."""
+"""Number of validation images: the last training images of MNIST."""
 
 
 class Digits(RawDataset):
-    """One digit per clip, spoken and shown together in a span of seconds, noise elsewhere.
+    """Clips of one digit, spoken and shown in a span of seconds, with noise elsewhere.
 
     Every segment of the span has another recording and another image. No recording and no image
     is shared between splits.
@@ -57,17 +58,17 @@ class Digits(RawDataset):
         root: folder with `fsdd.zip` and the four MNIST files; downloaded into the cache if None.
         split: "official": FSDD index 0-4 test, 5-9 validation, the rest train, all speakers in
             each. "speaker": one unseen speaker for test, another for validation.
-        test_speaker: of the split by speaker. The default's accuracy, when left out, is nearest
-            to the mean of the six.
-        val_speaker: of the split by speaker.
+        test_speaker: test speaker of the split by speaker. With the default, the accuracy is
+            closest to the mean over the six speakers.
+        val_speaker: validation speaker of the split by speaker.
 
     Raises:
-        FileNotFoundError: a raw file is missing.
-        ValueError: a raw file is damaged or unknown, a speaker or split is unknown.
+        FileNotFoundError: if a raw file is missing.
+        ValueError: if a raw file is damaged or unknown, a speaker or split is unknown.
 
     Example:
-        >>> from data_tools import datasets
-        >>> datasets.create("digits", split="speaker").categories[3]
+        >>> from data_tools.raw.registry import open_raw
+        >>> open_raw("digits", split="speaker").categories[3]
         'three'
 
     References:
@@ -90,7 +91,7 @@ class Digits(RawDataset):
         super().__init__(root, split)
         if test_speaker == val_speaker:
             raise ValueError(
-                "`test_speaker` and `val_speaker` must differ; received: "
+                "`test_speaker` and `val_speaker` must differ. Received: "
                 f"{test_speaker!r} and {val_speaker!r}"
             )
         self.test_speaker = test_speaker
@@ -141,13 +142,13 @@ class Digits(RawDataset):
         return "test" if int(index) < 5 else "val" if int(index) < 10 else "train"
 
     def _pools(self) -> dict[tuple[str, int], dict[str, list[str]]]:
-        """Names of the recordings and images of each split and class."""
+        """Returns the names of the recordings and images of each split and class."""
         speakers = {name.split("_")[1] for name in self._recordings}
         for argument in ("test_speaker", "val_speaker"):
             if self.split == "speaker" and getattr(self, argument) not in speakers:
                 raise ValueError(
-                    f"`{argument}` must be one of {sorted(speakers)}; "
-                    f"received: {getattr(self, argument)!r}"
+                    f"`{argument}` must be one of {sorted(speakers)}. "
+                    f"Received: {getattr(self, argument)!r}"
                 )
         pools: dict[tuple[str, int], dict[str, list[str]]] = {
             (split, digit): {"recordings": [], "images": []}
@@ -173,7 +174,7 @@ class Digits(RawDataset):
                 if len(names) < length:
                     raise ValueError(
                         f"split {split!r} must have at least {length} {kind} of digit {digit} "
-                        f"for one clip; received: {len(names)}"
+                        f"for one clip. Received: {len(names)}"
                     )
                 sources[kind] = [names[i] for i in rng.choice(len(names), length, replace=False)]
             return {"caption": caption, "sources": sources}

@@ -1,4 +1,4 @@
-"""Raw files of the digits data set: where they come from, and reading them.
+"""Raw files of the digits data set: addresses, checksums and readers.
 
 Spoken: Free Spoken Digit Dataset, Z. Jackson and contributors (CC BY-SA 4.0).
 Handwritten: MNIST, Y. LeCun, C. Cortes, C. Burges (CC BY-SA 3.0).
@@ -45,14 +45,14 @@ SHA256 = {
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
     ),
 }
-"""Of the contents, as whoever serves the archives packs them anew. MNIST: of the unpacked file.
+"""Checksums of the contents, as servers repack the archives. MNIST: of the unpacked file.
 FSDD: over the 3,000 recordings in order, each as name, zero byte, digest of the file."""
 
 _RECORDING = re.compile(r"(?:.*/)?recordings/((\d)_([a-z]+)_(\d+))\.wav")
 
 
 def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
-    """Recordings of an FSDD archive.
+    """Reads the recordings of an FSDD archive.
 
     Args:
         path: the zip archive, with `recordings/{digit}_{speaker}_{index}.wav` in any folder.
@@ -62,7 +62,7 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
         sorted contents.
 
     Raises:
-        ValueError: the archive or a recording in it is damaged, or there is none.
+        ValueError: if the archive or a recording in it is damaged, or there is none.
 
     Example:
         >>> import tempfile
@@ -72,7 +72,7 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
         ...     read_recordings(path)
         Traceback (most recent call last):
         ...
-        ValueError: ...fsdd.zip must hold `recordings/*.wav`; received an archive without any
+        ValueError: ...fsdd.zip must hold `recordings/*.wav`. Received an archive without any
     """
     waveforms, digest = {}, hashlib.sha256()
     try:
@@ -89,12 +89,12 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{path} must be a whole zip archive; reading it gave: {error}") from error
     if not waveforms:
-        raise ValueError(f"{path} must hold `recordings/*.wav`; received an archive without any")
+        raise ValueError(f"{path} must hold `recordings/*.wav`. Received an archive without any")
     return waveforms, digest.hexdigest()
 
 
 def read_idx(path: Path) -> tuple[np.ndarray, str]:
-    """Array of a gzipped IDX file of unsigned bytes.
+    """Reads the array of a gzipped IDX file of unsigned bytes.
 
     Args:
         path: the file.
@@ -103,7 +103,7 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
         The array, uint8, and the checksum of the unpacked file.
 
     Raises:
-        ValueError: the file is damaged or cut short, or is not an IDX file of bytes.
+        ValueError: if the file is damaged or cut short, or is not an IDX file of bytes.
 
     Example:
         >>> import tempfile
@@ -121,15 +121,15 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
         raise ValueError(f"{path} must be a whole gzip file; reading it gave: {error}") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] not in (1, 3):
         raise ValueError(
-            f"{path} must begin with the IDX magic number 2049 (labels) or 2051 (images); "
-            f"received: {int.from_bytes(content[:4], 'big')}"
+            f"{path} must begin with the IDX magic number 2049 (labels) or 2051 (images). "
+            f"Received: {int.from_bytes(content[:4], 'big')}"
         )
     start = 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
     if len(content) != start + math.prod(shape):
         raise ValueError(
-            f"{path} must hold as many bytes as its header announces, {shape} after {start}; "
-            f"received: {len(content)} in all"
+            f"{path} must hold as many bytes as its header announces, {shape} after {start}. "
+            f"Received: {len(content)} in all"
         )
     values = np.frombuffer(content, np.uint8, offset=start)
     return values.reshape(shape), hashlib.sha256(content).hexdigest()
@@ -143,19 +143,19 @@ def require(path: Path, digest: str) -> None:
         digest: checksum of its contents, as `read_recordings` and `read_idx` give it.
 
     Raises:
-        ValueError: the contents are others.
+        ValueError: if the contents are others.
 
     Example:
         >>> require(Path("fsdd.zip"), SHA256["fsdd.zip"])
     """
     if digest != SHA256[path.name]:
         raise ValueError(
-            f"{path} must have the known contents (sha256 {SHA256[path.name]}); received: {digest}"
+            f"{path} must have the known contents (sha256 {SHA256[path.name]}). Received: {digest}"
         )
 
 
 def find(root: str | Path | None) -> Path:
-    """Folder with the five raw files; downloads what is missing if no folder was named.
+    """Finds the folder of the five raw files; downloads missing files if no folder is given.
 
     Args:
         root: folder that holds them; the download cache if None.
@@ -164,7 +164,7 @@ def find(root: str | Path | None) -> Path:
         The folder.
 
     Raises:
-        FileNotFoundError: a named folder lacks a file, or a download failed.
+        FileNotFoundError: if a named folder lacks a file, or a download failed.
 
     Example:
         >>> find("nowhere")

@@ -1,4 +1,4 @@
-"""From raw signals to a feature folder: plan, fit the features on train, encode, write."""
+"""Prepares a feature folder from raw signals."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from data_tools import datasets
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
-from data_tools.features.extractors import Extractors
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
+from data_tools.io.constants import SPLITS
 from data_tools.io.files import atomic_folder, sha256_file
 from data_tools.io.progress import bar
-from data_tools.raw.base import SPLITS, Clip, RawDataset
+from data_tools.raw.base import Clip, RawDataset
+from data_tools.raw.extractors import Extractors
+from data_tools.raw.registry import open_raw
 
-FORMAT = "keras-cmg features 1"
-"""Changes whenever the same arguments would give other numbers."""
+FORMAT = "keras-cmg features 2"
+"""Increased whenever the same arguments give other numbers."""
 FIT_CLIPS = 250
 """Training clips on which the features are fitted."""
 CHUNK = 32
 STORED_AS = {"audio": "float32", "video": "float16", "text": "float32", "labels": "float32"}
-"""Half precision for the maps, by far the largest; its error is below that of their estimation."""
+"""Half precision for the maps, which are by far the largest arrays."""
 VERSIONED = ("numpy", "scipy", "scikit-learn", "pillow", "h5py")
 
 
@@ -41,7 +42,7 @@ def prepare(
     seed: int = 0,
     num_clips: Mapping[str, int] | None = None,
     split: str | None = None,
-    channels: int = 64,
+    video_channels: int = 64,
     text_dim: int = 64,
     num_tokens: int = 10,
     audio_backend: str = "numpy",
@@ -49,17 +50,17 @@ def prepare(
     progress: bool = False,
     **options: Any,
 ) -> Path:
-    """Writes the feature folder of a data set, unless the very same is there already.
+    """Prepares the feature folder of a data set, unless the same is there already.
 
     Args:
         name: data set, "digits" or "synthetic".
-        out: folder to write; it appears complete or not at all.
+        out: folder to write; it is written atomically.
         root: folder of the raw files; the data set's own default if None.
-        seed: of the plan of clips and of the features.
+        seed: seed of the plan of clips and of the features.
         num_clips: clips of "train", "val" and "test"; a split left out is empty. The data set's
             own numbers if None.
-        split: way of splitting; the data set's first if None.
-        channels: channels of the video map.
+        split: split of the data set; its first one if None.
+        video_channels: channels of the video map.
         text_dim: size of a word vector.
         num_tokens: words kept of a caption.
         audio_backend: "numpy" or "tensorflow-io".
@@ -71,8 +72,8 @@ def prepare(
         The folder.
 
     Raises:
-        FileNotFoundError: a raw file is missing.
-        ValueError: an argument or a raw file is wrong, or `out` holds something else.
+        FileNotFoundError: if a raw file is missing.
+        ValueError: if an argument or a raw file is wrong, or `out` holds something else.
 
     Example:
         >>> import tempfile
@@ -81,13 +82,13 @@ def prepare(
         ...     sorted(file.name for file in path.glob("*_feature.h5"))
         ['audio_feature.h5', 'text_feature.h5', 'visual_feature.h5']
     """
-    dataset = datasets.create(name, root, split=split, **options)
+    dataset = open_raw(name, root, split=split, **options)
     num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
     _check_num_clips(num_clips)
     arguments = {
         "seed": seed,
         "num_clips": num_clips,
-        "channels": channels,
+        "video_channels": video_channels,
         "text_dim": text_dim,
         "num_tokens": num_tokens,
         "audio_backend": audio_backend,
@@ -104,7 +105,7 @@ def prepare(
         return out
     extractors = Extractors(
         AudioFeatures(dataset.sample_rate, audio_backend),
-        VideoFeatures(channels, seed),
+        VideoFeatures(video_channels, seed),
         TextFeatures(text_dim, num_tokens),
     )
     clips = dataset.plan(num_clips, seed)
@@ -127,28 +128,28 @@ def prepare(
 def _check_num_clips(num_clips: Mapping[str, int]) -> None:
     if not set(num_clips) <= set(SPLITS) or num_clips.get("train", 0) < 1:
         raise ValueError(
-            f"`num_clips` must give clips of {SPLITS}, at least one of 'train'; "
-            f"received: {dict(num_clips)}"
+            f"`num_clips` must give clips of {SPLITS}, at least one of 'train'. "
+            f"Received: {dict(num_clips)}"
         )
     for split, count in num_clips.items():
         if count < 1:
-            raise ValueError(f"`num_clips[{split!r}]` must be at least 1; received: {count}")
+            raise ValueError(f"`num_clips[{split!r}]` must be at least 1. Received: {count}")
 
 
 def _is_prepared(out: Path, identity: dict[str, Any]) -> bool:
-    """Whether a folder holds this very preparation; refuses one that holds anything else."""
+    """Whether a folder holds the same preparation; raises an error if it holds something else."""
     if out.is_dir() and not any(out.iterdir()):
         return False
     advice = "Choose another folder or ask to overwrite it."
     if not (out / layout.MANIFEST).is_file():
-        raise ValueError(f"`out` must be a new or a prepared folder; received: {out}. {advice}")
+        raise ValueError(f"`out` must be a new or a prepared folder. Received: {out}. {advice}")
     manifest = layout.FeatureFolder(out).manifest
     for key, value in identity.items():
-        # Through JSON, so that both sides have the same types.
+        # Through JSON, so that both sides have equal types.
         if manifest.get(key) != json.loads(json.dumps(value)):
             raise ValueError(
                 f"`out` must not hold another preparation; {out} was made with {key} = "
-                f"{manifest.get(key)}, now asked: {value}. {advice}"
+                f"{manifest.get(key)}, requested: {value}. {advice}"
             )
     for file, digest in manifest["files"].items():
         if not (out / file).is_file() or sha256_file(out / file) != digest:

@@ -1,4 +1,4 @@
-"""Signals of a prepared clip, made again from its description."""
+"""Renders the signals of a prepared clip from its description."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import os
 from typing import Any
 
-from data_tools import datasets
 from data_tools.io import feature_folder as layout
 from data_tools.raw.base import Clip, RawDataset
+from data_tools.raw.registry import open_raw
 
 
 def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
-    """Descriptions of the clips of a prepared folder, row by row.
+    """Reads the descriptions of the clips of a prepared folder, in the order of the rows.
 
     Args:
         folder: the folder.
@@ -21,7 +21,7 @@ def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
         The clips.
 
     Raises:
-        FileNotFoundError: the folder was not prepared here and has no descriptions.
+        FileNotFoundError: if the folder was not prepared here and has no descriptions.
 
     Example:
         >>> import tempfile, data_tools
@@ -38,11 +38,11 @@ def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
 
 
 def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDataset:
-    """Raw data set from which a folder was prepared.
+    """Opens the raw data set from which a folder was prepared.
 
     Args:
         folder: the folder.
-        raw: where the raw files lie now; as in the preparation if None.
+        raw: folder of the raw files now; where they were at the preparation if None.
 
     Returns:
         The data set.
@@ -56,24 +56,24 @@ def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDat
     """
     manifest = folder.manifest
     root = manifest["root"] if raw is None else raw
-    return datasets.create(manifest["dataset"], root, **manifest["options"])
+    return open_raw(manifest["dataset"], root, **manifest["options"])
 
 
 def render(root: str | os.PathLike[str], index: int, raw: str | None = None) -> dict[str, Any]:
-    """Sound, pictures and caption of one clip of a prepared folder.
+    """Renders audio, pictures and caption of a clip of a prepared folder.
 
     Args:
         root: the folder.
         index: row of the clip.
-        raw: where the raw files lie now; as in the preparation if None.
+        raw: folder of the raw files now; where they were at the preparation if None.
 
     Returns:
         A dict: `waveform` (samples,) float32, `sample_rate` in hertz, `frames` (10, height,
         width[, 3]) uint8, `caption`, and the `clip` itself.
 
     Raises:
-        FileNotFoundError: the folder or a raw file is missing.
-        ValueError: there is no such row.
+        FileNotFoundError: if the folder or a raw file is missing.
+        ValueError: if there is no such row.
 
     Example:
         >>> import tempfile, data_tools
@@ -86,7 +86,7 @@ def render(root: str | os.PathLike[str], index: int, raw: str | None = None) -> 
     folder = layout.FeatureFolder(root)
     clips = read_clips(folder)
     if not 0 <= index < len(clips):
-        raise ValueError(f"`index` must be a row from 0 to {len(clips) - 1}; received: {index}")
+        raise ValueError(f"`index` must be a row from 0 to {len(clips) - 1}. Received: {index}")
     dataset, clip = open_dataset(folder, raw), clips[index]
     return {
         "waveform": dataset.waveform(clip),

@@ -1,4 +1,4 @@
-"""Ten invented objects that are drawn, sounded and described: no download, learnable in minutes."""
+"""Synthetic data set: ten invented objects with pictures, sounds and captions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.raw import synthetic_pictures as pictures
 from data_tools.raw import synthetic_sounds as sounds
-from data_tools.raw.base import NUM_SEGMENTS, Clip, RawDataset, plan_events
+from data_tools.raw.base import Clip, RawDataset, plan_events
 from data_tools.raw.waveforms import coloured_noise
 
 OBJECTS = {
@@ -24,7 +25,7 @@ OBJECTS = {
     "steam": "hexagon",
     "organ": "ring",
 }
-"""Sound of each class, which names it, and its shape."""
+"""Sound of each class, which is its name, to its shape."""
 
 MOTIONS = ("rests", "drifts", "circles", "bounces")
 
@@ -43,7 +44,7 @@ TEMPLATES = (
 
 
 class Synthetic(RawDataset):
-    """Moving shapes with synthesised sounds and captions in a span of seconds, noise elsewhere.
+    """Clips of moving shapes with synthesised sounds and captions, with noise outside of a span.
 
     A class is a shape and a timbre. Place, size, colour, motion, turn, pitch, speed, level, onset
     and noise vary freely; the caption names the shape, the sound or both.
@@ -108,7 +109,7 @@ class Synthetic(RawDataset):
 
 
 def _path(motion: str, radius: float, rng: np.random.Generator) -> np.ndarray:
-    """Centre of the shape in each segment, (10, 2) pixels, the whole shape in the picture."""
+    """Returns the centre of the shape in each segment, (10, 2) pixels, with the shape inside."""
     low, high = radius, pictures.SIDE - radius
     time = np.linspace(0, 1, NUM_SEGMENTS)[:, None]
     start, end = rng.uniform(low, high, (2, 2))

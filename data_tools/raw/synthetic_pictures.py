@@ -1,4 +1,4 @@
-"""Ten kinds of drawn objects, at any place, size, colour and angle."""
+"""Draws ten kinds of shapes at any place, size, colour and angle."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SHAPES = tuple(_OUTLINES)
 
 
 def render_background(rng: np.random.Generator) -> Image.Image:
-    """Dim, smooth texture in two tints.
+    """Renders a dim, smooth texture in two tints.
 
     Args:
         rng: draws the texture.
@@ -73,7 +73,7 @@ def draw_shape(
     radius: float,
     turn: float,
 ) -> Image.Image:
-    """A background with one shape on it.
+    """Draws a shape on a background.
 
     Args:
         background: the picture to draw on; it stays as it is.

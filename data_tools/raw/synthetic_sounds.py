@@ -1,4 +1,4 @@
-"""Ten kinds of synthesised one-second sounds, each with its own timbre and a random rest."""
+"""Synthesises ten kinds of one-second sounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TIME = (np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
 
 
 def _tones(pitch: np.ndarray | float, partials: tuple[tuple[float, float], ...]) -> np.ndarray:
-    """Sum of partials, given as (multiple of the pitch, amplitude); the pitch may vary in time."""
+    """Computes a sum of partials (multiple of the pitch, amplitude); the pitch may vary in time."""
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(np.float32(pitch), _TIME.shape)) / SAMPLE_RATE
     phase = np.mod(phase, 2 * np.pi * 100).astype(np.float32)
     total = np.zeros_like(phase)
@@ -19,12 +19,12 @@ def _tones(pitch: np.ndarray | float, partials: tuple[tuple[float, float], ...])
 
 
 def _decay(period: float, rate: float) -> np.ndarray:
-    """Envelope of strokes that die away."""
+    """Computes an envelope of decaying strokes."""
     return np.exp(-rate * np.mod(_TIME, np.float32(period)))
 
 
 def _pulse(rate: float, share: float) -> np.ndarray:
-    """Envelope that is on for a share of each period."""
+    """Computes an envelope that is 1 for a share of each period."""
     return (np.mod(_TIME * np.float32(rate), 1) < share).astype(np.float32)
 
 
@@ -33,7 +33,7 @@ def _noise(rng: np.random.Generator) -> np.ndarray:
 
 
 def render_sound(kind: str, rng: np.random.Generator) -> np.ndarray:
-    """One second of a kind of sound; pitch, speed, level and onset vary with `rng`.
+    """Synthesises one second of a sound; `rng` determines pitch, speed, level and onset.
 
     Args:
         kind: "bell", "siren", "flute", "drum", "buzzer", "alarm", "engine", "bird", "steam" or
@@ -44,7 +44,7 @@ def render_sound(kind: str, rng: np.random.Generator) -> np.ndarray:
         (8000,) float32, peak at most 1.
 
     Raises:
-        ValueError: the kind is unknown.
+        ValueError: if the kind is unknown.
 
     Example:
         >>> render_sound("bell", np.random.default_rng(0)).shape
@@ -84,7 +84,7 @@ def render_sound(kind: str, rng: np.random.Generator) -> np.ndarray:
             chord = tuple((ratio * k, 0.4 / k) for ratio in (1, 1.25, 1.5) for k in (1.0, 2.0, 4.0))
             sound = _tones(260 * shift, chord)
         case _:
-            raise ValueError(f"`kind` must be a known sound; received: {kind!r}")
+            raise ValueError(f"`kind` must be a known sound. Received: {kind!r}")
     onset, length = int(rng.integers(0, 2000)), int(rng.integers(4000, 6001))
     result = np.zeros(SAMPLE_RATE, np.float32)
     result[onset : onset + length] = sound[:length]

@@ -1,4 +1,4 @@
-"""Checks a feature folder from end to end: sums, counts, shapes, values, separate splits."""
+"""Verifies a feature folder: checksums, counts, shapes, values, disjoint splits."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_tools.io import feature_folder as layout
+from data_tools.io.constants import SPLITS
 from data_tools.io.files import sha256_file
-from data_tools.raw.base import SPLITS
 from data_tools.raw.rendering import read_clips
 
 CHUNK = 256
 
 
 def verify(root: str | os.PathLike[str]) -> list[str]:
-    """Checks everything that a feature folder promises.
+    """Verifies a feature folder.
 
     Args:
         root: the folder.
@@ -25,8 +25,8 @@ def verify(root: str | os.PathLike[str]) -> list[str]:
         What was found in order, one line per check.
 
     Raises:
-        FileNotFoundError: the folder or a file of it is missing.
-        ValueError: something is wrong; the message names the file and the rule.
+        FileNotFoundError: if the folder or a file of it is missing.
+        ValueError: if something is wrong; the message names the file and the rule.
 
     Example:
         >>> import tempfile, data_tools
@@ -50,7 +50,7 @@ def _checks(folder: layout.FeatureFolder) -> Iterator[str]:
             raise FileNotFoundError(f"{path} must exist, as {layout.MANIFEST} lists it")
         found = sha256_file(path)
         if found != digest:
-            raise ValueError(f"{path} must have sha256 {digest}; received: {found}")
+            raise ValueError(f"{path} must have sha256 {digest}. Received: {found}")
     yield f"checksums: {len(files)} files as written"
 
     clips = read_clips(folder)
@@ -58,8 +58,8 @@ def _checks(folder: layout.FeatureFolder) -> Iterator[str]:
         array = folder.array(kind)
         if len(array) != len(clips):
             raise ValueError(
-                f"{array.file.filename} must have a row for each of the {len(clips)} clips; "
-                f"received: {len(array)}"
+                f"{array.file.filename} must have a row for each of the {len(clips)} clips. "
+                f"Received: {len(array)}"
             )
         for start in range(0, len(array), CHUNK):
             values = folder.read(kind, np.arange(start, min(start + CHUNK, len(array))))
@@ -85,8 +85,8 @@ def _checks(folder: layout.FeatureFolder) -> Iterator[str]:
                     )
     if sum(counts.values()) != len(clips):
         raise ValueError(
-            f"splits of {folder.root} must hold each of the {len(clips)} clips once; "
-            f"received: {counts}"
+            f"splits of {folder.root} must hold each of the {len(clips)} clips once. "
+            f"Received: {counts}"
         )
     summary = ", ".join(f"{split} {count}" for split, count in counts.items())
     yield f"splits: {summary}, no clip and no raw material in two of them"
@@ -97,7 +97,7 @@ def _check_labels(folder: layout.FeatureFolder, labels: np.ndarray, start: int) 
     if labels.shape[-1] != num_columns:
         raise ValueError(
             f"{layout.FILES['labels']} must have {num_columns} columns, one per category and one "
-            f"for the background; received: {labels.shape[-1]}"
+            f"for the background. Received: {labels.shape[-1]}"
         )
     events, background = labels[..., :-1].max(-1), labels[..., -1]
     wrong = np.flatnonzero(

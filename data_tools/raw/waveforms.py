@@ -1,4 +1,4 @@
-"""Waveforms in and out of files, and the few operations on them that data sets share."""
+"""Reads WAV files, and operations on waveforms that data sets share."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from scipy import signal
 
 
 def read_wav(source: bytes, name: str, sample_rate: int) -> np.ndarray:
-    """Samples of a mono 16-bit PCM WAV file.
+    """Reads the samples of a mono 16-bit PCM WAV file.
 
     Args:
         source: content of the file.
-        name: how errors call the file.
+        name: its name in error messages.
         sample_rate: the rate that it must have, in hertz.
 
     Returns:
         (samples,) float32 in [-1, 1).
 
     Raises:
-        ValueError: the file is damaged or cut short, or has another format.
+        ValueError: if the file is damaged or cut short, or has another format.
 
     Example:
         >>> stream = io.BytesIO()
@@ -39,19 +39,19 @@ def read_wav(source: bytes, name: str, sample_rate: int) -> np.ndarray:
         raise ValueError(f"{name} must be a PCM WAV file; reading it gave: {error!r}") from error
     if found != (1, 16, sample_rate):
         raise ValueError(
-            f"{name} must have 1 channel, 16 bits and {sample_rate} Hz; "
-            f"received: {found[0]} channel(s), {found[1]} bits and {found[2]} Hz"
+            f"{name} must have 1 channel, 16 bits and {sample_rate} Hz. "
+            f"Received: {found[0]} channel(s), {found[1]} bits and {found[2]} Hz"
         )
     if num_samples == 0 or len(content) != 2 * num_samples:
         raise ValueError(
             f"{name} must hold at least one sample and all that its header announces "
-            f"({2 * num_samples} bytes); received: {len(content)} bytes"
+            f"({2 * num_samples} bytes). Received: {len(content)} bytes"
         )
     return np.frombuffer(content, "<i2").astype(np.float32) / 32768
 
 
 def normalize_loudness(waveform: np.ndarray, level: float = 0.1) -> np.ndarray:
-    """Scales a waveform to a root-mean-square level, peaks clipped to [-1, 1].
+    """Scales a waveform to a root-mean-square level and clips it to [-1, 1].
 
     Args:
         waveform: (samples,) float.
@@ -69,7 +69,7 @@ def normalize_loudness(waveform: np.ndarray, level: float = 0.1) -> np.ndarray:
 
 
 def fit_length(waveform: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
-    """Brings a waveform to a length: the loudest stretch of a longer one, silence around a shorter.
+    """Fits a waveform to a length: crops to the loudest part, or pads with silence on both sides.
 
     Args:
         waveform: (samples,) float.
@@ -95,7 +95,7 @@ def fit_length(waveform: np.ndarray, length: int, rng: np.random.Generator) -> n
 
 
 def coloured_noise(length: int, level: float, tilt: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise through a one-pole low-pass filter.
+    """Draws Gaussian noise and applies a one-pole low-pass filter.
 
     Args:
         length: samples.

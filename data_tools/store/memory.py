@@ -1,4 +1,4 @@
-"""The two costs of a batch besides reading: half to single precision, and fresh memory."""
+"""Fast conversion of half to single precision, and reuse of memory of batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import numpy as np
 
 _KEEP = np.uint32(0x8FFFE000)
-"""Sign and the shifted 15 bits, without the copies of the sign that a signed shift leaves."""
+"""Sign and the shifted 15 bits, without the copies of the sign of a signed shift."""
 _REBIAS = np.float32(2.0**112)
 """Exponents are biased by 15 in half and by 127 in single precision."""
 
@@ -40,14 +40,13 @@ def widen(half: np.ndarray, out: np.ndarray) -> None:
 
 
 class BatchMemory:
-    """Memory of batches, used again once nobody holds the batch that was there.
+    """A pool of arrays that are reused once nothing else refers to them.
 
-    Fresh memory costs the system more than the reading of a row that it has at hand. An array is
-    free when this pool is the only one that refers to it: views of it, tensors that share it and
-    transfers under way all count.
+    Allocating memory takes the system longer than reading a cached row. An array is free if only
+    this pool refers to it: views of it, tensors that share it and pending transfers count.
 
     Args:
-        limit: arrays kept for each shape; a batch beyond them gets memory of its own.
+        limit: arrays kept for each shape; further batches get new memory.
 
     Example:
         >>> memory = BatchMemory()
@@ -64,7 +63,7 @@ class BatchMemory:
         self._lock = threading.Lock()
 
     def take(self, shape: tuple[int, ...], dtype: str | np.dtype) -> np.ndarray:
-        """An array with whatever numbers are there."""
+        """Returns an array with undefined content."""
         key = (shape, np.dtype(dtype))
         with self._lock:
             arrays = self._arrays.setdefault(key, [])

@@ -1,4 +1,4 @@
-"""Packs features that lie in published or prepared files into a store, read once and for all."""
+"""Packs published or prepared features into a store."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from data_tools import datasets
+from data_tools.io.constants import SPLITS
 from data_tools.io.feature_folder import FeatureFolder, order_file
 from data_tools.io.progress import bar
+from data_tools.published.registry import open_published
 from data_tools.published.selection import PREPARED, Selection, select
-from data_tools.raw.base import SPLITS
 from data_tools.store.schema import Field
 from data_tools.store.writer import StoreWriter
 
@@ -39,14 +39,14 @@ def pack(
         shard_rows: rows of a shard; about 256 MB if None.
         overwrite: replace a folder that is there.
         progress: show a progress bar.
-        options: of the published data set, such as `protocol`.
+        options: arguments of the published data set, such as `protocol`.
 
     Returns:
         Number of `rows`, and of clips that `failed`.
 
     Raises:
-        FileNotFoundError: the folder or a file of all clips is missing.
-        ValueError: an argument or a file of all clips is wrong, or the store exists.
+        FileNotFoundError: if the folder or a file of all clips is missing.
+        ValueError: if an argument or a file of all clips is wrong, or the store exists.
 
     Example:
         >>> import data_tools
@@ -60,7 +60,7 @@ def pack(
         names = [split for split in SPLITS if (folder.root / order_file(split)).is_file()]
         categories: Sequence[str] = folder.categories if labels else ()
     else:
-        opened = datasets.open_published(dataset, root, **options)
+        opened = open_published(dataset, root, **options)
         names = [split for split, examples in opened.splits.items() if examples]
         categories = opened.categories if labels else ()
     selections = {

@@ -1,4 +1,4 @@
-"""Rows of a `.npy` file by position: no memory map, so that a short file is an error, no crash."""
+"""Reads and writes rows of `.npy` files without a memory map, so that a short file is an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SEEK = threading.Lock()
 
 
 def create(path: Path, field: Field, num_rows: int) -> None:
-    """Makes a `.npy` file of zeros, sparse where the file system allows it.
+    """Creates a `.npy` file of zeros, sparse if the file system supports it.
 
     Args:
         path: the file.
@@ -38,7 +38,7 @@ def create(path: Path, field: Field, num_rows: int) -> None:
 
 
 def checksum(array: np.ndarray) -> int:
-    """CRC-32 of an array's bytes.
+    """Computes the CRC-32 of the bytes of an array.
 
     Args:
         array: contiguous, of any shape.
@@ -62,8 +62,8 @@ class RowFile:
         write: whether rows can be written.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no `.npy` file of such rows, or is cut short.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is no `.npy` file of such rows, or is cut short.
 
     Example:
         >>> np.save("rows.npy", np.arange(6, dtype="<f2").reshape(3, 2))
@@ -88,11 +88,11 @@ class RowFile:
             found = os.fstat(self._stream.fileno()).st_size
             if shape[1:] != field.shape or dtype != field.stored:
                 raise ValueError(
-                    f"{path} must hold rows of {field.dtype} and shape {field.shape}; "
-                    f"received: {dtype} of shape {shape}"
+                    f"{path} must hold rows of {field.dtype} and shape {field.shape}. "
+                    f"Received: {dtype} of shape {shape}"
                 )
             if found != size:
-                raise ValueError(f"{path} must have {size} bytes; received: {found}")
+                raise ValueError(f"{path} must have {size} bytes. Received: {found}")
         except BaseException:
             self._stream.close()
             raise
@@ -106,15 +106,15 @@ class RowFile:
         except ValueError as error:
             raise ValueError(f"{self.path} must be a .npy file; reading it gave: {error}") from None
         if fortran or not shape:
-            raise ValueError(f"{self.path} must hold rows in C order; received shape {shape}")
+            raise ValueError(f"{self.path} must hold rows in C order. Received shape {shape}")
         self._start = self._stream.tell()
         return shape, dtype
 
     def read_into(self, row: int, out: np.ndarray) -> None:
-        """Fills an array (rows, ...) of the stored dtype with the rows from `row` on.
+        """Reads rows from `row` on into an array (rows, ...) of the stored dtype.
 
         Raises:
-            ValueError: the file ends before.
+            ValueError: if the file ends before.
         """
         view = out.data.cast("B")
         position = self._start + row * self.field.num_bytes
@@ -143,6 +143,6 @@ class RowFile:
         self._stream.close()
 
     def __del__(self) -> None:
-        # Where a cache drops a file that a thread still reads from, the last user closes it.
+        # If a cache drops a file that a thread still reads, its last user closes it.
         if hasattr(self, "_stream"):
             self._stream.close()

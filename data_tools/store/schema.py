@@ -1,4 +1,4 @@
-"""What a store holds: its fields, shards and origin, in one JSON file written last."""
+"""The schema of a store: its fields, shards and origin, in a JSON file that is written last."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ FORMAT = "keras-cmg store 1"
 INDEX, SHARDS = "index.json", "shards"
 FAILURES = "failures.jsonl"
 SHARD_BYTES = 2**28
-"""Size to which shards are cut unless told otherwise: few files, yet many units of work."""
+"""Default size of a shard in bytes: few files, yet many units of work."""
 DTYPES = ("float16", "float32", "uint8", "int32")
 
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """One array of a row.
+    """Shape and dtype of one array of a row.
 
     Args:
-        shape: of one row, without the row axis.
+        shape: shape of one row, without the row axis.
         dtype: one of "float16", "float32", "uint8" and "int32".
 
     Raises:
-        ValueError: the dtype is another one, or the shape is not of whole numbers from 1 on.
+        ValueError: if the dtype is another one, or the shape is not of whole numbers from 1 on.
 
     Example:
         >>> Field((10, 7, 7, 512)).num_bytes
@@ -42,10 +42,10 @@ class Field:
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
-            raise ValueError(f"`dtype` must be one of {DTYPES}; received: {self.dtype!r}")
+            raise ValueError(f"`dtype` must be one of {DTYPES}. Received: {self.dtype!r}")
         if any(not isinstance(size, int) or size < 1 for size in self.shape):
             raise ValueError(
-                f"`shape` must hold whole numbers of at least 1; received: {self.shape}"
+                f"`shape` must hold whole numbers of at least 1. Received: {self.shape}"
             )
 
     @property
@@ -55,12 +55,12 @@ class Field:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of one row."""
+        """Number of bytes of one row."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.stored.itemsize
 
 
 def check_name(name: str) -> str:
-    """The name of a field, which is also that of its files.
+    """Checks the name of a field, which is also the name of its files.
 
     Args:
         name: the name.
@@ -69,21 +69,21 @@ def check_name(name: str) -> str:
         The same.
 
     Raises:
-        ValueError: it is not a plain word.
+        ValueError: if it is not a plain word.
 
     Example:
         >>> check_name("../audio")
         Traceback (most recent call last):
         ...
-        ValueError: a field must have a plain word as its name; received: '../audio'
+        ValueError: a field must have a plain word as its name. Received: '../audio'
     """
     if not isinstance(name, str) or not name.isidentifier():
-        raise ValueError(f"a field must have a plain word as its name; received: {name!r}")
+        raise ValueError(f"a field must have a plain word as its name. Received: {name!r}")
     return name
 
 
 def default_shard_rows(fields: Mapping[str, Field]) -> int:
-    """Rows of a shard of about `SHARD_BYTES`.
+    """Computes the number of rows of a shard of about `SHARD_BYTES`.
 
     Args:
         fields: name to field.
@@ -100,44 +100,44 @@ def default_shard_rows(fields: Mapping[str, Field]) -> int:
 
 
 def check_row(fields: Mapping[str, Field], arrays: Mapping[str, np.ndarray]) -> None:
-    """Raises unless a row has exactly the fields, each of its shape and of finite numbers.
+    """Raises a ValueError unless a row has exactly the fields, with finite numbers.
 
     Args:
         fields: name to field.
         arrays: name to array of one row.
 
     Raises:
-        ValueError: a field is missing or not known, has another shape, or a value that is not
+        ValueError: if a field is missing or not known, has another shape, or a value that is not
             finite once it is in the stored precision.
 
     Example:
         >>> check_row({"audio": Field((2,))}, {"audio": np.array([1.0, 1e6])})
         Traceback (most recent call last):
         ...
-        ValueError: `audio` must hold finite numbers in float16; received: 1e+06
+        ValueError: `audio` must hold finite numbers in float16. Received: 1e+06
     """
     if set(arrays) != set(fields):
-        raise ValueError(f"a row must hold {sorted(fields)}; received: {sorted(arrays)}")
+        raise ValueError(f"a row must hold {sorted(fields)}. Received: {sorted(arrays)}")
     for name, field in fields.items():
         array = np.asarray(arrays[name])
         if array.shape != field.shape:
-            raise ValueError(f"`{name}` must have shape {field.shape}; received: {array.shape}")
+            raise ValueError(f"`{name}` must have shape {field.shape}. Received: {array.shape}")
         if field.dtype.startswith("float"):
             with np.errstate(over="ignore"):
                 finite = np.isfinite(array.astype(field.stored, copy=False))
             if not finite.all():
                 raise ValueError(
-                    f"`{name}` must hold finite numbers in {field.dtype}; "
-                    f"received: {array[~finite][0]:g}"
+                    f"`{name}` must hold finite numbers in {field.dtype}. "
+                    f"Received: {array[~finite][0]:g}"
                 )
 
 
 def shard_path(root: Path, number: int) -> Path:
-    """Folder of a finished shard.
+    """Returns the folder of a finished shard.
 
     Args:
         root: the store.
-        number: of the shard, from 0.
+        number: number of the shard, from 0.
 
     Returns:
         The path.
@@ -156,7 +156,7 @@ def write_schema(
     categories: Sequence[str] = (),
     origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the schema of finished shards, which makes them a store.
+    """Writes the schema of finished shards, which completes the store.
 
     Args:
         root: the store.
@@ -194,8 +194,8 @@ def read_schema(root: Path) -> dict[str, Any]:
         The content of the file.
 
     Raises:
-        FileNotFoundError: there is none: no store, or one that is not finished.
-        ValueError: the file is not the schema of a store of this format.
+        FileNotFoundError: if there is none: no store, or one that is not finished.
+        ValueError: if the file is not the schema of a store of this format.
     """
     path = root / SCHEMA
     if not path.is_file():
@@ -203,7 +203,7 @@ def read_schema(root: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"a store must hold {SCHEMA}; {path} does not exist: {reason}")
     content = read_json(path)
     if content.get("format") != FORMAT:
-        raise ValueError(f"{path} must have format {FORMAT!r}; received: {content.get('format')!r}")
+        raise ValueError(f"{path} must have format {FORMAT!r}. Received: {content.get('format')!r}")
     try:
         content["fields"] = {
             check_name(name): Field(tuple(field["shape"]), field["dtype"])

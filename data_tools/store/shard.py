@@ -1,4 +1,4 @@
-"""One shard in the making: rows arrive in any order, progress outlives a kill, the end is atomic.
+"""Writes one shard: rows in any order, progress that survives a kill, an atomic end.
 
 While unfinished, a shard is the folder `NUMBER.part`: one `.npy` file per field with a slot for
 each planned row, and a journal with a line for each slot that is done. A finished one is the folder
@@ -38,7 +38,7 @@ def write_slot(
         Checksums in the order of the fields.
 
     Raises:
-        ValueError: the row is not as the fields say.
+        ValueError: if the row is not as the fields say.
     """
     check_row(fields, arrays)
     checksums = []
@@ -52,7 +52,7 @@ def write_slot(
 
 
 class ShardWriter:
-    """Collects the rows of one shard; one that was begun before is taken up where it was.
+    """Writes the rows of one shard; resumes a shard that was begun before.
 
     Args:
         path: folder of the finished shard.
@@ -92,12 +92,12 @@ class ShardWriter:
 
     @property
     def finished(self) -> bool:
-        """Whether the finished shard stands."""
+        """Whether the shard is finished."""
         return self.path.exists()
 
     @property
     def missing(self) -> list[int]:
-        """Slots that are still to be filled."""
+        """Slots that are not written yet."""
         if self.finished or (self.part / INDEX).is_file():
             return []
         return [slot for slot in range(len(self.clips)) if slot not in self._done]
@@ -114,7 +114,7 @@ class ShardWriter:
 
     def _resume(self, journal: Path) -> None:
         content = journal.read_bytes()
-        # A kill may have cut the last line short.
+        # A kill may have truncated the last line.
         content = content[: content.rfind(b"\n") + 1]
         entries = {entry["slot"]: entry for entry in map(json.loads, content.splitlines())}
         files = {
@@ -122,7 +122,7 @@ class ShardWriter:
             for name, field in self.fields.items()
         }
         for slot, entry in entries.items():
-            # A machine that lost power may hold the line without the row.
+            # After a power failure the line may be there without the row.
             if "failures" in entry or self._checksums(files, slot) == entry["checksums"]:
                 self._done[slot] = entry
         for file in files.values():
@@ -140,19 +140,19 @@ class ShardWriter:
         return found
 
     def write(self, slot: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Writes one row and notes that it is there.
+        """Writes one row and records it in the journal.
 
         Raises:
-            ValueError: the row is not as the fields say.
+            ValueError: if the row is not as the fields say.
         """
         self.note(slot, write_slot(self.part, self.fields, slot, arrays))
 
     def note(self, slot: int, checksums: list[int]) -> None:
-        """Notes a row that `write_slot` wrote."""
+        """Records a row that `write_slot` wrote in the journal."""
         self._note({"slot": slot, "checksums": checksums})
 
     def fail(self, slot: int, failures: Sequence[Mapping[str, Any]]) -> None:
-        """Notes why there will be no such row."""
+        """Records the failures of a slot without a row in the journal."""
         self._note({"slot": slot, "failures": list(failures)})
 
     def _note(self, entry: dict[str, Any]) -> None:
@@ -161,10 +161,10 @@ class ShardWriter:
         self._done[entry["slot"]] = entry
 
     def finish(self) -> None:
-        """Turns the full shard into a finished one; does nothing where that has happened.
+        """Finishes a full shard; does nothing if it is finished.
 
         Raises:
-            ValueError: a slot is still to be filled.
+            ValueError: if a slot is still to be filled.
         """
         if self.finished:
             return
@@ -176,7 +176,7 @@ class ShardWriter:
                 self._finish_compact(good)
                 return
             self._write_index(self.part, good)
-        # From here on the folder lacks nothing: a kill in between leads here again.
+        # The folder is complete from here on: after a kill the next call continues here.
         for path in self.part.glob(".*.part"):  # a kill in between files
             path.unlink()
         (self.part / JOURNAL).unlink(missing_ok=True)

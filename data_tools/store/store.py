@@ -1,8 +1,9 @@
-"""A finished store, read by rows: any rows, any fields, each row checked when first read."""
+"""Reads rows of a finished store; each row is verified when it is first read."""
 
 from __future__ import annotations
 
 import collections
+import functools
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.io.feature_folder import check_choice
+from data_tools.io.arguments import check_choice
 from data_tools.store import rows
 from data_tools.store.memory import widen
 from data_tools.store.schema import INDEX, Field, read_schema, shard_path
@@ -21,11 +22,11 @@ from data_tools.store.schema import INDEX, Field, read_schema, shard_path
 VERIFY = ("once", "always", "never")
 MAX_OPEN_FILES = 128
 PIECE_BYTES = 2**20
-"""Bytes that are read, checked and converted while they are in the cache."""
+"""Bytes that are read, verified and converted at once, so that they stay in the cache."""
 
 
 def _runs(numbers: np.ndarray, shards: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
-    """Stretches of at most `limit` rows that follow each other on disk as well."""
+    """Yields ranges of at most `limit` positions whose rows are adjacent on disk."""
     breaks = np.flatnonzero((np.diff(numbers) != 1) | (np.diff(shards) != 0)) + 1
     for start, end in zip([0, *breaks.tolist()], [*breaks.tolist(), len(numbers)], strict=True):
         for piece in range(start, end, limit):
@@ -33,7 +34,7 @@ def _runs(numbers: np.ndarray, shards: np.ndarray, limit: int) -> Iterator[tuple
 
 
 class Store:
-    """A feature store opened for reading; it may be shared by threads and sent to processes.
+    """Reads a feature store; it may be shared by threads and pickled.
 
     Args:
         root: the folder.
@@ -41,8 +42,8 @@ class Store:
             each reading, "never" not at all.
 
     Raises:
-        FileNotFoundError: the folder is no finished store.
-        ValueError: the schema is damaged, or `verify` is unknown.
+        FileNotFoundError: if the folder is not a finished store.
+        ValueError: if the schema is damaged, or `verify` is unknown.
 
     Example:
         >>> from data_tools.store import StoreWriter
@@ -77,7 +78,7 @@ class Store:
         self._seen = {name: np.zeros(len(self), bool) for name in self.fields}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Open files do not travel to another process: each opens its own.
+        # Open files cannot be pickled: each process opens its own.
         kept = ("root", "verify", "schema", "fields", "categories", "_starts")
         return {name: self.__dict__[name] for name in kept}
 
@@ -94,7 +95,7 @@ class Store:
         numbers: Sequence[int] | np.ndarray,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Rows of one field, in the order asked.
+        """Reads rows of one field in the given order.
 
         Args:
             field: name of the field.
@@ -106,15 +107,15 @@ class Store:
             Array (rows, ...).
 
         Raises:
-            ValueError: the field or a row does not exist, `out` does not fit, or a stored row is
+            ValueError: if the field or a row does not exist, `out` does not fit, or a stored row is
                 damaged.
         """
         check_choice("field", field, tuple(self.fields))
         numbers = np.asarray(numbers, np.int64)
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
             raise ValueError(
-                f"`numbers` must be rows from 0 to {len(self) - 1}; "
-                f"received: {numbers.min()} to {numbers.max()}"
+                f"`numbers` must be rows from 0 to {len(self) - 1}. "
+                f"Received: {numbers.min()} to {numbers.max()}"
             )
         spec = self.fields[field]
         shape = (len(numbers), *spec.shape)
@@ -123,8 +124,8 @@ class Store:
         widened = out.dtype == np.float32 and spec.dtype == "float16"
         if out.shape != shape or not (widened or out.dtype == spec.stored):
             raise ValueError(
-                f"`out` must be {spec.dtype}, or float32 for float16, of shape {shape}; "
-                f"received: {out.dtype} of shape {out.shape}"
+                f"`out` must be {spec.dtype}, or float32 for float16, of shape {shape}. "
+                f"Received: {out.dtype} of shape {out.shape}"
             )
         shards = np.searchsorted(self._starts, numbers, "right") - 1
         checked = self.verify == "never" or (
@@ -168,10 +169,10 @@ class Store:
                 if file.num_rows != expected:
                     file.close()
                     raise ValueError(
-                        f"{file.path} must hold {expected} rows; received: {file.num_rows}"
+                        f"{file.path} must hold {expected} rows. Received: {file.num_rows}"
                     )
                 self._files[key] = file
-                # A thread may still read from the oldest: its file closes with its last user.
+                # A thread may still read the oldest file, which is closed with its last reference.
                 if len(self._files) > MAX_OPEN_FILES:
                     self._files.popitem(last=False)
             self._files.move_to_end(key)
@@ -184,10 +185,10 @@ class Store:
         return self._sums[shard]
 
     def index(self, shard: int) -> dict[str, Any]:
-        """What the index of a shard says: `rows`, `checksums` and `failures`.
+        """Reads the index of a shard: `rows`, `checksums` and `failures`.
 
         Raises:
-            ValueError: the file is not the one that the schema knows.
+            ValueError: if the file does not match the checksum in the schema.
         """
         path = shard_path(self.root, shard) / INDEX
         try:
@@ -196,42 +197,52 @@ class Store:
             raise ValueError(f"{path} must be readable; opening it gave: {error}") from error
         digest, known = hashlib.sha256(content).hexdigest(), self.schema["shards"][shard]["sha256"]
         if digest != known:
-            raise ValueError(f"{path} must have sha256 {known}; received: {digest}")
+            raise ValueError(f"{path} must have sha256 {known}. Received: {digest}")
         return json.loads(content)
 
     def clip(self, number: int) -> dict[str, Any]:
-        """What is known of a row: its `id`, and its `label`, `split` and the like where given."""
+        """Returns the metadata of a row: its `id`, and `label`, `split` and others if known."""
         shard = int(np.searchsorted(self._starts, number, "right")) - 1
         if self._rows[0] != shard:
             self._rows = (shard, self.index(shard)["rows"])
         return self._rows[1][number - int(self._starts[shard])]
 
     def clips(self) -> Iterator[dict[str, Any]]:
-        """What is known of each row, in order."""
+        """Iterates over the metadata of all rows."""
         for shard in range(len(self.schema["shards"])):
             yield from self.index(shard)["rows"]
 
+    @functools.cached_property
+    def _splits(self) -> list[str | None]:
+        """Split of each row, None where none is known."""
+        return [clip.get("split") for clip in self.clips()]
+
+    def split_names(self) -> list[str]:
+        """Returns the names of the splits, in alphabetical order; none if no row has a split."""
+        return sorted({name for name in self._splits if name})
+
     def rows_of_split(self, split: str) -> np.ndarray:
-        """Row numbers of a split, (rows,) int64.
+        """Returns the row numbers of a split, (rows,) int64.
 
         Raises:
-            ValueError: no row is of that split.
+            ValueError: if no row belongs to that split.
         """
-        splits = [clip.get("split") for clip in self.clips()]
-        found = np.flatnonzero([name == split for name in splits])
+        found = np.flatnonzero([name == split for name in self._splits])
         if not len(found):
-            known = sorted({str(name) for name in splits})
-            raise ValueError(f"`split` must be one that {self.root} has, {known}; got: {split!r}")
+            raise ValueError(
+                f"`split` must be one that {self.root} has, {self.split_names()}. "
+                f"Received: {split!r}"
+            )
         return found.astype(np.int64)
 
     def check(self) -> int:
-        """Reads every row and compares it with its checksum.
+        """Compares all rows with their checksums.
 
         Returns:
             The number of rows.
 
         Raises:
-            ValueError: a file is damaged; the message names it and the row.
+            ValueError: if a file is damaged; the message names it and the row.
         """
         whole = Store(self.root, verify="always")
         for name in self.fields:

@@ -1,4 +1,4 @@
-"""A store as TFRecord files, for pipelines that read nothing else."""
+"""Exports a store as TFRecord files."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def export_tfrecord(root: str | os.PathLike[str], out: str | os.PathLike[str]) -
 
     Args:
         root: the store.
-        out: folder to write; it appears complete or not at all.
+        out: folder to write; it is written atomically.
 
     Returns:
         The folder.
 
     Raises:
-        FileNotFoundError: `root` is no finished store.
-        ValueError: a row is damaged, or `out` exists.
-        ImportError: TensorFlow is not installed.
+        FileNotFoundError: if `root` is not a finished store.
+        ValueError: if a row is damaged, or `out` exists.
+        ImportError: if TensorFlow is not installed.
     """
     import tensorflow as tf
 
@@ -53,7 +53,7 @@ def export_tfrecord(root: str | os.PathLike[str], out: str | os.PathLike[str]) -
 
 
 def parse_examples(records: Any, fields: dict[str, Field]) -> dict[str, Any]:
-    """Tensors of a batch of such records, to be mapped over a batched `tf.data.TFRecordDataset`.
+    """Parses a batch of such records; to be mapped over a batched `tf.data.TFRecordDataset`.
 
     Args:
         records: (batch,) string tensor.
@@ -63,7 +63,7 @@ def parse_examples(records: Any, fields: dict[str, Field]) -> dict[str, Any]:
         Name to tensor (batch, ...), and `id` (batch,).
 
     Raises:
-        ImportError: TensorFlow is not installed.
+        ImportError: if TensorFlow is not installed.
     """
     import tensorflow as tf
 

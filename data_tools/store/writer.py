@@ -1,4 +1,4 @@
-"""Writing a store row by row."""
+"""Writes a store row by row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from data_tools.store.shard import ShardWriter
 
 
 class StoreWriter:
-    """Writes a store; the folder appears when the `with` block has succeeded, or not at all.
+    """Writes a store; the folder appears if the `with` block succeeds, or not at all.
 
     Args:
         root: folder to write.
@@ -36,7 +36,7 @@ class StoreWriter:
         overwrite: replace a folder that is there.
 
     Raises:
-        ValueError: the folder exists, or an argument is wrong.
+        ValueError: if the folder exists, or an argument is wrong.
 
     Example:
         >>> with StoreWriter("store", {"audio": Field((10, 128))}, shard_rows=2) as writer:
@@ -56,9 +56,9 @@ class StoreWriter:
         overwrite: bool = False,
     ) -> None:
         if not fields:
-            raise ValueError("`fields` must name at least one field; received none")
+            raise ValueError("`fields` must name at least one field. Received none")
         if shard_rows is not None and shard_rows < 1:
-            raise ValueError(f"`shard_rows` must be at least 1; received: {shard_rows}")
+            raise ValueError(f"`shard_rows` must be at least 1. Received: {shard_rows}")
         if Path(root).exists() and not overwrite:
             raise ValueError(f"`root` must be a new folder; {root} exists. Ask to overwrite it.")
         self.root = Path(root)
@@ -83,13 +83,13 @@ class StoreWriter:
             known: what else the index is to keep of the row, such as `split` or `label`.
 
         Raises:
-            ValueError: an array has another shape, or a value that is not finite once rounded.
+            ValueError: if an array has another shape, or a value that is not finite once rounded.
         """
         self._open_shard().write(len(self._clips), arrays)
         self._add({"id": id, **known})
 
     def fail(self, id: str, reason: str) -> None:
-        """Notes a clip that has no row, in the index and in `failures.jsonl`.
+        """Records a clip without a row in the index and in `failures.jsonl`.
 
         Args:
             id: name of the clip.
@@ -123,7 +123,7 @@ class StoreWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Left by an error, the folder is removed by the stack.
+        # After an error the stack removes the folder.
         with self._stack:
             if error is not None:
                 raise error

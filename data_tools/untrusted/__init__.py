@@ -1,4 +1,4 @@
-"""Reading arrays out of files that anyone may have made: bounded, and nothing of them is run."""
+"""Reads arrays from untrusted files, with bounded memory and without running code of them."""
 
 from data_tools.untrusted.archives import open_zip_member, read_zip_member
 from data_tools.untrusted.features import find_feature, read_feature, read_npy

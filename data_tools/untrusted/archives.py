@@ -1,4 +1,4 @@
-"""The single member of a zip archive, bounded in size and ratio, read as a stream."""
+"""Reads the single member of a zip archive as a stream of bounded size and compression ratio."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from typing import IO, BinaryIO
 from data_tools.untrusted.bounds import MAX_BYTES, describe
 
 MAX_RATIO = 100.0
-"""Unpacked bytes per packed byte. Feature maps reach about ten, a bomb of zeros a thousand."""
+"""Largest compression ratio. Feature maps reach about ten, a bomb of zeros a thousand."""
 SMALL = 2**20
 """Bytes up to which the ratio does not matter: silence and black frames pack well."""
 PIECE = 2**17
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
 _MISREAD = (struct.error, NotImplementedError, OSError, OverflowError, RuntimeError, ValueError)
-"""What `zipfile` also raises over headers that lead nowhere or ask for what it cannot do."""
+"""Errors that `zipfile` also raises for invalid or unsupported headers."""
 
 
 class _InPieces(io.FileIO):
-    """A file that gives at most `PIECE` bytes at a time.
+    """A file that returns at most `PIECE` bytes per read.
 
-    `zipfile` reads the list of members at once, however long: longer ones now count as damaged.
+    `zipfile` reads the list of members at once; with this limit a longer one counts as damaged.
     """
 
     def read(self, size: int | None = -1) -> bytes:
@@ -37,7 +37,7 @@ class _InPieces(io.FileIO):
 
 
 class _Member:
-    """A member as a stream; `zipfile` itself unpacks all there is when asked for all."""
+    """A member as a stream; `zipfile` itself unpacks all of it when asked for all."""
 
     def __init__(self, stream: IO[bytes], size: int) -> None:
         self._stream = stream
@@ -51,17 +51,17 @@ class _Member:
 
 
 def regular_file(path: str | os.PathLike[str]) -> Path:
-    """A path, once it is known to be a file with something in it.
+    """Checks that a path is a regular file that is not empty.
 
     Args:
-        path: the file; a link to one will do.
+        path: the file; a link is followed.
 
     Returns:
         The path.
 
     Raises:
-        FileNotFoundError: there is nothing under the path.
-        ValueError: it is a folder or a device, or the file is empty.
+        FileNotFoundError: if there is nothing under the path.
+        ValueError: if it is a folder or a device, or the file is empty.
 
     Example:
         >>> regular_file("nowhere.zip")
@@ -75,9 +75,9 @@ def regular_file(path: str | os.PathLike[str]) -> Path:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"{path} does not exist") from error
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{path} must be a file; received a folder or a device")
+        raise ValueError(f"{path} must be a file. Received a folder or a device")
     if found.st_size == 0:
-        raise ValueError(f"{path} must hold something; received a file of 0 bytes")
+        raise ValueError(f"{path} must hold something. Received a file of 0 bytes")
     return path
 
 
@@ -85,20 +85,20 @@ def regular_file(path: str | os.PathLike[str]) -> Path:
 def open_zip_member(
     path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_ratio: float = MAX_RATIO
 ) -> Iterator[tuple[str, BinaryIO]]:
-    """Opens the single member of a zip archive; nothing is unpacked to disk.
+    """Opens the single member of a zip archive without unpacking it to disk.
 
     Args:
         path: the archive.
         max_bytes: size that the member may have unpacked.
-        max_ratio: unpacked bytes that a packed byte may stand for, beyond a mebibyte.
+        max_ratio: largest compression ratio, for files that unpack to more than a mebibyte.
 
     Yields:
         Name of the member and a stream of its bytes, which ends with an error if the checksum is
         wrong.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the archive is damaged, holds more or less than one plain file, a name that
+        FileNotFoundError: if there is no such file.
+        ValueError: if the archive is damaged, holds more or less than one plain file, a name that
             leads elsewhere, a link, or a member that is too large.
 
     Example:
@@ -134,19 +134,19 @@ def open_zip_member(
 def read_zip_member(
     path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_ratio: float = MAX_RATIO
 ) -> bytes:
-    """Content of the single member of a zip archive.
+    """Reads the content of the single member of a zip archive.
 
     Args:
         path: the archive.
         max_bytes: size that the member may have unpacked.
-        max_ratio: unpacked bytes that a packed byte may stand for, beyond a mebibyte.
+        max_ratio: largest compression ratio, for files that unpack to more than a mebibyte.
 
     Returns:
         The bytes.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: as for `open_zip_member`.
+        FileNotFoundError: if there is no such file.
+        ValueError: if as for `open_zip_member`.
 
     Example:
         >>> import tempfile
@@ -156,7 +156,7 @@ def read_zip_member(
         ...     read_zip_member(folder + "/a.zip")
         Traceback (most recent call last):
         ...
-        ValueError: ...a.zip must hold a member that stays in its folder; received: '../a.pkl'
+        ValueError: ...a.zip must hold a member that stays in its folder. Received: '../a.pkl'
     """
     with open_zip_member(path, max_bytes, max_ratio) as (_, stream):
         return stream.read()
@@ -165,22 +165,22 @@ def read_zip_member(
 def _single_member(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     if len(members) != 1:
         names = ", ".join(describe(member.filename) for member in members[:3])
-        raise ValueError(f"{path} must hold one file; received {len(members)}: {names}")
+        raise ValueError(f"{path} must hold one file. Received {len(members)}: {names}")
     member = members[0]
     name = member.filename
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]:
         raise ValueError(
-            f"{path} must hold a member that stays in its folder; received: {describe(name)}"
+            f"{path} must hold a member that stays in its folder. Received: {describe(name)}"
         )
     mode = member.external_attr >> 16
     if member.is_dir() or (stat.S_IFMT(mode) not in (0, stat.S_IFREG)):
         raise ValueError(
-            f"{path} must hold a plain file, no folder and no link; received: {describe(name)}"
+            f"{path} must hold a plain file, no folder and no link. Received: {describe(name)}"
         )
     if member.flag_bits & 1 or member.compress_type not in _METHODS:
         raise ValueError(
-            f"{path} must be stored or deflated, and not encrypted; received method "
+            f"{path} must be stored or deflated, and not encrypted. Received method "
             f"{member.compress_type}, flags {member.flag_bits}"
         )
     return member
@@ -189,10 +189,10 @@ def _single_member(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInf
 def _check_size(path: Path, member: zipfile.ZipInfo, max_bytes: int, max_ratio: float) -> None:
     if member.file_size > max_bytes:
         raise ValueError(
-            f"{path} must unpack to at most {max_bytes} bytes; received: {member.file_size}"
+            f"{path} must unpack to at most {max_bytes} bytes. Received: {member.file_size}"
         )
     ratio = member.file_size / max(member.compress_size, 1)
     if member.file_size > SMALL and ratio > max_ratio:
         raise ValueError(
-            f"{path} must unpack to at most {max_ratio:g} times its size; received: {ratio:.0f}"
+            f"{path} must unpack to at most {max_ratio:g} times its size. Received: {ratio:.0f}"
         )

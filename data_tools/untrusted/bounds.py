@@ -1,4 +1,4 @@
-"""A stream that ends a read before it becomes too large, and words for what was received."""
+"""A stream with a limit of size, and short descriptions of values."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ MAX_BYTES = 2**26
 
 
 class BoundedStream:
-    """The first bytes of a stream; asking for more is an error, made before any is read.
+    """Limits the bytes that can be read from a stream; raises an error before it reads more.
 
     Args:
         stream: a binary stream.
         max_bytes: how many bytes may be read in all.
-        name: how errors call the stream.
+        name: its name in error messages.
 
     Example:
         >>> import io
@@ -24,7 +24,7 @@ class BoundedStream:
         >>> stream.read(6)
         Traceback (most recent call last):
         ...
-        ValueError: a.pkl must hold at most 8 bytes; received one that asks for 12
+        ValueError: a.pkl must hold at most 8 bytes. Received one that asks for 12
     """
 
     def __init__(self, stream: BinaryIO, max_bytes: int, name: str) -> None:
@@ -36,14 +36,14 @@ class BoundedStream:
     def _require(self, size: int) -> None:
         if size > self._left:
             raise ValueError(
-                f"{self._name} must hold at most {self._max_bytes} bytes; received one that asks "
+                f"{self._name} must hold at most {self._max_bytes} bytes. Received one that asks "
                 f"for {self._max_bytes - self._left + size}"
             )
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, fewer at the end."""
+        """Reads up to `size` bytes, fewer at the end."""
         self._require(size)
-        # A raw stream may give less than asked before its end.
+        # A raw stream may return less than requested before its end.
         parts = []
         while size > 0 and (part := self._stream.read(size)):
             parts.append(part)
@@ -52,19 +52,19 @@ class BoundedStream:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def readline(self) -> bytes:
-        """A line with its end."""
+        """Reads a line with its line end."""
         line = self._stream.readline(self._left + 1)
         self._require(len(line))
         self._left -= len(line)
         return line
 
     def at_end(self) -> bool:
-        """Whether nothing is left; takes a byte if something is."""
+        """Whether the stream is at its end; consumes a byte if it is not."""
         return not self._stream.read(1)
 
 
 def describe(value: Any) -> str:
-    """A value in a few words, however large it is.
+    """Describes a value briefly, however large it is.
 
     Args:
         value: anything.

@@ -1,4 +1,4 @@
-"""One feature array from `<id>.zip` (a single pickled array) or `<id>.npy`."""
+"""Reads a feature array from `<id>.zip` (a single pickled array) or `<id>.npy`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ OTHER_SUFFIXES = (
     *(".pkl", ".pickle", ".npz", ".pt", ".pth", ".mat", ".h5", ".csv", ".txt", ".json", ""),
     *(".rar", ".7z", ".gz", ".tar", ".tar.gz", ".wav", ".mp3", ".mp4", ".jpg", ".png"),
 )
-"""Of files that are there in place of a feature, for the error alone."""
+"""Extensions of other files, which an error names if they are there instead of a feature."""
 
 _LENGTHS = {b"\1\0": "<H", b"\2\0": "<I"}
 _HEADER = re.compile(
     r"\{'descr': '([<>=|]?(?:b1|[iu][1248]|f[248]))', 'fortran_order': (True|False), "
     r"'shape': \(((?:\d{1,15}, ?)*(?:\d{1,15})?)\), ?\}\s*"
 )
-"""Of plain numbers. NumPy's own reader evaluates the header as a Python literal."""
+"""Header of plain numbers. NumPy's own reader evaluates the header as a Python literal."""
 
 
 def find_feature(folder: str | os.PathLike[str], id: str) -> Path:
-    """File of a clip in a folder of features.
+    """Finds the file of a clip in a folder of features.
 
     Args:
         folder: the folder.
@@ -41,47 +41,47 @@ def find_feature(folder: str | os.PathLike[str], id: str) -> Path:
         The path: `<id>.zip`, else `<id>.npy`.
 
     Raises:
-        FileNotFoundError: neither is there; the message names files with other usual endings.
-        ValueError: the id would lead out of the folder.
+        FileNotFoundError: if neither is there; the message names files with other usual endings.
+        ValueError: if the id would lead out of the folder.
 
     Example:
         >>> find_feature("nowhere", "clip1")
         Traceback (most recent call last):
         ...
-        FileNotFoundError: nowhere must hold clip1.zip or clip1.npy; received neither
+        FileNotFoundError: nowhere must hold clip1.zip or clip1.npy. Received neither
     """
     folder = Path(folder)
     if not id or id in (".", "..") or any(character in id for character in "/\\\0"):
-        raise ValueError(f"an id must be a plain file name; received: {id!r}")
+        raise ValueError(f"an id must be a plain file name. Received: {id!r}")
     for suffix in SUFFIXES:
         path = folder / (id + suffix)
         if path.exists():
             return path
     wanted = " or ".join(id + suffix for suffix in SUFFIXES)
-    # A look through the folder would take too long where many are missing.
+    # Listing the folder would take too long if many files are missing.
     others = [id + suffix for suffix in OTHER_SUFFIXES if (folder / (id + suffix)).exists()]
     raise FileNotFoundError(
-        f"{folder} must hold {wanted}; received {', '.join(others) or 'neither'}"
+        f"{folder} must hold {wanted}. Received {', '.join(others) or 'neither'}"
     )
 
 
 def read_feature(
     path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, max_ratio: float = MAX_RATIO
 ) -> np.ndarray:
-    """Reads the array of one clip from a file that is not trusted.
+    """Reads the array of one clip from an untrusted file.
 
     Args:
         path: a `.zip` archive of one `.pkl` (or `.npy`) member, or a `.npy` file.
         max_bytes: size that the array may have.
-        max_ratio: unpacked bytes that a packed byte may stand for, beyond a mebibyte.
+        max_ratio: largest compression ratio, for files that unpack to more than a mebibyte.
 
     Returns:
         The array as stored, of booleans, integers or floats; not writeable.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, too large, or holds anything but an array of numbers; the
-            message names the file and the rule. Nothing of it has been run.
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged or too large, or holds anything but an array of numbers;
+            the message names the file and the rule. No code of it is run.
 
     Example:
         >>> import pickle, tempfile, zipfile
@@ -96,29 +96,29 @@ def read_feature(
         with open(regular_file(path), "rb") as stream:
             return read_npy(stream, max_bytes, str(path))
     if path.suffix != ".zip":
-        raise ValueError(f"{path} must end in one of {SUFFIXES}; received: {path.suffix!r}")
+        raise ValueError(f"{path} must end in one of {SUFFIXES}. Received: {path.suffix!r}")
     with open_zip_member(path, max_bytes + 4096, max_ratio) as (member, stream):
         name = f"{path}:{member}"
         if member.endswith(".pkl"):
             return read_pickled_array(stream, max_bytes + 4096, name)
         if member.endswith(".npy"):
             return read_npy(stream, max_bytes, name)
-        raise ValueError(f"{path} must hold a .pkl or .npy file; received: {member!r}")
+        raise ValueError(f"{path} must hold a .pkl or .npy file. Received: {member!r}")
 
 
 def read_npy(stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the file") -> np.ndarray:
-    """Reads an array of numbers in NumPy's own format, which must fill the stream.
+    """Reads an array of numbers in NumPy's `.npy` format, which must fill the stream.
 
     Args:
         stream: binary stream at its start.
         max_bytes: size that the array may have.
-        name: how errors call it.
+        name: its name in error messages.
 
     Returns:
         The array, of booleans, integers or floats; not writeable.
 
     Raises:
-        ValueError: the stream holds anything else, is cut short or too large.
+        ValueError: if the stream holds anything else, is cut short or too large.
 
     Example:
         >>> import io
@@ -131,7 +131,7 @@ def read_npy(stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the file
     bounded = BoundedStream(stream, max_bytes + 4096, name)
     start = bounded.read(8)
     if start[:6] != b"\x93NUMPY" or start[6:] not in _LENGTHS:
-        raise ValueError(f"{name} must be a .npy file; received one that begins {start!r}")
+        raise ValueError(f"{name} must be a .npy file. Received one that begins {start!r}")
     length = struct.Struct(_LENGTHS[start[6:]])
     packed = bounded.read(length.size)
     size = length.unpack(packed)[0] if len(packed) == length.size else 0
@@ -139,19 +139,19 @@ def read_npy(stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the file
     match = _HEADER.fullmatch(header)
     if match is None:
         raise ValueError(
-            f"{name} must have the header of a .npy file of booleans, integers or floats; "
-            f"received: {header.strip()[:80]!r}"
+            f"{name} must have the header of a .npy file of booleans, integers or floats. "
+            f"Received: {header.strip()[:80]!r}"
         )
     dtype = np.dtype(match[1].replace("|", "="))
     fortran = match[2] == "True"
     shape = tuple(int(size) for size in match[3].split(",") if size.strip())
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
-        raise ValueError(f"{name} must hold at most {max_bytes} bytes; received: {size}")
+        raise ValueError(f"{name} must hold at most {max_bytes} bytes. Received: {size}")
     content = bounded.read(size)
     if len(content) != size or not bounded.at_end():
         raise ValueError(
-            f"{name} must hold as many bytes as {shape} of {dtype} take ({size}); received "
+            f"{name} must hold as many bytes as {shape} of {dtype} take ({size}). Received "
             f"{f'only {len(content)}' if len(content) < size else 'more'}"
         )
     values = np.frombuffer(content, dtype) if content else np.empty(0, dtype)

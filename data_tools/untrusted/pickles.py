@@ -1,6 +1,6 @@
-"""Pickled NumPy arrays, read without unpickling.
+"""Reads pickled NumPy arrays without unpickling.
 
-A pickle is a program. Here its instructions are read one by one and only those are followed that
+A pickle is a program. This module reads its instructions one by one and follows only those that
 NumPy writes for an array of numbers; nothing that they name is imported or called.
 """
 
@@ -41,13 +41,13 @@ def read_pickled_array(
     Args:
         stream: binary stream at the start of the pickle, which must end with it.
         max_bytes: size that it may have. Reading takes a few times that at most.
-        name: how errors call it.
+        name: its name in error messages.
 
     Returns:
         The array, of booleans, integers or floats; not writeable.
 
     Raises:
-        ValueError: the stream holds anything else, is cut short or too large. Nothing of it has
+        ValueError: if the stream holds anything else, is cut short or too large. Nothing of it has
             been run.
 
     Example:
@@ -57,7 +57,7 @@ def read_pickled_array(
         >>> read_pickled_array(io.BytesIO(b"cos\\nsystem\\n(S'echo run'\\ntR."), name="a.pkl")
         Traceback (most recent call last):
         ...
-        ValueError: a.pkl must be a pickled NumPy array and name nothing else; received: os.system
+        ValueError: a.pkl must be a pickled NumPy array and name nothing else. Received: os.system
     """
     bounded = BoundedStream(stream, max_bytes, name)
     try:
@@ -67,17 +67,17 @@ def read_pickled_array(
             f"{name} must be a whole pickle; reading it gave: {type(error).__name__} {error}"
         ) from error
     if not bounded.at_end():
-        raise ValueError(f"{name} must end with its array; received more bytes")
+        raise ValueError(f"{name} must end with its array. Received more bytes")
     return array
 
 
 class _Mark:
-    """Where a tuple begins on the stack."""
+    """The beginning of a tuple on the stack."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Name:
-    """A name of the table below, with what this module does in its place."""
+    """A name of the table below, with the function that this module calls instead."""
 
     text: str
     call: Callable[..., Any] | None = None
@@ -103,7 +103,7 @@ class _DType:
 
 
 class _Array:
-    """A pickled array: empty until its state comes."""
+    """A pickled array, without a value until its state is set."""
 
     value: np.ndarray | None = None
 
@@ -115,7 +115,7 @@ class _Array:
 
 
 class _Machine:
-    """Follows the instructions that make an array, on values of the types above alone."""
+    """Interprets the instructions that create an array, on values of the types above only."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -127,7 +127,7 @@ class _Machine:
             if count >= MAX_OPCODES:
                 raise ValueError(
                     f"{self.name} must be a pickled NumPy array, at most {MAX_OPCODES} "
-                    "instructions; received more"
+                    "instructions. Received more"
                 )
             if opcode.name == "STOP":
                 break
@@ -138,7 +138,7 @@ class _Machine:
         result = self.stack.pop()
         if self.stack or not isinstance(result, _Array) or result.value is None:
             raise ValueError(
-                f"{self.name} must be one pickled NumPy array; received: {describe(result)}"
+                f"{self.name} must be one pickled NumPy array. Received: {describe(result)}"
             )
         return result.value
 
@@ -194,28 +194,28 @@ class _Machine:
             except ValueError as error:
                 raise ValueError(f"with {error}") from error
         elif opcode not in _NO_MEANING:
-            raise ValueError(f"and use no instruction {opcode}; received one that does")
+            raise ValueError(f"and use no instruction {opcode}. Received one that does")
 
 
 def _lookup(module: Any, attribute: Any) -> _Name:
     if not isinstance(module, str) or not isinstance(attribute, str):
         raise ValueError(
-            f"and name what it uses; received: {describe(module)}, {describe(attribute)}"
+            f"and name what it uses. Received: {describe(module)}, {describe(attribute)}"
         )
     text = f"{module}.{attribute}"
     known = _NAMES.get(text.replace("numpy.core.", "numpy._core."))
     if known is None:
-        raise ValueError(f"and name nothing else; received: {describe(text)[1:-1]}")
+        raise ValueError(f"and name nothing else. Received: {describe(text)[1:-1]}")
     return _Name(text, known)
 
 
 def _call(function: Any, arguments: Any) -> Any:
     if not isinstance(function, _Name) or not isinstance(arguments, tuple):
-        raise ValueError(f"and call nothing else; received a call of {describe(function)}")
+        raise ValueError(f"and call nothing else. Received a call of {describe(function)}")
     try:
         return function.call(*arguments)  # type: ignore[misc]
     except TypeError as error:
-        # Of a wrong number of arguments: the stand-ins check the types themselves.
+        # Raised for a wrong number of arguments: the replacements check types themselves.
         raise ValueError(f"with the usual arguments of {function.text}") from error
 
 
@@ -226,19 +226,19 @@ def _ndarray(*arguments: Any) -> Any:
 def _dtype(code: Any, align: Any = False, copy: Any = False) -> _DType:
     match = _DTYPE.fullmatch(code) if isinstance(code, str) else None
     if match is None:
-        raise ValueError(f"of booleans, integers or floats; received dtype {describe(code)}")
+        raise ValueError(f"of booleans, integers or floats. Received dtype {describe(code)}")
     return _DType(match[2], match[1] or "=")
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
     if not isinstance(kind, _Name) or kind.text != "numpy.ndarray":
-        raise ValueError(f"of the type numpy.ndarray; received: {describe(kind)}")
+        raise ValueError(f"of the type numpy.ndarray. Received: {describe(kind)}")
     return _Array()
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"with bytes encoded as latin1; received: {describe(encoding)}")
+        raise ValueError(f"with bytes encoded as latin1. Received: {describe(encoding)}")
     return text.encode("latin-1")
 
 
@@ -252,12 +252,12 @@ def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any, axis_order: An
         value = _from_bytes(content, dtype, shape, "C")
         axes = axis_order if isinstance(axis_order, tuple) else ()
         if sorted(x for x in axes if isinstance(x, int)) != list(range(value.ndim)):
-            raise ValueError(f"with an order of its axes; received: {describe(axis_order)}")
+            raise ValueError(f"with an order of its axes. Received: {describe(axis_order)}")
         result.value = value.transpose(axes)
     elif order in ("C", "F"):
         result.value = _from_bytes(content, dtype, shape, order)
     else:
-        raise ValueError(f"in order C, F or K; received: {describe(order)}")
+        raise ValueError(f"in order C, F or K. Received: {describe(order)}")
     return result
 
 
@@ -266,18 +266,18 @@ def _from_bytes(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
         # Python 2 wrote its bytes as strings.
         content = content.encode("latin-1")
     if not isinstance(content, bytes | bytearray) or not isinstance(dtype, _DType):
-        raise ValueError(f"of bytes and a dtype; received: {describe(content)}, {describe(dtype)}")
+        raise ValueError(f"of bytes and a dtype. Received: {describe(content)}, {describe(dtype)}")
     shape = (shape,) if isinstance(shape, int) else shape
     whole = isinstance(shape, tuple) and all(
         isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**48 for size in shape
     )
     if not whole or len(shape) > MAX_AXES:
-        raise ValueError(f"with up to {MAX_AXES} axes; received: {describe(shape)}")
+        raise ValueError(f"with up to {MAX_AXES} axes. Received: {describe(shape)}")
     wanted = math.prod(shape) * dtype.numpy().itemsize
     if wanted != len(content):
         raise ValueError(
-            f"with as many bytes as {shape} of {dtype.numpy()} take ({wanted}); "
-            f"received: {len(content)}"
+            f"with as many bytes as {shape} of {dtype.numpy()} take ({wanted}). "
+            f"Received: {len(content)}"
         )
     values = np.frombuffer(bytes(content), dtype.numpy()) if content else np.empty(0, dtype.numpy())
     return values.reshape(shape, order=order)

@@ -1,7 +1,7 @@
 """Builds the documentation site: `make docs`.
 
-The pages of `docs/`, README, contributing and changelog come as they are, in Markdown; one page for each public
-object of `keras_cmg` is generated from its docstring.
+The pages of `docs/`, README, contributing and changelog are copied, in Markdown; one page for each
+public object of `keras_cmg` is generated from its docstring.
 """
 
 from __future__ import annotations

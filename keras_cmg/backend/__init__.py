@@ -1,1 +1,1 @@
-"""The only package that knows which engine runs: train steps and sums over replicas."""
+"""Train steps and communication between replicas, one module per engine."""

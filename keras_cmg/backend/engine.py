@@ -1,19 +1,23 @@
-"""What the rest of the library asks of the engine that Keras runs on.
+"""The functions that every engine module offers, and those that call the module in use.
 
-Each of `jax`, `tensorflow` and `torch` offers the same names:
+Each of `jax`, `tensorflow` and `torch` defines:
 
-- `PhasedTrainer`: the train and test steps of `keras_cmg.backend.objective.PhasedObjective`;
+- `train_step(model, ...)`, `test_step(model, ...)`: the steps of
+  `keras_cmg.backend.objective.PhasedObjective`;
 - `gradients(objective, variables, inputs)`: see below;
-- `num_replicas()`: how many replicas see a part of the batch each; 1 on JAX, where arrays are
+- `num_replicas()`: number of replicas that each see a part of the batch; 1 on JAX, where arrays are
   those of the global batch whatever the number of devices;
 - `global_sum(x)`: the sum of `x` over all replicas;
-- `global_batches(tensors)`: of each tensor, all of as many rows, the rows of all replicas in the
-  order of the global batch;
-- `process(model)`: number of this process among those that train the model;
-- `reader()`: number of this process, and how many processes read a part of each batch by
-  themselves; `(0, 1)` where one reads for all;
-- `distribution(devices)`: the arguments of `keras_cmg.distribution.distribute.Distribution`;
-- `broadcast_variables(model)`: the first process's weights and state, on every process;
+- `global_batches(tensors)`: the rows of all replicas in the order of the global batch, for tensors
+  with the same number of rows;
+- `has_values(x)`: whether a tensor has values now, rather than being traced;
+- `process_index(model)`: number of this process among those that train the model;
+- `reader_shard()`: number of this process, and how many processes read a part of each batch by
+  themselves; `(0, 1)` where one process reads for all;
+- `broadcast_array(array)`: the NumPy array of the first of the processes that read by themselves;
+- `broadcast_variables(model)`: copies the first process's weights and state to every process;
+- `build_before_training(model, iterator, data_batch)`: creates variables that a step cannot create;
+- `distribution(devices)`: the arguments of `keras_cmg.distribution.Distribution`;
 - `matmul(x, y)`: a matrix product in the full precision of its type, see below;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 
@@ -31,11 +35,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.ops.masking import weighted_mean
-
 
 def current() -> ModuleType:
-    """The module of the engine in use.
+    """Returns the module of the engine in use.
 
     Returns:
         A module with the names listed above.
@@ -60,7 +62,7 @@ def current() -> ModuleType:
 
 
 def global_sum(x: Any) -> Any:
-    """The sum of `x` over all replicas; `x` itself on a single device.
+    """Returns the sum of `x` over all replicas; `x` itself on a single device.
 
     Args:
         x: tensor.
@@ -77,13 +79,14 @@ def global_sum(x: Any) -> Any:
 
 
 def global_batch(x: Any) -> Any:
-    """The rows of all replicas, in the order of the global batch; `x` itself on a single device.
+    """Returns the rows of all replicas in the order of the global batch.
 
     Args:
         x: tensor `(batch, ...)`, or a nest of such; scalars stay as they are.
 
     Returns:
-        Tensor `(global batch, ...)`, or a nest of such, the same on every replica.
+        Tensor `(global batch, ...)`, or a nest of such, the same on every replica; `x` itself on a
+        single device.
 
     Example:
 
@@ -110,26 +113,44 @@ def global_batch(x: Any) -> Any:
 
 
 def global_mean(x: Any, weights: Any = None) -> Any:
-    """Mean over all elements that count, of all replicas.
+    """Computes the weighted mean over the elements of all replicas.
 
     Args:
         x: float tensor.
-        weights: optional, broadcasts to `x`; 0 leaves an element out.
+        weights: optional float tensor that broadcasts to `x`; 0 leaves an element out.
 
     Returns:
-        Scalar, the same on every replica; 0 where nothing counts.
+        Scalar, the same on every replica; 0 if all weights are 0.
 
     Example:
 
     >>> float(global_mean(np.array([1.0, 5.0]), np.array([1.0, 0.0])))
     1.0
     """
-    if current().num_replicas() == 1:
-        return weighted_mean(x, weights)
+    x = ops.convert_to_tensor(x)
+    if weights is None and current().num_replicas() == 1:
+        return ops.mean(x)
     counts = ops.ones_like(x) if weights is None else ops.cast(weights, x.dtype)
     counts = ops.broadcast_to(counts, ops.shape(x))
     total, count = global_sum(ops.sum(x * counts)), global_sum(ops.sum(counts))
     return total / ops.maximum(count, 1e-6)
+
+
+def has_values(x: Any) -> bool:
+    """Returns whether a tensor has values now: False while a function is traced or compiled.
+
+    Args:
+        x: tensor or array.
+
+    Returns:
+        True or False.
+
+    Example:
+
+    >>> has_values(ops.ones((2,))), has_values(keras.KerasTensor((2,)))
+    (True, False)
+    """
+    return not isinstance(x, keras.KerasTensor) and current().has_values(x)
 
 
 def matmul(x: Any, y: Any) -> Any:
@@ -156,7 +177,7 @@ def matmul(x: Any, y: Any) -> Any:
 
 
 def jit_compile(requested: Any) -> Any:
-    """The setting of XLA that training over the replicas at hand allows.
+    """Returns the setting of XLA that training over the current replicas allows.
 
     Args:
         requested: True, False or `"auto"`.
@@ -165,7 +186,7 @@ def jit_compile(requested: Any) -> Any:
         The same, or False.
 
     Raises:
-        ValueError: if XLA was asked for where it cannot be.
+        ValueError: if XLA is requested where it cannot compile the step.
 
     Example:
 
@@ -178,10 +199,11 @@ def jit_compile(requested: Any) -> Any:
 def gradients(
     objective: Callable[[dict[str, Any]], Any], variables: list, inputs: Mapping[str, Any]
 ) -> tuple[list, dict[str, Any]]:
-    """Gradients of a scalar with respect to variables and inputs, for checks and analyses.
+    """Computes gradients of a scalar with respect to variables and inputs.
 
     Args:
-        objective: function of the inputs to a scalar. State that it changes is undefined after.
+        objective: function of the inputs to a scalar. The values of state that it changes are
+            undefined afterwards.
         variables: Keras variables.
         inputs: name to float tensor.
 

@@ -1,4 +1,4 @@
-"""JAX: train and test steps. Arrays are global under `keras.distribution`, so sums are too."""
+"""JAX: train and test steps. Under `keras.distribution` arrays, and so sums, are global."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 
 import jax
 import keras
+import numpy as np
+from jax.experimental import multihost_utils
 
 from keras_cmg.backend.objective import batch_size, evaluation_losses, split_variables
 
 
 def train_step(model, state, data):
     trainable, non_trainable, optimizer_values, metrics = state
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    x = model.prepare_batch(data)
     variables = model.trainable_variables
     main, estimators = split_variables(model, variables)
     optimizer = getattr(model.optimizer, "main", model.optimizer)
@@ -29,25 +31,22 @@ def train_step(model, state, data):
     def objective(main_values, estimator_values, estimator_state, non_trainable_values):
         mapping = bound(main_values, estimator_values, non_trainable_values)
         with keras.StatelessScope(mapping, collect_losses=True) as scope:
-            features = model(x, training=True)
-            extra = list(model.losses)
+            inputs = model.prepare_step(x, training=True)
         non_trainable_values = _current(scope, model.non_trainable_variables)
         estimator_values, estimator_state, logs = _fit_estimators(
             model,
-            x,
-            jax.lax.stop_gradient(features),
+            inputs.stop_gradient(),
             estimator_values,
             estimator_state,
             lambda values: bound(jax.lax.stop_gradient(main_values), values, non_trainable_values),
         )
         mapping = bound(main_values, estimator_values, non_trainable_values)
         with keras.StatelessScope(mapping) as scope:
-            losses = model.main_losses(x, features, training=True)
-        total = sum(extra, losses["loss"])
+            losses = model.main_losses(inputs)
         non_trainable_values = _current(scope, model.non_trainable_variables)
         with keras.StatelessScope(list(zip(optimizer.variables, main_state, strict=True))):
-            scaled = optimizer.scale_loss(total)
-        logs = {**logs, **losses, "loss": total}
+            scaled = optimizer.scale_loss(losses["loss"])
+        logs = {**logs, **losses}
         return scaled, (estimator_values, estimator_state, non_trainable_values, logs)
 
     main_values = [trainable[i] for i in main]
@@ -61,14 +60,14 @@ def train_step(model, state, data):
     return results, (trainable, non_trainable, [*main_state, *estimator_state], metrics)
 
 
-def _fit_estimators(model, x, features, values, state, bound):
+def _fit_estimators(model, inputs, values, state, bound):
     if not values:
         return values, state, {}
     optimizer = model.optimizer.estimator
 
     def loss(values):
         with keras.StatelessScope(bound(values)):
-            losses = model.estimator_loss(x, features)
+            losses = model.estimator_loss(inputs)
         return sum(losses.values()), losses
 
     def step(_, carry):
@@ -77,14 +76,14 @@ def _fit_estimators(model, x, features, values, state, bound):
         values, state = optimizer.stateless_apply(state, gradients, values)
         return list(values), list(state), losses
 
-    # The first step apart, for the shapes of what is logged.
+    # The first step outside the loop, which needs the shapes of the logs.
     carry = step(0, (values, state, None))
     return jax.lax.fori_loop(1, model.estimator_steps, step, carry)
 
 
 def test_step(model, state, data):
     trainable, non_trainable, metrics = state
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    x = model.prepare_batch(data)
     mapping = [
         *zip(model.trainable_variables, trainable, strict=True),
         *zip(model.non_trainable_variables, non_trainable, strict=True),
@@ -138,11 +137,15 @@ def matmul(x, y):
     return jax.numpy.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
-def process(model):
+def has_values(x):
+    return not isinstance(x, jax.core.Tracer)
+
+
+def process_index(model):
     return jax.process_index()
 
 
-def reader():
+def reader_shard():
     return (jax.process_index(), jax.process_count())
 
 
@@ -157,13 +160,28 @@ def distribution(devices):
             "`devices` must be 'auto' or at most the number of devices, and all of them where "
             f"several processes train. Received: {devices} of {found}"
         )
-    # Each process reads its own share, see `keras_cmg.distribution.process_shards`.
+    # Each process reads its own rows, see `keras_cmg.distribution.ProcessShard`.
     spread = keras.distribution.DataParallel(devices=found[:count], auto_shard_dataset=False)
     return spread.scope(), count, jax.process_index(), jax.process_count()
 
 
+def broadcast_array(array):
+    if jax.process_count() == 1:
+        return array
+    # All processes must send arrays of the same shape: the rank and the sizes first.
+    shape = np.zeros(8, "int32")
+    shape[: array.ndim + 1] = (array.ndim, *array.shape)
+    rank, *sizes = multihost_utils.broadcast_one_to_all(shape).tolist()
+    own = array if jax.process_index() == 0 else np.zeros(sizes[:rank], array.dtype)
+    return np.asarray(multihost_utils.broadcast_one_to_all(own))
+
+
 def broadcast_variables(model):
-    """Nothing: Keras places every variable once for all devices."""
+    """Does nothing: Keras places every variable once for all devices."""
+
+
+def build_before_training(model, iterator, data_batch):
+    """Does nothing: Keras builds the model from the shapes of a batch."""
 
 
 def jit_compile(requested):

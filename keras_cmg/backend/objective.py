@@ -2,14 +2,15 @@
 
 One step, as `fit` runs it on every engine:
 
-1. `features = model(x, training=True)`, once;
-2. `estimator_steps` times: one step of the estimators' optimiser down `estimator_loss`, on the
-   features without gradient;
-3. `main_losses(x, features)`, with the estimators held still: one backward pass through the
-   features of step 1, one step of the main optimiser.
+1. `x = model.prepare_batch(data)`, then `inputs = model.prepare_step(x, training=True)`: one
+   forward pass, and all that the losses are computed from. Where a batch is spread over replicas,
+   it is gathered here: losses are those of the global batch;
+2. `estimator_steps` times: one step of the estimators' optimiser down `estimator_loss`, on
+   `inputs.stop_gradient()`;
+3. `main_losses(inputs)`, with the estimators held fixed: one backward pass through the forward pass
+   of step 1, one step of the main optimiser.
 
-A model without estimators has `estimator_steps = 0`, and step 2 falls away. Where a batch is
-spread over replicas, features are gathered after step 1: losses are those of the global batch.
+For a model without estimators step 2 is left out.
 """
 
 from __future__ import annotations
@@ -21,12 +22,11 @@ import keras
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.backend.replicas import gather_across_replicas, own
 from keras_cmg.types import Tensor
 
 
 class PhasedObjective:
-    """What a model must offer to be trained by `keras_cmg.training`.
+    """What a model must define to be trained by `keras_cmg.backend`.
 
     Example:
 
@@ -37,21 +37,64 @@ class PhasedObjective:
     estimator_steps: int = 0
     """Steps of the estimators per step of the model, K."""
 
-    replica_entries: tuple[str, ...] = ("codebook",)
-    """Entries of the batch and of the features that the losses need no other replica's rows of, or
-    that are not one row per clip. All others reach the losses as those of the global batch."""
+    estimators: Mapping[str, Any]
+    """Name to estimator; empty for a model without any."""
+
+    replica_entries: tuple[str, ...] = ()
+    """Entries of the batch and of the features of which the losses need the replica's own rows
+    only. All others are gathered over the replicas."""
+
+    unbatched_entries: tuple[str, ...] = ()
+    """Entries of the features that do not hold one row per clip. `predict` leaves them out."""
 
     optimizer: Any
     trainable_variables: list
     losses: list
     trackers: dict[str, keras.metrics.Mean]
 
-    def estimator_loss(self, x: Mapping[str, Any], features: Any) -> dict[str, Tensor]:
-        """Losses of the estimators, by log key; their sum is minimised over the estimators.
+    def prepare_batch(self, data: Any) -> dict[str, Any]:
+        """Converts what the data set yields to the batch that the model and its losses receive.
 
         Args:
-            x: the batch, of all replicas; see `keras_cmg.backend.replicas`.
-            features: output of the model on it, without gradient.
+            data: a batch, alone or in a tuple.
+
+        Returns:
+            Dict of tensors.
+
+        Example:
+
+        >>> PhasedObjective().prepare_batch(({"audio": np.zeros((2, 3))},))["audio"].shape[0]
+        2
+        """
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return keras.tree.map_structure(ops.convert_to_tensor, x)
+
+    def prepare_step(self, x: Mapping[str, Any], training: bool = False) -> Any:
+        """Runs the forward pass and returns the arguments of the losses.
+
+        Args:
+            x: the batch, or the replica's part of it.
+            training: whether this is a training step.
+
+        Returns:
+            A `keras_cmg.models.base.step_inputs.StepInputs`.
+
+        Raises:
+            NotImplementedError: if a model does not define it.
+
+        Example:
+
+        >>> model = keras_cmg.models.FCID(("audio",))
+        >>> model.prepare_step({"audio": np.zeros((2, 10, 128), "float32")}).training
+        False
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `prepare_step`.")
+
+    def estimator_loss(self, inputs: Any) -> dict[str, Tensor]:
+        """Computes the losses of the estimators; their sum is minimised over the estimators.
+
+        Args:
+            inputs: as from `prepare_step`, without gradient.
 
         Returns:
             Log key to scalar.
@@ -66,13 +109,11 @@ class PhasedObjective:
         """
         raise NotImplementedError(f"{type(self).__name__} must define `estimator_loss`.")
 
-    def main_losses(self, x: Mapping[str, Any], features: Any, training: bool) -> dict[str, Tensor]:
-        """The model's loss under `"loss"`, and whatever else is to be logged.
+    def main_losses(self, inputs: Any) -> dict[str, Tensor]:
+        """Computes the model's loss, under `"loss"`, and everything else that is logged.
 
         Args:
-            x: the batch, of all replicas; see `keras_cmg.backend.replicas`.
-            features: output of the model on it, with gradient.
-            training: whether this is a training step.
+            inputs: as from `prepare_step`, with gradient.
 
         Returns:
             Log key to scalar; the keys are the same in every step.
@@ -88,7 +129,7 @@ class PhasedObjective:
         raise NotImplementedError(f"{type(self).__name__} must define `main_losses`.")
 
     def is_estimator(self, variable: Any) -> bool:
-        """Whether a variable belongs to the estimators.
+        """Returns whether a variable belongs to the estimators.
 
         Args:
             variable: a Keras variable of the model.
@@ -105,7 +146,7 @@ class PhasedObjective:
 
 
 def split_variables(model: Any, variables: list) -> tuple[list[int], list[int]]:
-    """Positions of the main and of the estimators' variables in a list of trainable variables.
+    """Returns the positions of the main and of the estimators' variables in a list.
 
     Args:
         model: a `PhasedObjective`.
@@ -124,36 +165,12 @@ def split_variables(model: Any, variables: list) -> tuple[list[int], list[int]]:
     return main, estimators
 
 
-def with_regularization(model: Any, loss: Tensor) -> Tensor:
-    """The loss plus what layers added themselves, such as weight regularisation.
-
-    Args:
-        model: a Keras model.
-        loss: scalar.
-
-    Returns:
-        Scalar.
-
-    Example:
-
-    >>> layer = keras.layers.Dense(1, kernel_regularizer="l2")
-    >>> layer.build((None, 1))
-    >>> layer.kernel.assign([[1.0]]) is None
-    False
-    >>> round(float(ops.stop_gradient(with_regularization(layer, ops.zeros(())))), 3)
-    0.01
-    """
-    for extra in model.losses:
-        loss = loss + ops.cast(extra, loss.dtype)
-    return loss
-
-
 def evaluation_losses(model: Any, x: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Every loss of a batch, with no state moved: the estimators' and the model's.
+    """Computes every loss of a batch, the estimators' and the model's, and changes no state.
 
     Args:
         model: a `PhasedObjective`.
-        x: the batch.
+        x: the batch, or the replica's part of it.
 
     Returns:
         Log key to scalar, the keys of a training step.
@@ -165,16 +182,16 @@ def evaluation_losses(model: Any, x: Mapping[str, Any]) -> dict[str, Tensor]:
     >>> "loss" in losses, "club_audio_nll" in losses
     (True, True)
     """
-    x, features = gather_across_replicas(model, x, model(x, training=False))
-    fit = model.estimator_loss(x, features) if model.estimator_steps else {}
-    return {**fit, **model.main_losses(x, features, training=False)}
+    inputs = model.prepare_step(x)
+    fit = model.estimator_loss(inputs) if model.estimators else {}
+    return {**fit, **model.main_losses(inputs)}
 
 
 def batch_size(x: Mapping[str, Any]) -> Any:
-    """Number of clips in the global batch.
+    """Returns the number of clips in the global batch.
 
     Args:
-        x: the batch, or a replica's part of it.
+        x: the batch, or the replica's part of it.
 
     Returns:
         An int, or a scalar tensor where the size is known only at run time.
@@ -184,7 +201,7 @@ def batch_size(x: Mapping[str, Any]) -> Any:
     >>> batch_size({"audio": np.zeros((3, 10, 4))})
     3
     """
-    size = ops.shape(next(iter(own(x).values())))[0]
+    size = ops.shape(next(iter(x.values())))[0]
     if engine.current().num_replicas() == 1:
         return size
     return engine.global_sum(ops.cast(size, "float32"))

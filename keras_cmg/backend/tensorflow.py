@@ -9,40 +9,38 @@ import os
 import keras
 import tensorflow as tf
 
+from keras_cmg.backend.keras_internals import disable_gradient_reduction
 from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
     split_variables,
-    with_regularization,
 )
-from keras_cmg.backend.replicas import gather_across_replicas
 
 SUM = tf.distribute.ReduceOp.SUM
 
 
 def train_step(model, data):
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    x = model.prepare_batch(data)
     _build(model, x)
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
     with tf.GradientTape() as tape:
-        x, features = gather_across_replicas(model, x, model(x, training=True))
+        inputs = model.prepare_step(x, training=True)
         with tape.stop_recording():
-            logs = _fit_estimators(model, x, features, estimators)
-        losses = model.main_losses(x, features, training=True)
-        total = with_regularization(model, losses["loss"])
+            logs = _fit_estimators(model, inputs.stop_gradient(), estimators)
+        losses = model.main_losses(inputs)
         optimizer = getattr(model.optimizer, "main", model.optimizer)
         # Each replica has the loss of the global batch; gradients are summed over replicas.
-        scaled = optimizer.scale_loss(total) / num_replicas()
+        scaled = optimizer.scale_loss(losses["loss"]) / num_replicas()
     gradients = tape.gradient(
         scaled, [v.value for v in main], unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     _apply(optimizer, gradients, main)
-    return _logs(model.track({**logs, **losses, "loss": total}, batch_size(x)))
+    return _logs(model.track({**logs, **losses}, batch_size(x)))
 
 
 def build_before_training(model, iterator, data_batch):
-    """Variables of several replicas cannot be made within a step."""
+    """Creates the variables of several replicas, which cannot be created within a step."""
     if num_replicas(model.distribute_strategy) == 1:
         return
     for _, _, batches in iterator or ():
@@ -58,7 +56,7 @@ def _of_first_replica(value):
 
 
 def _build(model, x):
-    """Keras leaves variables to the first step, where this train step already needs them."""
+    """Creates the variables that Keras leaves to the first step, where they are needed already."""
     with tf.init_scope():
         if not model.built:
             model.build({m: tuple(v.shape) for m, v in x.items() if not isinstance(v, dict)})
@@ -66,15 +64,14 @@ def _build(model, x):
             model.optimizer.build(model.trainable_variables)
 
 
-def _fit_estimators(model, x, features, variables):
+def _fit_estimators(model, inputs, variables):
     if not variables:
         return {}
-    still = tf.nest.map_structure(tf.stop_gradient, features)
     values = [v.value for v in variables]
     for _ in range(model.estimator_steps):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            losses = model.estimator_loss(x, still)
+            losses = model.estimator_loss(inputs)
             total = sum(losses.values()) / num_replicas()
         gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         _apply(model.optimizer.estimator, gradients, variables)
@@ -82,24 +79,23 @@ def _fit_estimators(model, x, features, variables):
 
 
 def _apply(optimizer, gradients, variables):
-    """One step down the sum over replicas, which is what is clipped and looked at for overflow.
+    """Applies the gradients summed over replicas: clipping and loss scaling see the sums.
 
-    Keras would clip each replica's part, and sum after that.
+    Keras would clip each replica's part and sum afterwards.
     """
     if num_replicas() > 1:
         gradients = tf.distribute.get_replica_context().all_reduce(SUM, gradients)
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
-        inner._all_reduce_sum_gradients = list
+        disable_gradient_reduction(getattr(optimizer, "inner_optimizer", optimizer))
     optimizer.apply(gradients, variables)
 
 
 def test_step(model, data):
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    x = model.prepare_batch(data)
     return _logs(model.track(evaluation_losses(model, x), batch_size(x)))
 
 
 def _logs(logs):
-    """Keras averages the logs of several workers over their first axis, so that they need one."""
+    """Gives the logs of several workers a first axis, over which Keras averages them."""
     if getattr(tf.distribute.get_strategy(), "cluster_resolver", None) is None:
         return logs
     return {key: tf.reshape(value, (1,)) for key, value in logs.items()}
@@ -125,9 +121,9 @@ def global_sum(x):
 
 
 def global_batches(tensors):
-    """The sum over replicas of what each has, put in its place among zeros.
+    """Gathers rows by summing over replicas, each with its rows at their place among zeros.
 
-    `all_gather` would do, but compiles a function of its own for every tensor.
+    `all_gather` would compile a function of its own for every tensor.
     """
     if _alone():
         return tensors
@@ -179,14 +175,23 @@ def _split(x):
     return high, x - high
 
 
-def process(model):
+def has_values(x):
+    return not tf.is_tensor(x) or hasattr(x, "numpy")
+
+
+def process_index(model):
     resolver = getattr(model.distribute_strategy, "cluster_resolver", None)
     return (resolver.task_id or 0) if resolver else 0
 
 
-def reader():
-    """A strategy hands every replica its part, and Keras every worker its share."""
+def reader_shard():
+    """A strategy gives every replica its part, and Keras every worker its shard."""
     return 0, 1
+
+
+def broadcast_array(array):
+    """Returns the array: each worker reads all of the data."""
+    return array
 
 
 def distribution(devices):
@@ -196,7 +201,7 @@ def distribution(devices):
         count, resolver = strategy.num_replicas_in_sync, strategy.cluster_resolver
         if devices not in ("auto", count):
             raise ValueError(
-                f"`devices` must be 'auto' or {count}, what the workers in TF_CONFIG have. "
+                f"`devices` must be 'auto' or {count}, the devices of the workers in TF_CONFIG. "
                 f"Received: {devices}"
             )
         processes = len(resolver.cluster_spec().as_dict().get("worker", ()))
@@ -217,7 +222,7 @@ def distribution(devices):
 
 
 def broadcast_variables(model):
-    """Nothing: a strategy gives every replica the first one's initial values."""
+    """Does nothing: a strategy gives every replica the first one's initial values."""
 
 
 def jit_compile(requested):

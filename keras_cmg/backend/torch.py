@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 
-import keras
 import torch
 import torch.distributed
 
@@ -14,45 +13,40 @@ from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
     split_variables,
-    with_regularization,
 )
-from keras_cmg.backend.replicas import gather_across_replicas
 
 _GROUPS = itertools.count()
 
 
 def train_step(model, data):
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    x = _tensors(x)
+    x = model.prepare_batch(data)
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
-    x, features = gather_across_replicas(model, x, model(x, training=True))
-    logs = _fit_estimators(model, x, features, estimators)
-    # Without this the backward pass would also work out the estimators' gradients.
+    inputs = model.prepare_step(x, training=True)
+    logs = _fit_estimators(model, inputs.stop_gradient(), estimators)
+    # Otherwise the backward pass would also compute the estimators' gradients.
     for variable in estimators:
         variable.value.requires_grad_(False)
     try:
-        losses = model.main_losses(x, features, training=True)
-        total = with_regularization(model, losses["loss"])
+        losses = model.main_losses(inputs)
         optimizer = getattr(model.optimizer, "main", model.optimizer)
         model.zero_grad()
-        optimizer.scale_loss(total).backward()
+        optimizer.scale_loss(losses["loss"]).backward()
     finally:
         for variable in estimators:
             variable.value.requires_grad_(True)
     gradients = _mean_over_processes([_gradient(v.value) for v in main])
     with torch.no_grad():
         optimizer.apply(gradients, main)
-    return model.track({**logs, **losses, "loss": total}, batch_size(x))
+    return model.track({**logs, **losses}, batch_size(x))
 
 
-def _fit_estimators(model, x, features, variables):
+def _fit_estimators(model, inputs, variables):
     if not variables:
         return {}
-    still = keras.tree.map_structure(lambda t: t.detach(), features)
     values = [v.value for v in variables]
     for _ in range(model.estimator_steps):
-        losses = model.estimator_loss(x, still)
+        losses = model.estimator_loss(inputs)
         gradients = torch.autograd.grad(sum(losses.values()), values, allow_unused=True)
         gradients = [
             torch.zeros_like(v) if g is None else g for g, v in zip(gradients, values, strict=True)
@@ -64,16 +58,10 @@ def _fit_estimators(model, x, features, variables):
 
 
 def test_step(model, data):
-    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    x = _tensors(x)
+    x = model.prepare_batch(data)
     with torch.no_grad():
         losses = evaluation_losses(model, x)
     return model.track(losses, batch_size(x))
-
-
-def _tensors(x):
-    """`train_on_batch` hands NumPy arrays over as they are."""
-    return keras.tree.map_structure(keras.ops.convert_to_tensor, x)
 
 
 def _gradient(value):
@@ -81,7 +69,7 @@ def _gradient(value):
 
 
 def _mean_over_processes(gradients):
-    """The mean of each gradient, sent in one piece for all of the same dtype."""
+    """Averages gradients over processes, in one message for all of the same dtype."""
     if num_replicas() == 1:
         return gradients
     means = list(gradients)
@@ -146,12 +134,17 @@ def _full_precision():
         torch.set_float32_matmul_precision(before)
 
 
-def process(model):
+def has_values(x):
+    # On the device "meta" Keras works out shapes.
+    return not (isinstance(x, torch.Tensor) and x.device.type == "meta")
+
+
+def process_index(model):
     return torch.distributed.get_rank() if num_replicas() > 1 else 0
 
 
-def reader():
-    return process(None), num_replicas()
+def reader_shard():
+    return process_index(None), num_replicas()
 
 
 def distribution(devices):
@@ -171,8 +164,8 @@ def _processes():
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     store, rank, world = next(torch.distributed.rendezvous("env://"))
-    # The store still has the addresses of the group before: of processes that are dead, after a
-    # restart by `torchrun`. Nobody answers there.
+    # After a restart by `torchrun`, the store still holds the addresses of the processes before,
+    # which no longer run.
     attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}_{next(_GROUPS)}"
     torch.distributed.init_process_group(
         "nccl" if torch.cuda.is_available() else "gloo",
@@ -186,8 +179,20 @@ def _processes():
         torch.distributed.destroy_process_group()
 
 
+def broadcast_array(array):
+    if num_replicas() == 1:
+        return array
+    sent = [array]
+    torch.distributed.broadcast_object_list(sent, src=0)
+    return sent[0]
+
+
+def build_before_training(model, iterator, data_batch):
+    """Does nothing: Keras builds the model from the shapes of a batch."""
+
+
 def broadcast_variables(model):
-    """The first process's, as `DistributedDataParallel` does it."""
+    """Copies the first process's variables, as `DistributedDataParallel` does."""
     if num_replicas() > 1:
         with torch.no_grad():
             for variable in [*model.variables, *model.optimizer.variables]:
@@ -199,7 +204,7 @@ def jit_compile(requested):
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over processes; its gradient is the sum of the processes' gradients."""
+    """Sums over processes; the gradient is the sum of the processes' gradients."""
 
     @staticmethod
     def forward(context, x):
@@ -213,9 +218,10 @@ class _Sum(torch.autograd.Function):
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes; its gradient is the own rows of the sum of their gradients.
+    """Gathers the rows of all processes; the gradient is this process's rows of their sum.
 
-    The last batch may give one process more rows than another, so all are sent at one length.
+    Processes may have different numbers of rows of the last batch, so all are padded to the
+    longest.
     """
 
     @staticmethod

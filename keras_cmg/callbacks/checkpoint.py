@@ -1,4 +1,4 @@
-"""Checkpoints that a kill at any moment leaves whole."""
+"""Checkpoints that are complete even if the process is killed while it saves."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from keras_cmg.backend import engine
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the model after each epoch, under a temporary name first; the first process alone does.
+    """Saves the model after each epoch from the first process, atomically.
 
-    The file holds all that training needs to go on: weights, codebook, both optimisers, the state
-    of every draw. It trains on another engine, and on another number of devices. Where processes
-    run on several machines, each must see it, on a shared disk.
+    The model is saved under a temporary name and renamed, so that a kill at any moment leaves a
+    complete file. Within `fit`, a model with weights that are not finite is not saved, and the last
+    file remains.
+
+    The file holds everything that training needs to continue: weights, codebook, both optimisers
+    and the state of all random draws. Training may continue on another engine or another number of
+    devices. Processes on several machines need a shared disk to load it from.
 
     Args:
-        path: of the file, ending in `.keras`.
-        every: epochs from one to the next.
+        path: path of the file, ending in `.keras`.
+        every: number of epochs from one save to the next.
 
     Raises:
-        ValueError: for another ending, or `every` below 1.
+        ValueError: if `path` does not end in `.keras`, or `every` is below 1.
 
     Example:
 
@@ -45,7 +49,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.every = every
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every or engine.current().process(self.model):
+        if (epoch + 1) % self.every or engine.current().process_index(self.model):
             return
         scratch = self.path.with_name(f".{self.path.stem}.part.keras")
         self.model.save(scratch)

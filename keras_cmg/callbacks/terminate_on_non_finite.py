@@ -1,4 +1,4 @@
-"""Training on NaN is refused: before it starts, and as soon as a loss says so."""
+"""Stops training when a loss or a weight is not finite."""
 
 from __future__ import annotations
 
@@ -11,62 +11,85 @@ from keras import ops
 
 
 class TerminateOnNonFinite(keras.callbacks.Callback):
-    """Stops training with an error as soon as a logged term is not finite.
+    """Raises if a logged value or a weight is not finite.
 
-    Looks at the first batch of all, and at the end of each epoch: a look at every batch would
-    make each wait for the device.
+    Checks the logs of the first batch, and the logs and all weights at the end of each epoch. A
+    check of every batch would make each batch wait for the device. `fit` puts this callback before
+    all others, so that none of them saves at the end of an epoch what is not finite.
 
     Example:
 
-    >>> keras_cmg.callbacks.TerminateOnNonFinite().on_epoch_end(0, {"loss": 1.0})
+    >>> keras_cmg.callbacks.TerminateOnNonFinite().on_train_batch_end(0, {"loss": 1.0})
     """
 
+    def __init__(self):
+        super().__init__()
+        self.first_batch = True
+
     def on_train_begin(self, logs=None):
-        self.looked = False
+        self.first_batch = True
 
     def on_train_batch_end(self, batch, logs=None):
-        if not getattr(self, "looked", True):
-            self.looked = True
-            self._check(logs, "in the first batch")
+        if self.first_batch:
+            self.first_batch = False
+            self.check(logs, "in the first batch")
 
     def on_epoch_end(self, epoch, logs=None):
-        self._check(logs, f"in epoch {epoch + 1}")
+        self.check(logs, f"in epoch {epoch + 1}")
+        # The last step of an epoch may have a finite loss and an update that is not.
+        bad = non_finite_variables(self.model)
+        if bad:
+            raise ValueError(
+                "Every weight must be finite. Received NaN or infinity "
+                f"after epoch {epoch + 1} in: {bad}. Too high a learning rate is the usual reason."
+            )
 
-    def _check(self, logs, when):
+    @staticmethod
+    def check(logs: Mapping[str, Any] | None, when: str) -> None:
+        """Raises if a logged value is not finite.
+
+        Args:
+            logs: log key to scalar.
+            when: the time, for the message.
+
+        Raises:
+            ValueError: naming the log keys.
+
+        Example:
+
+        >>> keras_cmg.callbacks.TerminateOnNonFinite.check({"loss": 1.0}, "in epoch 1")
+        """
         bad = [key for key, value in (logs or {}).items() if not np.isfinite(float(value))]
         if bad:
             raise ValueError(
-                f"Every logged term must be finite. Not finite {when}: {bad}. Features with NaN or "
-                "infinity and too high a learning rate are the usual reasons."
+                f"Every logged value must be finite. Not finite {when}: {bad}. Features with NaN "
+                "or infinity and too high a learning rate are the usual reasons."
             )
 
 
-def check_arrays(x: Mapping[str, Any]) -> None:
-    """Refuses a dict of arrays that is empty, of unequal lengths, or not finite.
+def non_finite_variables(model: keras.Model, most: int = 3) -> list[str]:
+    """Returns the paths of weights that hold NaN or infinity.
 
     Args:
-        x: name to array, nested dicts allowed.
+        model: a Keras model; its optimiser is not looked at.
+        most: largest number of paths.
 
-    Raises:
-        ValueError: naming the entry, the rule and what was received.
+    Returns:
+        List of paths, empty if all weights are finite.
 
     Example:
 
-    >>> check_arrays({"audio": np.zeros((2, 10, 128))})
+    >>> layer = keras.layers.Dense(1, name="dense")
+    >>> layer.build((None, 1))
+    >>> layer.kernel.assign([[float("nan")]]) is None, non_finite_variables(layer)
+    (False, ['dense/kernel'])
     """
-    lengths = {}
-    for name, values in x.items():
-        if isinstance(values, Mapping):
-            continue
-        values = ops.convert_to_numpy(values)
-        lengths[name] = len(values) if values.ndim else None
-        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0][0]) if values.ndim else 0
-            raise ValueError(
-                f"Features of {name!r} must be finite. "
-                f"Received NaN or infinity, first in row {row}."
-            )
-    if not lengths or 0 in lengths.values():
-        raise ValueError(f"The data set must hold at least one clip. Received clips: {lengths}")
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"All entries must hold the same clips. Received clips: {lengths}")
+    floats = [v for v in model.variables if "float" in keras.backend.standardize_dtype(v.dtype)]
+    if not floats:
+        return []
+    # One number comes from the device, whatever the number of weights.
+    finite = ops.stack([ops.all(ops.isfinite(v)) for v in floats])
+    if bool(ops.all(finite)):
+        return []
+    flags = ops.convert_to_numpy(finite)
+    return [v.path for v, good in zip(floats, flags, strict=True) if not good][:most]

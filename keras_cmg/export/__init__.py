@@ -1,4 +1,4 @@
-"""Serving: a trained system as SavedModel, ONNX or LiteRT, for engines without keras_cmg."""
+"""Export of trained systems to SavedModel, ONNX and LiteRT, for serving without keras_cmg."""
 
 from keras_cmg.export.exporting import FORMATS, export
 from keras_cmg.export.metadata import read_metadata

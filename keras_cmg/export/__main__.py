@@ -12,7 +12,7 @@ import keras
 
 from keras_cmg.export.exporting import FORMATS, MAX_CLIPS, MAX_FRAMES, export
 from keras_cmg.export.metadata import read_metadata
-from keras_cmg.export.runs import load_run
+from keras_cmg.export.runs import load_log_mel_summary, load_run
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
 
 
@@ -20,10 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        arguments: words after the program's name; default those of the command line.
+        arguments: list of str, words after the program's name; default those of the command line.
 
     Returns:
-        Exit status: 0, or 2 after an error, told in one line.
+        Exit status: 0, or 2 after an error, of which one line is printed.
 
     Example:
 
@@ -70,13 +70,17 @@ def _parser() -> argparse.ArgumentParser:
         "--level", action="append", default=[], metavar="[MODALITY=]LEVEL",
         help="segment (default) or clip, for all modalities or for one",
     )  # fmt: skip
-    parser.add_argument("--toc", type=int, metavar="Q", help="also give the channels TOC keeps")
+    parser.add_argument(
+        "--toc", type=int, metavar="Q", help="also return the Q channels that TOC selects"
+    )
     parser.add_argument("--probe", help="a .keras file with a probe, for all modalities")
-    parser.add_argument("--probe-view", help="what it was trained on: quantized, general, selected")
+    parser.add_argument("--probe-view", help="input of the probe: quantized, general or selected")
     parser.add_argument("--activation", default="softmax", help="softmax or sigmoid")
     parser.add_argument("--labels", help="text file with a class name per line")
     parser.add_argument(
-        "--waveform", metavar="FEATURES", help="prepared features whose sound is to be taken raw"
+        "--waveform",
+        metavar="FEATURES",
+        help="folder of prepared features; adds endpoints that take waveforms",
     )
     parser.add_argument("--max-clips", type=int, default=MAX_CLIPS, help="of a request")
     parser.add_argument("--max-frames", type=int, default=MAX_FRAMES, help="of a clip")
@@ -88,7 +92,7 @@ def _levels(words: list[str]) -> str | dict[str, str]:
     named = dict(word.split("=", 1) for word in words if "=" in word)
     plain = [word for word in words if "=" not in word]
     if len(plain) > 1 or (plain and named):
-        raise ValueError(f"--level takes one level for all, or one for each. Received: {words}")
+        raise ValueError(f"--level must be one level for all, or one for each. Received: {words}")
     return plain[0] if plain else named or "segment"
 
 
@@ -97,7 +101,7 @@ def _toc(channels: int | None, model: keras.Model) -> TOCChannelMask | None:
         return None
     codebook = getattr(model, "backbone", model).codebook
     if codebook is None:
-        raise ValueError("--toc needs a system with a codebook.")
+        raise ValueError("--toc must be left out for a system without a codebook.")
     toc = TOCChannelMask(channels)
     toc.adapt(codebook)
     return toc
@@ -106,13 +110,9 @@ def _toc(channels: int | None, model: keras.Model) -> TOCChannelMask | None:
 def _front_ends(features: str | None, format: str) -> dict[str, Any] | None:
     if features is None:
         return None
-    # Features are prepared in a checkout, so it is there where such a folder is.
-    from data_tools.features.extractors import Extractors
-    from data_tools.io.feature_folder import EXTRACTORS
-
-    extractors = Extractors.load(Path(features) / EXTRACTORS)
     # LiteRT has no double precision.
-    return {"audio": extractors.audio.layer("float32" if format == "litert" else "float64")}
+    dtype = "float32" if format == "litert" else "float64"
+    return {"audio": load_log_mel_summary(features, dtype)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Endpoints as ONNX and LiteRT files, by way of their TensorFlow graphs."""
+"""Conversion of endpoints to ONNX and LiteRT files, from their TensorFlow graphs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from keras_cmg.export.served_system import Endpoint, ServedSystem
 from keras_cmg.export.tensorflow_graphs import graph_of, write_metadata
 
 OPSET = 18
-"""Of the ONNX files; onnxruntime 1.15 and later read it."""
+"""Version of ONNX operators, which onnxruntime 1.15 and later support."""
 
 
 def write_onnx(
     served: ServedSystem, path: Path, metadata: Mapping[str, Any], limits: Mapping[str, int]
 ) -> None:
-    """Writes a file `<endpoint>.onnx` per endpoint, any number of clips and frames, and metadata.
+    """Writes a file `<endpoint>.onnx` per endpoint, and metadata.
+
+    The numbers of clips and frames are dynamic.
 
     Args:
-        served: what to write.
+        served: the system to write.
         path: folder.
-        metadata: of `metadata_of`.
-        limits: unused: ONNX has no check that could end a request.
+        metadata: dict of `metadata_of`.
+        limits: ignored, as ONNX has no operation that raises an error.
 
     Raises:
         ImportError: if tf2onnx is not installed.
@@ -47,19 +49,20 @@ def write_onnx(
 def write_litert(
     served: ServedSystem, path: Path, metadata: Mapping[str, Any], limits: Mapping[str, int]
 ) -> None:
-    """Writes a file `<endpoint>.tflite` per endpoint, of one signature of that name, and metadata.
+    """Writes a file `<endpoint>.tflite` per endpoint, and metadata.
 
-    Any number of clips and frames; recurrent layers need a fixed number of clips in this format,
-    and endpoints with one take a clip at a time. The metadata's entry `clips` says which.
+    Each file has one signature, of the endpoint's name. The numbers of clips and frames are
+    dynamic. Recurrent layers need a fixed number of clips in this format: endpoints with such
+    layers take one clip, and are listed in the metadata's entry `clips`.
 
     Args:
-        served: what to write.
+        served: the system to write.
         path: folder.
-        metadata: of `metadata_of`.
-        limits: unused: LiteRT has no check that could end a request.
+        metadata: dict of `metadata_of`.
+        limits: ignored, as LiteRT has no operation that raises an error.
 
     Raises:
-        ValueError: if an endpoint holds an operation that LiteRT does not have.
+        ValueError: if an endpoint has an operation that LiteRT does not support.
     """
     clips: dict[str, int | None] = {}
     for endpoint in served.endpoints():
@@ -67,7 +70,7 @@ def write_litert(
         for batch_size in (None, 1):
             try:
                 content = _litert(endpoint, batch_size, path)
-            except Exception as error:  # converters raise classes of their own
+            except Exception as error:  # converters raise their own classes
                 reason = str(error).strip().splitlines()[-1:]
                 continue
             clips[endpoint.name] = batch_size
@@ -86,7 +89,7 @@ def _litert(endpoint: Endpoint, batch_size: int | None, path: Path) -> bytes:
     folder = path.parent / f"litert_{endpoint.name}"
     tf.saved_model.save(module, str(folder), signatures={endpoint.name: concrete})
     with warnings.catch_warnings():
-        # TensorFlow points at the runtime's new package; the converter has no other home yet.
+        # TensorFlow warns that the runtime has moved to another package; the converter has not.
         warnings.simplefilter("ignore")
         converter = tf.lite.TFLiteConverter.from_saved_model(
             str(folder), signature_keys=[endpoint.name]

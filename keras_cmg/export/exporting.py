@@ -1,4 +1,4 @@
-"""From a model on any engine to files that are served without keras_cmg."""
+"""Exports models of any engine to files that are served without keras_cmg."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from keras_cmg.export import tensorflow_process
 from keras_cmg.export.metadata import metadata_of
 from keras_cmg.export.served_system import ServedSystem
 from keras_cmg.files import new_folder
-from keras_cmg.models.base.backbone import CrossModalBackbone
+from keras_cmg.models.base.backbone import Backbone
 
 FORMATS = ("saved_model", "onnx", "litert")
 
 MAX_CLIPS = 256
 MAX_FRAMES = 600
-"""Largest request of a SavedModel. Attention holds clips x frames x frames scores per head: these
-limits bound them to 370 MB."""
+"""Largest request of a SavedModel. Attention holds clips x frames x frames scores per head, which
+these limits bound to 370 MB."""
 
 
 def export(
@@ -40,46 +40,46 @@ def export(
     extra: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Writes a system for serving: features, or waveforms, to codes and classes.
+    """Exports a system for serving, from features or waveforms to codes and classes.
 
-    One endpoint per modality, `encode_<modality>`: `general` and `quantized` `(batch, frames,
-    dim)`, `indices` `(batch, frames)` where there is a codebook, `selected` where there is a
-    channel choice; `(batch, dim)` and `(batch,)` at the level `"clip"`. With a probe,
-    `classify_<modality>`: `logits`, `probabilities`, `label_index`. Each also with `_masked`
-    (second input `<modality>_mask`) and `_waveform` where asked for. Batch and frames are dynamic.
+    There is one endpoint per modality, `encode_<modality>`, which returns `general` and `quantized`
+    `(batch, frames, dim)`, `indices` `(batch, frames)` if there is a codebook, and `selected` with
+    `toc`; `(batch, dim)` and `(batch,)` at the level `"clip"`. With a probe, `classify_<modality>`
+    returns `logits`, `probabilities` and `label_index`. Endpoints with the suffix `_masked` take a
+    second input `<modality>_mask`, those with `_waveform` take waveforms. The numbers of clips and
+    frames are dynamic.
 
-    A SavedModel checks each request and answers a malformed one with an error: another rank or
-    width, nothing in it, more than `max_clips` or `max_frames`, NaN. The other formats have no
+    A SavedModel checks each request, and answers one of another rank or width, an empty one, one
+    beyond `max_clips` or `max_frames`, and one with NaN by an error. The other formats have no
     operation for that.
 
-    Graphs are TensorFlow's on every engine. JAX and PyTorch hand the model to a process of its
-    own that runs Keras on TensorFlow; a class of yours must then be in a module that this
-    process can import, not in a script.
+    Graphs are traced by TensorFlow. On JAX and PyTorch, the model is passed to a process that runs
+    Keras on TensorFlow; custom classes must be defined in a module that this process can import.
 
     Args:
-        model: a pretrainer or its backbone, built.
-        path: folder to write; whole or not at all.
+        model: a built pretrainer or backbone.
+        path: folder to write; after an error, nothing is written.
         format: `"saved_model"`; `"onnx"` or `"litert"`, a folder with a file per endpoint.
         levels: `"segment"` or `"clip"`, or a dict of modality to either.
         toc: an adapted `TOCChannelMask`.
         probes: a built model from codes to logits for all modalities, or one per modality.
         labels: names of the classes, for the metadata.
-        probe_view: what the probes were trained on, see `ServedSystem`.
-        activation: from logits to probabilities: `"softmax"` or `"sigmoid"`.
+        probe_view: input of the probes, see `ServedSystem`.
+        activation: `"softmax"` or `"sigmoid"`, from logits to probabilities.
         front_ends: modality to a layer from waveforms to features, such as `LogMelSummary`.
-        masked: modalities that also get endpoints with a mask; default text, where it is there.
-        max_clips: of a request to a SavedModel.
-        max_frames: of a clip in it; in samples for a front end, that many seconds.
+        masked: modalities that also get endpoints with a mask; default text, if there is one.
+        max_clips: int, clips of a request to a SavedModel.
+        max_frames: int, frames of a clip in a request; for waveforms, seconds.
         extra: further entries of the metadata, in the types of JSON.
-        overwrite: replace what is at `path`.
+        overwrite: bool, whether an existing folder is replaced.
 
     Returns:
         The folder.
 
     Raises:
-        FileExistsError: if `path` exists, and `overwrite` is off.
+        FileExistsError: if `path` exists and `overwrite` is False.
         ImportError: if TensorFlow, or the converter of a format, is not installed.
-        ValueError: for arguments that do not fit the model, or a model that a format cannot hold.
+        ValueError: if an argument does not fit the model, or the format does not support it.
 
     Example:
 
@@ -96,10 +96,9 @@ def export(
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {value}")
     backbone = getattr(model, "backbone", model)
-    if not isinstance(backbone, CrossModalBackbone):
+    if not isinstance(backbone, Backbone):
         raise ValueError(
-            "`model` must be a pretrainer or a CrossModalBackbone. "
-            f"Received: {type(model).__name__}"
+            f"`model` must be a pretrainer or a `Backbone`. Received: {type(model).__name__}"
         )
     served = ServedSystem(
         backbone,

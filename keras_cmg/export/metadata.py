@@ -1,4 +1,4 @@
-"""What a served model says about itself: signatures, labels, channel choice, versions."""
+"""Metadata of exported models: signatures, labels, selected channels, versions."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def metadata_of(
     limits: Mapping[str, int] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """All that a client must know, in the types of JSON.
+    """Collects the metadata that clients need, in the types of JSON.
 
     Args:
-        served: what is exported.
+        served: the exported system.
         labels: names of the classes, in the order of the logits.
         limits: largest sizes of a request.
         extra: further entries, such as the command that trained the model.
@@ -37,7 +37,7 @@ def metadata_of(
         shapes of the inputs), `labels`, `toc`, `codebook`, `limits`, `versions` and `extra`.
 
     Raises:
-        ValueError: if `labels` do not fit the probes.
+        ValueError: if `labels` has another length than the probes have classes.
 
     Example:
 
@@ -105,7 +105,7 @@ def _codebook(codebook: np.ndarray | None) -> dict[str, Any] | None:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What an exported folder says about itself; needs no engine.
+    """Reads the metadata of an exported folder.
 
     Args:
         path: a SavedModel, or a folder of ONNX or LiteRT files.
@@ -114,8 +114,8 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
         The dict of `metadata_of`.
 
     Raises:
-        FileNotFoundError: if the folder holds no metadata.
-        ValueError: if they are damaged, or of another format.
+        FileNotFoundError: if the folder has no metadata.
+        ValueError: if the metadata are damaged, or of another format.
 
     Example:
 
@@ -124,12 +124,12 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
         ...
     FileNotFoundError: There is no metadata.json in no-such-folder.
     """
-    for place in (Path(path) / METADATA, Path(path) / "assets" / METADATA):
-        if place.is_file():
-            found = read_json(place)
+    for file in (Path(path) / METADATA, Path(path) / "assets" / METADATA):
+        if file.is_file():
+            found = read_json(file)
             if found.get("format") != FORMAT:
                 raise ValueError(
-                    f"{place} must be of the format {FORMAT!r}. Received: {found.get('format')!r}"
+                    f"{file} must be of the format {FORMAT!r}. Received: {found.get('format')!r}"
                 )
             return found
     raise FileNotFoundError(f"There is no {METADATA} in {path}.")

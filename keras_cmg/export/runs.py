@@ -1,29 +1,32 @@
-"""What a command names: the folder of a recipe's run, or a saved model, with its origin."""
+"""Loads models and statistics of features from the folders that recipes and `data_tools` write."""
 
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_cmg.files import read_json
+from keras_cmg.layers.log_mel_summary import LogMelSummary
 
-MODEL, RESULT = "model.keras", "result.json"
+MODEL, RESULT, EXTRACTORS = "model.keras", "result.json", "extractors.npz"
 ORIGIN = ("recipe", "settings", "seed", "command", "date", "versions")
-"""What is taken over from a run's result into the metadata."""
+"""Entries of a run's result that are copied to the metadata."""
 
 
 def load_run(path: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any]]:
-    """The trained model of a run, and where it comes from.
+    """Loads the trained model of a run, and the description of the run.
 
     Args:
         path: folder of a recipe's run, with `model.keras` and `result.json`; or a `.keras` file.
 
     Returns:
-        The model, not compiled, and a dict: `recipe`, `settings`, `seed`, `command`, `date` and
-        `versions` of the run; empty for a file alone.
+        The model, not compiled, and a dict of `recipe`, `settings`, `seed`, `command`, `date` and
+        `versions` of the run, which is empty for a `.keras` file.
 
     Raises:
         FileNotFoundError: if there is no model at `path`.
@@ -47,3 +50,37 @@ def load_run(path: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any]]
     result = file.with_name(RESULT)
     origin = read_json(result) if path.is_dir() and result.is_file() else {}
     return model, {key: origin[key] for key in ORIGIN if key in origin}
+
+
+def load_log_mel_summary(path: str | os.PathLike[str], dtype: str = "float64") -> LogMelSummary:
+    """Loads the audio front end of prepared features: a layer with their statistics.
+
+    Args:
+        path: folder of prepared features, with `extractors.npz`.
+        dtype: dtype of the layer; `"float32"` where a format has no double precision.
+
+    Returns:
+        A `keras_cmg.layers.LogMelSummary`.
+
+    Raises:
+        FileNotFoundError: if there is no `extractors.npz`.
+        ValueError: if the file is damaged, or lacks an array.
+
+    Example:
+
+    >>> statistics = {"audio_mean": np.zeros(128), "audio_std": np.ones(128)}
+    >>> np.savez("extractors.npz", sample_rate=8000, **statistics)
+    >>> load_log_mel_summary(".").sample_rate
+    8000
+    """
+    file = Path(path) / EXTRACTORS
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no {EXTRACTORS} in {path}.")
+    try:
+        # NumPy leaves a damaged file open that it has opened itself.
+        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            sample_rate = int(arrays["sample_rate"])
+            mean, std = arrays["audio_mean"].tolist(), arrays["audio_std"].tolist()
+    except (EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{file} must hold the statistics of audio features. {error}") from error
+    return LogMelSummary(sample_rate, mean, std, dtype=dtype, name="log_mel")

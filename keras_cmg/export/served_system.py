@@ -1,4 +1,4 @@
-"""What is served: a backbone with its channel choice, probes and front ends, as one Keras model."""
+"""A backbone with channel selection, probes and front ends, as one Keras model for export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.models.base.backbone import LEVELS, CrossModalBackbone
+from keras_cmg.models.base.backbone import LEVELS, Backbone
 from keras_cmg.types import Tensor
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -18,40 +18,43 @@ VIEWS = ("general", "quantized", "selected")
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """One thing that can be asked: a name, the shapes of its inputs, and a function of tensors."""
+    """A function of an exported system: its name, the shapes of its inputs, and the computation."""
 
     name: str
     modality: str
     level: str
     inputs: dict[str, tuple[int | None, ...]]
-    """Input name to shape; None stands for any size. All inputs are float32."""
+    """Input name to shape, with None for any size. All inputs are float32."""
     unit: str
-    """What axis 1 of the first input counts: `"frames"`, `"samples"`, or `"rows"` of images."""
+    """Unit of axis 1 of the first input: `"frames"`, `"samples"`, or `"rows"` of images."""
     function: Callable[..., dict[str, Tensor]]
-    """From the inputs, by name, to a flat dict of outputs."""
+    """Function of the inputs, by name, to a flat dict of outputs."""
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class ServedSystem(keras.Model):
-    """A backbone with what surrounds it in service; its `endpoints` become signatures.
+    """Combines a backbone with channel selection, probes and front ends for export.
+
+    Each of its `endpoints` becomes a signature or file of the exported model.
 
     Args:
-        backbone: a built `CrossModalBackbone`.
-        levels: `"segment"` or `"clip"`, or a dict of modality to either: what a code stands for.
-            Modalities that are not named keep `"segment"`.
+        backbone: a built `Backbone`.
+        levels: `"segment"` or `"clip"`, one code per segment or per clip; or a dict of modality to
+            either, with default `"segment"`.
         toc: an adapted `TOCChannelMask`; adds the output `"selected"`.
         probes: a model from codes to logits for all modalities, or a dict of modality to model.
-        probe_view: what probes were trained on: `"quantized"`, `"general"` or `"selected"`;
-            default `"selected"` where there is a `toc` and probes are as wide, else `"quantized"`.
-        activation: from logits to probabilities: `"softmax"`, one class, or `"sigmoid"`, several.
+        probe_view: input of the probes: `"quantized"`, `"general"` or `"selected"`; default
+            `"selected"` if there is a `toc` and probes have its width, else `"quantized"`.
+        activation: `"softmax"` for one class, `"sigmoid"` for several; from logits to
+            probabilities.
         front_ends: modality to a Keras layer from `(batch, samples)` to features, such as
             `LogMelSummary`.
-        masked: modalities that also get endpoints with a mask; default text, where it is there.
+        masked: modalities that also get endpoints with a mask; default text, if there is one.
         **kwargs: the arguments of every Keras model.
 
     Raises:
-        ValueError: for unknown modalities, levels or views, parts that are not built, or probes of
-            another width than what they are to look at.
+        ValueError: if a modality, level or view is unknown, a part is not built, or probes have
+            another width than their input.
 
     Example:
 
@@ -64,7 +67,7 @@ class ServedSystem(keras.Model):
 
     def __init__(
         self,
-        backbone: CrossModalBackbone,
+        backbone: Backbone,
         levels: str | Mapping[str, str] = "segment",
         toc: keras.Layer | None = None,
         probes: keras.Model | Mapping[str, keras.Model] | None = None,
@@ -81,7 +84,7 @@ class ServedSystem(keras.Model):
                 f"{backbone.modalities}."
             )
         names = backbone.modalities
-        chosen = dict.fromkeys(names, levels) if isinstance(levels, str) else dict(levels)
+        by_name = dict.fromkeys(names, levels) if isinstance(levels, str) else dict(levels)
         if probes is not None and not isinstance(probes, Mapping):
             probes = dict.fromkeys(names, probes)
         if masked is None:
@@ -92,15 +95,17 @@ class ServedSystem(keras.Model):
         self.front_ends = dict(front_ends or {})
         self.masked = tuple(masked)
         for argument, keys in (
-            ("levels", chosen),
+            ("levels", by_name),
             ("probes", self.probes),
             ("front_ends", self.front_ends),
             ("masked", self.masked),
         ):
             unknown = sorted(set(keys) - set(names))
             if unknown:
-                raise ValueError(f"`{argument}` must name modalities of {names}. Got: {unknown}")
-        self.levels = {name: chosen.get(name, "segment") for name in names}
+                raise ValueError(
+                    f"`{argument}` must name modalities of {names}. Received: {unknown}"
+                )
+        self.levels = {name: by_name.get(name, "segment") for name in names}
         if set(self.levels.values()) - set(LEVELS):
             raise ValueError(f"`levels` must be of {LEVELS}. Received: {self.levels}")
         if activation not in ACTIVATIONS:
@@ -108,7 +113,9 @@ class ServedSystem(keras.Model):
         self.activation = activation
         for name, probe in self.probes.items():
             if not probe.built:
-                raise ValueError(f"The probe of {name!r} must be built: call it on some codes.")
+                raise ValueError(
+                    f"`probes` must be built. The probe of {name!r} is not: call it on some codes."
+                )
         views = VIEWS if toc is not None else VIEWS[:2]
         self.probe_view = probe_view or self._default_view()
         if self.probe_view not in views:
@@ -116,8 +123,9 @@ class ServedSystem(keras.Model):
         for name, width in self._probe_widths().items():
             if width != self._width(self.probe_view):
                 raise ValueError(
-                    f"The probe of {name!r} takes {width} numbers, but {self.probe_view!r} has "
-                    f"{self._width(self.probe_view)}; `probe_view` must be what it was trained on."
+                    f"`probe_view` must be the input that probes were trained on. The probe of "
+                    f"{name!r} has {width} inputs, but {self.probe_view!r} has width "
+                    f"{self._width(self.probe_view)}."
                 )
         self.built = True
 
@@ -131,7 +139,7 @@ class ServedSystem(keras.Model):
         return self.backbone.embedding_dim
 
     def _probe_widths(self) -> dict[str, int]:
-        """How many numbers probes take, of those that tell."""
+        """Input widths of probes whose build config contains them."""
         widths = {}
         for name, probe in self.probes.items():
             shape = (probe.get_build_config() or {}).get("input_shape")
@@ -140,14 +148,14 @@ class ServedSystem(keras.Model):
         return widths
 
     def endpoints(self) -> list[Endpoint]:
-        """All that can be asked, in a fixed order.
+        """Returns the endpoints, in a fixed order.
 
         Returns:
-            Endpoints `encode_<modality>`, `classify_<modality>` where there is a probe, each also
-            with `_masked` and `_waveform` where that was asked for.
+            Endpoints `encode_<modality>`, and `classify_<modality>` of modalities with a probe;
+            each also with the suffixes `_masked` for `masked` and `_waveform` for `front_ends`.
 
         Raises:
-            ValueError: if `toc` has made no choice yet.
+            ValueError: if `toc` is not adapted.
 
         Example:
 
@@ -169,7 +177,7 @@ class ServedSystem(keras.Model):
     def _endpoints_of(self, kind: str, modality: str):
         answer = self.encode if kind == "encode" else self.classify
         shape = self.backbone.feature_shapes[modality]
-        # Images come one by one and in one size; everything else has frames, as many as it likes.
+        # Images have a fixed size; other modalities have any number of frames.
         unit = "rows" if len(shape) == 4 else "frames"
         shape = (None, *shape[1:]) if unit == "rows" else (None, None, *shape[2:])
         features, mask, level = modality, f"{modality}_mask", self.levels[modality]
@@ -193,15 +201,15 @@ class ServedSystem(keras.Model):
             )  # fmt: skip
 
     def encode(self, modality: str, x: Any, mask: Any = None) -> dict[str, Tensor]:
-        """Codes of one modality, with the channels that TOC keeps.
+        """Computes the codes of one modality, and the channels that TOC selects.
 
         Args:
-            modality: its name.
+            modality: str, name of the modality.
             x: features `(batch, frames, ...)`.
-            mask: optional `(batch, frames)`, nonzero where a frame counts.
+            mask: optional `(batch, frames)`, nonzero for valid frames.
 
         Returns:
-            The dict of `CrossModalBackbone.encode` in float32 and int32, and `"selected"`.
+            The dict of `Backbone.encode` in float32 and int32, and `"selected"`.
 
         Example:
 
@@ -219,12 +227,12 @@ class ServedSystem(keras.Model):
         }
 
     def classify(self, modality: str, x: Any, mask: Any = None) -> dict[str, Tensor]:
-        """What a modality's probe says.
+        """Computes the predictions of a modality's probe.
 
         Args:
-            modality: its name.
+            modality: str, name of the modality.
             x: features `(batch, frames, ...)`.
-            mask: optional `(batch, frames)`, nonzero where a frame counts.
+            mask: optional `(batch, frames)`, nonzero for valid frames.
 
         Returns:
             Dict of `"logits"` and `"probabilities"`, `(batch, [frames,] classes)`, and
@@ -242,11 +250,11 @@ class ServedSystem(keras.Model):
         """
         codes = self.encode(modality, x, mask)[self.probe_view]
         logits = ops.cast(self.probes[modality](codes), "float32")
-        squash = ops.softmax if self.activation == "softmax" else ops.sigmoid
+        activation = ops.softmax if self.activation == "softmax" else ops.sigmoid
         best = ops.squeeze(ops.top_k(logits, 1)[1], axis=-1)
         return {
             "logits": logits,
-            "probabilities": squash(logits),
+            "probabilities": activation(logits),
             "label_index": ops.cast(best, "int32"),
         }
 
@@ -270,7 +278,7 @@ class ServedSystem(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        restore = keras.saving.deserialize_keras_object
+        config, restore = dict(config), keras.saving.deserialize_keras_object
         for key in ("probes", "front_ends"):
             config[key] = {name: restore(layer) for name, layer in config[key].items()}
         for key in ("backbone", "toc"):

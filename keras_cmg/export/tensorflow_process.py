@@ -1,4 +1,4 @@
-"""Runs the writers where Keras runs on TensorFlow: here, or in a process of its own (`worker`)."""
+"""Runs the writers on TensorFlow: in this process, or in one that is started for it (`worker`)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from keras_cmg.backend.keras_internals import all_layers
 from keras_cmg.export.served_system import ServedSystem
 
 SYSTEM, TASK = "system.keras", "task.json"
@@ -21,7 +22,7 @@ NEEDED = {
     "saved_model": {"tensorflow": "tensorflow"},
     "onnx": {"tensorflow": "tensorflow", "tf2onnx": "export"},
 }
-"""Format to its packages and the extras that bring them."""
+"""Format to the packages it needs and the extras that install them."""
 
 
 def write(
@@ -34,20 +35,20 @@ def write(
     """Writes a system in a format.
 
     Args:
-        served: what to write.
-        folder: an empty folder in a scratch folder.
-        format: of `keras_cmg.export.FORMATS`.
-        metadata: of `metadata_of`.
+        served: the system to write.
+        folder: an empty folder in a temporary folder.
+        format: one of `keras_cmg.export.FORMATS`.
+        metadata: dict of `metadata_of`.
         limits: largest sizes of a request.
 
     Raises:
-        ImportError: if a package is missing.
+        ImportError: if a package is not installed.
         ValueError: if the system cannot be written, with the reason.
     """
     for package, extra in NEEDED.get(format, NEEDED["saved_model"]).items():
         if importlib.util.find_spec(package) is None:
             raise ImportError(
-                f"Export as {format!r} needs the package {package!r}: "
+                f"Export in the format {format!r} needs the package {package!r}: "
                 f"pip install 'keras-cmg[{extra}]'."
             )
     if keras.backend.backend() == "tensorflow":
@@ -71,7 +72,7 @@ def write(
             **os.environ,
             "KERAS_BACKEND": "tensorflow",
             "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-            # Tracing needs no accelerator, and the engine of this process may hold them.
+            # Tracing needs no accelerator, and this process may have reserved their memory.
             "CUDA_VISIBLE_DEVICES": "-1",
             "TF_CPP_MIN_LOG_LEVEL": "2",
         },
@@ -84,29 +85,29 @@ def write(
 
 
 def _modules(served: ServedSystem) -> list[str]:
-    """Modules whose classes the other process must know before it loads the system."""
-    modules = {type(layer).__module__ for layer in served._flatten_layers()}
+    """Modules with custom classes, which the other process must import to load the system."""
+    modules = {type(layer).__module__ for layer in all_layers(served)}
     if "__main__" in modules:
         classes = {
             type(layer).__name__
-            for layer in served._flatten_layers()
+            for layer in all_layers(served)
             if type(layer).__module__ == "__main__"
         }
         raise ValueError(
-            f"The classes {sorted(classes)} are defined in a script; export needs them in a "
-            "module that can be imported."
+            f"Custom classes must be defined in a module that can be imported. The classes "
+            f"{sorted(classes)} are defined in a script."
         )
     return sorted(name for name in modules if name.partition(".")[0] not in ("keras", "keras_cmg"))
 
 
 def writer(format: str) -> Any:
-    """The function that writes a format; only where Keras runs on TensorFlow.
+    """Returns the function that writes a format; called on TensorFlow alone.
 
     Args:
-        format: of `keras_cmg.export.FORMATS`.
+        format: one of `keras_cmg.export.FORMATS`.
 
     Returns:
-        A function of the system, a folder, metadata and limits.
+        Function of the system, a folder, metadata and limits.
     """
     if format == "saved_model":
         from keras_cmg.export.tensorflow_graphs import write_saved_model
@@ -118,7 +119,7 @@ def writer(format: str) -> Any:
 
 
 def _last_error(text: str) -> str:
-    """What a traceback ends with, which may take several lines."""
+    """The error at the end of a traceback, in one line."""
     lines = text.strip().splitlines()
     starts = [i for i, line in enumerate(lines) if re.match(r"[\w.]*(Error|Exception)\b", line)]
     return " ".join(" ".join(lines[starts[-1] if starts else -1 :]).split())

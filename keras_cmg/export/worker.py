@@ -1,4 +1,4 @@
-"""The process in which Keras runs on TensorFlow: does what `tensorflow_process.write` left."""
+"""The process in which Keras runs on TensorFlow; started by `tensorflow_process.write`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from keras_cmg.files import read_json
 
 
 def main(scratch: Path) -> None:
-    """Loads the system and writes it.
+    """Loads a system and writes it.
 
     Args:
-        scratch: folder with the system and the task.
+        scratch: temporary folder with the system and the task.
     """
     task = read_json(scratch / TASK)
     keras.config.set_floatx(task["floatx"])

@@ -1,12 +1,17 @@
-"""State: the building blocks, each a Keras layer."""
+"""Keras layers: encoders, quantisers, estimators and decoders."""
 
 from keras_cmg.layers.club_estimator import CLUBEstimator
+from keras_cmg.layers.coarse_level import CoarseLevel
 from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.cpc_predictor import CPCPredictor
-from keras_cmg.layers.decoders import MapDecoder, SequenceDecoder
-from keras_cmg.layers.image_autoencoder import ImageDecoder, ImageEncoder
+from keras_cmg.layers.event_head import EventHead
+from keras_cmg.layers.image_decoder import ImageDecoder
+from keras_cmg.layers.image_encoder import ImageEncoder
 from keras_cmg.layers.log_mel_summary import LogMelSummary
-from keras_cmg.layers.map_pooling import MapAttention, MapPooling
+from keras_cmg.layers.map_attention import MapAttention
+from keras_cmg.layers.map_decoder import MapDecoder
+from keras_cmg.layers.map_pooling import MapPooling
+from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
@@ -21,10 +26,14 @@ from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.layers.quantizers.residual_quantizer import ResidualQuantizer
 from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.layers.residual_unit import ResidualUnit
-from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
+from keras_cmg.layers.saturating_attention import SaturatingAttention
+from keras_cmg.layers.sequence_decoder import SequenceDecoder
+from keras_cmg.layers.sequence_specific_encoder import SequenceSpecificEncoder
+from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 from keras_cmg.layers.stacked_bilstm import StackedBiLSTM
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
-from keras_cmg.layers.transformer_encoder import TransformerBlock, TransformerEncoder
+from keras_cmg.layers.transformer_block import TransformerBlock
+from keras_cmg.layers.transformer_encoder import TransformerEncoder
 from keras_cmg.layers.transposed_convolution import TransposedConvolution
 
 __all__ = [
@@ -34,8 +43,10 @@ __all__ = [
     "MLP",
     "CLUBEstimator",
     "CPCPredictor",
+    "CoarseLevel",
     "CoarseProjector",
     "Codebook",
+    "EventHead",
     "GroupedQuantizer",
     "ImageDecoder",
     "ImageEncoder",
@@ -52,9 +63,11 @@ __all__ = [
     "Quantizer",
     "ResidualQuantizer",
     "ResidualUnit",
+    "SaturatingAttention",
     "SequenceDecoder",
     "SequenceSpecificEncoder",
     "SimVQ",
+    "SplitBiasLSTMCell",
     "StackedBiLSTM",
     "TOCChannelMask",
     "TransformerBlock",

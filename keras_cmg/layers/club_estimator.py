@@ -1,4 +1,4 @@
-"""CLUB: how much one feature still tells about another, as an upper bound in nats."""
+"""CLUB: an estimator of an upper bound on mutual information."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ from typing import Any
 
 import keras
 
-from keras_cmg.layers.precision import full_precision
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.ops import mutual_information
 from keras_cmg.types import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class CLUBEstimator(keras.layers.Layer):
-    """A Gaussian q(y | x) from two small networks, and the bound on I(x; y) it gives.
+    """Estimates a Gaussian q(y | x) with two networks, and bounds the mutual information I(x; y).
 
-    Trained apart from the features it watches: maximise `log_likelihood` on features without
-    gradient, then hold the estimator still and minimise `club_upper_bound` over the features.
-    Computes     in the dtype of its variables under every mixed-precision policy.
+    The estimator is trained apart from the features: maximise `log_likelihood` on features without
+    gradient, then minimise `club_upper_bound` over the features with the estimator's weights fixed.
+    Computation is in the variable dtype under every mixed-precision policy.
+
+    Masks: calls read none. `log_likelihood` and `club_upper_bound` take `weights`; samples of
+    weight zero, such as padded frames, are ignored, also as negatives of others.
 
     Args:
-        hidden_units: width; the inner layers have half of it.
+        hidden_units: int, twice the width of the hidden layers.
         negatives: `"all"`, `"permutation"` or `"pooled_permutation"`, see
             `keras_cmg.ops.club_upper_bound`.
-        dtype: a policy; computation takes the dtype of its variables.
+        dtype: dtype policy; computation uses its variable dtype.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -34,7 +37,7 @@ class CLUBEstimator(keras.layers.Layer):
         Dict of `"mean"` and `"log_variance"`, each `(batch, [frames,] y_dim)`.
 
     Raises:
-        ValueError: for `hidden_units` below 2 or unknown `negatives`.
+        ValueError: if `hidden_units` is below 2, or `negatives` is unknown.
 
     Example:
 
@@ -44,14 +47,16 @@ class CLUBEstimator(keras.layers.Layer):
     (4, 2)
 
     References:
-        Cheng et al. (2020), CLUB: A Contrastive Log-ratio Upper Bound of Mutual Information;
-        Huang et al. (2025), Eq. 12.
+        Cheng et al. (2020), CLUB: A Contrastive Log-ratio Upper Bound of Mutual Information,
+        section 3.2;
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, Eq. 12.
     """
 
     def __init__(
         self, hidden_units: int = 256, negatives: str = "all", dtype: Any = None, **kwargs
     ):
-        super().__init__(dtype=full_precision(dtype), **kwargs)
+        super().__init__(dtype=variable_dtype(dtype), **kwargs)
         if hidden_units < 2:
             raise ValueError(f"`hidden_units` must be at least 2. Received: {hidden_units}")
         if negatives not in mutual_information.NEGATIVES:
@@ -82,15 +87,15 @@ class CLUBEstimator(keras.layers.Layer):
         return {"mean": self.mean_net(x), "log_variance": self.log_variance_net(x)}
 
     def log_likelihood(self, x: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Mean log-density of y given x, without the constant; what the estimator maximises.
+        """Computes the mean log-density of y given x, which the estimator maximises.
 
         Args:
             x: float tensor `(batch, [frames,] x_dim)`.
             y: float tensor `(batch, [frames,] y_dim)`.
-            weights: optional `(batch, [frames])`; 0 leaves a sample out.
+            weights: optional `(batch, [frames])`; samples of weight 0 are ignored.
 
         Returns:
-            Scalar, in nats.
+            Scalar, in nats, without the constant of the density.
 
         Example:
 
@@ -108,19 +113,19 @@ class CLUBEstimator(keras.layers.Layer):
         permutation: Tensor | None = None,
         weights: Tensor | None = None,
     ) -> Tensor:
-        """The bound on the mutual information; what the features minimise.
+        """Computes the bound on the mutual information, which the features minimise.
 
         Args:
             x: float tensor `(batch, [frames,] x_dim)`.
             y: float tensor `(batch, [frames,] y_dim)`.
-            permutation: int tensor `(batch,)`, for sampled negatives.
-            weights: optional `(batch, [frames])`; 0 leaves a sample out.
+            permutation: int tensor `(batch,)`, the partners of sampled negatives.
+            weights: optional `(batch, [frames])`; samples of weight 0 are ignored.
 
         Returns:
             Scalar, in nats.
 
         Raises:
-            ValueError: if the negatives are sampled and `permutation` is missing.
+            ValueError: if negatives are sampled and `permutation` is None.
 
         Example:
 

@@ -1,4 +1,4 @@
-"""Coarse level: a clip's features become one vector."""
+"""The projection of the coarse level, of clips."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from keras_cmg.ops.masking import mean_over_time
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class CoarseProjector(keras.layers.Layer):
-    """Mean over time and a dense layer; or the dense layer on each segment alone.
+    """Averages the features of a clip over time and applies a dense layer.
+
+    Masks: frames of `frame_mask` zero are left out of the average; a clip without any frame has the
+    average zero. With `pool=False`, every frame is projected by itself and the mask is ignored.
 
     Args:
-        units: width of the output.
+        units: int, width of the output.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, frames, dim)`.
-        frame_mask: optional `(batch, frames)`, nonzero where a frame counts.
-        pool: average over time first.
+        frame_mask: optional `(batch, frames)`, nonzero for frames that are averaged.
+        pool: bool, whether frames are averaged.
 
     Returns:
         Float tensor `(batch, units)`, with `pool=False` `(batch, frames, units)`.
@@ -30,7 +33,8 @@ class CoarseProjector(keras.layers.Layer):
     (2, 4)
 
     References:
-        Huang et al. (2025), section 3.1, the projectors P^va and P^t.
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, section 3.1, the projectors P^va and P^t.
     """
 
     def __init__(self, units: int = 256, **kwargs):

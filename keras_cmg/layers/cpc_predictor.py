@@ -1,4 +1,4 @@
-"""CPC across modalities: the past of one sense predicts the future of the others."""
+"""Contrastive predictive coding across modalities."""
 
 from __future__ import annotations
 
@@ -7,36 +7,43 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.precision import variable_dtype
+from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 from keras_cmg.ops import contrastive
 from keras_cmg.types import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class CPCPredictor(keras.layers.Layer):
-    """Logits of every cross-modal prediction `source -> target` of the steps after a time t.
+    """Computes the logits of contrastive predictions of each modality from each other one.
 
-    Each modality's features up to t pass through its own recurrent network; linear maps W_r
-    predict step t + r of each modality. The network is causal, so the whole sequence runs and the
-    context is read off at t: one program for every t.
+    A recurrent network per modality encodes the features up to a time t, and linear maps W_r
+    predict step t + r of every modality. The network is causal: it runs over the whole sequence and
+    its output is read at t, so that one compiled program serves every t.
+
+    Masks: none are read. The caller chooses a `time` for which frames are valid, and passes the
+    presence of clips to `keras_cmg.ops.cpc_loss`.
 
     Args:
-        units: width of the recurrent network.
-        num_layers: recurrent layers (the paper 1, the authors' code 2).
-        num_prediction_steps: how many steps ahead are predicted, the paper's R.
-        split_biases: two bias vectors that are added, as in PyTorch's LSTM; they train at twice
-            the pace of one. Kept for parity.
+        units: int, width of the recurrent network.
+        num_layers: int, recurrent layers (the paper 1, the authors' code 2).
+        num_prediction_steps: int, steps ahead that are predicted, the paper's R.
+        split_biases: bool, whether the recurrent layers have two bias vectors that are added, as in
+            PyTorch; see `SplitBiasLSTMCell`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         features: dict of modality to float tensor `(batch, frames, dim)`.
-        time: int32 scalar, last observed frame, `0 <= time < frames - num_prediction_steps`.
+        time: int32 scalar, index of the last observed frame, `0 <= time < frames -
+            num_prediction_steps`.
 
     Returns:
         Dict of `"source->target"` to float tensor `(steps, batch, batch)`: rows are the targets'
-        clips, columns the predicting clips. `"audio->audio"` is the self-prediction.
+        clips, columns the predicting clips. `"audio->audio"` is the prediction within a modality.
 
     Raises:
-        ValueError: if clips have too few frames for the steps ahead.
+        ValueError: if a size is below 1, or clips have too few frames.
 
     Example:
 
@@ -49,8 +56,9 @@ class CPCPredictor(keras.layers.Layer):
     (1, 3, 3)
 
     References:
-        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding;
-        Xia et al. (2023), whose prediction crosses modalities.
+        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
+        Eq. 3; Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
+        Representation, which predicts across modalities.
     """
 
     def __init__(
@@ -62,13 +70,9 @@ class CPCPredictor(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value in (
-            ("units", units),
-            ("num_layers", num_layers),
-            ("num_prediction_steps", num_prediction_steps),
-        ):
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+        require_positive(
+            units=units, num_layers=num_layers, num_prediction_steps=num_prediction_steps
+        )
         self.units = units
         self.num_layers = num_layers
         self.num_prediction_steps = num_prediction_steps
@@ -79,8 +83,8 @@ class CPCPredictor(keras.layers.Layer):
         for name, shape in features_shape.items():
             if shape[1] is not None and shape[1] <= self.num_prediction_steps:
                 raise ValueError(
-                    f"Predicting {self.num_prediction_steps} steps ahead needs more frames than "
-                    f"that. Received {name!r} with shape {tuple(shape)}."
+                    f"{name!r} must have more frames than the {self.num_prediction_steps} steps "
+                    f"that are predicted. Received shape {tuple(shape)}."
                 )
             self.contexts[name] = [
                 self._recurrent(f"{name}_context_{i}") for i in range(self.num_layers)
@@ -97,18 +101,18 @@ class CPCPredictor(keras.layers.Layer):
         self.built = True
 
     def _recurrent(self, name):
+        # Not in half precision: the fused LSTM of GPUs takes no bfloat16 on JAX.
+        dtype = variable_dtype(self.dtype_policy)
         if self.split_biases:
-            cell = SplitBiasLSTMCell(self.units, dtype=self.dtype_policy)
-            return keras.layers.RNN(cell, return_sequences=True, dtype=self.dtype_policy, name=name)
-        return keras.layers.LSTM(
-            self.units, return_sequences=True, dtype=self.dtype_policy, name=name
-        )
+            cell = SplitBiasLSTMCell(self.units, dtype=dtype)
+            return keras.layers.RNN(cell, return_sequences=True, dtype=dtype, name=name)
+        return keras.layers.LSTM(self.units, return_sequences=True, dtype=dtype, name=name)
 
     def context(self, modality: str, features: Tensor, time: Tensor) -> Tensor:
-        """What the recurrent network knows after frame `time`.
+        """Computes the output of the recurrent network after frame `time`.
 
         Args:
-            modality: name of the modality.
+            modality: str, name of the modality.
             features: float tensor `(batch, frames, dim)`.
             time: int32 scalar.
 
@@ -144,34 +148,3 @@ class CPCPredictor(keras.layers.Layer):
     def get_config(self):
         names = "units num_layers num_prediction_steps split_biases".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-@keras.saving.register_keras_serializable("keras_cmg")
-class SplitBiasLSTMCell(keras.layers.LSTMCell):
-    """An LSTM cell with a second bias vector on the recurrent side, as PyTorch's has.
-
-    Args:
-        units: width.
-        **kwargs: the arguments of `keras.layers.LSTMCell`.
-
-    Example:
-
-    >>> layer = keras.layers.RNN(SplitBiasLSTMCell(4))
-    >>> tuple(layer(np.zeros((2, 3, 5), "float32")).shape)
-    (2, 4)
-    """
-
-    def build(self, input_shape):
-        super().build(input_shape)
-        self.recurrent_bias = self.add_weight(
-            name="recurrent_bias", shape=(4 * self.units,), initializer="zeros"
-        )
-
-    def call(self, inputs, states, training=False):
-        hidden, carry = states
-        z = ops.matmul(inputs, self.kernel) + ops.matmul(hidden, self.recurrent_kernel)
-        z = z + self.bias + self.recurrent_bias
-        gate_in, gate_forget, candidate, gate_out = ops.split(z, 4, axis=-1)
-        carry = ops.sigmoid(gate_forget) * carry + ops.sigmoid(gate_in) * ops.tanh(candidate)
-        hidden = ops.sigmoid(gate_out) * ops.tanh(carry)
-        return hidden, [hidden, carry]

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.precision import full_precision
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.ops import log_mel
 
 
@@ -61,7 +61,7 @@ class LogMelSummary(keras.layers.Layer):
         dtype: Any = None,
         **kwargs,
     ):
-        super().__init__(dtype=full_precision(dtype), **kwargs)
+        super().__init__(dtype=variable_dtype(dtype), **kwargs)
         if sample_rate < 1000:
             raise ValueError(f"`sample_rate` must be at least 1000 hertz. Received: {sample_rate}")
         self.sample_rate = int(sample_rate)

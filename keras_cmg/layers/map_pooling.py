@@ -1,31 +1,33 @@
-"""General encoder of feature maps: which channels, which places, then time."""
+"""Pooling of feature maps over positions, with channel attention."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
-from keras_cmg.layers.transformer_encoder import TransformerEncoder
-
 POOLINGS = ("attention", "sum", "flatten")
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class MapPooling(keras.layers.Layer):
-    """One vector per frame from a feature map: channel attention, then a choice of pooling.
+    """Computes one vector per frame from a feature map: channel attention, then pooling.
 
-    Channels are weighted by squeeze-and-excitation, `x (1 + sigmoid(V2 relu(V1 mean(x))))`; then
+    Channels are weighted by squeeze-and-excitation, `x (1 + sigmoid(V2 relu(V1 mean(x))))`. The
+    positions are then pooled:
 
-    - `"attention"`: a weighted mean over the positions, weights from a softmax over positions of
-      each one's agreement with the mean;
-    - `"sum"`: the plain sum over positions, which is what the authors' code computes (its softmax
-      runs over an axis of length one);
-    - `"flatten"`: all positions side by side, a dense layer's worth of places; keeps where things
-      are, and is affordable for narrow maps only.
+    - `"attention"`: a weighted mean over the positions. The weights are a softmax over positions of
+      learned scores, which compare each position with the mean over positions.
+    - `"sum"`: the sum over positions, which is what the authors' code computes (its softmax is
+      over an axis of length one).
+    - `"flatten"`: the concatenation of all positions, which keeps spatial information and suits
+      maps of few channels only.
+
+    Masks: none are read; every frame is pooled by itself, so that a mask of frames remains valid
+    for the output.
 
     Args:
         pooling: `"attention"`, `"sum"` or `"flatten"`.
-        reduction: channels per unit of the squeeze.
+        reduction: int, ratio of channels to units of the squeeze.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -36,7 +38,7 @@ class MapPooling(keras.layers.Layer):
         height * width * channels)`.
 
     Raises:
-        ValueError: for an unknown pooling, or inputs that are not rank 5.
+        ValueError: if `pooling` is unknown, or the inputs are not of rank 5.
 
     Example:
 
@@ -44,7 +46,8 @@ class MapPooling(keras.layers.Layer):
     (2, 10, 16)
 
     References:
-        Hu et al. (2018), Squeeze-and-Excitation Networks; Huang et al. (2025), section 3.1.
+        Hu et al. (2018), Squeeze-and-Excitation Networks, Eqs. 2-4; Huang et al. (2025), Enhancing
+        Multimodal Unified Representations for Cross Modal Generalization, section 3.1.
     """
 
     def __init__(self, pooling: str = "attention", reduction: int = 8, **kwargs):
@@ -98,58 +101,8 @@ class MapPooling(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         batch, frames, height, width, channels = input_shape
-        places = height * width if self.pooling == "flatten" else 1
-        return (batch, frames, places * channels)
+        positions = height * width if self.pooling == "flatten" else 1
+        return (batch, frames, positions * channels)
 
     def get_config(self):
         return {**super().get_config(), "pooling": self.pooling, "reduction": self.reduction}
-
-
-@keras.saving.register_keras_serializable("keras_cmg")
-class MapAttention(TransformerEncoder):
-    """General encoder of feature maps: `MapPooling`, then `TransformerEncoder`.
-
-    Args:
-        pooling: see `MapPooling`.
-        reduction: see `MapPooling`.
-        **kwargs: the arguments of `TransformerEncoder`.
-
-    Call arguments:
-        inputs: float tensor `(batch, frames, height, width, channels)`.
-        frame_mask: optional `(batch, frames)`.
-        training: whether dropout acts.
-
-    Returns:
-        Float tensor `(batch, frames, units)`.
-
-    Raises:
-        ValueError: as its parts.
-
-    Example:
-
-    >>> layer = keras_cmg.layers.MapAttention(units=8, num_heads=2, feedforward_units=16)
-    >>> tuple(layer(np.zeros((2, 10, 7, 7, 16), "float32")).shape)
-    (2, 10, 8)
-    """
-
-    def __init__(self, pooling: str = "attention", reduction: int = 8, **kwargs):
-        super().__init__(**kwargs)
-        self.map_pooling = MapPooling(pooling, reduction, dtype=self.dtype_policy, name="pooling")
-
-    def build(self, input_shape):
-        self.map_pooling.build(input_shape)
-        super().build(self.map_pooling.compute_output_shape(input_shape))
-
-    def call(self, inputs, frame_mask=None, training=False):
-        return super().call(self.map_pooling(inputs), frame_mask=frame_mask, training=training)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:2], self.units)
-
-    def get_config(self):
-        config = super().get_config()
-        return {
-            **config,
-            "pooling": self.map_pooling.pooling,
-            "reduction": self.map_pooling.reduction,
-        }

@@ -1,4 +1,4 @@
-"""One modality's features from another's."""
+"""A multilayer perceptron with one hidden layer."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import keras
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class MLP(keras.layers.Layer):
-    """A perceptron with one hidden layer from the features of one modality to those of another.
+    """Applies a perceptron with one hidden layer and ReLU.
+
+    Masks: none are read; every vector is transformed by itself.
 
     Args:
-        units: width of the output.
-        hidden_units: width of the hidden layer, ReLU; default `units`.
+        units: int, width of the output.
+        hidden_units: int, width of the hidden layer; default `units`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
-        inputs: float tensor `(batch, dim)`.
+        inputs: float tensor `(..., dim)`.
 
     Returns:
-        Float tensor `(batch, units)`.
+        Float tensor `(..., units)`.
 
     Example:
 
@@ -26,7 +28,8 @@ class MLP(keras.layers.Layer):
     (2, 4)
 
     References:
-        Dong et al. (2023), SimMMDG, the cross-modal translation module.
+        Dong et al. (2023), SimMMDG: A Simple and Effective Framework for Multi-modal Domain
+        Generalization, where it translates features of one modality to another.
     """
 
     def __init__(self, units: int, hidden_units: int | None = None, **kwargs):

@@ -1,4 +1,4 @@
-"""A teacher that follows its student slowly, and whose words the student learns."""
+"""A momentum teacher: moving averages of the weights of other layers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class MomentumTeacher(keras.layers.Layer):
-    """Moving averages of other layers' weights, with which these layers can be run.
+    """Keeps moving averages of other layers' weights, and runs these layers with the averages.
 
-    The teacher has no layers of its own: `run` lends its weights to the student's. So any encoder
-    can have one. It starts as the student; `update` moves it, once per training step.
+    The teacher has no layers of its own: `run` substitutes its averages for the weights of the
+    student, so that any encoder can have a teacher. The averages start at the student's weights;
+    `update` moves them, once per training step.
+
+    Masks: the teacher has no call. The function passed to `run` passes masks to the student's
+    layers as it does without a teacher.
 
     Args:
-        momentum: share of the teacher that stays at each step, in [0, 1).
+        momentum: float, weight of the earlier average at each step, in [0, 1).
         **kwargs: the arguments of every Keras layer.
 
     Raises:
-        ValueError: for a momentum outside [0, 1).
+        ValueError: if `momentum` is not in [0, 1).
 
     Example:
 
@@ -47,7 +51,9 @@ class MomentumTeacher(keras.layers.Layer):
         self.momentum = momentum
 
     def follow(self, students: Sequence[keras.Layer]) -> None:
-        """Starts as the students; takes the place of `build`, whose arguments Keras would keep.
+        """Creates the averages from the students' weights.
+
+        Called in place of `build`, whose arguments Keras would save.
 
         Args:
             students: built layers.
@@ -61,9 +67,9 @@ class MomentumTeacher(keras.layers.Layer):
         >>> len(teacher.averages), len(teacher.trainable_variables)
         (2, 0)
         """
-        # States of random generators are integers: a teacher draws nothing.
+        # States of random generators are integers, and are not averaged.
         followed = [v for layer in students for v in layer.variables if "float" in v.dtype]
-        # Not tracked: they belong to the student.
+        # Hidden from Keras, which would track the student's variables twice.
         self._followed = _Untracked(followed)
         self.averages = [
             self.add_weight(
@@ -80,24 +86,25 @@ class MomentumTeacher(keras.layers.Layer):
 
     @property
     def followed(self) -> list:
-        """The student's variables, in the order of `averages`."""
+        """Variables of the students, in the order of `averages`."""
         return self._followed.items
 
     def update(self) -> None:
-        """Moves every weight of the teacher a step towards the student's."""
+        """Moves every average one step towards the student's weight."""
         for average, variable in zip(self.averages, self.followed, strict=True):
             new = ops.stop_gradient(ops.convert_to_tensor(variable.value))
             old = ops.convert_to_tensor(average.value)
             average.assign(self.momentum * old + (1 - self.momentum) * ops.cast(new, old.dtype))
 
     def run(self, function: Callable[[], Any]) -> Any:
-        """What a function of the student's layers gives with the teacher's weights.
+        """Calls a function of the student's layers with the teacher's weights.
 
         Args:
-            function: calls the layers, not in training; must read no variable but theirs.
+            function: function without arguments that calls the layers, not in training, and reads
+                no other variables.
 
         Returns:
-            What the function returns, without gradient into the weights.
+            The result of the function, without gradient of the weights.
         """
         values = [ops.stop_gradient(ops.convert_to_tensor(v.value)) for v in self.averages]
         with keras.StatelessScope(list(zip(self.followed, values, strict=True))):
@@ -108,7 +115,7 @@ class MomentumTeacher(keras.layers.Layer):
 
 
 class _Untracked:
-    """Hides variables from Keras, which would save and train them a second time."""
+    """Hides variables from Keras, which would save and train them twice."""
 
     def __init__(self, items):
         self.items = items

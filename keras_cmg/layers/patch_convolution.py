@@ -1,4 +1,4 @@
-"""Convolution of small maps as one matrix product."""
+"""A convolution of small maps, as one matrix product."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class PatchConvolution(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` of stride 1, by its definition: patches times the kernel.
+    """`keras.layers.Conv2D` of stride 1, computed as the product of patches and the kernel.
 
-    Maps of a few positions under kernels of thousands of channels are the opposite of what
-    convolution routines are made for: arranging the kernel to their taste costs as much as the
-    convolution. Channels-last patches meet the kernel as it lies in memory, and the gradients are
-    matrix products too; weights and config are those of the Keras layer.
+    Convolution routines are made for large maps and few channels. On maps of a few positions with
+    kernels of thousands of channels, they spend as much time on rearranging the kernel as on the
+    convolution. The product of channels-last patches reads the kernel as it is stored, and the
+    gradients are matrix products too. Weights and config are those of the Keras layer.
+
+    Masks: none are read; all positions are convolved.
 
     Args:
-        filters: channels of the output.
-        kernel_size: size of the neighbourhood.
+        filters: int, channels of the output.
+        kernel_size: int, size of the neighbourhood.
         padding: `"valid"`, or `"same"` with zeros around the map.
         **kwargs: the arguments of `keras.layers.Conv2D`, but strides, dilation, groups.
 
@@ -28,7 +30,7 @@ class PatchConvolution(keras.layers.Conv2D):
         Float tensor `(batch, rows, columns, filters)`.
 
     Raises:
-        ValueError: for strides, dilation, groups, padding or a data format not named above.
+        ValueError: if strides, dilation, groups, padding or data format are not those above.
 
     Example:
 
@@ -48,7 +50,7 @@ class PatchConvolution(keras.layers.Conv2D):
         )
         if not plain:
             raise ValueError(
-                "PatchConvolution takes strides 1, no dilation, one group, padding 'valid' or "
+                "PatchConvolution must have strides 1, no dilation, one group, padding 'valid' or "
                 f"'same' and channels last. Received: strides={self.strides}, "
                 f"dilation_rate={self.dilation_rate}, groups={self.groups}, "
                 f"padding={self.padding!r}, data_format={self.data_format!r}"

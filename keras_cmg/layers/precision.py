@@ -1,4 +1,4 @@
-"""Layers whose state must not be rounded: codebook, estimators."""
+"""The dtype of layers that compute in the precision of their variables."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 import keras
 
 
-def full_precision(dtype: Any = None) -> str:
-    """The dtype in which a policy keeps its variables: float32 under every mixed policy.
+def variable_dtype(dtype: Any = None) -> str:
+    """Returns the variable dtype of a policy, which is float32 under every mixed policy.
 
     Args:
-        dtype: a dtype, a dtype policy or its name; default the global policy.
+        dtype: dtype, dtype policy or its name; default the global policy.
 
     Returns:
         Name of a floating-point dtype.
 
     Example:
 
-    >>> full_precision("mixed_bfloat16")
+    >>> variable_dtype("mixed_bfloat16")
     'float32'
     """
     policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())

@@ -10,12 +10,14 @@ from keras_cmg.layers.patch_convolution import PatchConvolution
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class ResidualUnit(keras.layers.Layer):
-    """`relu(x + conv1x1(relu(conv3x3(relu(x)))))`, size kept, no biases.
+    """Computes `relu(x + conv1x1(relu(conv3x3(relu(x)))))`, without biases.
+
+    Masks: none are read; all positions are convolved.
 
     Args:
-        channels: width of input and output.
-        pre_activation_skip: the skip path carries `relu(x)`, as in-place activations make it do in
-            authors' code; otherwise x.
+        channels: int, width of input and output.
+        pre_activation_skip: bool, whether the skip connection carries `relu(x)` rather than x, as
+            the in-place activations of the authors' code have it.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
@@ -30,7 +32,8 @@ class ResidualUnit(keras.layers.Layer):
     (2, 3, 3, 4)
 
     References:
-        He et al. (2016), Deep Residual Learning; van den Oord et al. (2017), section 4.1.
+        He et al. (2016), Deep Residual Learning for Image Recognition, Eq. 1; van den Oord et al.
+        (2017), Neural Discrete Representation Learning, section 4.1.
     """
 
     def __init__(self, channels: int, pre_activation_skip: bool = False, **kwargs):

@@ -1,32 +1,36 @@
-"""Words in their sentence: stacked bidirectional LSTMs."""
+"""Stacked bidirectional LSTMs."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
-from keras_cmg.layers.cpc_predictor import SplitBiasLSTMCell
+from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class StackedBiLSTM(keras.layers.Layer):
-    """Stacked LSTMs in both directions over the frames or words of a clip.
+    """Applies stacked LSTMs in both directions over the frames or words of a clip.
+
+    Masks: frames of `frame_mask` zero are skipped: the state and output of the previous frame are
+    kept.
 
     Args:
-        units: width of one direction.
-        num_layers: number of layers.
-        split_biases: see `CPCPredictor`.
+        units: int, width of one direction.
+        num_layers: int, number of layers.
+        split_biases: bool, see `SplitBiasLSTMCell`.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, frames, dim)`.
-        frame_mask: optional `(batch, frames)`, nonzero where a frame counts; others are skipped.
+        frame_mask: optional `(batch, frames)`, nonzero for frames that are read.
 
     Returns:
-        Float tensor `(batch, frames, 2 * units)`, forwards first.
+        Float tensor `(batch, frames, 2 * units)`, the forward direction first.
 
     Raises:
-        ValueError: for sizes below 1.
+        ValueError: if a size is below 1.
 
     Example:
 
@@ -34,15 +38,12 @@ class StackedBiLSTM(keras.layers.Layer):
     (2, 7, 6)
 
     References:
-        Graves and Schmidhuber (2005), Framewise phoneme classification with bidirectional LSTM;
-        Xia et al. (2023), the context of words.
+        Graves and Schmidhuber (2005), Framewise phoneme classification with bidirectional LSTM.
     """
 
     def __init__(self, units: int = 128, num_layers: int = 2, split_biases: bool = False, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("units", units), ("num_layers", num_layers)):
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+        require_positive(units=units, num_layers=num_layers)
         self.units = units
         self.num_layers = num_layers
         self.split_biases = split_biases
@@ -70,8 +71,8 @@ class StackedBiLSTM(keras.layers.Layer):
     def call(self, inputs, frame_mask=None):
         mask = None if frame_mask is None else ops.cast(frame_mask, "bool")
         for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
-            onwards, back = forwards(inputs, mask=mask), backwards(inputs, mask=mask)
-            inputs = ops.concatenate([onwards, ops.flip(back, 1)], axis=-1)
+            forth, back = forwards(inputs, mask=mask), backwards(inputs, mask=mask)
+            inputs = ops.concatenate([forth, ops.flip(back, 1)], axis=-1)
         return inputs
 
     def compute_output_shape(self, input_shape):

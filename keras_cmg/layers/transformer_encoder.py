@@ -1,42 +1,43 @@
-"""General encoder over time: a projection and transformer blocks."""
+"""A transformer encoder over the frames of a clip."""
 
 from __future__ import annotations
 
-import zlib
-
 import keras
-from keras import ops
 
-from keras_cmg.ops.saturating_softmax import saturating_softmax
+from keras_cmg.layers.seeds import derive_seed
+from keras_cmg.layers.transformer_block import TransformerBlock
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class TransformerEncoder(keras.layers.Layer):
-    """Dense to `units`, then post-norm transformer blocks over the frames of a clip.
+    """Projects frames to `units` channels and applies post-norm transformer blocks over time.
 
-    Dropout acts in training only. No positional encoding: a clip is a set of segments, as in the
-    authors' code.
+    Dropout is applied in training only. There is no positional encoding: a clip is a set of
+    segments, as in the authors' code.
+
+    Masks: frames of `frame_mask` zero are not attended to. Their own outputs are computed all the
+    same and must be ignored by the caller. Without any frame to attend to, attention adds nothing.
 
     Args:
-        units: width of the output, the paper's D.
-        num_layers: number of transformer blocks.
-        num_heads: attention heads; must divide `units`.
-        feedforward_units: width inside a block.
-        dropout: rate after attention and inside and after the feed-forward part.
-        seed: of dropout. Without one, PyTorch draws from its own global state, and a run resumed
-            from a file draws other numbers.
+        units: int, width of the output, the paper's D.
+        num_layers: int, number of transformer blocks.
+        num_heads: int, attention heads; must divide `units`.
+        feedforward_units: int, width inside a block.
+        dropout: float, rate after attention and inside and after the feed-forward part.
+        seed: int, seed of dropout. Without one, PyTorch draws from its own global state, and a run
+            resumed from a file draws other numbers.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, frames, dim)`.
-        frame_mask: optional `(batch, frames)`, nonzero where a frame counts and is attended to.
-        training: whether dropout acts.
+        frame_mask: optional `(batch, frames)`, nonzero for frames that are attended to.
+        training: bool, whether dropout is applied.
 
     Returns:
         Float tensor `(batch, frames, units)`.
 
     Raises:
-        ValueError: if `num_heads` does not divide `units`, or inputs are not rank 3.
+        ValueError: if `num_heads` does not divide `units`, or the inputs are not of rank 3.
 
     Example:
 
@@ -45,7 +46,9 @@ class TransformerEncoder(keras.layers.Layer):
     (2, 10, 8)
 
     References:
-        Vaswani et al. (2017), Attention Is All You Need; Huang et al. (2025), section 3.1.
+        Vaswani et al. (2017), Attention Is All You Need, section 3.1;
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, section 3.1.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class TransformerEncoder(keras.layers.Layer):
                 num_heads,
                 feedforward_units,
                 dropout,
-                seed=seed_of(f"block_{i}", seed),
+                seed=derive_seed(f"block_{i}", seed),
                 dtype=self.dtype_policy,
                 name=f"block_{i}",
             )
@@ -105,142 +108,3 @@ class TransformerEncoder(keras.layers.Layer):
     def get_config(self):
         names = "units num_layers num_heads feedforward_units dropout seed".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-@keras.saving.register_keras_serializable("keras_cmg")
-class SaturatingAttention(keras.layers.MultiHeadAttention):
-    """`keras.layers.MultiHeadAttention` that learns from scores far apart, by `saturating_softmax`.
-
-    Scores of this network reach thousands, where a plain softmax leaves its gradient to rounding.
-    Arguments and call are those of the Keras layer.
-
-    Example:
-
-    >>> attention = SaturatingAttention(num_heads=1, key_dim=4)
-    >>> tuple(attention(np.zeros((2, 3, 4)), np.zeros((2, 3, 4))).shape)
-    (2, 3, 4)
-    """
-
-    def _masked_softmax(self, attention_scores, attention_mask=None):
-        if attention_mask is None:
-            return saturating_softmax(attention_scores)
-        # (batch, [heads,] queries, keys)
-        while len(attention_mask.shape) < len(attention_scores.shape):
-            attention_mask = ops.expand_dims(attention_mask, 1)
-        half = keras.backend.standardize_dtype(attention_scores.dtype) == "float16"
-        lowest = -3e4 if half else -1e9
-        weights = saturating_softmax(ops.where(attention_mask, attention_scores, lowest))
-        # With nothing to attend to, nothing is attended.
-        return ops.where(attention_mask, weights, 0.0)
-
-
-@keras.saving.register_keras_serializable("keras_cmg")
-class TransformerBlock(keras.layers.Layer):
-    """Post-norm block: `x <- LN(x + attention(x))`, `x <- LN(x + W2 relu(W1 x))`.
-
-    Args:
-        num_heads: attention heads.
-        feedforward_units: width of W1.
-        dropout: rate, in training only.
-        seed: of dropout, see `TransformerEncoder`.
-        **kwargs: the arguments of every Keras layer.
-
-    Call arguments:
-        inputs: float tensor `(batch, frames, dim)`.
-        frame_mask: optional `(batch, frames)`, nonzero where a frame counts.
-        training: whether dropout acts.
-
-    Returns:
-        Float tensor of the shape of `inputs`.
-
-    Example:
-
-    >>> block = keras_cmg.layers.TransformerBlock(num_heads=2, feedforward_units=8)
-    >>> tuple(block(np.zeros((1, 3, 4), "float32")).shape)
-    (1, 3, 4)
-    """
-
-    def __init__(
-        self,
-        num_heads: int = 4,
-        feedforward_units: int = 1024,
-        dropout: float = 0.1,
-        seed: int | None = None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.feedforward_units = feedforward_units
-        self.dropout = dropout
-        self.seed = seed
-
-    def build(self, input_shape):
-        dim, dtype = input_shape[-1], self.dtype_policy
-        self.attention = SaturatingAttention(
-            self.num_heads, dim // self.num_heads, dropout=self.dropout, dtype=dtype,
-            seed=seed_of("attention", self.seed), name="attention",
-        )  # fmt: skip
-        self.expand = keras.layers.Dense(self.feedforward_units, "relu", dtype=dtype, name="expand")
-        self.contract = keras.layers.Dense(dim, dtype=dtype, name="contract")
-        self.attention_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, dtype=dtype, name="attention_norm"
-        )
-        self.output_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, dtype=dtype, name="output_norm"
-        )
-        self.drop = keras.layers.Dropout(
-            self.dropout, seed=seed_of("drop", self.seed), dtype=dtype, name="drop"
-        )
-        self.attention.build(input_shape, input_shape)
-        self.attention_norm.build(input_shape)
-        self.expand.build(input_shape)
-        self.contract.build((*input_shape[:-1], self.feedforward_units))
-        self.output_norm.build(input_shape)
-        self.built = True
-
-    def call(self, inputs, frame_mask=None, training=False):
-        attendable = (
-            None if frame_mask is None else ops.cast(ops.expand_dims(frame_mask, 1), "bool")
-        )
-        # A vector added to all keys leaves the softmax as it is. Without their common part, scores
-        # are differences of frames rather than of large numbers, and keep their digits.
-        keys = inputs - ops.mean(inputs, axis=1, keepdims=True)
-        # Asking for the scores keeps fused kernels away, which work the softmax out anew in the
-        # backward pass, with other rounding; on some tens of frames they gain nothing.
-        attended, _ = self.attention(
-            inputs,
-            inputs,
-            key=keys,
-            attention_mask=attendable,
-            return_attention_scores=True,
-            training=training,
-        )
-        x = self.attention_norm(inputs + self.drop(attended, training=training))
-        y = self.drop(self.expand(x), training=training)
-        y = self.drop(self.contract(y), training=training)
-        return self.output_norm(x + y)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        names = "num_heads feedforward_units dropout seed".split()
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def seed_of(part: str, seed: int | None) -> int | None:
-    """A seed of its own for each part of something that has one seed.
-
-    Args:
-        part: name of the part.
-        seed: of the whole; None stays None.
-
-    Returns:
-        An integer in [0, 2^31), or None.
-
-    Example:
-
-    >>> seed_of("audio", 0) == seed_of("video", 0), seed_of("audio", None)
-    (False, None)
-    """
-    return None if seed is None else zlib.crc32(f"{part} {seed}".encode()) >> 1

@@ -1,4 +1,4 @@
-"""Transposed convolution of small maps as one matrix product."""
+"""A transposed convolution of small maps, as one matrix product."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class TransposedConvolution(keras.layers.Conv2DTranspose):
-    """`keras.layers.Conv2DTranspose` of stride 1 without padding, by its definition.
+    """`keras.layers.Conv2DTranspose` of stride 1 without padding, computed by its definition.
 
-    Every position spreads to a neighbourhood, `out[p + i, q + j] += x[p, q] W[i, j]`: one matrix
-    product for all taps, then a sum of shifted copies. On maps of a few positions this does a third
-    of the work of a convolution of the padded map, and its gradient stays a matrix product on every
-    engine; weights and config are those of the Keras layer.
+    Every position adds to a neighbourhood, `out[p + i, q + j] += x[p, q] W[i, j]`: one matrix
+    product for all (i, j), then a sum of shifted copies. On maps of a few positions this is a third
+    of the work of a convolution of the padded map, and its gradient is a matrix product on every
+    engine. Weights and config are those of the Keras layer.
+
+    Masks: none are read; all positions are convolved.
 
     Args:
-        filters: channels of the output.
-        kernel_size: size of the neighbourhood.
+        filters: int, channels of the output.
+        kernel_size: int, size of the neighbourhood.
         activation: as in Keras.
         **kwargs: the arguments of `keras.layers.Conv2DTranspose`, but strides, padding, dilation.
 
@@ -28,7 +30,7 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
         Float tensor `(batch, height + kernel - 1, width + kernel - 1, filters)`.
 
     Raises:
-        ValueError: for strides, padding, dilation or a data format other than the default.
+        ValueError: if strides, padding, dilation or data format are not the default.
 
     Example:
 
@@ -47,9 +49,10 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
         )
         if not plain:
             raise ValueError(
-                "TransposedConvolution takes strides 1, no dilation, padding 'valid' and channels "
-                f"last. Received: strides={self.strides}, dilation_rate={self.dilation_rate}, "
-                f"padding={self.padding!r}, data_format={self.data_format!r}"
+                "TransposedConvolution must have strides 1, no dilation, padding 'valid' and "
+                f"channels last. Received: strides={self.strides}, "
+                f"dilation_rate={self.dilation_rate}, padding={self.padding!r}, "
+                f"data_format={self.data_format!r}"
             )
 
     def call(self, inputs):
@@ -60,7 +63,7 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
         spread = ops.matmul(inputs, ops.transpose(kernel))
         spread = ops.reshape(spread, (-1, height, width, rows * columns, self.filters))
         output = 0
-        # Taken apart at once: PyTorch's gradient of one tap's slice is a whole array of zeros.
+        # Unstacked at once: in PyTorch, the gradient of each slice would be an array of zeros.
         for tap, copy in enumerate(ops.unstack(spread, axis=3)):
             i, j = divmod(tap, columns)
             place = ((0, 0), (i, rows - 1 - i), (j, columns - 1 - j), (0, 0))

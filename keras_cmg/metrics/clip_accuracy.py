@@ -1,4 +1,4 @@
-"""What the paper calls precision: accuracy of the event class of a clip."""
+"""Accuracy of the event class of a clip."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from keras_cmg.metrics.running_mean import RunningMean
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class ClipAccuracy(RunningMean):
-    """Share of clips whose event class is the one with the highest score.
+    """Computes the share of clips whose event class has the highest score.
+
+    The paper calls this measure precision.
 
     Args:
-        name: of the metric.
-        dtype: of its state.
+        name: str, name of the metric.
+        dtype: dtype of the state.
 
     Call arguments:
         y_true: int `(batch,)`, the class; or `(batch, frames, classes + 1)`, labels of segments
-            with background last, of which the class that most segments show counts.
-        y_pred: scores `(batch, classes)`, or `(batch, frames, classes)`, of which the highest over
-            time count.
+            with background as the last class, from which the most frequent event class is taken.
+        y_pred: scores `(batch, classes)`, or `(batch, frames, classes)`, of which the maximum over
+            time is taken.
         sample_weight: optional, a scalar or `(batch,)`.
 
     Returns:
         Scalar in [0, 1].
 
     Raises:
-        ValueError: if the labels of segments do not have one class more than the scores.
+        ValueError: if labels of segments do not have one class more than the scores.
 
     Example:
 
-    >>> metric = ClipAccuracy()
+    >>> metric = keras_cmg.metrics.ClipAccuracy()
     >>> metric.update_state(np.array([0, 1]), np.array([[[1, 2], [9, 0]], [[2, 1], [0, 1]]]))
     >>> float(metric.result())
     0.5
@@ -44,9 +46,9 @@ class ClipAccuracy(RunningMean):
         if len(y_true.shape) == 3:
             if y_true.shape[-1] != y_pred.shape[-1] + 1:
                 raise ValueError(
-                    "Labels of segments must have one class, the background, more than the scores. "
+                    "`y_true` of segments must have one class, the background, more than `y_pred`. "
                     f"Received shapes {tuple(y_true.shape)} and {tuple(y_pred.shape)}."
                 )
             y_true = ops.argmax(ops.sum(y_true[..., :-1], axis=1), axis=-1)
-        found = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
-        return ops.equal(found, ops.cast(y_true, "int32"))
+        predicted = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
+        return ops.equal(predicted, ops.cast(y_true, "int32"))

@@ -1,4 +1,4 @@
-"""How far generated samples lie from real ones, by features of a network."""
+"""The Fréchet distance of generated samples from real ones."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.ops import frechet
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class FrechetDistance(keras.metrics.Metric):
-    """Squared Fréchet distance of two sets of features, streamed.
+    """Computes the squared Fréchet distance of two sets of features.
 
-    With the pool features of the Inception network of Heusel et al. (2017) this is the FID; with
-    any other features it is a distance of that network, and not comparable to any FID.
+    With the pool features of the Inception network of Heusel et al. (2017) the result is the FID.
+    Distances of other features are not comparable to an FID.
 
     Args:
-        dim: length of a feature vector.
-        name: of the metric.
-        dtype: of its state. Where the engine has it, `"float64"` gives more digits: in single
+        dim: int, length of a feature vector.
+        name: str, name of the metric.
+        dtype: dtype of the state. `"float64"` is more precise where the engine has it: in single
             precision the distance is exact to about 1e-3 of the summed variances.
 
     Call arguments:
         y_true: features of real samples, `(batch, dim)`, or None.
         y_pred: features of generated samples, `(batch, dim)`, or None.
-        sample_weight: optional `(batch,)`, of both.
+        sample_weight: optional `(batch,)`, applies to both.
 
     Returns:
-        Scalar, at least 0; covariances are unbiased. With fewer than `dim` samples it is defined,
-        and biased upwards.
+        Scalar, at least 0, from unbiased covariances. With fewer than `dim` samples the distance is
+        defined, but biased upwards.
 
     Raises:
         ValueError: if `dim` is below 1, or features have another length.
 
     Example:
 
-    >>> metric = FrechetDistance(dim=1)
+    >>> metric = keras_cmg.metrics.FrechetDistance(dim=1)
     >>> metric.update_state(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0]]))
     >>> round(float(metric.result()), 4)
     9.0
@@ -49,8 +50,7 @@ class FrechetDistance(keras.metrics.Metric):
 
     def __init__(self, dim: int, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
-        if dim < 1:
-            raise ValueError(f"`dim` must be at least 1. Received: {dim}")
+        require_positive(dim=dim)
         self.dim = dim
         self.moments = {
             side: (
@@ -68,8 +68,8 @@ class FrechetDistance(keras.metrics.Metric):
             x = ops.convert_to_tensor(x)
             if len(x.shape) != 2 or x.shape[1] != self.dim:
                 raise ValueError(
-                    f"Features must have shape (batch, {self.dim}). "
-                    f"Received shape {tuple(x.shape)} of {side} samples."
+                    f"Features of {side} samples must have shape (batch, {self.dim}). "
+                    f"Received shape {tuple(x.shape)}."
                 )
             state = self.moments[side]
             merged = frechet.merge_moments(*state, x, sample_weight)

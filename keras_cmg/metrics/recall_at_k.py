@@ -1,4 +1,4 @@
-"""Retrieval: how often the right partner is among the first k."""
+"""Recall at k of retrieval."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.metrics.running_mean import RunningMean
 from keras_cmg.ops import retrieval
 
@@ -15,35 +16,35 @@ DIRECTIONS = ("forward", "backward", "both")
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class RecallAtK(RunningMean):
-    """Share of queries that have a right candidate among their k best.
+    """Computes the share of queries with a relevant candidate among their k best.
 
-    Discrete codes tie often; see `keras_cmg.ops.retrieval_hits` for how ties are counted.
+    Discrete codes often tie; see `keras_cmg.ops.retrieval_hits` for how ties are counted.
 
     Args:
-        k: how many candidates a query may show.
-        direction: `"forward"`: rows ask, columns answer; `"backward"`: columns ask; `"both"`: all
-            ask, and the result is the mean of the two directions where both have as many queries.
-            The last two need all rows in one call.
+        k: int, number of candidates considered for each query.
+        direction: `"forward"`, rows are queries and columns candidates; `"backward"`, columns are
+            queries; `"both"`, the mean over the queries of both directions. The last two need all
+            rows in one call.
         ties: `"expected"`, `"optimistic"` or `"pessimistic"`.
-        name: of the metric.
-        dtype: of its state.
+        name: str, name of the metric.
+        dtype: dtype of the state.
 
     Call arguments:
-        y_true: `(queries, candidates)`, nonzero where a candidate is right; or int `(queries,)`,
-            the number of the one right candidate.
-        y_pred: `(queries, candidates)`, such as cosine similarities; the higher the better.
-        sample_weight: optional, a scalar or `(queries,)`; with `"forward"` alone.
+        y_true: `(queries, candidates)`, nonzero where a candidate is relevant; or int `(queries,)`,
+            the index of the relevant candidate.
+        y_pred: `(queries, candidates)` scores, such as cosine similarities; higher is better.
+        sample_weight: optional, a scalar or `(queries,)`; for direction `"forward"` alone.
 
     Returns:
         Scalar in [0, 1].
 
     Raises:
-        ValueError: if `k` is below 1, a name unknown, a shape does not fit, or weights come with
-            another direction than forward.
+        ValueError: if `k` is below 1, `direction` or `ties` is unknown, the shapes differ, or
+            `sample_weight` is passed with a direction other than `"forward"`.
 
     Example:
 
-    >>> metric = RecallAtK(k=1, direction="both")
+    >>> metric = keras_cmg.metrics.RecallAtK(k=1, direction="both")
     >>> metric.update_state(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.3]]))
     >>> float(metric.result())
     0.75
@@ -58,8 +59,7 @@ class RecallAtK(RunningMean):
         dtype: Any = None,
     ):
         super().__init__(name=name or f"recall_at_{k}", dtype=dtype)
-        if k < 1:
-            raise ValueError(f"`k` must be at least 1. Received: {k}")
+        require_positive(k=k)
         if direction not in DIRECTIONS:
             raise ValueError(f"`direction` must be one of {DIRECTIONS}. Received: {direction!r}")
         if ties not in retrieval.TIES:
@@ -76,21 +76,24 @@ class RecallAtK(RunningMean):
             )
         if len(y_pred.shape) != 2 or tuple(y_true.shape) != tuple(y_pred.shape):
             raise ValueError(
-                "RecallAtK takes scores (queries, candidates) and what is right in the same shape "
-                "or as (queries,). "
+                "`y_pred` must have shape (queries, candidates), and `y_true` the same shape or "
+                "(queries,). "
                 f"Received shapes {tuple(y_pred.shape)} and {tuple(y_true.shape)}."
             )
         hits = []
         if self.direction != "backward":
             hits.append(retrieval.retrieval_hits(y_pred, y_true, self.k, self.ties))
         if self.direction != "forward":
-            scores, right = ops.transpose(y_pred), ops.transpose(y_true)
-            hits.append(retrieval.retrieval_hits(scores, right, self.k, self.ties))
+            scores, relevant = ops.transpose(y_pred), ops.transpose(y_true)
+            hits.append(retrieval.retrieval_hits(scores, relevant, self.k, self.ties))
         return ops.concatenate(hits)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None and self.direction != "forward":
-            raise ValueError("RecallAtK takes `sample_weight` with direction 'forward' alone.")
+            raise ValueError(
+                "`sample_weight` must be None unless `direction` is 'forward'. "
+                f"Received: direction={self.direction!r}"
+            )
         super().update_state(y_true, y_pred, sample_weight)
 
     def get_config(self):

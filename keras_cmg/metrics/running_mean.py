@@ -1,4 +1,4 @@
-"""What most metrics are: a weighted mean of one number per clip."""
+"""The base class of metrics that are a weighted mean of one number per clip."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from keras import ops
 
 
 class RunningMean(keras.metrics.Metric):
-    """Mean over all clips of what `values` gives for each.
+    """Computes the weighted mean over all clips of `values`, which subclasses define.
 
     Args:
-        name: of the metric.
-        dtype: of its state.
+        name: str, name of the metric.
+        dtype: dtype of the state.
 
     Example:
 
@@ -27,7 +27,7 @@ class RunningMean(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", name="count")
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
-        """The number of each clip, `(batch,)`."""
+        """Computes the value of each clip, `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define `values`.")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -35,7 +35,7 @@ class RunningMean(keras.metrics.Metric):
         self.accumulate(values, sample_weight)
 
     def accumulate(self, values: Any, sample_weight: Any = None) -> None:
-        """Adds values to the mean.
+        """Adds values to the weighted mean.
 
         Args:
             values: `(batch,)`.

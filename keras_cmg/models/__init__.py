@@ -1,13 +1,12 @@
-"""Systems behind one contract: a backbone that encodes, a pretrainer that trains it.
+"""Systems: for each, a backbone that encodes and a pretrainer that trains it.
 
-The backbone (encoders and codebook) is what is frozen, probed, masked by TOC and exported. The
-pretrainer adds decoders, estimators, losses and their weights, and is what `fit` runs on. A new
-system subclasses both and gets every recipe.
+The backbone (encoders and codebook) is used after training: it is probed, masked by TOC and
+exported. The pretrainer adds decoders, estimators, loss terms and their weights, and has `fit`. A
+new system subclasses both, and can be used in every recipe.
 """
 
 from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer
-from keras_cmg.models.base.backbone import CrossModalBackbone, ModalityEncoder
-from keras_cmg.models.base.fine_coarse_backbone import FineCoarseBackbone
+from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import (
     create_model,
@@ -19,9 +18,10 @@ from keras_cmg.models.base.sequence_backbone import SequenceBackbone
 from keras_cmg.models.cmcm import CMCM
 from keras_cmg.models.codis import CODIS, CODISBackbone
 from keras_cmg.models.dcid import DCID, DCIDBackbone
-from keras_cmg.models.fac import FAC
+from keras_cmg.models.fac import FAC, FACBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.linear_probe import LinearProbe
+from keras_cmg.models.modality_encoder import ModalityEncoder
 from keras_cmg.models.simmmdg import SimMMDG, SimMMDGBackbone
 from keras_cmg.models.turn import TURN
 from keras_cmg.models.vanilla import Vanilla
@@ -36,11 +36,11 @@ __all__ = [
     "TURN",
     "VQVAE",
     "AlignmentPretrainer",
+    "Backbone",
     "CODISBackbone",
-    "CrossModalBackbone",
     "DCIDBackbone",
+    "FACBackbone",
     "FCIDBackbone",
-    "FineCoarseBackbone",
     "LinearProbe",
     "ModalityEncoder",
     "Pretrainer",

@@ -1,4 +1,4 @@
-"""The equations, as pure functions of tensors."""
+"""Equations as pure functions of tensors."""
 
 from keras_cmg.ops.adaptive_sampling import adaptive_weights
 from keras_cmg.ops.binary_codes import (
@@ -9,7 +9,7 @@ from keras_cmg.ops.binary_codes import (
     unpack_signs,
 )
 from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, select_channels
-from keras_cmg.ops.code_activation import activation_colours
+from keras_cmg.ops.code_activation import code_activation
 from keras_cmg.ops.code_matching import (
     code_log_probabilities,
     code_matching_logits,
@@ -45,7 +45,7 @@ from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
 from keras_cmg.ops.log_mel import decibels, mel_weights, spectrogram_sizes, summarize_mel
 from keras_cmg.ops.masking import (
-    exclude,
+    mask_logits,
     mean_over_time,
     pair_presence,
     presence,
@@ -57,6 +57,7 @@ from keras_cmg.ops.optimal_transport import assignments, sinkhorn, transport_cos
 from keras_cmg.ops.orthogonality import orthogonality_loss
 from keras_cmg.ops.quantization import (
     code_agreement,
+    code_counts,
     code_statistics,
     code_usage,
     codebook_center,
@@ -79,12 +80,13 @@ from keras_cmg.ops.supervised_contrastive import (
 
 __all__ = [
     "ChannelScores",
-    "activation_colours",
     "adaptive_weights",
     "assignments",
     "channel_scores",
     "club_upper_bound",
+    "code_activation",
     "code_agreement",
+    "code_counts",
     "code_log_probabilities",
     "code_matching_logits",
     "code_matching_loss",
@@ -102,12 +104,12 @@ __all__ = [
     "ema_update",
     "entropy",
     "event_counts",
-    "exclude",
     "frechet_distance",
     "info_nce",
     "k_means",
     "l2_normalize",
     "log_likelihood",
+    "mask_logits",
     "mean_f1",
     "mean_over_time",
     "mel_weights",

@@ -1,28 +1,29 @@
-"""Pairs that are aligned badly are drawn more often: as weights, so that nothing is drawn."""
+"""Weights of pairs in place of sampling pairs by their loss."""
 
 from __future__ import annotations
 
 from keras import ops
 
-from keras_cmg.ops.masking import exclude
+from keras_cmg.ops.masking import mask_logits
 from keras_cmg.types import Tensor
 
 
 def adaptive_weights(
     losses: Tensor, temperature: float = 1.0, counts: Tensor | None = None
 ) -> Tensor:
-    """How often a sampler that draws by loss would draw each pair, relative to a uniform one.
+    """Computes the expected number of draws of each pair by a sampler that prefers high losses.
 
-    The softmax of `losses / temperature`, times the number of pairs: the expectation of drawing
-    pairs, without its noise.
+    `w_i = n softmax_i(losses / temperature)` for n pairs: the expectation of sampling n pairs,
+    without its variance.
 
     Args:
         losses: float tensor `(...)`; receives no gradient.
-        temperature: towards infinity all pairs weigh alike; towards 0 the worst alone counts.
-        counts: optional tensor of the same shape; zero leaves a pair out.
+        temperature: float; with higher values weights are more equal, near 0 the pair with the
+            highest loss has all of the weight.
+        counts: optional tensor of the same shape; pairs of count zero get weight zero.
 
     Returns:
-        Float tensor of the same shape with mean 1 over the pairs that count.
+        Float tensor of the same shape, with mean 1 over the pairs of nonzero count.
 
     Raises:
         ValueError: if `temperature` is not positive.
@@ -31,6 +32,10 @@ def adaptive_weights(
 
     >>> [round(float(w), 3) for w in adaptive_weights(np.array([0.0, np.log(3.0)]))]
     [0.5, 1.5]
+
+    References:
+        Zhao et al. (2022), Towards Effective Multi-Modal Interchanges in Zero-Resource Sounding
+        Object Localization, section 3 (adaptive sampling).
     """
     if temperature <= 0:
         raise ValueError(f"`temperature` must be positive. Received: {temperature}")
@@ -39,6 +44,6 @@ def adaptive_weights(
     if counts is None:
         counts = ops.ones_like(flat)
     counts = ops.reshape(ops.cast(counts, flat.dtype), (-1,))
-    # Not `softmax`, which warns of a single pair.
-    shares = ops.exp(ops.log_softmax(exclude(flat, counts))) * counts
+    # `softmax` warns of a single pair.
+    shares = ops.exp(ops.log_softmax(mask_logits(flat, counts))) * counts
     return ops.reshape(shares * ops.sum(counts), ops.shape(losses))

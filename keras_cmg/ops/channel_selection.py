@@ -1,7 +1,7 @@
-"""TOC: training-free choice of codebook dimensions (Huang et al., 2025, Eqs. 20-23).
+"""TOC: training-free optimisation of the codebook (Huang et al., 2025, Eqs. 20-23).
 
-Everything follows from per-channel sums that one pass over the codebook yields, so the cost is
-O(codes x channels), no pair of codes is formed, and a codebook on disk is streamed.
+All quantities are computed from per-channel sums in one pass over the codebook. The cost is
+O(codes x channels), no pairs of codes are formed, and a codebook on disk is streamed.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from keras_cmg.types import Tensor
 
 CRITERIA = ("both", "similarity", "variance")
 ROWS_AT_ONCE = 512
-"""Codes per block while streaming: a megabyte at 512 channels, which stays in the cache."""
+"""Codes per block while streaming: a megabyte at 512 channels, which fits the cache."""
 PARTS = 8
-"""Into how many runs of rows a streamed codebook is cut, for threads to share."""
+"""Parts of a streamed codebook that threads process."""
 
 
 class ChannelScores(NamedTuple):
-    """What TOC knows of each channel; every field has shape `(dim,)`, float64."""
+    """Scores of channels by TOC; every field has shape `(dim,)` and type float64."""
 
     similarity: np.ndarray
-    """S_k, mean product of two different codes' entries: high where a channel cannot separate."""
+    """S_k, mean product of the entries of two different codes; low where codes are separated."""
     variance: np.ndarray
-    """V_k, spread of the codes' entries."""
+    """V_k, variance of the entries of codes."""
     importance: np.ndarray
-    """U_k, what the choice is made by."""
+    """U_k, by which channels are selected."""
 
 
 def channel_scores(
@@ -41,34 +41,40 @@ def channel_scores(
     normalize: bool = True,
     unbiased: bool = False,
 ) -> ChannelScores:
-    """Similarity, variance and importance of every channel of a codebook.
+    """Computes the similarity, variance and importance of every channel of a codebook.
 
-    With L2-normalised codes e and weights p (uniform: 1/H, which gives the paper's formulas):
+    With L2-normalised codes e and weights p (1/H each in the paper):
     `S_k = (sum_i p_i e_ik)^2 - sum_i p_i^2 e_ik^2`, `V_k = sum_i p_i (e_ik - mean_k)^2`,
     `U_k = variance_weight V_k - (1 - variance_weight) S_k`.
 
     Args:
         codebook: float array or tensor `(num_embeddings, dim)`; a `numpy.memmap` is streamed.
-        usage: optional `(num_embeddings,)` non-negative weights, for instance `ema_counts` or
-            counts over a data set. The paper takes all codes as equally likely.
-        variance_weight: the paper's lambda.
+        usage: optional `(num_embeddings,)` non-negative weights of codes, such as `ema_counts` or
+            counts over a data set; default equal weights, as in the paper.
+        variance_weight: float, the paper's lambda.
         criterion: `"both"`, `"similarity"` or `"variance"` (the rows of Table 6).
-        normalize: scale each code to unit length first; the authors' code does not.
-        unbiased: divide S by H(H-1) and V by H-1, as the authors' code does; uniform usage only.
+        normalize: bool, whether codes are scaled to unit length first; in the authors' code they
+            are not.
+        unbiased: bool, whether S is divided by H(H-1) and V by H-1, as in the authors' code; only
+            without `usage`.
 
     Returns:
         `ChannelScores` of float64 arrays `(dim,)`.
 
     Raises:
-        ValueError: if the codebook is not a finite matrix, `usage` does not fit it,
-            `variance_weight` lies outside [0, 1], `criterion` is
-            unknown, or `unbiased` meets `usage` or one code.
+        ValueError: if `codebook` is not a finite matrix, `usage` has another length or invalid
+            weights, `variance_weight` is not in [0, 1], `criterion` is unknown, or `unbiased` is
+            set with `usage` or a single code.
 
     Example:
 
     >>> scores = channel_scores(np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]))
     >>> [round(float(u), 4) for u in scores.importance]
     [-0.0427, -0.0684]
+
+    References:
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, Eqs. 20-22.
     """
     if criterion not in CRITERIA:
         raise ValueError(f"`criterion` must be one of {CRITERIA}. Received: {criterion!r}")
@@ -76,8 +82,8 @@ def channel_scores(
         raise ValueError(f"`variance_weight` must lie in [0, 1]. Received: {variance_weight}")
     if codebook is None:
         raise ValueError(
-            "`codebook` must be a matrix of codes. Received: None. A system of continuous features "
-            "without codes, such as SimMMDG, has no codebook: TOC does not apply to it."
+            "`codebook` must be a matrix of codes. Received: None. Systems of continuous features, "
+            "such as SimMMDG, have no codebook, and TOC does not apply to them."
         )
     codebook = codebook if isinstance(codebook, np.ndarray) else ops.convert_to_numpy(codebook)
     if codebook.ndim != 2 or 0 in codebook.shape:
@@ -88,8 +94,8 @@ def channel_scores(
     count = codebook.shape[0]
     if unbiased and (usage is not None or count < 2):
         raise ValueError(
-            "`unbiased=True` needs uniform usage and at least 2 codes. "
-            f"Received usage={'given' if usage is not None else None} and {count} codes."
+            "`unbiased` must be False with `usage` or fewer than 2 codes. "
+            f"Received: usage={'given' if usage is not None else None}, {count} codes"
         )
     weights = _checked_usage(usage, count)
     mean, second, repeated = _channel_sums(codebook, weights, normalize)
@@ -123,8 +129,8 @@ def _checked_usage(usage: Any, count: int) -> np.ndarray | None:
 def _channel_sums(codebook: np.ndarray, weights: np.ndarray | None, normalize: bool):
     """`sum p e`, `sum p e^2` and `sum p^2 e^2` per channel, in one pass over the rows."""
     count = codebook.shape[0]
-    # Small codebooks are summed in double precision; streamed ones keep their own type within a
-    # block, for speed, and are summed across blocks in double precision.
+    # Small codebooks are summed in double precision. Streamed ones are summed in their own type
+    # within a block, for speed, and in double precision across blocks.
     exact = codebook.size <= 2**22
     dtype = np.dtype("float64") if exact else np.promote_types(codebook.dtype, "float32")
 
@@ -136,8 +142,8 @@ def _channel_sums(codebook: np.ndarray, weights: np.ndarray | None, normalize: b
         rows_at_a_time = count
         first, second, repeated = sums_from(0)
     else:
-        # NumPy works without the interpreter's lock, so threads share the reading. The parts do
-        # not depend on the number of threads, and neither does the outcome.
+        # NumPy releases the interpreter's lock, so that threads read in parallel. The parts, and
+        # with them the result, do not depend on the number of threads.
         rows_at_a_time = -(-count // PARTS)
         with ThreadPoolExecutor(min(PARTS, os.cpu_count() or 1)) as threads:
             parts = list(threads.map(sums_from, range(0, count, rows_at_a_time)))
@@ -152,12 +158,12 @@ def _sums_of_rows(
 ) -> np.ndarray:
     """The sums of `_channel_sums` over some rows, `(3, dim)`; the last is 0 without weights."""
     dim = codebook.shape[1]
-    places = np.empty((min(rows.stop - rows.start, ROWS_AT_ONCE), dim), dtype)
+    buffer = np.empty((min(rows.stop - rows.start, ROWS_AT_ONCE), dim), dtype)
     ones = np.ones(dim, dtype)
     sums = np.zeros((3, dim))
     for start in range(rows.start, rows.stop, ROWS_AT_ONCE):
         block = np.asarray(codebook[start : min(start + ROWS_AT_ONCE, rows.stop)], dtype)
-        squares = np.multiply(block, block, out=places[: len(block)])
+        squares = np.multiply(block, block, out=buffer[: len(block)])
         norms = squares @ ones if normalize else np.ones(len(block), dtype)
         if not np.isfinite(norms if normalize else squares.sum()).all():
             raise ValueError(
@@ -179,26 +185,30 @@ def _sums_of_rows(
 def select_channels(
     importance: np.ndarray, num_channels: int, ratio: tuple[int, int] = (1, 0)
 ) -> np.ndarray:
-    """The channels with the highest importance, best first; the lower channel wins a tie.
+    """Selects the channels with the highest importance, in descending order.
 
     Args:
         importance: float array `(dim,)`.
-        num_channels: how many to keep, the paper's Q.
+        num_channels: int, number of channels to keep, the paper's Q.
         ratio: `(p, q)`: p parts of the highest followed by q parts of the lowest, as the authors'
-            code allows; `(1, 0)` in all published scripts. Where `p + q` does not divide
-            `num_channels`, fewer channels come back.
+            code allows; `(1, 0)` in all published scripts. If `p + q` does not divide
+            `num_channels`, fewer channels are returned.
 
     Returns:
-        int32 array of channel numbers.
+        int32 array of channel indices; the lower index wins a tie.
 
     Raises:
         ValueError: unless `1 <= num_channels <= dim` and the ratio is of two non-negative
-            integers with a positive first.
+            integers of which the first is positive.
 
     Example:
 
     >>> select_channels(np.array([0.1, 0.9, 0.5]), 2).tolist()
     [1, 2]
+
+    References:
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, Eq. 23.
     """
     importance = np.asarray(importance)
     dim = importance.shape[0]

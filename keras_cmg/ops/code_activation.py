@@ -1,4 +1,4 @@
-"""How far modalities share codes (Huang et al., 2025, Figures 6 and 7)."""
+"""How modalities share codes (Huang et al., 2025, Figures 6 and 7)."""
 
 from __future__ import annotations
 
@@ -6,34 +6,38 @@ from keras import ops
 
 from keras_cmg.types import Tensor
 
-COLOURS = ("unused", "red", "blue", "green")
-OWNED, SHARED = 0.95, 0.05
-"""A code is of one modality above the first share of its use, common from the second on."""
+ACTIVATIONS = ("unused", "specific", "partial", "shared")
+"""Categories of codes, by index."""
+
+MAX_SHARE, MIN_SHARE = 0.95, 0.05
+"""A code is specific if a modality has more than the first share of its use, and shared if every
+modality has at least the second."""
 
 
-def activation_colours(counts: Tensor) -> Tensor:
-    """Colour of each code by how its use is spread over modalities.
+def code_activation(counts: Tensor) -> Tensor:
+    """Classifies each code by how its use is distributed over modalities.
 
     Args:
-        counts: `(num_embeddings, modalities)`, how often each modality falls on each code.
+        counts: tensor `(num_embeddings, modalities)`, assignments of each code by modality.
 
     Returns:
-        int32 tensor `(num_embeddings,)` of positions in `COLOURS`: 0, not in use; 1, red: one
-        modality has more than 95 % of its use; 3, green: every modality has at least 5 %; 2, blue:
-        between the two.
+        int32 tensor `(num_embeddings,)` of indices of `ACTIVATIONS`: 0, unused; 1, specific: one
+        modality has more than 95 % of the code's use (red in the paper's figures); 3, shared: every
+        modality has at least 5 % (green); 2, partial: neither (blue).
 
     Example:
 
-    >>> colours = activation_colours(np.array([[99, 1, 0], [3, 3, 3], [5, 5, 0], [0, 0, 0]]))
-    >>> [COLOURS[int(colour)] for colour in colours]
-    ['red', 'green', 'blue', 'unused']
+    >>> counts = np.array([[99, 1, 0], [3, 3, 3], [5, 5, 0], [0, 0, 0]])
+    >>> [ACTIVATIONS[int(i)] for i in code_activation(counts)]
+    ['specific', 'shared', 'partial', 'unused']
 
     References:
-        Huang et al. (2025), Figures 6 and 7.
+        Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, Figures 6 and 7.
     """
     counts = ops.cast(counts, "float32")
     total = ops.sum(counts, axis=1)
     share = counts / ops.maximum(total, 1)[:, None]
-    colour = ops.where(ops.all(share >= SHARED, axis=1), 3, 2)
-    colour = ops.where(ops.any(share > OWNED, axis=1), 1, colour)
-    return ops.cast(ops.where(total > 0, colour, 0), "int32")
+    activation = ops.where(ops.all(share >= MIN_SHARE, axis=1), 3, 2)
+    activation = ops.where(ops.any(share > MAX_SHARE, axis=1), 1, activation)
+    return ops.cast(ops.where(total > 0, activation, 0), "int32")

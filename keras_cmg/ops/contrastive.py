@@ -1,86 +1,94 @@
-"""Contrastive losses: InfoNCE on clips or segments, and in contrastive predictive coding."""
+"""Contrastive losses: InfoNCE of clips or segments, and contrastive predictive coding."""
 
 from __future__ import annotations
 
 from keras import ops
 
-from keras_cmg.ops.masking import exclude, weighted_mean
+from keras_cmg.ops.masking import mask_logits, weighted_mean
 from keras_cmg.types import Tensor
 
 Present = tuple[Tensor, Tensor]
-"""Which rows and which columns of logits take part: two float tensors `(..., batch)`."""
+"""Presence of rows and of columns of logits: two float tensors `(..., batch)` of zeros and ones."""
 
 
 def diagonal_cross_entropy(
     logits: Tensor, axis: int = -1, present: Present | None = None
 ) -> Tensor:
-    """Mean of `-log softmax(logits)[i, i]`: pick the true partner out of the batch.
+    """Computes the mean of `-log softmax(logits)[i, i]`.
 
     Args:
-        logits: float tensor `(..., batch, batch)`, the mean is over all of its diagonals.
-        axis: the axis of the candidates, over which the softmax runs.
-        present: optional, zero for each row and each column of a clip that lacks the modality: no
-            candidate, and no anchor unless both of its sides are there.
+        logits: float tensor `(..., batch, batch)`; the mean is over all diagonals.
+        axis: int, axis of the candidates, over which the softmax is computed.
+        present: optional, zero for rows and columns of clips without the modality. They are no
+            candidates, and pairs without both modalities are no anchors.
 
     Returns:
-        Scalar, in nats; `ln(batch)` where all logits are equal; 0 where no pair is whole.
+        Scalar, in nats; `ln(batch)` if all logits are equal; 0 if no pair has both modalities.
 
     Example:
 
     >>> round(float(diagonal_cross_entropy(np.zeros((4, 4), "float32"))), 4)
     1.3863
+
+    References:
+        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
+        Eq. 4.
     """
-    losses, whole = pair_cross_entropies(logits, axis, present)
-    return weighted_mean(losses, None if present is None else whole)
+    losses, complete = pair_cross_entropies(logits, axis, present)
+    return weighted_mean(losses, None if present is None else complete)
 
 
 def pair_cross_entropies(
     logits: Tensor, axis: int = -1, present: Present | None = None
 ) -> tuple[Tensor, Tensor]:
-    """`-log softmax(logits)[i, i]` of each pair: the terms of `diagonal_cross_entropy`.
+    """Computes `-log softmax(logits)[i, i]` of each pair, the terms of `diagonal_cross_entropy`.
 
     Args:
         logits: float tensor `(..., batch, batch)`.
-        axis: the axis of the candidates.
+        axis: int, axis of the candidates.
         present: as for `diagonal_cross_entropy`.
 
     Returns:
-        Losses `(..., batch)` in nats, zero for a pair that is not whole; and which pairs are whole,
-        `(..., batch)` of zeros and ones.
+        Losses `(..., batch)` in nats, zero for incomplete pairs; and `(..., batch)` of zeros and
+        ones, one for pairs with both modalities.
 
     Example:
 
-    >>> losses, whole = pair_cross_entropies(np.zeros((2, 2), "float32"))
-    >>> [round(float(v), 4) for v in losses], whole.tolist()
+    >>> losses, complete = pair_cross_entropies(np.zeros((2, 2), "float32"))
+    >>> [round(float(v), 4) for v in losses], complete.tolist()
     ([0.6931, 0.6931], [1.0, 1.0])
+
+    References:
+        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
+        Eq. 4.
     """
-    logits = _of_candidates(logits, axis, present)
+    logits = _masked(logits, axis, present)
     losses = -ops.diagonal(ops.log_softmax(logits, axis=axis), axis1=-2, axis2=-1)
     if present is None:
         return losses, ops.ones_like(losses)
     rows, columns = present
-    whole = ops.cast(rows * columns, logits.dtype)
-    return losses * whole, whole
+    complete = ops.cast(rows * columns, logits.dtype)
+    return losses * complete, complete
 
 
-def _of_candidates(logits: Tensor, axis: int, present: Present | None) -> Tensor:
-    """Logits in which candidates that are missing are out of reach."""
+def _masked(logits: Tensor, axis: int, present: Present | None) -> Tensor:
+    """Logits with masked candidates."""
     logits = ops.convert_to_tensor(logits)
     if present is None:
         return logits
     rows, columns = present
     last = len(logits.shape) - 1
-    return exclude(
+    return mask_logits(
         logits, columns[..., None, :] if axis % (last + 1) == last else rows[..., :, None]
     )
 
 
 def diagonal_accuracy(logits: Tensor, axis: int = -1, present: Present | None = None) -> Tensor:
-    """Share of the batch whose true partner has the highest logit.
+    """Computes the share of pairs for which the true partner has the highest logit.
 
     Args:
         logits: float tensor `(batch, batch)`.
-        axis: the axis of the candidates.
+        axis: int, axis of the candidates.
         present: as for `diagonal_cross_entropy`.
 
     Returns:
@@ -91,7 +99,7 @@ def diagonal_accuracy(logits: Tensor, axis: int = -1, present: Present | None = 
     >>> float(diagonal_accuracy(np.eye(3, dtype="float32")))
     1.0
     """
-    logits = _of_candidates(logits, axis, present)
+    logits = _masked(logits, axis, present)
     best = ops.cast(ops.argmax(logits, axis=axis), "int32")
     hits = ops.equal(best, ops.arange(ops.shape(logits)[0], dtype="int32"))
     hits = ops.cast(hits, "float32")
@@ -105,17 +113,17 @@ def info_nce(
     symmetric: bool = False,
     present: Present | None = None,
 ) -> Tensor:
-    """InfoNCE on cosine similarities: each query finds its own key among the batch's keys.
+    """Computes InfoNCE on cosine similarities of queries and the keys of the batch.
 
-    van den Oord et al. (2018), Eq. 4; the paper's Eq. 10. Axes before the batch are batches of
-    their own, such as the segments of clips: candidates are those of the same segment.
+    Axes before the batch are batches of their own, such as the segments of clips: the candidates of
+    a segment are those at the same position.
 
     Args:
         queries: float tensor `(..., batch, dim)`.
-        keys: float tensor `(..., batch, dim)`, row i belongs to query i.
-        temperature: the paper's tau.
-        symmetric: averages both directions; otherwise only query to key.
-        present: optional, which queries and which keys exist; see `diagonal_cross_entropy`.
+        keys: float tensor `(..., batch, dim)`; row i is the positive of query i.
+        temperature: float, the paper's tau.
+        symmetric: bool, whether both directions are averaged; otherwise only query to key.
+        present: optional, presence of queries and of keys; see `diagonal_cross_entropy`.
 
     Returns:
         Scalar, in nats.
@@ -128,6 +136,11 @@ def info_nce(
     >>> x = np.ones((2, 3), "float32")
     >>> round(float(info_nce(x, x)), 4)
     0.6931
+
+    References:
+        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
+        Eq. 4; Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
+        Generalization, Eq. 10.
     """
     logits = cosine_logits(queries, keys, temperature)
     loss = diagonal_cross_entropy(logits, present=present)
@@ -137,12 +150,12 @@ def info_nce(
 
 
 def cosine_logits(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Tensor:
-    """Cosine similarity of every query with every key, over the temperature.
+    """Computes the cosine similarity of every query with every key, divided by the temperature.
 
     Args:
         queries: float tensor `(..., rows, dim)`.
         keys: float tensor `(..., columns, dim)`.
-        temperature: divides the similarities.
+        temperature: float, divides the similarities.
 
     Returns:
         Float tensor `(..., rows, columns)`.
@@ -161,7 +174,7 @@ def cosine_logits(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Te
 
 
 def l2_normalize(x: Tensor) -> Tensor:
-    """Vectors over their length; a zero vector, which has no direction, stays and gets no gradient.
+    """Scales vectors to unit length; a zero vector remains zero and gets no gradient.
 
     Args:
         x: float tensor `(..., dim)`.
@@ -176,13 +189,13 @@ def l2_normalize(x: Tensor) -> Tensor:
     """
     x = ops.convert_to_tensor(x)
     squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
-    # Any smaller length is zero for a float32.
+    # The square of a smaller length has too few digits in float32.
     is_vector = squared > 1e-24
     return ops.where(is_vector, x * ops.rsqrt(ops.where(is_vector, squared, 1.0)), 0.0)
 
 
 def prediction_logits(targets: Tensor, predictions: Tensor) -> Tensor:
-    """Dot products of the frames to be predicted with the predictions, for every pair of clips.
+    """Computes dot products of future frames and their predictions, for every pair of clips.
 
     Args:
         targets: float tensor `(steps, batch, dim)`, features of the steps after the context.
@@ -193,31 +206,39 @@ def prediction_logits(targets: Tensor, predictions: Tensor) -> Tensor:
 
     Example:
 
-    >>> tuple(prediction_logits(np.ones((1, 2, 3)), np.ones((1, 2, 3))).shape)
-    (1, 2, 2)
+    >>> prediction_logits(np.ones((1, 2, 3)), np.ones((1, 2, 3))).tolist()
+    [[[3.0, 3.0], [3.0, 3.0]]]
+
+    References:
+        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
+        Eq. 3.
     """
     return ops.matmul(targets, ops.transpose(predictions, (0, 2, 1)))
 
 
 def cpc_loss(logits: Tensor, candidates: str = "targets", present: Present | None = None) -> Tensor:
-    """Contrastive predictive coding: InfoNCE between predictions and true future features.
+    """Computes the loss of contrastive predictive coding: InfoNCE of predictions and future frames.
 
     Args:
         logits: float tensor `(steps, batch, batch)` of `prediction_logits`.
-        candidates: `"targets"`, each prediction finds its target among the batch's (van den Oord
-            et al., 2018); `"predictions"`, each target finds its prediction (the authors' code).
-        present: optional, which targets `(steps, batch)` and which predictions `(batch,)` exist.
+        candidates: `"targets"`: the softmax is over targets (van den Oord et al., 2018);
+            `"predictions"`: over predictions, as in the authors' code.
+        present: optional, presence of targets `(steps, batch)` and of predictions `(batch,)`.
 
     Returns:
         Scalar: the mean over steps, in nats.
 
     Raises:
-        ValueError: for an unknown `candidates`.
+        ValueError: if `candidates` is unknown.
 
     Example:
 
     >>> round(float(cpc_loss(np.zeros((1, 4, 4), "float32"))), 4)
     1.3863
+
+    References:
+        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
+        Eq. 4.
     """
     if candidates not in ("targets", "predictions"):
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Random draws that are the same on every engine: a hash of a counter.
+"""Random numbers that are equal on every engine: hashes of a counter.
 
-Keras' own generators differ between engines for the same seed. What enters the maths of a model
-(the time step of CPC, partners of sampled CLUB, donors of dead codes) is drawn from here, so that
-a run can be repeated, number for number, on another engine.
+Keras' generators differ between engines for the same seed. The random numbers of a model (the time
+step of CPC, the partners of sampled CLUB, the replacements of dead codes) are computed here, so
+that a run can be repeated on another engine.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from keras_cmg.types import Tensor
 
 
 def random_bits(counter: Tensor, count: int, salt: int = 0) -> Tensor:
-    """Pseudo-random 31-bit integers (the finaliser of MurmurHash3; Appleby, 2011).
+    """Computes pseudo-random 31-bit integers.
 
     Args:
-        counter: int32 scalar, one per training step.
-        count: how many to draw.
-        salt: tells apart several draws of one step.
+        counter: int32 scalar, such as the training step.
+        count: int, number of integers.
+        salt: int, distinguishes several draws of one step.
 
     Returns:
         int32 tensor `(count,)` of values in [0, 2^31).
 
     Example:
 
-    >>> [int(b) for b in random_bits(0, 2)] == [int(b) for b in random_bits(0, 2)]
-    True
+    >>> random_bits(7, 2).tolist()
+    [97515851, 935879075]
+
+    References:
+        Appleby (2011), MurmurHash3, the function `fmix32`.
     """
     counter = ops.cast(counter, "int32")
     seed = _hash(counter * _int32(-1640531527) + _int32(salt))
@@ -36,19 +39,19 @@ def random_bits(counter: Tensor, count: int, salt: int = 0) -> Tensor:
 
 
 def random_integer(counter: Tensor, low: int, high: int, salt: int = 0) -> Tensor:
-    """One integer drawn uniformly from `low` to `high - 1`.
+    """Draws an integer uniformly from `low` to `high - 1`.
 
     Args:
-        counter: int32 scalar.
-        low: smallest value.
-        high: one more than the largest value.
-        salt: tells apart several draws of one step.
+        counter: int32 scalar, such as the training step.
+        low: int, smallest value.
+        high: int, one more than the largest value.
+        salt: int, distinguishes several draws of one step.
 
     Returns:
         int32 scalar.
 
     Raises:
-        ValueError: if the range is empty.
+        ValueError: if `high` does not exceed `low`.
 
     Example:
 
@@ -61,39 +64,39 @@ def random_integer(counter: Tensor, low: int, high: int, salt: int = 0) -> Tenso
 
 
 def random_permutation(counter: Tensor, count: int, salt: int = 0) -> Tensor:
-    """A permutation of `0 .. count - 1`.
+    """Draws a permutation of `0 .. count - 1`.
 
     Args:
-        counter: int32 scalar.
-        count: length.
-        salt: tells apart several draws of one step.
+        counter: int32 scalar, such as the training step.
+        count: int, length.
+        salt: int, distinguishes several draws of one step.
 
     Returns:
         int32 tensor `(count,)`.
 
     Example:
 
-    >>> sorted(int(i) for i in random_permutation(1, 4))
-    [0, 1, 2, 3]
+    >>> random_permutation(1, 4).tolist()
+    [1, 2, 3, 0]
     """
     return ops.cast(ops.argsort(random_bits(counter, count, salt)), "int32")
 
 
 def random_uniform(counter: Tensor, shape: tuple[int, ...], salt: int = 0) -> Tensor:
-    """Floats drawn uniformly from [0, 1).
+    """Draws floats uniformly from [0, 1).
 
     Args:
-        counter: int32 scalar.
-        shape: shape of the result.
-        salt: tells apart several draws of one step.
+        counter: int32 scalar, such as the training step.
+        shape: tuple of ints, shape of the result.
+        salt: int, distinguishes several draws of one step.
 
     Returns:
         float32 tensor of that shape, multiples of 2^-24.
 
     Example:
 
-    >>> random_uniform(1, (2, 3)).shape == (2, 3)
-    True
+    >>> [round(float(u), 4) for u in random_uniform(1, (2,))]
+    [0.33, 0.2893]
     """
     count = 1
     for size in shape:
@@ -124,6 +127,28 @@ def random_normal(counter: Tensor, shape: tuple, salt: int = 0) -> Tensor:
     uniform = random_uniform(counter, (2, *shape), salt)
     # 1 - u lies in (0, 1], where the logarithm is finite.
     return ops.sqrt(-2.0 * ops.log(1.0 - uniform[0])) * ops.cos(2 * math.pi * uniform[1])
+
+
+def choose_eligible(eligible: Tensor, bits: Tensor) -> Tensor:
+    """Chooses indices of eligible elements by random bits.
+
+    Args:
+        eligible: bool tensor `(count,)`; if none is eligible, the first element is chosen.
+        bits: int32 tensor `(draws,)` of `random_bits`.
+
+    Returns:
+        Int tensor `(draws,)` of indices.
+
+    Example:
+
+    >>> choose_eligible(np.array([False, True, False, True]), np.array([4, 7])).tolist()
+    [1, 3]
+    """
+    eligible = ops.convert_to_tensor(eligible)
+    count = ops.shape(eligible)[0]
+    # Indices of eligible elements first, in ascending order.
+    order = ops.argsort(ops.where(eligible, 0, 1) * count + ops.arange(count))
+    return ops.take(order, ops.mod(bits, ops.maximum(ops.sum(ops.cast(eligible, "int32")), 1)))
 
 
 def _int32(value: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Distance of two clouds of features, each taken as a Gaussian."""
+"""The Fréchet distance of two sets of features, and their moments."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from keras_cmg.types import Tensor
 def merge_moments(
     count: Tensor, mean: Tensor, comoment: Tensor, x: Tensor, weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Count, mean and co-moment of vectors seen so far and of more (Chan et al., 1979).
+    """Updates count, mean and co-moment of vectors by a batch.
 
-    Sums of squares would lose the digits that the mean takes; these do not.
+    Unlike sums of squares, co-moments keep their digits where the mean is large.
 
     Args:
-        count: scalar, how many vectors were seen.
-        mean: `(dim,)`.
-        comoment: `(dim, dim)`, sum of products of deviations from the mean.
-        x: `(batch, dim)`, the new ones.
-        weights: optional `(batch,)`, how much each counts.
+        count: scalar, number of earlier vectors.
+        mean: `(dim,)`, their mean.
+        comoment: `(dim, dim)`, their sum of products of deviations from the mean.
+        x: `(batch, dim)`, the new vectors.
+        weights: optional `(batch,)`, weights of the new vectors.
 
     Returns:
-        The three, of all.
+        Count, mean and co-moment of all vectors.
 
     Example:
 
@@ -33,6 +33,10 @@ def merge_moments(
     >>> state = merge_moments(*nothing, x)
     >>> [float(ops.squeeze(value)) for value in state]
     [2.0, 2.0, 2.0]
+
+    References:
+        Chan et al. (1979), Updating formulae and a pairwise algorithm for computing sample
+        variances.
     """
     count, mean, comoment = (ops.convert_to_tensor(value) for value in (count, mean, comoment))
     x = ops.cast(x, mean.dtype)
@@ -40,7 +44,7 @@ def merge_moments(
     weights = ones if weights is None else ops.cast(weights, mean.dtype) * ones
     more = ops.sum(weights)
     total = count + more
-    # No vector leaves everything as it was.
+    # Without new vectors, the state does not change.
     own_mean = ops.sum(weights[:, None] * x, axis=0) / ops.where(more > 0, more, 1)
     deviations = x - own_mean
     own = ops.matmul(ops.transpose(deviations * weights[:, None]), deviations)
@@ -53,10 +57,10 @@ def merge_moments(
 def frechet_distance(
     mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covariance_b: Tensor
 ) -> Tensor:
-    """Squared Fréchet distance of two Gaussians.
+    """Computes the squared Fréchet distance of two Gaussians.
 
-    `|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2))`, where the trace of the root is the sum of
-    the singular values of `C_a^(1/2) C_b^(1/2)`: no complex number and no root of a difference.
+    `|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2))`, where the trace of the root is computed as
+    the sum of the singular values of `C_a^(1/2) C_b^(1/2)`, which needs no complex numbers.
 
     Args:
         mean_a: `(dim,)`.
@@ -65,7 +69,7 @@ def frechet_distance(
         covariance_b: `(dim, dim)`.
 
     Returns:
-        Scalar, at least 0; in single precision to about 1e-3 of the traces.
+        Scalar, at least 0; exact to about 1e-3 of the traces in single precision.
 
     Example:
 
@@ -87,13 +91,13 @@ def frechet_distance(
 def _root(covariance: Tensor) -> Tensor:
     """The symmetric root of a positive semi-definite matrix."""
     covariance = ops.convert_to_tensor(covariance)
-    # Matrices of very small entries make solvers divide by what has underflown.
+    # Solvers divide by underflowing numbers on matrices of very small entries.
     scale = ops.max(ops.abs(covariance))
     scale = ops.where(scale > 0, scale, 1.0)
-    # Singular vectors, which are its eigenvectors: the solver of eigenvalues on PyTorch gives up on
-    # some matrices of rank one in single precision, such as of images that are all alike.
+    # Its singular vectors are its eigenvectors. PyTorch's solver of eigenvalues fails on some
+    # matrices of rank one in single precision, such as those of images that are all alike.
     vectors, values, _ = ops.svd((covariance + ops.transpose(covariance)) / (2 * scale))
-    # Below the rounding of the largest, an eigenvalue is noise, and its root would be much larger.
+    # Eigenvalues below the rounding error of the largest are noise, and their roots are larger.
     precision = np.finfo(keras.backend.standardize_dtype(values.dtype)).eps
     noise = values.shape[0] * precision * ops.max(values)
     roots = ops.sqrt(ops.where(values > noise, values, 0.0) * scale)

@@ -27,7 +27,8 @@ def k_means(
 
     Example:
 
-    >>> sorted(k_means(np.array([[0.0], [1.0], [9.0]]), 2, 5)[:, 0].tolist())
+    >>> centers = k_means(np.array([[0.0], [1.0], [9.0]]), 2, 5)
+    >>> sorted(centers[:, 0].round(4).tolist())
     [0.5, 9.0]
 
     References:

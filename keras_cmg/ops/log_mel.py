@@ -8,11 +8,13 @@ the array namespace, NumPy or `keras.ops`, as an argument.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_cmg.types import Tensor
+if TYPE_CHECKING:
+    # `data_tools.features.log_mel` loads this file without Keras.
+    from keras_cmg.types import Tensor
 
 WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.010
 """Window and hop of the spectrogram."""

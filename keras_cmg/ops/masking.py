@@ -1,4 +1,4 @@
-"""Clips without a modality, and frames that are padding: left out by weight, never dropped."""
+"""Masks of missing modalities and padded frames, applied as weights."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from keras import ops
 
 from keras_cmg.types import Tensor
 
-EXCLUDED = -1e9
-"""Logit of a candidate that does not take part: `exp` of it is zero in every precision."""
+MASKED_LOGIT = -1e9
+"""Logit of a masked candidate: its exponential is zero in every precision."""
 
 
 def presence(mask: Tensor) -> Tensor:
-    """Whether a clip has a modality at all: any of its frames counts.
+    """Determines which clips have a modality: those with any valid frame.
 
     Args:
-        mask: `(batch, frames)`, nonzero where a frame counts; or `(batch,)`, returned as it is.
+        mask: `(batch, frames)`, nonzero for valid frames; or `(batch,)`, nonzero for valid clips.
 
     Returns:
         float32 tensor `(batch,)` of zeros and ones.
@@ -27,23 +27,23 @@ def presence(mask: Tensor) -> Tensor:
     >>> [float(v) for v in presence(np.array([[1, 1, 0], [0, 0, 0]]))]
     [1.0, 0.0]
     """
-    counts = ops.cast(ops.cast(ops.convert_to_tensor(mask), "bool"), "float32")
-    return counts if len(counts.shape) == 1 else ops.max(counts, axis=1)
+    valid = ops.cast(ops.cast(ops.convert_to_tensor(mask), "bool"), "float32")
+    return valid if len(valid.shape) == 1 else ops.max(valid, axis=1)
 
 
 def pair_presence(
     masks: Mapping[str, Tensor], a: str, b: str, batch: Any
 ) -> tuple[Tensor, Tensor] | None:
-    """Which clips have each of two modalities.
+    """Determines which clips have each of two modalities.
 
     Args:
-        masks: modality to `(batch, frames)` or `(batch,)`; a modality without one is in all clips.
-        a: name of a modality.
-        b: name of another.
-        batch: number of clips.
+        masks: modality to `(batch, frames)` or `(batch,)`; all clips have a modality without mask.
+        a: str, name of a modality.
+        b: str, name of another modality.
+        batch: int, number of clips.
 
     Returns:
-        Two float tensors `(batch,)`; None if neither has a mask.
+        Two float tensors `(batch,)`; None if neither modality has a mask.
 
     Example:
 
@@ -61,15 +61,15 @@ def pair_presence(
 
 
 def weights_like(mask: Tensor, x: Tensor) -> Tensor:
-    """A mask at the level of features: per frame for `(batch, frames, dim)`, else per clip.
+    """Converts a mask to weights of features: per frame for `(batch, frames, dim)`, else per clip.
 
     Args:
-        mask: `(batch, frames)`, nonzero where a frame counts, or `(batch,)`.
+        mask: `(batch, frames)`, nonzero for valid frames, or `(batch,)`.
         x: float tensor `(batch, [frames,] dim)`.
 
     Returns:
-        float32 tensor of zeros and ones: `(batch, frames)` where the frames of the two agree,
-        `(batch, 1)` for features with other frames, `(batch,)` for vectors.
+        float32 tensor of zeros and ones: `(batch, frames)` if the mask and the features have the
+        same number of frames, `(batch, 1)` if not, `(batch,)` for features without frames.
 
     Example:
 
@@ -86,14 +86,14 @@ def weights_like(mask: Tensor, x: Tensor) -> Tensor:
 
 
 def weighted_mean(x: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean over all elements that count.
+    """Computes the weighted mean over all elements.
 
     Args:
         x: float tensor.
-        weights: optional, broadcasts to `x`; 0 leaves an element out.
+        weights: optional, broadcasts to `x`; elements of weight 0 are ignored.
 
     Returns:
-        Scalar; 0 where nothing counts.
+        Scalar; 0 if all weights are zero.
 
     Example:
 
@@ -108,14 +108,14 @@ def weighted_mean(x: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def mean_over_time(x: Tensor, frame_mask: Tensor | None = None) -> Tensor:
-    """Mean over axis 1 of the frames that count.
+    """Computes the mean over the valid frames of axis 1.
 
     Args:
         x: float tensor `(batch, frames, dim)`.
-        frame_mask: optional `(batch, frames)`, nonzero where a frame counts.
+        frame_mask: optional `(batch, frames)`, nonzero for valid frames.
 
     Returns:
-        Float tensor `(batch, dim)`; zeros where no frame counts.
+        Float tensor `(batch, dim)`; zeros for clips without valid frames.
 
     Example:
 
@@ -130,20 +130,20 @@ def mean_over_time(x: Tensor, frame_mask: Tensor | None = None) -> Tensor:
     return ops.sum(x * mask, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1)
 
 
-def exclude(logits: Tensor, counts: Tensor) -> Tensor:
-    """Logits with the candidates that do not count put out of reach of a softmax.
+def mask_logits(logits: Tensor, mask: Tensor) -> Tensor:
+    """Replaces the logits of masked candidates by -1e9, so that a softmax ignores them.
 
     Args:
         logits: float tensor.
-        counts: broadcasts to `logits`; zero where a candidate does not take part.
+        mask: broadcasts to `logits`; zero for candidates that are ignored.
 
     Returns:
         Float tensor of the shape of `logits`.
 
     Example:
 
-    >>> float(ops.softmax(exclude(np.array([1.0, 9.0]), np.array([1.0, 0.0])))[0])
+    >>> float(ops.softmax(mask_logits(np.array([1.0, 9.0]), np.array([1.0, 0.0])))[0])
     1.0
     """
     logits = ops.convert_to_tensor(logits)
-    return ops.where(ops.cast(counts, "bool"), logits, ops.cast(EXCLUDED, logits.dtype))
+    return ops.where(ops.cast(mask, "bool"), logits, ops.cast(MASKED_LOGIT, logits.dtype))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 from keras import ops
@@ -19,6 +20,10 @@ CODE_BLOCK = 2**15
 
 CENTER_CODES = 15
 """Codes from which `codebook_center` is computed, at most."""
+
+CENTER_SPREADS = 4.0
+"""Distance from zero, in interquartile ranges, from which `codebook_center` is the median. Nearer
+codebooks lose at most a digit, and their numbers do not depend on the center."""
 
 
 def nearest_codes(
@@ -104,10 +109,11 @@ class NearestCodes(keras.Operation):
 
 
 def codebook_center(codebook: Tensor) -> Tensor:
-    """Computes a point amid the codes: the entry-wise median of a sample of them.
+    """Computes a point relative to which distances to a codebook keep their digits.
 
-    The median, unlike the mean, does not follow a few codes that lie far away. Entries are those of
-    codes, so that subtracting the center from codes and vectors around it is exact.
+    In each dimension, the median of a sample of codes if it is far from zero relative to their
+    interquartile range, else zero. Unlike means, these do not follow a few codes far away. Entries
+    are those of codes, so that subtracting them from codes and vectors nearby is exact.
 
     Args:
         codebook: float tensor `(num_embeddings, dim)`.
@@ -117,34 +123,30 @@ def codebook_center(codebook: Tensor) -> Tensor:
 
     Example:
 
-    >>> codes = np.array([[1000.0], [1001.0], [1002.0], [1e8], [999.0]], "float32")
-    >>> float(codebook_center(codes)[0])
-    1001.0
+    >>> codes = [[1000.0, 0.1], [1001.0, 0.3], [1002.0, 0.2], [1e8, 0.4], [999.0, -0.1]]
+    >>> codebook_center(np.array(codes, "float32")).tolist()
+    [1001.0, 0.0]
     """
     codebook = ops.convert_to_tensor(codebook)
     sample = ops.transpose(codebook[:: -(-codebook.shape[0] // CENTER_CODES)])
-    return ops.sort(sample, axis=-1)[:, sample.shape[-1] // 2]
+    ordered, count = ops.sort(sample, axis=-1), sample.shape[-1]
+    median = ordered[:, count // 2]
+    spread = ordered[:, 3 * count // 4] - ordered[:, count // 4]
+    return ops.where(ops.abs(median) > CENTER_SPREADS * spread, median, ops.zeros_like(median))
 
 
 def _by_blocks(
     vectors: Tensor, center: Tensor, rows_at_once: int
-) -> Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]:
+) -> Callable[[Tensor, bool], tuple[Tensor, Any]]:
     """A function that finds the best of some codes, and its score, for blocks of vectors."""
 
     def centered(block):
         # The norms are one more channel of the product, which saves a pass over the scores.
         return ops.concatenate([block - center, ops.ones_like(block[:, :1])], axis=1)
 
-    def best_of(columns, with_score):
-        def best(block):
-            scores = engine.matmul(block, columns)
-            index = ops.cast(ops.argmax(scores, axis=1), "int32")
-            return (index, ops.max(scores, axis=1)) if with_score else (index,)
-
-        return best
-
     rows, dim = vectors.shape
     symbolic = not isinstance(rows, int)
+    # `torch.export` cannot hold a loop whose length is symbolic, and gets one block.
     if symbolic and keras.backend.backend() != "torch":
         # Few blocks of equal sizes, so that little is computed for padding.
         rows = ops.shape(vectors)[0]
@@ -153,24 +155,30 @@ def _by_blocks(
         padded = ops.pad(vectors, [[0, num_blocks * block_rows - rows], [0, 0]])
         blocks = ops.reshape(padded, (num_blocks, block_rows, dim))
 
-        def search(codes, with_score):
-            best = best_of(score_columns(codes - center), with_score)
+        def for_each(best):
             found = ops.map(lambda block: best(centered(block)), blocks)
-            index, *score = (ops.reshape(value, (-1,))[:rows] for value in found)
-            return index, score[0] if score else None
+            return [ops.reshape(value, (-1,))[:rows] for value in found]
 
-        return search
-    # `torch.export` cannot hold a loop whose length is symbolic: one block.
-    if symbolic or rows <= rows_at_once:
-        parts = [vectors]
     else:
-        parts = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
-    prepared = [centered(part) for part in parts]
+        if symbolic or rows <= rows_at_once:
+            parts = [vectors]
+        else:
+            parts = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
+        prepared = [centered(part) for part in parts]
+
+        def for_each(best):
+            found = zip(*(best(block) for block in prepared), strict=True)
+            return [v[0] if len(v) == 1 else ops.concatenate(v) for v in found]
 
     def search(codes, with_score):
-        best = best_of(score_columns(codes - center), with_score)
-        found = zip(*(best(block) for block in prepared), strict=True)
-        index, *score = (v[0] if len(v) == 1 else ops.concatenate(v) for v in found)
+        columns = score_columns(codes - center)
+
+        def best(block):
+            scores = engine.matmul(block, columns)
+            index = ops.cast(ops.argmax(scores, axis=1), "int32")
+            return (index, ops.max(scores, axis=1)) if with_score else (index,)
+
+        index, *score = for_each(best)
         return index, score[0] if score else None
 
     return search
@@ -195,7 +203,7 @@ def score_columns(codes: Tensor) -> Tensor:
 
 
 def straight_through(x: Tensor, quantized: Tensor) -> Tensor:
-    """The value of `quantized` with the gradient of `x` (van den Oord et al., 2017, section 3.2).
+    """Returns the value of `quantized` with the gradient of `x`.
 
     Args:
         x: tensor of any shape.
@@ -208,6 +216,9 @@ def straight_through(x: Tensor, quantized: Tensor) -> Tensor:
 
     >>> float(straight_through(np.float32(0.2), np.float32(1.0)))
     1.0
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, section 3.2.
     """
     x = ops.convert_to_tensor(x)
     return x + ops.stop_gradient(ops.convert_to_tensor(quantized) - x)
@@ -220,17 +231,18 @@ def commitment_loss(
     cross_modal: bool = True,
     weights: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Pulls each modality's features towards its own code and the codes of its partners.
+    """Computes the commitment of each modality's features to its codes and those of its partners.
 
-    With `cross_modal`, `2 b MSE(x_m, sg q_m) + b/2 sum_n MSE(x_m, sg q_n)` as the authors' code
-    runs it; without, `b MSE(x_m, sg q_m)` as the paper writes it (Eq. 17).
+    With `cross_modal`, `2 b MSE(x_m, sg q_m) + b/2 sum_n MSE(x_m, sg q_n)`, as in the authors'
+    code; without, `b MSE(x_m, sg q_m)`, as in the paper.
 
     Args:
         features: modality to float tensor `(batch, [frames,] dim)`.
-        codes: modality to the selected code vectors, same shapes.
-        commitment_cost: the paper's beta.
-        cross_modal: adds the partners' terms and doubles the own one.
-        weights: optional modality to float tensor `(batch, [frames])`; zero leaves a vector out.
+        codes: modality to the codes of the features, same shapes.
+        commitment_cost: float, the paper's beta.
+        cross_modal: bool, whether the partners' terms are added and the own one is doubled.
+        weights: optional modality to float tensor `(batch, [frames])`; vectors of weight zero are
+            ignored.
 
     Returns:
         Modality to scalar loss.
@@ -241,6 +253,10 @@ def commitment_loss(
     >>> q = {"audio": np.ones((2, 4), "float32")}
     >>> float(commitment_loss(x, q, cross_modal=False)["audio"])
     0.25
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, Eq. 3; Huang et al.
+        (2025), Enhancing Multimodal Unified Representations for Cross Modal Generalization, Eq. 17.
     """
     weights = weights or {}
     losses = {}
@@ -257,7 +273,7 @@ def commitment_loss(
 
 
 def _product(own, other, x):
-    """Weight of what needs both; the other's is brought to the frames of `x`."""
+    """Product of the weights of two modalities, at the frames of `x`."""
     if other is None:
         return own
     other = weights_like(other, x)
@@ -270,16 +286,16 @@ def _mean_squared(x: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
 
 
 def as_frames_of(other: Tensor, x: Tensor, weights: Tensor | None = None) -> Tensor:
-    """`other` brought to the frames of `x`: averaged over time where the two are not aligned.
+    """Aligns `other` with the frames of `x`, by its mean over time if their frames differ.
 
     Args:
         other: float tensor `(batch, dim)` or `(batch, frames, dim)`.
         x: float tensor of either rank.
-        weights: optional `(batch, frames)` of `other`, for the average over time.
+        weights: optional `(batch, frames)` of `other`, for the mean over time.
 
     Returns:
-        `other` itself where the frames agree, else a tensor that broadcasts over `x`: the time
-        average, or a clip's vector for all its frames.
+        `other` itself if the frames agree, else a tensor that broadcasts over `x`: the mean over
+        time, or a clip's vector for all of its frames.
 
     Example:
 
@@ -297,24 +313,27 @@ def as_frames_of(other: Tensor, x: Tensor, weights: Tensor | None = None) -> Ten
 def mix_modalities(
     features: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """The vectors that each modality contributes to the multimodal EMA codebook (MM-EMA).
+    """Computes the vectors by which each modality updates a multimodal codebook (MM-EMA).
 
-    Half of the weight lies on the modality itself, half is shared by the others at the same clip
-    and frame, so that codes settle between the modalities (MM-EMA, Xia et al., 2023). A modality
-    alone contributes itself: plain EMA.
+    `x_m / 2 + sum_n x_n / (2 (M - 1))` over the other modalities n at the same clip and frame, so
+    that codes lie between the modalities. A single modality is returned unchanged: plain EMA.
 
     Args:
         features: modality to float tensor `(batch, [frames,] dim)`.
-        weights: optional modality to `(batch, [frames])`; partners of weight zero have no share.
+        weights: optional modality to `(batch, [frames])`; partners of weight zero are left out.
 
     Returns:
-        Modality to mixture, shaped as the modality's own features.
+        Modality to mixture, of the shape of the modality's features.
 
     Example:
 
     >>> mixed = mix_modalities({"a": np.zeros((1, 2)), "v": np.ones((1, 2))})
     >>> float(mixed["a"][0, 0])
     0.5
+
+    References:
+        Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
+        Representation (MM-EMA).
     """
     features = {name: ops.convert_to_tensor(x) for name, x in features.items()}
     weights = weights or {}
@@ -354,12 +373,12 @@ def _mixture_of_present(x, others, weights):
 def code_statistics(
     indices: Tensor, vectors: Tensor, num_embeddings: int, weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """How often each code was assigned, and the sum of the vectors assigned to it.
+    """Computes the number of vectors assigned to each code, and their sum.
 
     Args:
         indices: int tensor `(...)`.
         vectors: float tensor `(..., dim)`.
-        num_embeddings: number of codes.
+        num_embeddings: int, number of codes.
         weights: optional float tensor `(...)`, the weight of each vector.
 
     Returns:
@@ -370,6 +389,9 @@ def code_statistics(
     >>> counts, sums = code_statistics(np.array([0, 0, 2]), np.ones((3, 1), "float32"), 3)
     >>> [float(c) for c in counts]
     [2.0, 0.0, 1.0]
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, appendix A.1.
     """
     indices = ops.reshape(indices, (-1,))
     vectors = ops.reshape(vectors, (-1, vectors.shape[-1]))
@@ -391,18 +413,18 @@ def ema_update(
     decay: float = 0.99,
     epsilon: float = 1e-5,
 ) -> tuple[Tensor, Tensor]:
-    """One exponential-moving-average step of the codebook's statistics.
+    """Computes one exponential-moving-average step of the statistics of a codebook.
 
     `N <- d N + (1 - d) n`, Laplace-smoothed to `(N + eps) / (sum N + H eps) * sum N`, and
-    `W <- d W + (1 - d) w`. The codebook is `W / N` (van den Oord et al., 2017, appendix A.1).
+    `W <- d W + (1 - d) w`. The codebook is `W / N`.
 
     Args:
         counts: `(num_embeddings,)`, the moving counts N.
         sums: `(num_embeddings, dim)`, the moving sums W.
         new_counts: `(num_embeddings,)`, this step's counts n.
         new_sums: `(num_embeddings, dim)`, this step's sums w.
-        decay: share of the past, d.
-        epsilon: smoothing, keeps every count positive.
+        decay: float, weight of the past, d.
+        epsilon: float, smoothing, which keeps every count positive.
 
     Returns:
         The new counts and sums.
@@ -412,6 +434,9 @@ def ema_update(
     >>> n, w = ema_update(np.ones(1), np.ones((1, 1)), np.zeros(1), np.zeros((1, 1)))
     >>> round(float(w[0, 0] / n[0]), 6)
     1.0
+
+    References:
+        van den Oord et al. (2017), Neural Discrete Representation Learning, appendix A.1.
     """
     counts, sums, new_counts, new_sums = (
         ops.convert_to_tensor(v) for v in (counts, sums, new_counts, new_sums)
@@ -423,32 +448,51 @@ def ema_update(
     return counts, sums
 
 
-def code_usage(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
-    """Share of the assignments that fell on each code.
+def code_counts(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
+    """Counts the assignments of each code.
 
     Args:
         indices: int tensor of any shape.
-        num_embeddings: number of codes.
-        weights: optional float tensor of the same shape; 0 leaves an assignment out.
+        num_embeddings: int, number of codes.
+        weights: optional float tensor of the same shape, the weight of each assignment.
 
     Returns:
-        Float tensor `(num_embeddings,)` that sums to one, or zeros where nothing counts.
+        float32 tensor `(num_embeddings,)`.
+
+    Example:
+
+    >>> code_counts(np.array([0, 2, 2]), 3).tolist()
+    [1.0, 0.0, 2.0]
+    """
+    flat = ops.reshape(ops.cast(indices, "int32"), (-1,))
+    ones = ops.ones(ops.shape(flat), "float32")
+    if weights is not None:
+        ones = ones * ops.reshape(ops.cast(weights, "float32"), (-1,))
+    return ops.segment_sum(ones, flat, num_segments=num_embeddings)
+
+
+def code_usage(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:
+    """Computes the share of assignments of each code.
+
+    Args:
+        indices: int tensor of any shape.
+        num_embeddings: int, number of codes.
+        weights: optional float tensor of the same shape; assignments of weight 0 are ignored.
+
+    Returns:
+        Float tensor `(num_embeddings,)` that sums to one, or zeros if all weights are zero.
 
     Example:
 
     >>> [float(p) for p in code_usage(np.array([0, 1, 1, 1]), 2)]
     [0.25, 0.75]
     """
-    flat = ops.reshape(ops.cast(indices, "int32"), (-1,))
-    ones = ops.ones(ops.shape(flat), "float32")
-    if weights is not None:
-        ones = ops.reshape(ops.cast(weights, "float32"), (-1,))
-    counts = ops.segment_sum(ones, flat, num_segments=num_embeddings)
+    counts = code_counts(indices, num_embeddings, weights)
     return counts / ops.maximum(ops.sum(counts), 1.0)
 
 
 def perplexity(usage: Tensor) -> Tensor:
-    """Effective number of codes in use: the exponential of the usage's entropy.
+    """Computes the effective number of codes in use, `exp(-sum_j p_j log p_j)`.
 
     Args:
         usage: float tensor `(num_embeddings,)` that sums to one.
@@ -468,13 +512,14 @@ def perplexity(usage: Tensor) -> Tensor:
 def code_agreement(
     indices: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
 ) -> Tensor:
-    """Share of clips (and frames) on which all modalities choose the same code.
+    """Computes the share of clips, or frames, for which all modalities have the same code.
 
-    Modalities with another number of frames than the first are left out.
+    Modalities with another number of frames than the first one are ignored.
 
     Args:
         indices: modality to int tensor `(batch, [frames])`.
-        weights: optional modality to float tensor of the same shape; only where all count.
+        weights: optional modality to float tensor of the same shape; elements for which any weight
+            is zero are ignored.
 
     Returns:
         Scalar between 0 and 1; 1 for a single modality.

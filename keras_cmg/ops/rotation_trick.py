@@ -1,4 +1,4 @@
-"""A gradient through quantisation that knows where in its cell a vector lies."""
+"""The rotation trick: a gradient of quantisation that depends on the position within a cell."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from keras_cmg.types import Tensor
 
 
 def rotation_trick(x: Tensor, codes: Tensor, epsilon: float = 1e-6) -> Tensor:
-    """The value of `codes` with the gradient of the rotation that takes `x` there.
+    """Returns the value of `codes` with the gradient of the rotation that maps `x` to it.
 
     With unit vectors u of `x`, v of its code and w of u + v, the code is `s R x`, where `R = I -
-    2 w w^T + 2 v u^T` turns u into v in their plane and `s = |code| / |x|`. Both are held still, so
-    that a gradient g comes back as `s R^T g`: it keeps its angle to the code, where
-    `straight_through` passes g on unchanged.
+    2 w w^T + 2 v u^T` rotates u to v in their plane and `s = |code| / |x|`. Both are constants of
+    the gradient: a gradient g is passed on as `s R^T g`, which preserves its angle with the code,
+    where `straight_through` passes on g itself.
 
-    Where no such rotation is defined, because a vector is shorter than `epsilon` or the two
-    point in opposite directions, the gradient is that of `straight_through`.
+    Where the rotation is not defined, because a vector is shorter than `epsilon` or the two vectors
+    are opposite, the gradient is that of `straight_through`.
 
     Args:
         x: float tensor `(..., dim)`.
-        codes: the chosen codes, of the same shape; they receive no gradient.
-        epsilon: length below which a vector has no direction.
+        codes: float tensor of the same shape, the codes of `x`; they receive no gradient.
+        epsilon: float, length below which a vector has no direction.
 
     Returns:
         Tensor of the same shape, with the values of `codes`.
@@ -51,7 +51,7 @@ def rotation_trick(x: Tensor, codes: Tensor, epsilon: float = 1e-6) -> Tensor:
     toward = ops.where(defined, toward * scale, 0.0)
     turned = ops.where(defined, 2 * along_u * scale, 0.0)
     result = scale * x + toward * u + (toward + turned) * v
-    # The value to the last bit, and the straight-through one where nothing was turned.
+    # The exact value of the codes, and the straight-through one where nothing was rotated.
     return result + ops.stop_gradient(codes - result)
 
 

@@ -1,26 +1,26 @@
-"""Contrast between groups of clips: what shares a clip or a label belongs together."""
+"""Supervised contrastive learning, and the distance loss of specific features."""
 
 from __future__ import annotations
 
 from keras import ops
 
 from keras_cmg.ops.contrastive import cosine_logits, l2_normalize
-from keras_cmg.ops.masking import exclude, weighted_mean
+from keras_cmg.ops.masking import mask_logits, weighted_mean
 from keras_cmg.types import Tensor
 
 
 def same_event(labels: Tensor) -> Tensor:
-    """Which clips of a batch share an event.
+    """Determines which clips of a batch share an event class.
 
     Args:
         labels: `(batch, frames, classes + 1)` or `(batch, classes + 1)`, multi-hot; the last
-            column is background and makes no two clips alike.
+            column is background, which is ignored.
 
     Returns:
-        Float tensor `(batch, batch)` of zeros and ones, ones on the diagonal.
+        Float tensor `(batch, batch)` of zeros and ones, with ones on the diagonal.
 
     Raises:
-        ValueError: for labels of another rank, such as class numbers.
+        ValueError: if labels are of another rank, such as class indices.
 
     Example:
 
@@ -44,20 +44,19 @@ def same_event(labels: Tensor) -> Tensor:
 def supervised_contrastive_loss(
     x: Tensor, positives: Tensor, temperature: float = 0.1, present: Tensor | None = None
 ) -> Tensor:
-    """Every vector finds all that belong with it among all others (Khosla et al., 2020, Eq. 2).
+    """Computes the supervised contrastive loss on cosine similarities.
 
-    The mean over anchors of the mean over their positives of `-log softmax`, on cosine
-    similarities; an anchor is no candidate of its own.
+    The mean over anchors of the mean over their positives of `-log softmax` over all vectors but
+    the anchor.
 
     Args:
         x: float tensor `(count, dim)`.
-        positives: `(count, count)`, nonzero where two vectors belong together; the diagonal does
-            not matter.
-        temperature: of the softmax.
-        present: optional `(count,)`; a vector of weight zero is neither anchor nor candidate.
+        positives: `(count, count)`, nonzero for pairs of the same group; the diagonal is ignored.
+        temperature: float, temperature of the softmax.
+        present: optional `(count,)`; vectors of value zero are neither anchors nor candidates.
 
     Returns:
-        Scalar, in nats; 0 where no vector has a positive.
+        Scalar, in nats; 0 if no vector has a positive.
 
     Raises:
         ValueError: if `temperature` is not positive.
@@ -67,6 +66,9 @@ def supervised_contrastive_loss(
     >>> x = np.ones((4, 2), "float32")
     >>> round(float(supervised_contrastive_loss(x, np.ones((4, 4)))), 4)
     1.0986
+
+    References:
+        Khosla et al. (2020), Supervised Contrastive Learning, Eq. 2.
     """
     logits = cosine_logits(x, x, temperature)
     others = 1 - ops.eye(ops.shape(logits)[0], dtype=logits.dtype)
@@ -74,8 +76,8 @@ def supervised_contrastive_loss(
         present = ops.cast(present, logits.dtype)
         others = others * present[:, None] * present[None, :]
     pairs = ops.cast(ops.cast(positives, "bool"), logits.dtype) * others
-    log_p = ops.log_softmax(exclude(logits, others), axis=1)
-    # A candidate that is excluded has a logarithm of -1e9, which no zero weight should meet.
+    log_p = ops.log_softmax(mask_logits(logits, others), axis=1)
+    # Masked candidates have a logarithm of -1e9, which must not be multiplied by a zero weight.
     log_p = ops.where(pairs > 0, log_p, 0.0)
     count = ops.sum(pairs, axis=1)
     anchors = -ops.sum(log_p, axis=1) / ops.maximum(count, 1.0)
@@ -85,14 +87,14 @@ def supervised_contrastive_loss(
 def distance_loss(
     x: Tensor, y: Tensor, weights: Tensor | None = None, normalize: bool = False
 ) -> Tensor:
-    """Pushes two features of one clip apart: minus their mean squared distance.
+    """Computes minus the mean squared distance of two features of a clip.
 
     Args:
         x: float tensor `(batch, dim)`.
         y: float tensor `(batch, dim)`.
-        weights: optional `(batch,)`; 0 leaves a clip out.
-        normalize: on unit vectors, where the loss is bounded: `2 cos - 2` between -4 and 0;
-            otherwise it is divided by `dim` and has no lower bound.
+        weights: optional `(batch,)`; clips of weight 0 are ignored.
+        normalize: bool, whether vectors are scaled to unit length, where the loss `2 cos - 2` lies
+            between -4 and 0; otherwise it is divided by `dim` and has no lower bound.
 
     Returns:
         Scalar.
@@ -102,6 +104,10 @@ def distance_loss(
     >>> x, y = np.array([[3.0, 0.0]], "float32"), np.array([[0.0, 3.0]], "float32")
     >>> float(distance_loss(x, y)), round(float(distance_loss(x, y, normalize=True)), 5)
     (-9.0, -2.0)
+
+    References:
+        Dong et al. (2023), SimMMDG: A Simple and Effective Framework for Multi-modal Domain
+        Generalization.
     """
     x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
     if normalize:

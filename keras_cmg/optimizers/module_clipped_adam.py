@@ -1,4 +1,4 @@
-"""The optimiser of the authors' training loop: Adam, with gradients clipped module by module."""
+"""Adam with the gradient norm of each module clipped separately, as the authors train."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from typing import Any
 import keras
 from keras import ops
 
-MODULES = {"encoder": r"backbone(_\d+)?/", "cpc": "cpc/", "decoder": "_decoder/"}
-"""Parts of FCID and its kin that the authors clip apart, by a pattern of their variables' paths.
+from keras_cmg.backend import keras_internals
 
-Keras numbers the second backbone of a process and those after it.
+MODULES = {"encoder": r"backbone(_\d+)?/", "cpc": "cpc/", "decoder": "_decoder/"}
+"""Modules that the authors clip separately, with a pattern of their variables' paths.
+
+Keras appends a number to the name of the second backbone of a process and of those after it.
 """
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class ModuleClippedAdam(keras.optimizers.Optimizer):
-    """Adam that limits the gradient norm of each module of a model on its own.
+    """Adam that clips the gradient norm of each module of a model separately.
 
-    Two things differ from `keras.optimizers.Adam(global_clipnorm=...)`: every module has its own
-    norm, scaled by `min(1, clip_norm / (norm + 1e-6))`, and `epsilon` is added after the bias
-    correction, as PyTorch does.
+    There are two differences from `keras.optimizers.Adam(global_clipnorm=...)`: each module's
+    gradient is scaled by `min(1, clip_norm / (norm + 1e-6))` with its own norm, and `epsilon` is
+    added after the bias correction, as in PyTorch.
 
     Args:
         learning_rate: float or schedule.
@@ -31,9 +33,9 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         beta_2: decay of the second moment.
         epsilon: added to the corrected root of the second moment.
         clip_norm: largest norm of a module's gradient.
-        modules: module to regular expression, searched in the variables' paths; the first that
-            matches counts, and variables without one are not clipped. Default: the encoder, CPC
-            and decoder of FCID and its kin.
+        modules: module to regular expression, searched in the variables' paths; the first match
+            counts, and variables without a match are not clipped. Default: the encoder, CPC and
+            decoder of FCID and DCID.
         name: name of the optimiser.
         **kwargs: the arguments of every Keras optimiser.
 
@@ -80,11 +82,11 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         self.second_moments = self.add_optimizer_variables(variables, "second_moment")
 
     def apply(self, grads, trainable_variables=None):
-        variables = trainable_variables or self._trainable_variables
+        variables = trainable_variables or keras_internals.optimized_variables(self)
         super().apply(self.clipped(list(grads), variables), trainable_variables)
 
     def clipped(self, gradients: list, variables: list) -> list:
-        """Gradients after clipping.
+        """Clips gradients, each module by its own norm.
 
         Args:
             gradients: one tensor or None per variable.
@@ -113,7 +115,7 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         return clipped
 
     def norms(self, gradients: list, variables: list) -> dict[str, Any]:
-        """Gradient norm of each module.
+        """Computes the gradient norm of each module.
 
         Args:
             gradients: one tensor or None per variable.
@@ -137,19 +139,20 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         return {module: ops.sqrt(square) for module, square in squares.items()}
 
     def module_of(self, variable: Any) -> str | None:
-        """Name of the module that a variable belongs to; None for none.
+        """Returns the name of the module that a variable belongs to.
 
         Args:
             variable: a Keras variable.
 
         Returns:
-            A key of `modules`, or None.
+            A key of `modules`; None if no pattern matches.
 
         Example:
 
         >>> model = keras_cmg.models.FCID(("audio", "video"))
         >>> model.build({"audio": (None, 10, 128), "video": (None, 10, 7, 7, 64)})
-        >>> keras_cmg.optimizers.ModuleClippedAdam().module_of(model.cpc.trainable_variables[0])
+        >>> kernel = model.cpc_predictor.trainable_variables[0]
+        >>> keras_cmg.optimizers.ModuleClippedAdam().module_of(kernel)
         'cpc'
         """
         for module, pattern in self.modules.items():
@@ -161,11 +164,11 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
         step = ops.cast(self.iterations + 1, variable.dtype)
-        index = self._get_variable_index(variable)
+        index = keras_internals.variable_index(self, variable)
         first, second = self.first_moments[index], self.second_moments[index]
         self.assign_add(first, (gradient - first) * (1 - self.beta_1))
         self.assign_add(second, (ops.square(gradient) - second) * (1 - self.beta_2))
-        # 1 - beta^t, without the digits that a difference near zero would lose.
+        # 1 - beta^t by `expm1`, since the difference loses digits near zero.
         mean = first / -ops.expm1(step * math.log(self.beta_1))
         square = second / -ops.expm1(step * math.log(self.beta_2))
         self.assign_sub(variable, rate * mean / (ops.sqrt(square) + self.epsilon))

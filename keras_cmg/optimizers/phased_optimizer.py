@@ -1,4 +1,4 @@
-"""One Keras optimiser made of two: one for the model, one for its estimators."""
+"""An optimiser that holds two: one for the model and one for its estimators."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from typing import Any
 
 import keras
 
+from keras_cmg.backend import keras_internals
+
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class PhasedOptimizer(keras.optimizers.Optimizer):
-    """Two optimisers behind the face of one, so that Keras saves, restores and tunes both.
+    """Holds the optimiser of the model and that of its estimators, so that Keras saves both.
 
     `learning_rate` and `iterations` are those of `main`: callbacks that set the learning rate
-    schedule the model and leave the estimators alone. Train steps call `main.apply` and
-    `estimator.apply` themselves, at the times of `PhasedObjective`.
+    change that of the model alone. `keras.callbacks.SwapEMAWeights` swaps the weights of those of
+    the two that have `use_ema=True`. Train steps call `main.apply` and `estimator.apply`, see
+    `keras_cmg.backend.objective`.
 
     Args:
         main: optimiser of everything but the estimators; may be a `LossScaleOptimizer`.
@@ -45,13 +48,13 @@ class PhasedOptimizer(keras.optimizers.Optimizer):
         self.is_estimator = is_estimator or (lambda variable: False)
 
     def split(self, variables: list) -> tuple[list, list]:
-        """The main variables and the estimators' variables, in order.
+        """Splits variables into those of the model and of the estimators.
 
         Args:
             variables: list of Keras variables.
 
         Returns:
-            Two lists.
+            Two lists, in the order of `variables`.
 
         Example:
 
@@ -98,7 +101,36 @@ class PhasedOptimizer(keras.optimizers.Optimizer):
             self.estimator.finalize_variable_values(estimator)
 
     def save_own_variables(self, store):
-        """Nothing: the two optimisers are saved as parts of this one, each under its own name."""
+        """Saves nothing: Keras saves the two optimisers inside, each under its own name."""
 
     def load_own_variables(self, store):
-        """Nothing, as above."""
+        """Loads nothing: Keras loads the two optimisers inside."""
+
+    @property
+    def use_ema(self):
+        return any(optimizer.use_ema for optimizer in self._inner())
+
+    @use_ema.setter
+    def use_ema(self, value):
+        """Keras sets the argument of an optimiser of its own, which this one does not have."""
+
+    def _inner(self) -> list:
+        """The two optimisers without the one that scales losses."""
+        held = (getattr(self, name, None) for name in ("main", "estimator"))
+        return [getattr(o, "inner_optimizer", o) for o in held if o is not None]
+
+
+def _averaged(optimizer: PhasedOptimizer) -> list[tuple]:
+    """Pairs of a variable and its moving average."""
+    return [
+        pair
+        for inner in optimizer._inner()
+        for pair in zip(
+            keras_internals.optimized_variables(inner),
+            keras_internals.moving_averages(inner),
+            strict=False,
+        )
+    ]
+
+
+keras_internals.expose_moving_averages(PhasedOptimizer, _averaged)

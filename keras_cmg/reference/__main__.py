@@ -1,4 +1,4 @@
-"""Commands: convert the authors' weights, and verify an installation against recorded numbers."""
+"""Converts the authors' weights to Keras models, and Keras models to the authors' names."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_cmg.reference.comparison import report
 from keras_cmg.reference.convert import export_state, import_state
 from keras_cmg.reference.files import read_state
 from keras_cmg.reference.sizes import MAP_SIZE
-from keras_cmg.reference.verify import deviations
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command.
 
     Args:
-        arguments: words after the program's name; default those of the command line.
+        arguments: list of str, words after the program's name; default those of the command line.
 
     Returns:
-        Exit status: 0, or 1 where a file is refused or a number is beyond tolerance.
+        Exit status: 0, or 1 if a file is refused.
 
     Example:
 
-    >>> main(["verify", "missing.npz"])
+    >>> main(["convert", "missing.npz", "model.keras"])
     1
     """
     options = _parser().parse_args(arguments)
@@ -50,21 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("target", help="a .keras file to write")
     convert.add_argument(
         "--map-size", type=int, nargs=2, default=MAP_SIZE, metavar=("HEIGHT", "WIDTH"),
-        help="of video feature maps, which the weights do not tell",
+        help="of video feature maps, which the weights do not determine",
     )  # fmt: skip
     convert.set_defaults(command=_convert)
     export = commands.add_parser("export", help="a Keras model to the authors' names")
     export.add_argument("source", help="a .keras file")
     export.add_argument("target", help="an .npz file to write")
     export.set_defaults(command=_export)
-    verify = commands.add_parser("verify", help="recompute a file of recorded numbers")
-    verify.add_argument("file", help="an .npz file")
-    verify.add_argument("--start", help="for steps of training: the FCID file they start from")
-    verify.add_argument(
-        "--dtype", choices=("float32", "float64"), default="float32",
-        help="float64 is exact on TensorFlow only",
-    )  # fmt: skip
-    verify.set_defaults(command=_verify)
     return parser
 
 
@@ -99,19 +89,6 @@ def _write(target: Path, suffix: str, save) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _verify(options) -> int:
-    before = keras.config.floatx()
-    keras.config.set_floatx(options.dtype)
-    try:
-        found = deviations(options.file, options.start)
-    finally:
-        keras.config.set_floatx(before)
-    print("\n".join(report(found)))
-    beyond = sum(not one.within for one in found)
-    print(f"{len(found)} arrays, {beyond} beyond tolerance, on {keras.backend.backend()}")
-    return int(beyond > 0)
 
 
 if __name__ == "__main__":

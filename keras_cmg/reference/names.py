@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_cmg.layers.map_pooling import MapAttention
-from keras_cmg.layers.specific_encoders import MapSpecificEncoder
+from keras_cmg.layers.map_attention import MapAttention
+from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.reference import links
@@ -78,19 +78,22 @@ def fcid_links(model: Any) -> list[Link]:
     found = list(quantizer_links("encoder/Cross_quantizer_coarse", backbone.quantizer))
     for name in backbone.modalities:
         letter = name[0]
-        found += general_links(f"encoder/{letter}_self_att", backbone.encoders[name])
-        if isinstance(backbone.encoders[name], MapAttention):
-            found += pooling_links("encoder/v_gen_encoder", backbone.encoders[name].map_pooling)
+        found += general_links(f"encoder/{letter}_self_att", backbone.general_encoders[name])
+        if isinstance(backbone.general_encoders[name], MapAttention):
+            found += pooling_links(
+                "encoder/v_gen_encoder", backbone.general_encoders[name].map_pooling
+            )
         if name in backbone.fine:
             found += specific_links(
-                f"encoder/{letter}_spe_encoder", backbone.specific_encoders[name], name
+                f"encoder/{letter}_spe_encoder", backbone.fine_specific_encoders[name], name
             )
-    for group, members in backbone.groups.items():
+    level = backbone.coarse_level
+    for group, members in level.groups.items():
         prefix = "va" if members == backbone.fine else group[0]
-        found += links.dense(f"encoder/{prefix}2vat.linear", backbone.projectors[group].dense)
+        found += links.dense(f"encoder/{prefix}2vat.linear", level.projectors[group].dense)
         for kind, layers in (
-            ("gen", backbone.coarse_general),
-            ("spe", backbone.coarse_specific),
+            ("gen", level.general_encoders),
+            ("spe", level.specific_encoders),
         ):
             found += links.dense(f"encoder/{prefix}_{kind}_encoder.input_linear", layers[group])
     if isinstance(model, FCID):
@@ -100,8 +103,8 @@ def fcid_links(model: Any) -> list[Link]:
             prefix = f"decoder/{name[0]}_coarse_decoder.simple"
             found += links.dense(f"{prefix}_linear", decoder.inner)
             found += links.dense(f"{prefix}_rec", decoder.output_layer)
-        if model.cpc.built:
-            found += cpc_links(model.cpc)
+        if "cpc" in model.loss_names:
+            found += cpc_links(model.cpc_predictor)
         for term, estimator in model.estimators.items():
             found += estimator_links(term, estimator)
     return found
@@ -130,10 +133,10 @@ def dcid_links(model: Any) -> list[Link]:
             for layer, suffix in zip(pair, (f"l{i}", f"l{i}_reverse"), strict=True):
                 found += links.lstm(f"{name}_lstm/", layer.cell, suffix)
     for name in backbone.modalities:
-        found += general_links(f"encoder/{name}_self_att", backbone.encoders[name])
-        if isinstance(backbone.encoders[name], MapAttention):
+        found += general_links(f"encoder/{name}_self_att", backbone.general_encoders[name])
+        if isinstance(backbone.general_encoders[name], MapAttention):
             found += pooling_links(
-                f"encoder/{name}_semantic_encoder", backbone.encoders[name].map_pooling
+                f"encoder/{name}_semantic_encoder", backbone.general_encoders[name].map_pooling
             )
         prefix = f"encoder/{name.capitalize()}_encoder"
         found += specific_links(prefix, backbone.specific_encoders[name], name)
@@ -144,8 +147,8 @@ def dcid_links(model: Any) -> list[Link]:
             prefix = f"decoder/{name}_semantic_decoder"
             found += links.dense(f"{prefix}.linear", head.inner)
             found += links.dense(f"{prefix}.event_classifier", head.classifier)
-        if model.cpc.built:
-            found += cpc_links(model.cpc)
+        if "cpc" in model.loss_names:
+            found += cpc_links(model.cpc_predictor)
         for term, estimator in model.estimators.items():
             found += estimator_links(term, estimator)
     return found

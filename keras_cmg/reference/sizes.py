@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from keras_cmg.models.base.backbone import CrossModalBackbone
+from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.dcid.pretrainer import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
@@ -23,7 +23,7 @@ def model_for(
     map_size: tuple[int, int] = MAP_SIZE,
     dtype: Any = None,
     dropout: float = 0.1,
-) -> Pretrainer | CrossModalBackbone:
+) -> Pretrainer | Backbone:
     """A model with the preset `"reference"` and the sizes of the authors' tensors.
 
     Args:

@@ -213,7 +213,7 @@ class CodeIndex:
         """Encodes clips and adds them.
 
         Args:
-            backbone: a `CrossModalBackbone` with this index's codebook.
+            backbone: a `Backbone` with this index's codebook.
             modality: name of the modality.
             x: its features `(clips, frames, ...)`.
             ids: int `(clips,)`.
@@ -247,7 +247,7 @@ class CodeIndex:
         """Encodes queries of any modality and finds the nearest clips.
 
         Args:
-            backbone: a `CrossModalBackbone` with this index's codebook.
+            backbone: a `Backbone` with this index's codebook.
             modality: name of the queries' modality.
             x: its features `(queries, frames, ...)`.
             num_clips: int, clips to find for each query.

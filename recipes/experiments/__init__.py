@@ -1,1 +1,1 @@
-"""One file a table or figure."""
+"""One recipe per file; each reproduces a table or a figure."""

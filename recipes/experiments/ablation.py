@@ -2,21 +2,19 @@
 
 All four tasks of Table 1 in both directions, with the average over the eight columns. Data:
 VGGSound-AVEL40K to train on, with AVE, AVVP and UCF-101 below the same folder; or digits or
-synthetic clips. Any system with such terms can be ablated; rows that it has not are left out.
+synthetic clips. Any model with such terms can be ablated; rows that it does not have are left out.
 
     python -m recipes ablation --data vggsound --root FOLDER --preset paper --resume
     python -m recipes ablation --of losses --data digits --root FOLDER --seeds 3 --resume
     python -m recipes ablation --of losses toc club codebook --data digits --root FOLDER --seeds 3
 
 On digits each variant takes 150 seconds of processor time to train; losses have 4 variants, CLUB 8
-and codebooks 6, of which the full system counts once. Published averages: 50.7 without CLUB, 54.4
-without reconstruction, 55.0 without commitment, 55.9 whole, with TOC.
+and codebooks 6, of which the full model counts once. Published averages: 50.7 without CLUB, 54.4
+without reconstruction, 55.0 without commitment, 55.9 in full, with TOC.
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,154 +22,141 @@ from typing import Any
 
 import keras_cmg
 from keras_cmg.models.base.presets import merged
-from recipes.protocol import clips, evaluation
+from recipes.protocol import table1_protocol
+from recipes.protocol.clips import PREPARED, Clips, modalities_of
 from recipes.protocol.tasks import TASKS
-from recipes.reporting import charts, tables
-from recipes.reporting import paper_tables as published
-from recipes.reporting import report as pages
-from recipes.reporting import report_writer as publishing
-from recipes.runner import provenance
-from recipes.runner.output import RESULT
-from recipes.runner.seeds import Run
-from recipes.training import encoders as pretraining
-from recipes.training import training_settings as training
-from recipes.training import variants
+from recipes.reporting import ablation_tables, report_writer
+from recipes.runner.options import DATA, ENCODER, PROBES, RecipeOptions
+from recipes.runner.seed_runs import Job, Run
+from recipes.runner.settings import Settings
+from recipes.training import ablation_variants, trained_encoders
 
-TABLES = {
-    "losses": (published.LOSS_ABLATION, "toc"),
-    "toc": (published.TOC_ABLATION, "toc"),
-    "club": (published.CLUB_ABLATION, "codes"),
-    "codebook": (published.CODEBOOK_SIZE, "codes"),
-}
-"""Part to the paper's table, and whether that is with TOC or without."""
-PUBLISHED = ("vggsound",)
+OPTIONS = RecipeOptions(
+    (
+        "of",
+        "codebook_sizes",
+        "directions",
+        *DATA,
+        *(name for name in ENCODER if name != "run"),
+        *PROBES,
+    ),
+    data=("vggsound", *PREPARED),
+    smoke={"of": ("losses", "toc"), "probe_epochs": 1, "toc_channels": (128,)},
+)
 CRITERIA = ("similarity", "variance", "both")
+data_identity = trained_encoders.data_identity
 
 
-@dataclasses.dataclass
-class Settings(evaluation.Probing):
-    """Settings of the trainings and probes, and which parts are ablated."""
+def check(settings: Settings) -> Settings:
+    """Checks that data and directions agree.
 
-    of: tuple[str, ...] = tuple(TABLES)
-    codebook_sizes: tuple[int, ...] = (256, 300, 400, 512, 800, 1024)
+    Args:
+        settings: resolved settings.
 
+    Returns:
+        The same settings.
 
-SMOKE: dict[str, Any] = {"of": ("losses", "toc"), "probe_epochs": 1}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of this recipe."""
-    clips.add_arguments(parser, PUBLISHED)
-    training.add_arguments(parser)
-    evaluation.add_arguments(parser)
-    parser.add_argument("--of", nargs="+", choices=TABLES, help="what to ablate (default: all)")
-    parser.add_argument(
-        "--codebook-sizes", type=int, nargs="+", metavar="H", help="numbers of codes"
-    )
+    Raises:
+        ValueError: if the data have not the modalities.
+    """
+    table1_protocol.check_directions(settings.directions, modalities_of(settings.data))
+    return settings
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    """Settings of the recipe, checked."""
-    defaults = dataclasses.replace(Settings(), **(SMOKE if options.smoke else {}))
-    chosen = evaluation.settings_of(options, defaults)
-    if chosen.run is not None:
-        raise ValueError("--run must be left out: this recipe trains every variant itself")
-    return chosen
-
-
-def run(options: argparse.Namespace, out: Path) -> None:
+def run(job: Job, out: Path) -> dict[str, Any]:
     """Trains and probes every variant with one seed.
 
     Args:
-        options: of the command line.
+        job: a seed of the recipe.
         out: folder to write into.
+
+    Returns:
+        What was measured.
     """
-    chosen = settings_of(options)
-    source = pretraining.open_clips(options, chosen)
-    whole = pretraining.create(chosen, options.seed)
+    settings = job.settings
+    clips = trained_encoders.open_clips(job)
+    full = trained_encoders.new_model(settings, clips.modalities(), job.seed)
     wanted = {
-        "losses": variants.losses(whole.loss_names),
-        "club": variants.club_terms(whole.loss_names),
-        "codebook": variants.codebook_sizes(
-            chosen.codebook_sizes, getattr(whole.backbone.quantizer, "num_embeddings", None)
+        "losses": ablation_variants.losses(full.loss_names),
+        "club": ablation_variants.club_terms(full.loss_names),
+        "codebook": ablation_variants.codebook_sizes(
+            settings.codebook_sizes, getattr(full.backbone.quantizer, "num_embeddings", None)
         ),
     }
     measured: dict[str, Any] = {}
     parts: dict[str, dict[str, Any]] = {}
-    for part in chosen.of:
+    for part in settings.of:
         parts[part] = {}
         if part == "toc":
-            parts[part] = criteria(options, chosen, source)
+            parts[part] = criteria(job, clips)
             continue
-        for row, changes in wanted[part].items():
-            # The whole system is a row of every part, and is trained once.
-            key = json.dumps(changes, sort_keys=True)
+        for row, arguments in wanted[part].items():
+            # The full model is a row of every part, and is trained once.
+            key = json.dumps(arguments, sort_keys=True)
             if key not in measured:
                 print(f"{part}: {row}", flush=True)
-                measured[key] = scores_of(options, chosen, source, changes)
+                measured[key] = scores_of(job, clips, arguments)
             parts[part][row] = measured[key]
-    result = {
-        **provenance.about(options, chosen),
-        "protocol": chosen.protocol,
-        "features": source.identity(),
-        "parts": parts,
-    }
-    provenance.write_json(out / RESULT, result)
+    return {"protocol": settings.protocol, "features": clips.identity(), "parts": parts}
 
 
 def scores_of(
-    options: argparse.Namespace,
-    chosen: Settings,
-    source: clips.Clips,
-    changes: Mapping[str, Any],
-    criterion: str | None = None,
+    job: Job, clips: Clips, arguments: Mapping[str, Any], criterion: str | None = None
 ) -> dict[str, dict[str, float]]:
-    """A variant in all tasks and directions; trained, or found as trained before.
+    """Measures a variant in all tasks and directions.
 
     Args:
-        options: of the command line.
-        chosen: settings of the whole system.
-        source: the clips.
-        changes: arguments of the system that make the variant.
-        criterion: of TOC; as the protocol has it if None.
+        job: a seed of the recipe, of the full model.
+        clips: clips to train on; probes read data beside them where those are published.
+        arguments: arguments of the model that make the variant.
+        criterion: criterion of TOC; that of the protocol if None.
 
     Returns:
-        Column of Table 1 to "codes" and, for a system with codes, "toc", a fraction each.
+        Column of Table 1 to "codes" and, for a model with codes, "toc", a fraction each.
     """
-    variant = dataclasses.replace(chosen, model=merged(chosen.model, changes))
-    backbone = pretraining.pretrained(options, variant, source, options.seed).backbone
+    settings = job.settings
+    variant = job._replace(settings=settings.replace(set=merged(settings.set, arguments)))
+    backbone = trained_encoders.encoder_of(variant, clips).backbone
     cache: dict[Any, Any] = {}
     found: dict[str, dict[str, float]] = {}
     for task in TASKS.values():
-        masks = evaluation.masks_of(backbone, chosen, task, criterion)
-        beside = source if source.prepared else source._replace(data=task.name)
-        result = evaluation.evaluate(task, backbone, beside, chosen, options.seed, masks, cache)
-        for direction in evaluation.across(result):
+        masks = table1_protocol.protocol_masks(
+            backbone, task, settings.protocol, settings.toc_channels, criterion
+        )
+        probed = clips if clips.prepared else clips._replace(data=task.name)
+        result = table1_protocol.evaluate(
+            task,
+            backbone,
+            probed,
+            masks,
+            settings.directions,
+            settings.probe_epochs,
+            job.seed,
+            cache,
+        )
+        for direction in table1_protocol.across(result):
             main, views = task.metrics[0], result["scores"][direction]
-            found[task.column_of(direction)] = {"codes": views["quantized"][main]}
+            cells = found[task.column_of(direction)] = {"codes": views["quantized"][main]}
             if masks:
-                best = evaluation.chosen_view(result, direction, list(masks))
-                found[task.column_of(direction)]["toc"] = views[best][main]
+                best = table1_protocol.chosen_view(result, direction, list(masks))
+                cells["toc"] = views[best][main]
     return found
 
 
-def criteria(
-    options: argparse.Namespace, chosen: Settings, source: clips.Clips
-) -> dict[str, dict[str, dict[str, float]]]:
-    """The whole system under every criterion of TOC; none for a system without codes.
+def criteria(job: Job, clips: Clips) -> dict[str, dict[str, dict[str, float]]]:
+    """Measures the full model with every criterion of TOC.
 
     Args:
-        options: of the command line.
-        chosen: settings.
-        source: the clips.
+        job: a seed of the recipe.
+        clips: clips to train on.
 
     Returns:
-        Row of Table 6 to scores.
+        Row of Table 6 to scores; nothing for a model without codes.
     """
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for criterion in CRITERIA:
         print(f"toc: {criterion}", flush=True)
-        rows[criterion] = scores_of(options, chosen, source, {}, criterion)
+        rows[criterion] = scores_of(job, clips, {}, criterion)
     if "toc" not in next(iter(rows["both"].values())):
         return {}
     neither = {column: {"toc": each["codes"]} for column, each in rows["both"].items()}
@@ -188,31 +173,10 @@ def report(runs: Sequence[Run], out: Path) -> str:
     Returns:
         The tables, to be printed.
     """
-    chosen = runs[0].result["settings"]
-    name = keras_cmg.models.get_model_class(chosen["system"]).__name__
-    found, pictures = [], []
-    for part in chosen["of"]:
-        paper, kind = TABLES[part]
-        rows = runs[0].result["parts"][part]
-        if (
-            kind == "toc"
-            and rows
-            and not all("toc" in c for c in next(iter(rows.values())).values())
-        ):
-            kind = "codes"
-        measured = {}
-        for row in rows:
-            seeds = [variants.columns(run.result["parts"][part][row], kind) for run in runs]
-            measured[row] = {column: [seed[column] for seed in seeds] for column in seeds[0]}
-        if not measured:
-            continue
-        table = tables.beside_published(paper, measured, data=chosen["data"])
-        found.append(dataclasses.replace(table, title=f"{table.title}; here {name}"))
-        averages = {row: {"average": columns["average"]} for row, columns in measured.items()}
-        small = tables.over_seeds(paper.title, paper.heading, averages)
-        pictures.append(pages.picture(charts.grouped(small, "%"), paper.title))
-    section = pages.section("Averages at a glance", *pictures)
-    protocol = evaluation.HELDOUT if chosen["protocol"] == "heldout" else evaluation.REFERENCE
-    stand_ins = " ".join(task.stand_in_note for task in TASKS.values() if task.stand_in_note)
-    method = f"Every variant is trained anew from the same seed. {protocol} {stand_ins}"
-    return publishing.publish(out, "Ablations", runs, found, [section], method)
+    settings = runs[0].result["settings"]
+    name = keras_cmg.models.get_model_class(settings["model"]).__name__
+    tables, sections = ablation_tables.all_tables(
+        [run.result for run in runs], settings["of"], name, settings["data"]
+    )
+    method = ablation_tables.method(settings["protocol"])
+    return report_writer.publish(out, "Ablations", runs, tables, sections, method)

@@ -1,4 +1,4 @@
-"""Trains any system without labels and keeps it, for the other recipes to take by `--run`.
+"""Trains any model without labels and keeps it, for `--run` of other recipes.
 
 Data: VGGSound-AVEL40K, VALOR-32K or any other published set in its layout, or digits or synthetic
 clips. Leaves `model.keras` (weights, codebook, both optimisers), `history.json` and the curves of
@@ -7,65 +7,51 @@ the loss (Figure 9).
     python -m recipes pretrain --data vggsound --root FOLDER --model fcid --preset paper --epochs 5
     python -m recipes pretrain --data digits --root FOLDER --model fcid
 
+Validation and test videos of the tasks of Table 1 are not trained on: their annotations must lie
+below the same folder, or `--held-out` names the tasks that will be tested.
+
 A minute or two on one core for digits; the preset "paper" needs a GPU. What the loss should reach
-hangs on system and data; codes in use and their agreement across modalities should grow.
+depends on model and data; codes in use and their agreement across modalities should grow.
 """
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from recipes.experiments import loss_curves
-from recipes.protocol import clips
-from recipes.runner import provenance
-from recipes.runner.output import RESULT
-from recipes.runner.seeds import Run
-from recipes.training import encoders as pretraining
-from recipes.training import training_settings as training
-from recipes.training.training_settings import Training
+from recipes.protocol.clips import PREPARED, PUBLISHED
+from recipes.reporting import training_tables
+from recipes.runner.options import DATA, ENCODER, RecipeOptions
+from recipes.runner.seed_runs import Job, Run
+from recipes.training import trained_encoders
 
-
-@dataclasses.dataclass
-class Settings(Training):
-    """Settings of a training without labels."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of this recipe."""
-    clips.add_arguments(parser, training.PUBLISHED)
-    training.add_arguments(parser)
+OPTIONS = RecipeOptions(
+    (*DATA, *(name for name in ENCODER if name not in ("run", "cache"))),
+    data=(*PUBLISHED, *PREPARED),
+)
+data_identity = trained_encoders.data_identity
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    """Settings of the recipe, checked."""
-    chosen = training.settings_of(Settings(), options, {})
-    if chosen.run is not None:
-        raise ValueError("--run must be left out: this recipe makes a run")
-    return chosen
-
-
-def run(options: argparse.Namespace, out: Path) -> None:
+def run(job: Job, out: Path) -> dict[str, Any]:
     """Trains one seed.
 
     Args:
-        options: of the command line.
+        job: a seed of the recipe.
         out: folder to write into.
+
+    Returns:
+        What was measured.
     """
-    chosen = settings_of(options)
-    source = pretraining.open_clips(options, chosen)
-    made = pretraining.train_new(chosen, source, options.seed)
-    pretraining.save(made, out)
-    result = {
-        **provenance.about(options, chosen),
-        **made.about,
-        "protocol": chosen.protocol,
-        "loss_terms": made.model.loss_names,
-        "features": source.identity(),
+    clips = trained_encoders.open_clips(job)
+    encoder = trained_encoders.train_new(job, clips)
+    trained_encoders.save(encoder, out)
+    return {
+        "protocol": job.settings.protocol,
+        "encoder": encoder.about,
+        "loss_terms": encoder.model.loss_names,
+        "features": clips.identity(),
     }
-    provenance.write_json(out / RESULT, result)
 
 
 def report(runs: Sequence[Run], out: Path) -> str:
@@ -78,4 +64,4 @@ def report(runs: Sequence[Run], out: Path) -> str:
     Returns:
         The table, to be printed.
     """
-    return loss_curves.publish(runs, out, "Training without labels")
+    return training_tables.publish_training(runs, out, "Training without labels")

@@ -1,1 +1,1 @@
-"""Image generators for codes."""
+"""Image generators, and the layers from codes to their embeddings; used by `generation` only."""

@@ -1,43 +1,43 @@
-"""A small image generator with an embedding space of its own, and a network that judges images.
+"""A small image generator with an embedding space of its own, and a classifier of images.
 
-The generator stands in for a large one behind an image prompt (IP-Adapter): `embed` gives the
-embedding of an image, `generate` an image of an embedding. It is trained on images alone and then
-frozen; what drives it afterwards has to speak its embeddings.
+The generator takes the place of a large one behind an image prompt (IP-Adapter): `embed` returns
+the embedding of an image, `generate` an image of an embedding. It is trained on images and frozen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 
 import keras_cmg
-from recipes.runner.progress import EpochLine
+from recipes.runner.epoch_lines import EpochLine
 
 
 class Generator(Protocol):
-    """What makes images of embeddings."""
+    """Interface of image generators."""
 
     @property
     def embedding_dim(self) -> int:
         """Length of an embedding."""
 
     def embed(self, images: np.ndarray) -> np.ndarray:
-        """Embeddings (images, dim) of images (images, height, width, channels), 0 to 1."""
+        """Returns embeddings (images, dim) of images (images, height, width, channels), 0 to 1."""
 
     def generate(self, embeddings: np.ndarray, seed: int) -> np.ndarray:
-        """Images (images, height, width, channels), 0 to 1, of embeddings (images, dim)."""
+        """Returns images (images, height, width, channels), 0 to 1, of embeddings (images, dim)."""
 
 
 class SmallGenerator:
-    """An autoencoder with a narrow, noisy, standardised embedding in the middle.
+    """An autoencoder with a narrow, noisy, standardised embedding.
 
     Args:
         embedding_dim: length of an embedding.
-        hidden_channels: width of the convolutions.
-        noise: added to embeddings in training, so that near embeddings give near images.
+        hidden_channels: channels of the convolutions.
+        noise: standard deviation of the noise added to embeddings in training, so that similar
+            embeddings give similar images.
     """
 
     def __init__(self, embedding_dim: int = 32, hidden_channels: int = 32, noise: float = 0.2):
@@ -48,7 +48,7 @@ class SmallGenerator:
     def fit(
         self, images: Mapping[str, np.ndarray], epochs: int, batch_size: int = 64
     ) -> dict[str, list[float]]:
-        """Trains on images, and freezes.
+        """Trains on images, then freezes.
 
         Args:
             images: "train" and "val" to (images, height, width, channels) float, 0 to 1.
@@ -91,21 +91,21 @@ class SmallGenerator:
         return history.history
 
     def embed(self, images: np.ndarray) -> np.ndarray:
-        """Embeddings of images, `(images, dim)`."""
+        """Returns embeddings of images, `(images, dim)`."""
         return self.encoder.predict(images, batch_size=100, verbose=0)
 
     def generate(self, embeddings: np.ndarray, seed: int = 0) -> np.ndarray:
-        """Images of embeddings, 0 to 1; nothing is drawn."""
+        """Returns images of embeddings, 0 to 1; the seed is not used."""
         return np.clip(self.decoder.predict(embeddings, batch_size=100, verbose=0), 0, 1)
 
 
 class Judge:
-    """A small classifier of images: what it sees in them, and its features for a distance.
+    """A small classifier of images, with features for a distance.
 
     Args:
         num_classes: how many classes there are.
-        hidden_channels: width of the convolutions.
-        dim: of the features before the last layer.
+        hidden_channels: channels of the convolutions.
+        dim: number of features before the last layer.
     """
 
     def __init__(self, num_classes: int, hidden_channels: int = 32, dim: int = 64):
@@ -115,7 +115,7 @@ class Judge:
 
     @property
     def name(self) -> str:
-        """How reports call the features."""
+        """Description of the features, for reports."""
         return f"the {self.dim} features of a classifier of {self.num_classes} classes trained here"
 
     def fit(
@@ -155,21 +155,25 @@ class Judge:
             verbose=0,
         )
         self.network = keras.Model(inputs, {"features": features, "logits": logits})
-        return float((self.classes(images["val"]) == labels["val"]).mean())
+        return self.accuracy(images["val"], labels["val"])
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Features of images, `(images, dim)`."""
+        """Returns features of images, `(images, dim)`."""
         return self.network.predict(images, batch_size=100, verbose=0)["features"]
 
     def classes(self, images: np.ndarray) -> np.ndarray:
-        """The class that it sees in each image, `(images,)`."""
+        """Returns the class of each image, `(images,)`."""
         return self.network.predict(images, batch_size=100, verbose=0)["logits"].argmax(axis=-1)
+
+    def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Returns the share of images of the given classes."""
+        return float((self.classes(images) == labels).mean())
 
 
 def distance(
     features: Callable[[np.ndarray], np.ndarray], real: np.ndarray, generated: np.ndarray
 ) -> float:
-    """Fréchet distance of two sets of images, by features.
+    """Computes the Fréchet distance of two sets of images, by features.
 
     Args:
         features: images to (images, dim).
@@ -192,7 +196,7 @@ def distance(
 
 
 def whole_batches(x: np.ndarray, y: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first rows that fill whole batches: a last, smaller one would be compiled anew.
+    """Returns the first rows that fill whole batches: a smaller one would be compiled anew.
 
     Args:
         x: (rows, ...).
@@ -209,3 +213,63 @@ def whole_batches(x: np.ndarray, y: np.ndarray, batch_size: int) -> tuple[np.nda
     """
     rows = max(len(x) // batch_size, 1) * batch_size
     return x[:rows], y[:rows]
+
+
+def new_generator(
+    name: str,
+    images: Mapping[str, np.ndarray],
+    epochs: int,
+    pipeline: str | None = None,
+    adapter: str | None = None,
+) -> Generator:
+    """Returns a frozen generator.
+
+    Args:
+        name: "small" or "ip-adapter".
+        images: "train" and "val" to images that the small generator is trained on.
+        epochs: epochs of training the small generator.
+        pipeline: folder of Stable Diffusion, of "ip-adapter".
+        adapter: file of the IP-Adapter, of "ip-adapter".
+    """
+    if name == "ip-adapter":
+        from recipes.image_generation.ip_adapter import IPAdapterGenerator
+
+        return IPAdapterGenerator(pipeline or "", adapter or "")
+    small = SmallGenerator()
+    small.fit(images, epochs)
+    return small
+
+
+def distance_features(judge: Judge, inception: str | None) -> tuple[Any, str]:
+    """Returns the features of the Fréchet distance, and their description.
+
+    Args:
+        judge: classifier whose features are used without an Inception network.
+        inception: TorchScript file of the Inception network, or None.
+    """
+    if inception is None:
+        return judge.features, judge.name
+    from recipes.image_generation.ip_adapter import InceptionFeatures
+
+    return InceptionFeatures(inception), str(inception)
+
+
+def bounds(
+    generator: Generator, features: Any, images: Mapping[str, np.ndarray], seed: int
+) -> dict[str, float]:
+    """Computes the distances that other real images and the generator itself have.
+
+    Args:
+        generator: frozen.
+        features: images to features.
+        images: "val" and "test" to real images.
+        seed: seed of the generator.
+
+    Returns:
+        Description to distance.
+    """
+    rebuilt = generator.generate(generator.embed(images["test"]), seed)
+    return {
+        "other real images": distance(features, images["test"], images["val"]),
+        "the generator, of the image's own embedding": distance(features, images["test"], rebuilt),
+    }

@@ -1,9 +1,7 @@
-"""Clips that recipes read: of prepared folders and of published data sets, by one way."""
+"""Clips of prepared folders and of published data sets: selected, batched, encoded, identified."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,17 +12,24 @@ import numpy as np
 
 import data_tools
 import keras_cmg
-from data_tools import datasets
 from data_tools.io.feature_folder import MODALITIES
 from data_tools.io.files import sha256_file
-from data_tools.loading.load import BatchReader
+from data_tools.loading import BatchReader, SelectionSource
 from data_tools.loading.pydataset import FeatureDataset
-from data_tools.published.base import Example
+from data_tools.published.examples import Example
+from data_tools.published.registry import PUBLISHED_DATASETS, open_published, published_class
 from data_tools.published.selection import PREPARED, Selection, select
-from recipes.protocol.probing import ENCODE_BATCH
 
-LEVELS = {"text": "clip"}
-"""At which level a modality is encoded for probes, where that is not "segment"."""
+LEVELS = {"audio": "segment", "video": "segment", "text": "clip"}
+"""Modality to the level at which probes read its codes."""
+ENCODE_BATCH = 100
+"""Clips encoded at once: whole batches of the usual splits, so that one shape is compiled."""
+CHECKED_CLIPS = 16
+"""Clips of each split and modality of a published data set whose features are checksummed."""
+UNPAIRED = ("ucf_vggsound",)
+"""Data sets whose clips have one modality each, so that no model can be trained on them."""
+PUBLISHED = tuple(sorted(set(PUBLISHED_DATASETS) - {"celeba_hq", *UNPAIRED}))
+"""Published data sets on which an encoder can be trained."""
 
 
 class Clips(NamedTuple):
@@ -36,7 +41,7 @@ class Clips(NamedTuple):
     """A prepared folder, or the folder of a published data set."""
     protocol: str = "heldout"
     limit: int | None = None
-    """Clips of each split at most, chosen by a hash; all if None."""
+    """Upper limit of the clips of each split, chosen by a hash; None for all."""
 
     @property
     def prepared(self) -> bool:
@@ -44,35 +49,60 @@ class Clips(NamedTuple):
         return self.data in PREPARED
 
     def modalities(self) -> tuple[str, ...]:
-        """What the clips have."""
+        """Returns the modalities of the clips."""
         return modalities_of(self.data)
 
     def categories(self, **options: Any) -> tuple[str, ...]:
-        """Names of the classes; none where the data set has no classes."""
+        """Returns the names of the classes; none where the data set has no classes."""
         if self.prepared:
             return tuple(data_tools.FeatureFolder(self.root).categories)
-        opened = datasets.open_published(self.data, self.root, protocol=self.protocol, **options)
-        return tuple(opened.categories)
+        return tuple(self.opened(**options).categories)
+
+    def opened(self, **options: Any) -> Any:
+        """Opens a published data set.
+
+        Args:
+            options: options of the data set.
+
+        Returns:
+            A `data_tools.published.base.PublishedDataset`.
+        """
+        return open_published(self.data, self.root, protocol=self.protocol, **options)
+
+    def has(self, split: str, **options: Any) -> bool:
+        """Returns whether a split has clips.
+
+        Args:
+            split: "train", "val" or "test".
+            options: options of a published data set.
+
+        Raises:
+            FileNotFoundError: if an annotation file is missing.
+            ValueError: if an annotation file is damaged.
+        """
+        if self.prepared:
+            return split in data_tools.FeatureFolder(self.root).split_names()
+        return split in self.opened(**options).split_names()
 
     def select(
         self, split: str, modalities: Sequence[str], labels: bool = False, **options: Any
     ) -> Selection:
-        """The clips of a split, at most `limit`.
+        """Selects the clips of a split, at most `limit`.
 
         Args:
             split: "train", "val" or "test".
-            modalities: which to read.
-            labels: whether labels are wanted.
-            options: of a published data set.
+            modalities: modalities to read.
+            labels: whether labels are read too.
+            options: options of a published data set.
 
         Returns:
             The selection.
 
         Raises:
-            FileNotFoundError: the folder or a file is missing.
-            ValueError: an argument or a file is wrong.
+            FileNotFoundError: if the folder or a file is missing.
+            ValueError: if an argument or a file is wrong.
         """
-        # Prepared folders have one layout and one way of splitting.
+        # Prepared folders have one layout and one protocol.
         options = {} if self.prepared else {"protocol": self.protocol, **options}
         chosen = select(self.root, split, modalities, labels, self.data, **options)
         if self.limit is not None:
@@ -80,44 +110,84 @@ class Clips(NamedTuple):
         return chosen
 
     def identity(self) -> dict[str, Any]:
-        """What the clips are, for a result: checksums of the manifest, or of annotations."""
-        if not self.prepared:
-            opened = datasets.open_published(self.data, self.root)
-            annotations = {}
-            for name in opened.annotation_files():
-                with contextlib.suppress(FileNotFoundError):
-                    annotations[name] = sha256_file(opened.find(name))
-            return {"root": str(self.root), "max_clips": self.limit, "annotations": annotations}
-        manifest = data_tools.FeatureFolder(self.root).manifest
-        return {key: manifest[key] for key in ("arguments", "options", "sources", "files")}
+        """Identifies the clips by content: the same data elsewhere have the same identity.
+
+        Of a prepared folder it holds what the manifest says, with a checksum of every file; of a
+        published data set the checksums of the annotation files and of some clips' features, since
+        all features can be terabytes.
+
+        Returns:
+            Dict of types of JSON.
+
+        Raises:
+            FileNotFoundError: if no annotation file is there.
+        """
+        if self.prepared:
+            manifest = data_tools.FeatureFolder(self.root).manifest
+            kept = {key: manifest[key] for key in ("arguments", "options", "sources", "files")}
+            return {"data": self.data, **kept}
+        opened = self.opened()
+        annotations: dict[str, str | None] = {}
+        for name in opened.annotation_files():
+            try:
+                annotations[name] = sha256_file(opened.find(name))
+            except FileNotFoundError:
+                # A data set may be read with one of several annotation files.
+                annotations[name] = None
+        if not any(annotations.values()):
+            raise FileNotFoundError(
+                f"{self.root} must hold the annotations of {self.data}: {', '.join(annotations)}"
+            )
+        return {
+            "data": self.data,
+            "protocol": self.protocol,
+            "max_clips": self.limit,
+            "annotations": {name: digest for name, digest in annotations.items() if digest},
+            "features": self._sampled_checksums(opened),
+        }
+
+    def _sampled_checksums(self, opened: Any) -> dict[str, str]:
+        found = {}
+        for split, examples in sorted(opened.splits.items()):
+            if not examples:
+                continue
+            sample = fewer(examples, CHECKED_CLIPS)
+            for modality in opened.modalities:
+                digest = hashlib.sha256()
+                try:
+                    source = opened.source(modality, split)
+                except (FileNotFoundError, ValueError):
+                    # Features of this modality are not here: a recipe may not need them.
+                    continue
+                for example in sample:
+                    try:
+                        digest.update(np.ascontiguousarray(source.read(example)).tobytes())
+                    except (FileNotFoundError, ValueError):
+                        digest.update(b"unreadable")
+                found[f"{split} {modality}"] = digest.hexdigest()
+        return found
 
 
 def modalities_of(data: str) -> tuple[str, ...]:
-    """Modalities of a data set.
+    """Returns the modalities of a data set, in the order in which they update a codebook.
 
     Args:
-        data: its name.
-
-    Returns:
-        Names, in the order in which they update a codebook.
+        data: name of the data set.
 
     Example:
 
     >>> modalities_of("digits"), modalities_of("mscoco")
     (('audio', 'video', 'text'), ('video', 'text'))
     """
-    return MODALITIES if data in PREPARED else datasets.published_class(data).modalities
+    return MODALITIES if data in PREPARED else published_class(data).modalities
 
 
 def fewer(examples: Sequence[Example], limit: int) -> list[Example]:
-    """Some of the clips, the same ones on every machine, in their own order.
+    """Returns some of the clips, the same on every machine, in their own order.
 
     Args:
         examples: clips.
-        limit: how many at most.
-
-    Returns:
-        The clips.
+        limit: upper limit of their number.
 
     Example:
 
@@ -132,20 +202,37 @@ def fewer(examples: Sequence[Example], limit: int) -> list[Example]:
     return [example for example in examples if id(example) in chosen]
 
 
+def clip_classes(labels: np.ndarray) -> np.ndarray:
+    """Returns the class of each clip: the one that most of its segments have.
+
+    Args:
+        labels: (clips, frames, classes + 1), the last column background.
+
+    Returns:
+        (clips,) int.
+
+    Example:
+
+    >>> clip_classes(np.array([[[1, 0, 0], [0, 1, 0], [0, 1, 0]]])).tolist()
+    [1]
+    """
+    return labels[..., :-1].sum(axis=1).argmax(axis=-1)
+
+
 class Encoded(NamedTuple):
-    """Codes of clips, and what is known of these."""
+    """Codes and labels of clips."""
 
     codes: dict[str, np.ndarray]
     """`general` and `quantized`, float (clips, frames, dim) or (clips, dim); `indices` where the
-    system has codes."""
-    labels: np.ndarray | None
+    model has codes."""
+    labels: Any
     """(clips, frames, classes + 1), the last column background; None without labels."""
     missing: int
     """Clips that could not be read."""
 
 
 def encode(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     clips: Clips,
     split: str,
     modality: str,
@@ -154,50 +241,49 @@ def encode(
     encoder: keras.Model | None = None,
     **options: Any,
 ) -> Encoded:
-    """Codes of one modality of a split, from the frozen backbone.
+    """Encodes one modality of a split with the frozen backbone.
 
     Args:
         backbone: the encoder, built.
-        clips: where they are read from.
+        clips: where clips are read from.
         split: "train", "val" or "test".
         modality: one of the backbone's.
         level: "segment" or "clip".
-        labels: whether labels are wanted.
-        encoder: of `encoders`, so that one is compiled once for several splits.
-        options: of a published data set.
+        labels: whether labels are read too.
+        encoder: one of `encoders`, so that one is compiled for several splits.
+        options: options of a published data set.
 
     Returns:
         Codes and labels of the clips that can be read.
 
     Raises:
-        ValueError: no clip can be read, or an argument is wrong.
+        ValueError: if no clip can be read, or an argument is wrong.
     """
     selection = clips.select(split, (modality,), labels, **options)
     bad: list[str] = []
-    reader = BatchReader(
-        selection, ENCODE_BATCH, on_error=lambda key, reason: bad.append(f"{key}: {reason}")
-    )
+    source = SelectionSource(selection, on_error=lambda key, reason: bad.append(f"{key}: {reason}"))
+    reader = BatchReader(source, ENCODE_BATCH)
     encoder = encoder or keras_cmg.models.ModalityEncoder(backbone, modality, level=level)
     codes = encoder.predict(FeatureDataset(reader), verbose=0)
     stacked = None
     if labels:
-        source = selection.sources["labels"]
-        stacked = np.stack([source.read(example) for example in reader.examples])
+        of_labels = selection.sources["labels"]
+        stacked = np.stack([of_labels.read(example) for example in source.examples])
     selection.close()
     return Encoded(codes, stacked, len(bad))
 
 
 def encoders(
-    backbone: keras_cmg.models.CrossModalBackbone,
+    backbone: keras_cmg.models.Backbone,
     modalities: Sequence[str],
-    levels: Mapping[str, str],
+    levels: Mapping[str, str] = LEVELS,
 ) -> dict[str, keras.Model]:
-    """An encoder per modality, each compiled once whatever it is used on.
+    """Returns an encoder per modality, each compiled once for all splits.
 
     Args:
-        backbone: the encoder of all, built.
-        modalities: which.
-        levels: modality to level; "segment" where none is given.
+        backbone: the encoder, built.
+        modalities: modalities to encode.
+        levels: modality to "segment" or "clip"; "segment" where none is given.
 
     Returns:
         Modality to model.
@@ -215,68 +301,32 @@ def batches(
     batch_size: int,
     seed: int,
     shuffle: bool,
-    tell: Callable[[int], None] = lambda missing: None,
+    report_missing: Callable[[int], None] = lambda missing: None,
     **options: Any,
 ) -> FeatureDataset:
-    """Batches for training without labels; whole ones only, so that losses compare.
+    """Returns whole batches for training without labels; losses of smaller ones do not compare.
 
     Args:
-        clips: where they are read from.
+        clips: where clips are read from.
         split: "train", "val" or "test".
-        modalities: which to read.
+        modalities: modalities to read.
         batch_size: clips per batch.
-        seed: of the order.
+        seed: seed of the order.
         shuffle: whether each epoch has an order of its own.
-        tell: is told how many clips could not be read.
-        options: of a published data set.
+        report_missing: called with the number of clips that could not be read.
+        options: options of a published data set.
 
     Returns:
         The batches.
 
     Raises:
-        ValueError: there is not one whole batch, or an argument is wrong.
+        ValueError: if there is not one whole batch, or an argument is wrong.
     """
     bad: list[str] = []
-    reader = BatchReader(
+    source = SelectionSource(
         clips.select(split, modalities, **options),
-        batch_size,
-        seed,
-        shuffle,
-        drop_remainder=True,
         on_error=lambda key, reason: bad.append(key),
     )
-    tell(len(bad))
+    reader = BatchReader(source, batch_size, seed, shuffle, drop_remainder=True)
+    report_missing(len(bad))
     return FeatureDataset(reader)
-
-
-def add_arguments(parser: argparse.ArgumentParser, published: Sequence[str]) -> None:
-    """Adds the options that say which clips are read.
-
-    Args:
-        parser: of a recipe.
-        published: data sets that the recipe takes beside the prepared ones.
-    """
-    parser.add_argument(
-        "--data",
-        choices=[*published, *PREPARED],
-        default="synthetic",
-        help="data set (%(default)s)",
-    )
-    parser.add_argument("--root", help="its folder; of digits, that of the raw files")
-    parser.add_argument("--features", help="folder of prepared features (default: OUT/features)")
-    parser.add_argument(
-        "--num-clips",
-        type=int,
-        nargs=3,
-        metavar=("TRAIN", "VAL", "TEST"),
-        help="clips to prepare, of digits and synthetic",
-    )
-    parser.add_argument(
-        "--max-clips", type=int, metavar="N", help="clips of each split at most, of published data"
-    )
-    parser.add_argument(
-        "--protocol",
-        choices=("heldout", "reference"),
-        help="heldout: choose on validation, read test labels once (default); reference: as the "
-        "published code, which chooses on what it reports",
-    )

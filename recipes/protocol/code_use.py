@@ -1,8 +1,9 @@
-"""Which modalities use which codes, and how alike the codes are."""
+"""Use of codes by modality, and similarity of codes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from keras_cmg.ops import code_activation
 
 
 def activations(indices: Mapping[str, np.ndarray], num_embeddings: int) -> np.ndarray:
-    """How often each modality falls on each code.
+    """Counts how often each modality uses each code.
 
     Args:
         indices: modality to int codes of any shape.
@@ -30,7 +31,7 @@ def activations(indices: Mapping[str, np.ndarray], num_embeddings: int) -> np.nd
 
 
 def colours(counts: np.ndarray) -> np.ndarray:
-    """Colour of each code: how far the modalities share it.
+    """Returns the colour of each code, by how the modalities share it.
 
     Args:
         counts: (num_embeddings, modalities) of `activations`.
@@ -47,12 +48,12 @@ def colours(counts: np.ndarray) -> np.ndarray:
     References:
         Huang et al. (2025), Figures 6 and 7.
     """
-    names = np.array(["" if name == "unused" else name for name in code_activation.COLOURS])
-    return names[keras.ops.convert_to_numpy(code_activation.activation_colours(counts))]
+    names = np.array(["", "red", "blue", "green"])
+    return names[keras.ops.convert_to_numpy(code_activation(counts))]
 
 
 def summary(indices: Mapping[str, np.ndarray], num_embeddings: int) -> dict[str, int]:
-    """Codes in use by each modality, by all of them, and of each colour.
+    """Counts the codes in use: by modality, shared by all, of each colour.
 
     Args:
         indices: modality to int codes.
@@ -78,7 +79,7 @@ def summary(indices: Mapping[str, np.ndarray], num_embeddings: int) -> dict[str,
 
 
 def cosine_similarity(codebook: np.ndarray) -> np.ndarray:
-    """Cosine of the angle between each two codes.
+    """Computes the cosine similarity of every two codes.
 
     Args:
         codebook: (codes, dim) float.
@@ -97,7 +98,7 @@ def cosine_similarity(codebook: np.ndarray) -> np.ndarray:
 
 
 def mean_off_diagonal(similarity: np.ndarray) -> float:
-    """Mean similarity of two different codes.
+    """Computes the mean similarity of two different codes.
 
     Args:
         similarity: (codes, codes) float; at least two codes.
@@ -114,12 +115,15 @@ def mean_off_diagonal(similarity: np.ndarray) -> float:
     return float((similarity.sum() - np.trace(similarity)) / (count * (count - 1)))
 
 
-def mean_similarities(codebook: np.ndarray, kept: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Mean similarity of two codes, with all dimensions and with those that TOC keeps.
+def mean_similarities(
+    codebook: np.ndarray, kept: Mapping[str, np.ndarray], sizes: bool = False
+) -> dict[str, float]:
+    """Computes the mean similarity of two codes, in all dimensions and in those that TOC keeps.
 
     Args:
         codebook: (codes, dim) float.
         kept: name to the dimensions kept.
+        sizes: whether absolute values are averaged.
 
     Returns:
         "all" and each name to the mean.
@@ -131,20 +135,30 @@ def mean_similarities(codebook: np.ndarray, kept: Mapping[str, np.ndarray]) -> d
     {'all': 0.707..., '1': 0.0}
     """
     channels = {"all": np.arange(codebook.shape[1]), **kept}
-    return {
-        name: mean_off_diagonal(cosine_similarity(codebook[:, chosen]))
-        for name, chosen in channels.items()
-    }
+    found = {name: cosine_similarity(codebook[:, chosen]) for name, chosen in channels.items()}
+    return {name: mean_off_diagonal(np.abs(x) if sizes else x) for name, x in found.items()}
+
+
+def codebook_array(backbone: Any) -> np.ndarray:
+    """Returns the codebook of a model.
+
+    Args:
+        backbone: a backbone with codes.
+
+    Returns:
+        (codes, dim) float.
+    """
+    return keras.ops.convert_to_numpy(backbone.codebook)
 
 
 def matching_clips(
     indices: Mapping[str, np.ndarray], classes: np.ndarray, num_embeddings: int, limit: int
 ) -> list[tuple[int, dict[str, int]]]:
-    """Clips of different modalities that fall on the same code.
+    """Finds clips of different modalities that have the same code.
 
-    Codes come in the order of how many modalities use them, then of how much even the one that
-    uses them least does so; each shows another class than those before it, while there are such.
-    Of a code, every modality contributes its first clip that does not stand for another one.
+    Codes are ordered by the number of modalities that use them, then by their use by the modality
+    that uses them least; codes whose most frequent class has not been shown come first. Each
+    modality contributes its first clip that no other modality has contributed.
 
     Args:
         indices: modality to (clips,) int codes.

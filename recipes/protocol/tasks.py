@@ -1,4 +1,4 @@
-"""The tasks of Table 1: on which clips a probe learns, on which it is tested, what it says."""
+"""The tasks of Table 1: data sets, labels, metrics, and the published splits of each."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LONG = 7
-"""Segments from which on an event counts as long."""
+"""Smallest number of segments of a long event."""
 
 
 def everything(labels: np.ndarray, modality: str, role: str) -> np.ndarray:
-    """All clips, in any role.
+    """Selects all clips, in any role.
 
     Args:
         labels: (clips, frames, classes + 1).
-        modality: in which the clips are taken.
+        modality: modality of the clips.
         role: "source" or "target".
 
     Returns:
@@ -31,11 +31,11 @@ def everything(labels: np.ndarray, modality: str, role: str) -> np.ndarray:
 
 
 def by_length(labels: np.ndarray, modality: str, role: str) -> np.ndarray:
-    """Clips with long events to learn on, with short ones to be tested on.
+    """Selects clips with long events as sources, clips with short events as targets.
 
     Args:
         labels: (clips, frames, classes + 1).
-        modality: in which the clips are taken.
+        modality: modality of the clips.
         role: "source" or "target".
 
     Returns:
@@ -53,11 +53,11 @@ def by_length(labels: np.ndarray, modality: str, role: str) -> np.ndarray:
 
 
 def unpaired(labels: np.ndarray, modality: str, role: str) -> np.ndarray:
-    """Every other clip seen, the rest heard: no clip is both.
+    """Selects every other clip for video and the rest for sound, so that no clip has both.
 
     Args:
         labels: (clips, frames, classes + 1).
-        modality: in which the clips are taken.
+        modality: modality of the clips.
         role: "source" or "target".
 
     Returns:
@@ -72,32 +72,32 @@ def unpaired(labels: np.ndarray, modality: str, role: str) -> np.ndarray:
 
 
 class Task(NamedTuple):
-    """A column of Table 1, whatever the direction."""
+    """A task of Table 1: a pair of columns, one per direction."""
 
     name: str
-    """Of the recipe and of the published data set."""
+    """Name of the task and of the published data set."""
     column: str
-    """In the paper's tables."""
+    """Name in the paper's tables."""
     localises: bool
-    """Whether classes are told by the second, with a background, or one per clip."""
+    """Whether every second has classes, or each clip one."""
     options: dict[str, dict[str, Any]]
     """Modality to options of the published data set."""
     stand_in: Callable[[np.ndarray, str, str], np.ndarray]
-    """Which clips of a prepared data set take which role."""
+    """Selects the clips of a prepared data set that take a role."""
     stand_in_note: str
     reference_splits: tuple[str, str]
-    """Where the published code learns, and where it chooses and reports."""
+    """Splits on which the published code learns, and on which it chooses and reports."""
     reference_channels: int
     reference_criterion: str
     """TOC in the published script."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of what is measured, the main one first."""
+        """Names of the metrics, the main one first."""
         return ("micro F1", "segment F1", "event F1") if self.localises else ("accuracy",)
 
     def column_of(self, direction: str) -> str:
-        """Column of a direction in the paper's tables.
+        """Returns the column of a direction in the paper's tables.
 
         Args:
             direction: "source->target".
@@ -127,8 +127,8 @@ TASKS = {
             True,
             EVENTS,
             by_length,
-            f"The two data sets are those clips whose events last {LONG} seconds or more, to learn "
-            "on, and those with shorter events, to be tested on.",
+            f"The two data sets are the clips whose events last {LONG} seconds or more, to learn "
+            "on, and the clips with shorter events, to test on.",
             ("train", "test"),
             128,
             "similarity",
@@ -139,12 +139,12 @@ TASKS = {
             False,
             SIDES,
             unpaired,
-            "The two data sets are two halves of the clips, one seen and one heard.",
+            "The two data sets are two halves of the clips, one for video and one for sound.",
             ("test", "test"),
             168,
             "similarity",
         ),
     )
 }
-"""By name, in the order of the paper's columns. The last two cross from one data set to another;
-prepared data have only one, of which parts stand in."""
+"""Name to task, in the order of the paper's columns. The last two cross from one data set to
+another; of prepared data, two disjoint parts take their place."""

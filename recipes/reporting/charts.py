@@ -1,113 +1,277 @@
-"""Charts of tables and of training: bars row by row, lines epoch by epoch."""
+"""Charts of numbers, drawn off screen and returned as PNG files."""
 
 from __future__ import annotations
 
-import base64
-import re
+import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from recipes.reporting.figures import FAINT, INK, png, style
 from recipes.reporting.tables import Table
 
+INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 COLOURS = ("#2563a8", "#3f9c6c", "#7bbf9a", "#b5dcc7", "#e07b39", "#a8b0b9", "#cf4a3f", "#6b4fa0")
-NUMBER = re.compile(r"(-?[\d.]+)(?: ± ([\d.]+))?")
+TRAINING, VALIDATION = "#2563a8", "#e07b39"
+CURVES = ("#2563a8", "#cf4a3f", "#3f9c6c", "#e07b39", "#7b5ea7", "#7b8794")
+CODE_COLOURS = {"green": "#3f9c6c", "blue": "#3b7dc4", "red": "#cf4a3f"}
+CODE_MEANING = {"green": "all modalities", "blue": "in between", "red": "one modality"}
 
 
-def grouped(table: Table, unit: str) -> str:
-    """Bars of every row, side by side, with their intervals.
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """Returns a figure as a PNG file.
 
     Args:
-        table: of cells such as "55.2 ± 0.3"; empty cells have no bar.
-        unit: of the numbers.
+        figure: figure of matplotlib.
+        dpi: dots per inch.
 
     Returns:
-        Address of a picture.
+        Content of the file.
 
     Example:
 
-    >>> grouped(Table("t", "row", ("a", "b"), (("x", ("1.0 ± 0.1", "")),)), "%")[:14]
-    'data:image/png'
+    >>> png(Figure(figsize=(1, 1)))[1:4]
+    b'PNG'
+    """
+    FigureCanvasAgg(figure)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=dpi)
+    return stream.getvalue()
+
+
+def styled_axes(figure: Figure) -> Any:
+    """Adds axes in the style of all charts.
+
+    Args:
+        figure: figure of matplotlib.
+
+    Returns:
+        The axes.
+
+    Example:
+
+    >>> styled_axes(Figure()).spines["top"].get_visible()
+    False
+    """
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=FAINT, labelsize=8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def grouped_bars(table: Table, unit: str) -> bytes:
+    """Draws a group of bars per row of a table, with intervals.
+
+    Args:
+        table: table of numbers; an empty cell has no bar.
+        unit: unit of the numbers.
+
+    Returns:
+        Content of a PNG file.
+
+    Example:
+
+    >>> from recipes.reporting.tables import over_seeds
+    >>> grouped_bars(over_seeds("t", "row", {"x": {"a": [1.0, 1.1]}}), "%")[1:4]
+    b'PNG'
     """
     figure = Figure(figsize=(9, 2.8), layout="constrained")
-    axes = _axes(figure)
+    axes = styled_axes(figure)
     width = 0.8 / max(len(table.columns), 1)
     places = np.arange(len(table.rows))
     for number, column in enumerate(table.columns):
-        found = [NUMBER.match(cells[number]) for _, cells in table.rows]
-        heights = [float(cell[1]) if cell else np.nan for cell in found]
-        reach = [float(cell[2]) if cell and cell[2] else 0.0 for cell in found]
+        reach = None
+        if table.half_widths is not None and table.half_widths[column].notna().any():
+            reach = table.half_widths[column].fillna(0.0).to_numpy()
         axes.bar(
             places + (number - (len(table.columns) - 1) / 2) * width,
-            heights,
+            table.values[column].to_numpy(dtype=float),
             width * 0.92,
-            yerr=reach if any(reach) else None,
+            yerr=reach,
             ecolor=INK,
             color=COLOURS[number % len(COLOURS)],
             label=column,
         )
-    axes.set_xticks(places, [row for row, _ in table.rows], fontsize=8)
+    axes.set_xticks(places, table.rows, fontsize=8)
     axes.set_ylabel(unit, fontsize=8, color=FAINT)
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=4, loc="upper left")
     axes.margins(y=0.3)
     return png(figure)
 
 
-def lines(title: str, series: Mapping[str, Sequence[float]]) -> str:
-    """A small plot of what was logged in each epoch, a line per run.
+def epoch_lines(
+    title: str, series: Mapping[str, Mapping[str, Sequence[float]]], legend: bool = False
+) -> bytes:
+    """Draws what was logged in each epoch, a line per run; validation is dashed.
 
     Args:
-        title: plain text.
-        series: name to a value per epoch; names that end in "validation" are dashed.
+        title: title, plain text.
+        series: name of a run to "training" and, if there is any, "validation" to a value per
+            epoch.
+        legend: whether the two kinds of line are named.
 
     Returns:
-        Address of a picture.
+        Content of a PNG file.
 
     Example:
 
-    >>> lines("loss", {"seed 0": [2.0, 1.0], "seed 0, validation": [2.0, 1.5]})[:14]
-    'data:image/png'
+    >>> epoch_lines("loss", {"seed 0": {"training": [2.0, 1.0], "validation": [2.0, 1.5]}})[1:4]
+    b'PNG'
     """
     figure = Figure(figsize=(3.1, 2.0), layout="constrained")
-    axes = _axes(figure)
-    for number, (name, values) in enumerate(series.items()):
-        axes.plot(
-            range(1, len(values) + 1),
-            values,
-            color=COLOURS[number // 2 % len(COLOURS)],
-            linestyle="--" if name.endswith("validation") else "-",
-            # A line of few points would hardly show.
-            marker="o" if len(values) < 4 else None,
-            markersize=3,
-            linewidth=1.2,
-        )
+    axes = styled_axes(figure)
+    for number, kinds in enumerate(series.values()):
+        for kind, values in kinds.items():
+            axes.plot(
+                range(1, len(values) + 1),
+                values,
+                color=COLOURS[number % len(COLOURS)],
+                linestyle="--" if kind == "validation" else "-",
+                # A line of few points would hardly show.
+                marker="o" if len(values) < 4 else None,
+                markersize=3,
+                linewidth=1.2,
+                label=kind if number == 0 else None,
+            )
     axes.set_title(title, fontsize=9, color=INK, loc="left")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    if legend:
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     return png(figure)
 
 
-def write(path: Path, address: str) -> None:
-    """Writes a picture as a file.
+def similarity_map(title: str, similarity: np.ndarray, lowest: float) -> bytes:
+    """Draws a matrix of cosine similarity between codes.
 
     Args:
-        path: of the PNG file.
-        address: of the picture, as the functions of this module and of `figures` give it.
+        title: title, plain text.
+        similarity: (codes, codes) float in [-1, 1].
+        lowest: lower end of the scale of colours; the upper end is 1.
+
+    Returns:
+        Content of a PNG file.
 
     Example:
 
-    >>> write(Path("a.png"), lines("loss", {"seed 0": [1.0]}))
-    >>> Path("a.png").read_bytes()[1:4]
+    >>> similarity_map("all dimensions", np.eye(3), lowest=0.0)[1:4]
     b'PNG'
     """
-    path.write_bytes(base64.b64decode(address.partition(",")[2]))
-
-
-def _axes(figure: Figure) -> Any:
+    figure = Figure(figsize=(3.6, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    style(axes)
-    return axes
+    image = axes.imshow(similarity, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
+    axes.set_title(title, fontsize=9, color=INK)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=FAINT, labelsize=8)
+    return png(figure)
+
+
+def code_use_bars(counts: np.ndarray, colours: np.ndarray) -> bytes:
+    """Draws a bar per code in use: how often it is used, coloured by the modalities that use it.
+
+    Args:
+        counts: (codes, modalities) int.
+        colours: (codes,) "green", "blue", "red" or "", see `recipes.protocol.code_use.colours`.
+
+    Returns:
+        Content of a PNG file.
+
+    Example:
+
+    >>> code_use_bars(np.array([[3, 3], [0, 1]]), np.array(["green", "red"]))[1:4]
+    b'PNG'
+    """
+    figure = Figure(figsize=(9, 2.6), layout="constrained")
+    axes = styled_axes(figure)
+    start = 0
+    handles = []
+    for name, colour in CODE_COLOURS.items():
+        heights = np.sort(counts[colours == name].sum(axis=1))[::-1]
+        axes.bar(np.arange(start, start + len(heights)), heights, width=1.0, color=colour)
+        start += len(heights)
+        label = f"{CODE_MEANING[name]}: {len(heights)}"
+        handles.append(Patch(color=colour, label=label))
+    axes.set_xlim(-1, max(start, 1))
+    axes.set_xlabel("codes in use", fontsize=8, color=FAINT)
+    axes.set_ylabel("clips", fontsize=8, color=FAINT)
+    axes.legend(handles=handles, frameon=False, fontsize=8, labelcolor=INK, loc="upper right")
+    return png(figure)
+
+
+def search_course(scores: Sequence[float | None], preset: float | None) -> bytes:
+    """Draws the course of a search for hyperparameters.
+
+    Args:
+        scores: score of each trial, a fraction; None for one that failed.
+        preset: score of the preset, a fraction; None if it failed.
+
+    Returns:
+        Content of a PNG file.
+
+    Example:
+
+    >>> search_course([0.5, None, 0.7], 0.6)[1:4]
+    b'PNG'
+    """
+    figure = Figure(figsize=(5.6, 2.8), layout="constrained")
+    axes = styled_axes(figure)
+    values = np.array([np.nan if score is None else 100 * score for score in scores])
+    numbers = np.arange(1, len(values) + 1)
+    best = np.fmax.accumulate(values)
+    if preset is not None:
+        axes.axhline(100 * preset, color=VALIDATION, linestyle="--", linewidth=1.2, label="preset")
+    axes.step(numbers, best, where="post", color=TRAINING, label="best so far")
+    axes.plot(numbers, values, "o", color=TRAINING, markersize=4, alpha=0.6, label="trial")
+    axes.set_xlabel("trial", fontsize=8, color=INK)
+    axes.set_ylabel("source validation, %", fontsize=8, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    return png(figure)
+
+
+def error_curves(
+    title: str,
+    places: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    band: tuple[str, Sequence[float], Sequence[float]] | None = None,
+) -> bytes:
+    """Draws errors by share of masked dimensions, over the range of random masks.
+
+    Args:
+        title: title, plain text.
+        places: shares of masked dimensions, in per cent.
+        curves: name to an error per share.
+        band: name, lowest and highest error per share.
+
+    Returns:
+        Content of a PNG file.
+
+    Example:
+
+    >>> band = ("random", [0.2, 0.1], [0.4, 0.2])
+    >>> error_curves("t", [75.0, 25.0], {"TOC": [0.2, 0.1]}, band)[1:4]
+    b'PNG'
+    """
+    figure = Figure(figsize=(4.4, 3.0), layout="constrained")
+    axes = styled_axes(figure)
+    if band:
+        name, lowest, highest = band
+        axes.fill_between(places, lowest, highest, color=GRID, label=name)
+    for (name, values), colour in zip(curves.items(), CURVES, strict=False):
+        axes.plot(places, values, color=colour, marker="o", markersize=3, label=name, linewidth=1.3)
+    axes.set_title(title, fontsize=9, color=INK, loc="left")
+    axes.set_xlabel("masked dimensions (%)", fontsize=8, color=FAINT)
+    axes.set_ylabel("MSE", fontsize=8, color=FAINT)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7))
+    axes.legend(frameon=False, fontsize=7, labelcolor=INK)
+    return png(figure)

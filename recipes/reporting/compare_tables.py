@@ -1,4 +1,4 @@
-"""The tables of a comparison: accuracy across modalities, retrieval, cost, settings."""
+"""Tables of the recipe `compare`: accuracy across modalities, retrieval, cost, settings."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from recipes.protocol.matching import RANKS
+from recipes.protocol.clip_retrieval import RANKS
 from recipes.reporting import tables
 
 FOUR = ("video->audio", "audio->video", "text->audio", "text->video")
 VIEWS = {"codes": "codes", "toc": "codes, TOC", "continuous": "continuous features"}
-NONE = "–"
+NONE, PRESET = "–", "as the preset"
 
 
 def mean_of_four(scores: Mapping[str, float]) -> float:
-    """Mean accuracy over the four directions that are compared.
+    """Returns the mean accuracy over the four directions that are compared.
 
     Args:
         scores: "source->target" to accuracy.
@@ -32,10 +32,10 @@ def mean_of_four(scores: Mapping[str, float]) -> float:
 
 
 def tables_of_scores(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]:
-    """Accuracy of probes, one table per view of the codes.
+    """Returns the accuracy of probes, a table per view of the codes.
 
     Args:
-        results: contents of `result.json`, one per seed.
+        results: results, one per seed.
 
     Returns:
         Tables, in per cent.
@@ -44,8 +44,8 @@ def tables_of_scores(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]
     chance = results[0]["chance"]
     for view, title in VIEWS.items():
 
-        def cells(system: Mapping[str, Any], view: str = view) -> dict[str, float] | None:
-            scores = system["scores"].get(view)
+        def cells(model: Mapping[str, Any], view: str = view) -> dict[str, float] | None:
+            scores = model["scores"].get(view)
             if scores is None:
                 return None
             return {
@@ -67,10 +67,10 @@ def tables_of_scores(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]
 
 
 def not_above_chance(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Systems whose interval reaches down to chance in one of the four directions.
+    """Returns the models whose interval includes chance in one of the four directions.
 
     Args:
-        results: contents of `result.json`, one per seed.
+        results: results, one per seed.
 
     Returns:
         Name and directions of each.
@@ -78,14 +78,14 @@ def not_above_chance(results: Sequence[Mapping[str, Any]]) -> list[str]:
     Example:
 
     >>> scores = {"codes": {**dict.fromkeys(FOUR, 0.5), "audio->video": 0.1}}
-    >>> not_above_chance([{"chance": 0.1, "systems": {"fcid": {"scores": scores}}}])
+    >>> not_above_chance([{"chance": 0.1, "models": {"fcid": {"scores": scores}}}])
     ['fcid (audio->video)']
     """
     weak = []
-    for name in results[0]["systems"]:
+    for name in results[0]["models"]:
         pairs = []
         for pair in FOUR:
-            values = [result["systems"][name]["scores"]["codes"][pair] for result in results]
+            values = [result["models"][name]["scores"]["codes"][pair] for result in results]
             mean, half = tables.interval(values)
             # Of one seed there is no interval.
             if mean - (half if len(values) > 1 else 0) <= results[0]["chance"]:
@@ -96,97 +96,91 @@ def not_above_chance(results: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def tables_of_retrieval(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]:
-    """Recall by class and by instance, the mean over pairs of modalities and both directions.
+    """Returns recall by class and by instance, means over pairs of modalities and directions.
 
     Args:
-        results: contents of `result.json`, one per seed.
+        results: results, one per seed.
 
     Returns:
         Tables, in per cent.
     """
     meaning = {
-        "class": "any clip of the query's class is right",
-        "instance": "only the very clip of the query is right",
+        "class": "any clip of the query's class is correct",
+        "instance": "only the query's own clip is correct",
     }
     found = []
     for kind, rule in meaning.items():
 
-        def cells(system: Mapping[str, Any], kind: str = kind) -> dict[str, float]:
+        def cells(model: Mapping[str, Any], kind: str = kind) -> dict[str, float]:
             return {
                 f"R@{k}{suffix}": 100 * sum(row[i] for row in pairs.values()) / len(pairs)
                 for view, suffix in (("codes", ""), ("toc", " TOC"))
-                if view in system["retrieval"]
-                for pairs in [system["retrieval"][view][kind]]
+                if view in model["retrieval"]
+                for pairs in [model["retrieval"][view][kind]]
                 for i, k in enumerate(RANKS)
             }
 
         note = (
             f"Mean over video and audio, text and audio, text and video, both directions; {rule}. "
-            "Codes are averaged over segments and compared by cosine; ties count as expected."
+            "Codes are averaged over segments and compared by cosine; ties count as expected hits."
         )
         found.append(_table(f"Retrieval, {kind} level (%)", results, cells, note))
     return found
 
 
 def table_of_cost(results: Sequence[Mapping[str, Any]]) -> tables.Table:
-    """Time, memory and size.
+    """Returns time, memory and size.
 
     Args:
-        results: contents of `result.json`, one per seed.
-
-    Returns:
-        The table.
+        results: results, one per seed.
     """
 
-    def cells(system: Mapping[str, Any]) -> dict[str, float]:
+    def cells(model: Mapping[str, Any]) -> dict[str, float]:
         return {
-            "training (s)": system["train_seconds"],
-            "memory (MB)": 1000 * system["memory_gigabytes"],
-            "parameters in training (M)": system["parameters"]["model"] / 1e6,
-            "kept (M)": system["parameters"]["kept"] / 1e6,
+            "training (s)": model["train_seconds"],
+            "memory (MB)": 1000 * model["memory_gigabytes"],
+            "parameters in training (M)": model["parameters"]["model"] / 1e6,
+            "kept (M)": model["parameters"]["kept"] / 1e6,
         }
 
     note = (
-        "Memory is what the process grows by, at its peak, from before the model is made to the "
-        "end of training, or that of the GPU; each system and seed has a process of its own."
+        "Memory: the largest growth of the process from before the model is created to the end "
+        "of training, or the largest allocation on the GPU; each model and seed has a process of "
+        "its own."
     )
     return _table("Time and memory", results, cells, note)
 
 
 def table_of_settings(results: Sequence[Mapping[str, Any]]) -> tables.Table:
-    """What each system was run with.
+    """Returns the settings of each model.
 
     Args:
-        results: contents of `result.json`, one per seed.
-
-    Returns:
-        The table.
+        results: results, one per seed.
     """
-    rows = []
+    rows = {}
     for entry, tuned in results[0]["tuned"].items():
-        searched = tuned.get("trials")
         outcome = NONE
-        if searched:
-            best = 100 * searched[tuned["chosen_trial"]]["validation"]
-            outcome = f"trial {tuned['chosen_trial']} of {len(searched)}: {best:.1f} %"
-        changes = json.dumps(tuned["changes"]) if tuned["changes"] else "as the preset"
-        rate = f"{tuned['learning_rate']:g}, {tuned['schedule']}"
-        rows.append((entry, (rate, changes, outcome)))
-    return tables.Table(
-        "Settings",
-        "system",
-        ("learning rate", "arguments changed", "validation, same modality"),
-        tuple(rows),
+        if tuned.get("trials"):
+            score = tuned["trials"][tuned["chosen_trial"]]["validation"]
+            best = NONE if score is None else f"{100 * score:.1f} %"
+            outcome = f"trial {tuned['chosen_trial']} of {len(tuned['trials'])}: {best}"
+        rows[entry] = {
+            "learning rate": f"{tuned['learning_rate']:g}, {tuned['schedule']}",
+            "arguments changed": json.dumps(tuned["arguments"]) if tuned["arguments"] else PRESET,
+            "validation, same modality": outcome,
+        }
+    note = (
         "Chosen by the accuracy of probes on validation clips of their own modality; trial 0 is "
-        "the preset as it stands.",
+        "the preset."
     )
+    return tables.of_texts("Settings", "model", rows, note=note)
 
 
 def all_tables(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]:
-    """Every table of a comparison.
+    """Returns every table of a comparison.
 
     Args:
-        results: contents of `result.json`, one per seed.
+        results: results, one per seed.
 
     Returns:
         Tables, the main one first.
@@ -200,10 +194,10 @@ def all_tables(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]:
 
 
 def method(result: Mapping[str, Any]) -> str:
-    """How a comparison was measured, in plain text.
+    """Describes how a comparison was measured.
 
     Args:
-        result: of one seed.
+        result: result of one seed.
 
     Returns:
         Sentences.
@@ -211,22 +205,22 @@ def method(result: Mapping[str, Any]) -> str:
     Example:
 
     >>> settings = {"num_clips": {"train": 4, "val": 2, "test": 3}, "epochs": 1, "batch_size": 2,
-    ...             "toc_channels": 8, "trials": 0}
+    ...             "toc_channels": [8], "trials": 0}
     >>> method({"settings": settings})[:52]
-    'All systems: 4 training clips without labels, 1 epoc'
+    'All models: 4 training clips without labels, 1 epoch'
     """
     chosen = result["settings"]
     clips = chosen["num_clips"]
     trials = chosen["trials"]
     tuning = (
-        f"Every system was tuned by {trials} trials."
+        f"Every model was tuned by {trials} trials."
         if trials
-        else "Systems ran with the settings below, without a search."
+        else "Models ran with the settings below, without a search."
     )
     return (
-        f"All systems: {clips['train']} training clips without labels, {chosen['epochs']} epochs, "
+        f"All models: {clips['train']} training clips without labels, {chosen['epochs']} epochs, "
         f"batches of {chosen['batch_size']}, {clips['test']} test clips, TOC keeps "
-        f"{chosen['toc_channels']} dimensions. The probe is one linear layer on the codes of one "
+        f"{chosen['toc_channels'][0]} dimensions. The probe is one linear layer on codes of one "
         "modality; its epoch is chosen on validation clips of that modality, and test labels of "
         f"the other are read once. {tuning}"
     )
@@ -238,11 +232,9 @@ def _table(
     cells: Callable[[Mapping[str, Any]], Mapping[str, float] | None],
     note: str,
 ) -> tables.Table:
-    """Mean and interval over seeds of what `cells` takes from a system's measurements."""
+    """Means and intervals over seeds of what `cells` returns for a model."""
     measured: dict[str, dict[str, list[float]]] = {}
-    for name in results[0]["systems"]:
-        of_seeds = [cells(result["systems"][name]) or {} for result in results]
+    for name in results[0]["models"]:
+        of_seeds = [cells(result["models"][name]) or {} for result in results]
         measured[name] = {key: [row[key] for row in of_seeds] for key in of_seeds[0]}
-    table = tables.over_seeds(title, "system", measured, note=note)
-    rows = tuple((row, tuple(text or NONE for text in texts)) for row, texts in table.rows)
-    return tables.Table(title, "system", table.columns, rows, note)
+    return tables.over_seeds(title, "model", measured, note=note, missing=NONE)

@@ -1,8 +1,8 @@
-"""The numbers of the paper's tables, as data, for recipes to print beside their own.
+"""The numbers of the paper's tables, which recipes show beside their own.
 
 Huang et al., Enhancing Multimodal Unified Representations for Cross Modal Generalization, Findings
-of ACL 2025. They were measured on the data sets named there: beside numbers on other data they
-show what to expect of the *order* of rows, not of their values.
+of ACL 2025. They were measured on the data sets named there; beside numbers on other data, they
+tell what *order* of rows to expect, not what values.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Published(NamedTuple):
+class PaperTable(NamedTuple):
     """A table of the paper."""
 
     number: str
-    """As the paper counts."""
+    """Number in the paper."""
     title: str
     unit: str
     heading: str
-    """Of the column of row names."""
+    """Heading of the column of row names."""
     columns: tuple[str, ...]
     rows: dict[str, tuple[float, ...]]
 
     def column(self, name: str) -> dict[str, float]:
-        """A column by row.
+        """Returns a column by row.
 
         Args:
-            name: of the column.
+            name: name of the column.
 
         Returns:
             Row to value.
 
         Raises:
-            ValueError: for an unknown column.
+            ValueError: if there is no such column.
 
         Example:
 
@@ -40,7 +40,7 @@ class Published(NamedTuple):
         55.09
         """
         if name not in self.columns:
-            raise ValueError(f"`name` must be one of {self.columns}; received: {name!r}")
+            raise ValueError(f"`name` must be one of {self.columns}. Received: {name!r}")
         return {row: values[self.columns.index(name)] for row, values in self.rows.items()}
 
 
@@ -55,7 +55,7 @@ TASKS = (
     "UCF-VGG A->V",
 )
 
-CROSS_MODAL = Published(
+CROSS_MODAL = PaperTable(
     number="1",
     title="cross-modal generalisation",
     unit="%",
@@ -76,7 +76,7 @@ CROSS_MODAL = Published(
     },
 )
 
-RETRIEVAL = Published(
+RETRIEVAL = PaperTable(
     number="2 and 10",
     title="zero-shot retrieval, mean of both directions",
     unit="%",
@@ -95,7 +95,7 @@ RETRIEVAL = Published(
     },
 )
 
-MASKED_RECONSTRUCTION = Published(
+MASKED_RECONSTRUCTION = PaperTable(
     number="3",
     title="VQVAE on CelebA-HQ, reconstruction with masked dimensions",
     unit="MSE",
@@ -111,7 +111,7 @@ MASKED_RECONSTRUCTION = Published(
     },
 )
 
-GENERATION = Published(
+GENERATION = PaperTable(
     number="4",
     title="cross-modal image generation on FlickrSound",
     unit="FID",
@@ -127,7 +127,7 @@ GENERATION = Published(
     },
 )
 
-LOSS_ABLATION = Published(
+LOSS_ABLATION = PaperTable(
     number="5",
     title="losses of FCID+TOC",
     unit="%",
@@ -141,7 +141,7 @@ LOSS_ABLATION = Published(
     },
 )
 
-TOC_ABLATION = Published(
+TOC_ABLATION = PaperTable(
     number="6",
     title="criteria of TOC on FCID",
     unit="%",
@@ -151,7 +151,7 @@ TOC_ABLATION = Published(
     rows={"neither": (55.09,), "similarity": (55.63,), "variance": (55.19,), "both": (55.89,)},
 )
 
-CLUB_ABLATION = Published(
+CLUB_ABLATION = PaperTable(
     number="7 and 11",
     title="CLUB terms of FCID",
     unit="%",
@@ -169,7 +169,7 @@ CLUB_ABLATION = Published(
     },
 )
 
-COST = Published(
+COST = PaperTable(
     number="8",
     title="cost relative to DCID, published with batches of 80",
     unit="%",
@@ -178,7 +178,7 @@ COST = Published(
     rows={"DCID": (100, 100, 5), "CMCM": (81, 76, 8), "FCID": (96, 99, 5)},
 )
 
-CODEBOOK_SIZE = Published(
+CODEBOOK_SIZE = PaperTable(
     number="9",
     title="codebook size of FCID",
     unit="%",

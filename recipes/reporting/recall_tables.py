@@ -1,4 +1,4 @@
-"""Tables of retrieval: beside the paper's columns, and every pair and direction."""
+"""Tables of the recipe `retrieval`: beside the paper's columns, every pair and direction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recipes.protocol import matching
+from recipes.protocol import clip_retrieval, code_index
 from recipes.reporting import tables
 
 STANDS_FOR = {
@@ -19,11 +19,11 @@ STANDS_FOR = {
 
 
 def rows(results: Sequence[Mapping[str, Any]], name: str) -> dict[str, dict[str, list[float]]]:
-    """Rows of Table 2: the system, with TOC, and on continuous features.
+    """Returns the rows of Table 2: the model, with TOC, and on continuous features.
 
     Args:
-        results: of the recipe, one per seed.
-        name: of the system.
+        results: results, one per seed.
+        name: name of the model.
 
     Returns:
         Row to column to one number per seed, in per cent.
@@ -36,10 +36,10 @@ def rows(results: Sequence[Mapping[str, Any]], name: str) -> dict[str, dict[str,
     for row, kind in kinds.items():
         measured[row] = {}
         for pair in pairs:
-            for k in matching.RANKS:
+            for k in clip_retrieval.RANKS:
                 measured[row][f"{STANDS_FOR[ends(pair)]} R@{k}"] = [
                     100
-                    * matching.mean(
+                    * clip_retrieval.mean(
                         view(result["partner"][pair], result["toc"], pair, kind), f"R@{k}"
                     )
                     for result in results
@@ -51,7 +51,10 @@ def rows(results: Sequence[Mapping[str, Any]], name: str) -> dict[str, dict[str,
 
 
 def ends(pair: str) -> tuple[str, str]:
-    """The modalities of a pair.
+    """Returns the modalities of a pair.
+
+    Args:
+        pair: "a-b".
 
     Example:
 
@@ -63,12 +66,12 @@ def ends(pair: str) -> tuple[str, str]:
 
 
 def view(views: Mapping[str, Any], toc: Mapping[str, str], pair: str, kind: str) -> Any:
-    """A view of a pair; "toc" is the one that was chosen.
+    """Returns a view of a pair; "toc" is the chosen mask.
 
     Args:
         views: name to direction to recalls.
         toc: pair to the name that was chosen.
-        pair: which.
+        pair: the pair.
         kind: name of a view, or "toc".
 
     Returns:
@@ -83,14 +86,14 @@ def view(views: Mapping[str, Any], toc: Mapping[str, str], pair: str, kind: str)
 
 
 def all_directions(
-    results: Sequence[Mapping[str, Any]], kind: str, ranks: Sequence[int] = matching.RANKS
+    results: Sequence[Mapping[str, Any]], kind: str, ranks: Sequence[int] = clip_retrieval.RANKS
 ) -> tables.Table:
-    """Every pair and direction, discrete and continuous.
+    """Returns every pair and direction, discrete and continuous.
 
     Args:
-        results: of the recipe, one per seed.
+        results: results, one per seed.
         kind: "partner" or "same class".
-        ranks: which recalls.
+        ranks: ranks to show.
 
     Returns:
         The table, in per cent.
@@ -100,7 +103,7 @@ def all_directions(
         views = {"codes": "quantized", "TOC": "toc", **views}
     measured: dict[str, dict[str, list[float]]] = {}
     for pair in results[0][kind]:
-        for direction in matching.DIRECTIONS:
+        for direction in clip_retrieval.DIRECTIONS:
             first, second = ends(pair) if direction == "forward" else ends(pair)[::-1]
             measured[f"{first}->{second}"] = {
                 f"{heading} R@{k}": [
@@ -110,5 +113,33 @@ def all_directions(
                 for heading, name in views.items()
                 for k in ranks
             }
-    asked = "its partner" if kind == "partner" else "any clip of its class"
-    return tables.over_seeds(f"A clip asks for {asked}: recall (%)", "asks -> answers", measured)
+    wanted = "the partner" if kind == "partner" else "any clip of the class"
+    return tables.over_seeds(f"Recall of {wanted} (%)", "query -> found", measured)
+
+
+def index_tables(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]:
+    """Returns the tables of `retrieval_index`, one per measure.
+
+    Args:
+        results: results, one per seed.
+
+    Returns:
+        Tables of P@1, P@10 and R@10, in per cent.
+    """
+    note = "; ".join(f"{name}: {text}" for name, text in code_index.RANKINGS.items())
+    first = code_index.FIRST
+    return [
+        tables.over_seeds(
+            f"{measure} (chance of a clip {100 * results[0]['chance']:.1f})",
+            "query -> found",
+            {
+                pair: {
+                    ranking: [100 * r["scores"][ranking][pair][measure] for r in results]
+                    for ranking in code_index.RANKINGS
+                }
+                for pair in results[0]["scores"]["codes"]
+            },
+            note=note,
+        )
+        for measure in ("P@1", f"P@{first}", f"R@{first}")
+    ]

@@ -1,22 +1,22 @@
-"""What every recipe leaves for readers: tables as Markdown, and a page that needs nothing else."""
+"""Writes the report of a recipe: `table.md`, tables as Markdown, and `report.html`, a page."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_tools.io.files import atomic_file
-from recipes.reporting import report
+from recipes.reporting import page
+from recipes.reporting.page import Command, Details, Section, TableOf, Text
 from recipes.reporting.tables import Table
-from recipes.runner.seeds import Run
+from recipes.runner.seed_runs import Run
 
 TABLE, PAGE = "table.md", "report.html"
 SMOKE = "A smoke run: too little data and too few steps for its numbers to mean anything."
 REFERENCE = (
-    "Protocol “reference”: as the published code runs, which chooses the epoch on the very clips "
-    "that it reports, some of them trained on. These numbers do not tell what new clips give."
+    "Protocol “reference”: as the published code, which chooses the epoch on the very clips that "
+    "it reports, some of them training clips. These numbers are no estimate for new clips."
 )
 
 
@@ -25,17 +25,17 @@ def publish(
     title: str,
     runs: Sequence[Run],
     tables: Sequence[Table],
-    sections: Sequence[str] = (),
+    sections: Sequence[Section] = (),
     method: str = "",
 ) -> str:
     """Writes `table.md` and `report.html`.
 
     Args:
         out: folder to write into.
-        title: of the page.
+        title: title of the page.
         runs: finished seeds of one recipe.
-        tables: what was measured, the main one first.
-        sections: further parts of the page, HTML of `recipes.reporting.report.section`.
+        tables: what was measured, the main table first.
+        sections: further sections of the page.
         method: how it was measured, in plain text: data, splits, protocol.
 
     Returns:
@@ -44,28 +44,21 @@ def publish(
     write_tables(out, title, runs, tables, method)
     warnings = notices(runs[0].result)
     parts = [
-        *(f"<p><b>{html.escape(notice)}</b></p>" for notice in warnings),
-        *(
-            report.section(
-                table.title,
-                table.html(),
-                f'<p class="soft">{html.escape(table.note)}</p>' if table.note else "",
-            )
-            for table in tables
-        ),
+        Section("", [Text(notice, strong=True) for notice in warnings]),
+        *(Section(table.title, [TableOf(table)]) for table in tables),
         *sections,
-        report.section("What was measured, and how", *method_parts(runs, method)),
+        Section("What was measured, and how", method_blocks(runs, method)),
     ]
-    _write(out / PAGE, report.page(title, subtitle(runs), *parts))
+    _write(out / PAGE, page.render(title, subtitle(runs), parts))
     return "\n\n".join([*warnings, *(f"{table.title}\n{table.text()}" for table in tables)])
 
 
 def notices(result: Mapping[str, Any]) -> list[str]:
-    """What a reader must know before any number.
+    """Returns what a reader must know before any number.
 
     Args:
-        result: of a run; its `notice` says what the protocol "reference" is, where it chooses no
-            epoch on the clips reported.
+        result: result of a run; its `notice` describes the protocol "reference" of a recipe that
+            chooses no epoch on the clips reported.
 
     Returns:
         Sentences, to be set in bold.
@@ -84,13 +77,13 @@ def notices(result: Mapping[str, Any]) -> list[str]:
 def write_tables(
     out: Path, title: str, runs: Sequence[Run], tables: Sequence[Table], method: str = ""
 ) -> None:
-    """Writes `table.md` alone.
+    """Writes `table.md`.
 
     Args:
         out: folder to write into.
-        title: of the page.
+        title: title of the page.
         runs: finished seeds of one recipe.
-        tables: what was measured, the main one first.
+        tables: what was measured, the main table first.
         method: how it was measured, in plain text.
     """
     first = runs[0].result
@@ -109,13 +102,10 @@ def _write(path: Path, text: str) -> None:
 
 
 def subtitle(runs: Sequence[Run]) -> str:
-    """Seeds, data, date and versions in a line.
+    """Returns seeds, data, date and versions in a line.
 
     Args:
         runs: finished seeds of one recipe.
-
-    Returns:
-        Plain text.
 
     Example:
 
@@ -138,25 +128,25 @@ def subtitle(runs: Sequence[Run]) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def method_parts(runs: Sequence[Run], method: str = "") -> list[str]:
-    """What the section on the protocol holds: text, command, settings, versions, checksums.
+def method_blocks(runs: Sequence[Run], method: str = "") -> list[Any]:
+    """Returns the section on the method: text, command, settings, versions, checksums.
 
     Args:
         runs: finished seeds of one recipe.
         method: plain text.
 
     Returns:
-        HTML.
+        Blocks of a section.
     """
     first: Mapping[str, Any] = runs[0].result
-    seconds = ", ".join(report.duration(run.result["total_seconds"]) for run in runs)
-    parts = [f"<p>{html.escape(method)}</p>"] if method else []
-    parts += [
-        f"<p>It took {seconds}. To run it again:</p>",
-        f"<pre>{html.escape(first['command'])}</pre>",
-        report.details("settings", first["settings"]),
-        report.details("versions", first["versions"]),
+    seconds = ", ".join(page.duration(run.result["total_seconds"]) for run in runs)
+    blocks: list[Any] = [Text(method)] if method else []
+    blocks += [
+        Text(f"It took {seconds}. To run it again:"),
+        Command(first["command"]),
+        Details("settings", first["settings"]),
+        Details("versions", first["versions"]),
     ]
     if first.get("features"):
-        parts.append(report.details("checksums of the data", first["features"]))
-    return parts
+        blocks.append(Details("checksums of the data", first["features"]))
+    return blocks

@@ -1,34 +1,36 @@
-"""Tables of numbers over seeds, as Markdown, as HTML and as text for a terminal."""
+"""Tables of numbers over seeds, beside the paper's; written as Markdown, HTML and text."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import pandas as pd
 from scipy import stats
 
-from recipes.reporting.paper_tables import Published
+from recipes.reporting.paper_tables import PaperTable
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Table:
-    """Rows of cells with names, ready to be written.
+    """Numbers or texts by row and column; they become text only when the table is written.
 
     Args:
-        title: plain text.
-        heading: of the column of row names.
-        columns: names of the columns.
-        rows: name of each row and its cells, one per column.
-        note: what to know about the numbers; plain text.
-
-    Raises:
-        ValueError: a row has another number of cells than there are columns.
+        title: title, plain text.
+        heading: heading of the column of row names.
+        values: a row and a column per name; numbers, texts, or NaN for an empty cell.
+        half_widths: half-widths of the 95 % intervals, of the same shape, NaN where there are
+            none; None for a table without intervals.
+        digits: digits after the decimal point.
+        printed: rows whose numbers are written as they are, such as the paper's.
+        missing: text of an empty cell.
+        note: explanation of the numbers, plain text.
 
     Example:
 
-    >>> table = Table("Scores", "probe", ("codes",), (("a -> b", ("50.0",)),))
+    >>> table = Table("Scores", "probe", pd.DataFrame({"codes": {"a -> b": 50.0}}))
     >>> print(table.text())
     probe    codes
     a -> b    50.0
@@ -36,60 +38,80 @@ class Table:
 
     title: str
     heading: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    values: pd.DataFrame
+    half_widths: pd.DataFrame | None = None
+    digits: int = 1
+    printed: frozenset[str] = frozenset()
+    missing: str = ""
     note: str = ""
 
-    def __post_init__(self) -> None:
-        for name, cells in self.rows:
-            if len(cells) != len(self.columns):
-                raise ValueError(
-                    f"row {name!r} of table {self.title!r} must have a cell for each of the "
-                    f"{len(self.columns)} columns; received: {len(cells)}"
-                )
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.values.columns)
 
-    def markdown(self) -> str:
-        """The table as Markdown, without its title.
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Names of the rows."""
+        return tuple(self.values.index)
+
+    def cell(self, row: str, column: str) -> str:
+        """Returns a cell as text.
+
+        Args:
+            row: name of the row.
+            column: name of the column.
 
         Example:
 
-        >>> print(Table("t", "row", ("a", "b"), (("x", ("1", "2")),)).markdown())
+        >>> over_seeds("t", "row", {"x": {"a": [1.0, 1.0]}}).cell("x", "a")
+        '1.0 ± 0.0'
+        """
+        value: Any = self.values.loc[row, column]
+        if isinstance(value, str):
+            return value
+        if pd.isna(value):
+            return self.missing
+        if row in self.printed:
+            return str(value)
+        half: Any = math.nan if self.half_widths is None else self.half_widths.loc[row, column]
+        written = f"{value:.{self.digits}f}"
+        return written if pd.isna(half) else f"{written} ± {half:.{self.digits}f}"
+
+    def cells(self) -> list[tuple[str, list[str]]]:
+        """Returns the name and the cells of each row, as text.
+
+        Example:
+
+        >>> over_seeds("t", "row", {"x": {"a": [1.0]}}).cells()
+        [('x', ['1.0'])]
+        """
+        return [(row, [self.cell(row, column) for column in self.columns]) for row in self.rows]
+
+    def markdown(self) -> str:
+        """Returns the table as Markdown, without its title.
+
+        Example:
+
+        >>> print(over_seeds("t", "row", {"x": {"a": [1.0], "b": [2.0]}}).markdown())
         | row | a | b |
         |---|---|---|
-        | x | 1 | 2 |
+        | x | 1.0 | 2.0 |
         """
-        lines = [(self.heading, self.columns), *self.rows]
+        lines = [(self.heading, self.columns), *self.cells()]
         written = [f"| {' | '.join([name, *cells])} |" for name, cells in lines]
         return "\n".join([written[0], "|---" * (len(self.columns) + 1) + "|", *written[1:]])
 
-    def html(self) -> str:
-        """The table as HTML, without its title.
-
-        Example:
-
-        >>> Table("t", "row", ("a",), (("x", ("1",)),)).html().count("<td>")
-        2
-        """
-        heads = "".join(f"<th>{html.escape(name)}</th>" for name in (self.heading, *self.columns))
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in (name, *cells)) + "</tr>"
-            for name, cells in self.rows
-        )
-        return (
-            f'<div class="scroll"><table class="wide"><thead><tr>{heads}</tr></thead>'
-            f"<tbody>{rows}</tbody></table></div>"
-        )
-
     def text(self) -> str:
-        """The table as aligned text, without its title.
+        """Returns the table as aligned text, without its title.
 
         Example:
 
-        >>> print(Table("t", "row", ("a",), (("longer", ("1",)),)).text())
-        row      a
-        longer   1
+        >>> print(over_seeds("t", "row", {"longer": {"a": [1.0]}}).text())
+        row        a
+        longer   1.0
         """
-        lines = [(self.heading, self.columns), *self.rows]
+        lines: list[tuple[str, Sequence[str]]] = [(self.heading, self.columns), *self.cells()]
         first = max(len(name) for name, _ in lines)
         widths = [max(len(cells[i]) for _, cells in lines) for i in range(len(self.columns))]
         return "\n".join(
@@ -100,16 +122,16 @@ class Table:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half-width of its 95 % interval, by Student's t.
+    """Computes the mean and the half-width of its 95 % interval, by Student's t.
 
     Args:
-        values: one number per seed.
+        values: one number per seed; for a paired difference, the differences.
 
     Returns:
         Mean and half-width; the half-width of a single value is NaN.
 
     Raises:
-        ValueError: without values.
+        ValueError: if there are no values.
 
     Example:
 
@@ -118,35 +140,27 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     (0.95, 0.635)
     """
     if not values:
-        raise ValueError("`values` must hold at least one number; received none")
-    count = len(values)
-    mean = sum(values) / count
-    if count == 1:
+        raise ValueError("`values` must hold at least one number. Received: none")
+    mean = sum(values) / len(values)
+    if len(values) == 1:
         return mean, math.nan
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-    return mean, float(stats.t.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
+    quantile = float(stats.t.ppf(0.975, len(values) - 1))
+    return mean, quantile * float(stats.sem(values))
 
 
 def cell(values: Sequence[float], digits: int = 1) -> str:
-    """Mean and interval of a number over seeds, as text.
+    """Returns the mean and the interval of a number over seeds as text.
 
     Args:
         values: one number per seed.
-        digits: after the decimal point.
-
-    Returns:
-        Such as "55.2 ± 0.3"; "55.2" for one seed.
-
-    Raises:
-        ValueError: without values.
+        digits: digits after the decimal point.
 
     Example:
 
     >>> cell([1.0, 1.0, 1.0]), cell([0.12345], digits=4)
     ('1.0 ± 0.0', '0.1235')
     """
-    mean, half = interval(values)
-    return f"{mean:.{digits}f}" if math.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
+    return over_seeds("", "", {"row": {"column": values}}, digits).cell("row", "column")
 
 
 def over_seeds(
@@ -155,15 +169,17 @@ def over_seeds(
     measured: Mapping[str, Mapping[str, Sequence[float]]],
     digits: int = 1,
     note: str = "",
+    missing: str = "",
 ) -> Table:
-    """A table of what was measured.
+    """Returns a table of means and intervals over seeds.
 
     Args:
-        title: plain text.
-        heading: of the column of row names.
+        title: title, plain text.
+        heading: heading of the column of row names.
         measured: row to column to one number per seed; a row may lack columns.
-        digits: after the decimal point.
-        note: what to know about the numbers.
+        digits: digits after the decimal point.
+        note: explanation of the numbers.
+        missing: text of an empty cell.
 
     Returns:
         The table; columns in the order in which rows first name them.
@@ -171,78 +187,136 @@ def over_seeds(
     Example:
 
     >>> table = over_seeds("t", "probe", {"x": {"a": [1.0, 2.0]}, "y": {"b": [3.0]}})
-    >>> table.columns, table.rows[1]
-    (('a', 'b'), ('y', ('', '3.0')))
+    >>> table.columns, table.cells()[1]
+    (('a', 'b'), ('y', ['', '3.0']))
     """
-    columns = tuple(dict.fromkeys(name for row in measured.values() for name in row))
-    rows = tuple(
-        (row, tuple(cell(values[name], digits) if name in values else "" for name in columns))
-        for row, values in measured.items()
+    found = {
+        row: {name: interval(numbers) for name, numbers in cells.items()}
+        for row, cells in measured.items()
+    }
+    columns = list(dict.fromkeys(name for cells in measured.values() for name in cells))
+    frames = [
+        pd.DataFrame(
+            {
+                row: {name: pair[part] for name, pair in cells.items()}
+                for row, cells in found.items()
+            },
+            index=columns,
+            columns=list(measured),
+            dtype=float,
+        ).T
+        for part in (0, 1)
+    ]
+    return Table(title, heading, frames[0], frames[1], digits, missing=missing, note=note)
+
+
+def of_texts(
+    title: str, heading: str, rows: Mapping[str, Mapping[str, Any]], digits: int = 1, note: str = ""
+) -> Table:
+    """Returns a table of texts and single numbers.
+
+    Args:
+        title: title, plain text.
+        heading: heading of the column of row names.
+        rows: row to column to a text or a number.
+        digits: digits after the decimal point.
+        note: explanation of the cells.
+
+    Example:
+
+    >>> of_texts("t", "row", {"x": {"a": "text", "b": 1.25}}, digits=2).cells()
+    [('x', ['text', '1.25'])]
+    """
+    frame = pd.DataFrame.from_dict(
+        {row: dict(cells) for row, cells in rows.items()},
+        orient="index",
+        dtype=object,
     )
-    return Table(title, heading, columns, rows, note)
+    columns = list(dict.fromkeys(name for cells in rows.values() for name in cells))
+    return Table(
+        title, heading, frame.reindex(index=list(rows), columns=columns), None, digits, note=note
+    )
 
 
 def beside_published(
-    published: Published,
+    published: PaperTable,
     measured: Mapping[str, Mapping[str, Sequence[float]]],
     digits: int = 1,
     data: str = "",
 ) -> Table:
-    """What was measured, and below each row the same row of the paper.
+    """Returns what was measured, with the paper's row below each row of the same name.
 
     Args:
         published: table of the paper.
-        measured: row to column to one number per seed, in the paper's unit. Rows and columns that
-            the paper does not have are shown on their own.
-        digits: after the decimal point, of what was measured; the paper's stand as printed.
-        data: what was measured on, for the note.
-
-    Returns:
-        The table.
+        measured: row to column to one number per seed, in the paper's unit; rows and columns that
+            the paper does not have stand alone.
+        digits: digits after the decimal point of what was measured; the paper's numbers are
+            written as printed.
+        data: name of the data of the measurement, for the note.
 
     Example:
 
-    >>> from recipes.reporting import paper_tables as published
-    >>> table = beside_published(published.CODEBOOK_SIZE, {"400": {"average": [50.0, 52.0]}})
-    >>> print(table.text())
+    >>> from recipes.reporting import paper_tables
+    >>> measured = {"400": {"average": [50.0, 52.0]}}
+    >>> print(beside_published(paper_tables.CODEBOOK_SIZE, measured).text())
     codes                  average
-    400              51.0 ± 12.7
-    400, published         55.09
+    400                51.0 ± 12.7
+    400, published           55.09
     """
     own = over_seeds(published.title, published.heading, measured, digits)
-    columns = tuple(name for name in published.columns if name in own.columns) + tuple(
-        name for name in own.columns if name not in published.columns
-    )
-    places = [own.columns.index(name) for name in columns]
-    rows = []
-    for row, cells in own.rows:
-        rows.append((row, tuple(cells[place] for place in places)))
-        if row in published.rows:
-            values = dict(zip(published.columns, published.rows[row], strict=True))
-            theirs = tuple(str(values[name]) if name in values else "" for name in columns)
-            rows.append((f"{row}, published", theirs))
+    columns = [name for name in published.columns if name in own.columns]
+    columns += [name for name in own.columns if name not in published.columns]
+    theirs = published_values(published)
+    values, halves, printed = [], [], set()
+    for row in own.rows:
+        values.append(own.values.loc[[row]])
+        halves.append(own.half_widths.loc[[row]])  # type: ignore[union-attr]
+        if row in theirs.index:
+            name = f"{row}, published"
+            printed.add(name)
+            values.append(theirs.loc[[row]].rename(index={row: name}))
+    frame = pd.concat([part.reindex(columns=columns) for part in values])
+    half = pd.concat([part.reindex(columns=columns) for part in halves]).reindex(frame.index)
     note = "The published numbers are the paper's, on the paper's data"
     note += f"; ours are on {data}." if data else "."
     several = "s" if " and " in published.number else ""
     title = f"Table{several} {published.number}: {published.title} ({published.unit})"
-    return Table(title, published.heading, columns, tuple(rows), note)
+    return Table(title, published.heading, frame, half, digits, frozenset(printed), note=note)
 
 
-def of_published(published: Published) -> Table:
-    """A table of the paper as it stands.
+def published_values(published: PaperTable) -> pd.DataFrame:
+    """Returns the numbers of a table of the paper.
 
     Args:
-        published: the table.
-
-    Returns:
-        The table.
+        published: table of the paper.
 
     Example:
 
-    >>> from recipes.reporting import paper_tables as published
-    >>> of_published(published.CODEBOOK_SIZE).rows[0]
-    ('256', ('52.75',))
+    >>> from recipes.reporting import paper_tables
+    >>> float(published_values(paper_tables.CODEBOOK_SIZE).loc["400", "average"])
+    55.09
     """
-    rows = tuple((row, tuple(map(str, values))) for row, values in published.rows.items())
+    return pd.DataFrame.from_dict(
+        {row: list(numbers) for row, numbers in published.rows.items()},
+        orient="index",
+        columns=list(published.columns),
+        # Integers stay integers, to be written as printed.
+        dtype=object,
+    )
+
+
+def of_published(published: PaperTable) -> Table:
+    """Returns a table of the paper as printed.
+
+    Args:
+        published: table of the paper.
+
+    Example:
+
+    >>> from recipes.reporting import paper_tables
+    >>> of_published(paper_tables.CODEBOOK_SIZE).cells()[0]
+    ('256', ['52.75'])
+    """
     title = f"As published: Table {published.number}, {published.title} ({published.unit})"
-    return Table(title, published.heading, published.columns, rows)
+    frame = published_values(published)
+    return Table(title, published.heading, frame, printed=frozenset(frame.index))

@@ -1,1 +1,4 @@
-"""Command line, seeds, output folder, provenance."""
+"""Command line, options, settings, seeds, output folder, provenance, cache.
+
+Imports no other part of recipes; recipes are imported by name.
+"""

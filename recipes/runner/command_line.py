@@ -1,48 +1,54 @@
-"""What all recipes share on the command line: their names, options, output folder and errors."""
+"""The command line `python -m recipes NAME`: names of recipes, options, errors and exit codes."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from recipes.runner.options import Parser, add_options
+
 RECIPES = {
-    "generation": ("Table 4, Figures 5, 11", "images from codes of images, sounds and words"),
-    "compare": ("Tables 1 and 2", "tune, train and compare all systems; take one of them apart"),
     "quickstart": ("", "train FCID without labels, probe it across modalities"),
-    "retrieval_index": ("", "find clips of one modality by another, filed under their codes"),
-    "vqvae_toc": ("Table 3, Figures 4, 10", "TOC before a VQ-VAE's decoder, against random masks"),
-    "pretrain": ("Figure 9", "train a system without labels and keep it for the other recipes"),
-    "ave": ("Table 1", "AVE: the event of a clip, across modalities"),
-    "avvp": ("Table 1", "AVVP: which events are when, across modalities"),
-    "ave_avvp": ("Table 1", "learn on AVE, localise events of AVVP, across modalities"),
-    "ucf_vggsound": ("Table 1", "UCF-101 seen, VGGSound heard: the class of a clip"),
+    "pretrain": ("Figure 9", "train a model without labels and keep it for other recipes"),
+    "table1": ("Table 1", "cross-modal generalisation: --task ave, avvp, ave_avvp, ucf_vggsound"),
+    "compare": ("Tables 1 and 2", "tune, train and compare all models; ablate a preset"),
     "retrieval": ("Tables 2 and 10", "find the partner of a clip in another modality"),
+    "vqvae_toc": ("Table 3, Figures 4, 10", "TOC before a VQ-VAE's decoder, against random masks"),
+    "generation": ("Table 4, Figures 5, 11", "images from codes of images, sounds and captions"),
     "ablation": ("Tables 5, 6, 7, 9 and 11", "losses, CLUB terms, TOC, codebook size"),
-    "efficiency": ("Table 8", "time and memory of training, beside DCID's"),
+    "efficiency": ("Table 8", "time and memory of training, relative to DCID"),
     "activation": ("Figures 6 and 7", "which modalities use which codes"),
-    "codebook_similarity": ("Figure 8", "how alike codes are, before and after TOC"),
-    "loss_curves": ("Figure 9", "the terms of the loss, epoch by epoch"),
-    "tune": ("", "search for settings of a system, compare them with its preset"),
+    "codebook_similarity": ("Figure 8", "similarity of codes, before and after TOC"),
+    "loss_curves": ("Figure 9", "the terms of the loss by epoch"),
+    "retrieval_index": ("", "index clips by their codes, find them by another modality"),
+    "tune": ("", "search for hyperparameters of a model, compare them with its preset"),
 }
-"""Name of each module of this folder that is a recipe; what of the paper it redraws; what it does.
+"""Module in `recipes.experiments` to what it reproduces of the paper, and what it does.
 
 A recipe is a module with
 
-- `add_arguments(parser)`: its own options;
-- `settings_of(options)`: a dataclass of all that decides its numbers but the seed, checked;
-- `run(options, out)`: measures one seed, `options.seed`, and leaves `RESULT` in the folder `out`:
-  `recipes.runner.provenance.about(options, settings)` and whatever was measured;
-- `report(runs, out)`: writes tables and a page of one finished seed or of several into `out`, and
-  gives the text to print; see `recipes.reporting.report_writer`.
+- `OPTIONS`: a `recipes.runner.options.RecipeOptions`;
+- `check(settings)`: optional; checks settings together and returns them, completed;
+- `run(job, out)`: measures one seed, see `recipes.runner.seed_runs.Job`, writes its own files to
+  the folder `out`, and returns what was measured, as a dict for `result.json`;
+- `report(runs, out)`: writes tables and a page of finished seeds to `out`, and returns the text to
+  print, see `recipes.reporting.report_writer.publish`;
+- `data_identity(job)`: optional; identifies the data of a run, so that `--resume` keeps no seed
+  that was measured on other data.
 """
 
 LIST = "list"
+ENGINES = ("jax", "tensorflow", "torch")
+EXTRAS = {"diffusers": "generation", "transformers": "generation", "keras_tuner": "tuner"}
+EXTRAS["faiss"] = "search"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line; those of the process if None.
 
     Returns:
-        Exit code: 0; 2 after an error, told in one line; 130 after an interruption.
+        Exit code: 0 after success, 2 after an error, 130 after an interruption.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = parser().parse_args(words)
@@ -62,39 +68,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # TensorFlow reads this once, when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        # Imported late: `--help` need not wait for Keras.
+        # Imported here so that `--help` and `list` do not wait for Keras.
         recipe = importlib.import_module(f"recipes.experiments.{chosen.recipe}")
-        options = recipe_parser(chosen.recipe, recipe).parse_args(chosen.options)
-        options.recipe, options.command = chosen.recipe, command_line(words)
-        from recipes.runner import seeds
+        given = recipe_parser(chosen.recipe, recipe).parse_args(chosen.options)
+        from recipes.runner.seed_runs import plan, plan_text, run_all
 
-        if options.dry_run:
-            print(seeds.plan(recipe, options))
+        planned = plan(chosen.recipe, recipe, given, command_line(words))
+        if given.dry_run:
+            print(plan_text(planned))
             return 0
-        print(seeds.run_all(recipe, options))
-    except ModuleNotFoundError as error:
-        print(f"error: {missing_module(error)}", file=sys.stderr)
-        return 2
-    except (ImportError, OSError, ValueError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(run_all(recipe, planned))
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        print(f"error: {message(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(
-            "stopped; of this run stay prepared features and finished seeds, which --resume keeps",
+            "stopped; prepared features, cached results and finished seeds are kept, see --resume",
             file=sys.stderr,
         )
         return 130
-    for path in sorted(Path(options.out).iterdir()):
+    for path in sorted(Path(planned.resources.out).iterdir()):
         if path.is_file():
             print(f"  {path}")
     return 0
 
 
 def listing() -> str:
-    """What recipes there are.
-
-    Returns:
-        A line for each.
+    """Returns a line for each recipe.
 
     Example:
 
@@ -108,80 +110,52 @@ def listing() -> str:
     )
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the first word, the recipe's name.
-
-    Returns:
-        The parser.
+def parser() -> Parser:
+    """Returns the parser of the first word, the name of the recipe.
 
     Example:
 
     >>> parser().parse_args(["quickstart", "--smoke"]).options
     ['--smoke']
     """
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python -m recipes",
         description="Runs an experiment; its result and its report go to a folder.",
         epilog=listing(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument(
         "recipe",
-        choices=[LIST, *sorted(RECIPES)],
+        choices=[LIST, *RECIPES],
         metavar="RECIPE",
-        help=f"what to run, see below; or {LIST}, to show only that",
+        help=f"name of a recipe, see below; {LIST} prints the names",
     )
-    result.add_argument("options", nargs=argparse.REMAINDER, help="of the recipe")
+    result.add_argument("options", nargs=argparse.REMAINDER, help="options of the recipe")
     return result
 
 
-def recipe_parser(name: str, recipe: Any) -> argparse.ArgumentParser:
-    """The parser of a recipe's options: those of all recipes and its own.
+def recipe_parser(name: str, recipe: Any) -> Parser:
+    """Returns the parser of a recipe's options.
 
     Args:
-        name: of the recipe.
+        name: name of the recipe.
         recipe: its module.
-
-    Returns:
-        The parser.
 
     Example:
 
-    >>> import recipes.experiments.quickstart
-    >>> recipe_parser("quickstart", recipes.experiments.quickstart).parse_args([]).seed
-    0
+    >>> from recipes.experiments import quickstart
+    >>> recipe_parser("quickstart", quickstart).parse_args(["--epochs", "2"]).epochs
+    2
     """
-    result = argparse.ArgumentParser(
-        prog=f"python -m recipes {name}",
-        description=recipe.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    result.add_argument("--out", default=f"runs/{name}", help="folder to write (%(default)s)")
-    result.add_argument("--seed", type=int, default=0, help="the first one (default: 0)")
-    result.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="how many, one after another (default: 1)"
-    )
-    result.add_argument(
-        "--resume", action="store_true", help="keep the seeds that an earlier run has finished"
-    )
-    result.add_argument(
-        "--dry-run", action="store_true", help="check the options and say what would be done"
-    )
-    result.add_argument(
-        "--smoke", action="store_true", help="a few clips and steps, to see that everything runs"
-    )
-    recipe.add_arguments(result)
+    result = Parser(prog=f"python -m recipes {name}", description=recipe.__doc__)
+    add_options(result, name, recipe.OPTIONS)
     return result
 
 
 def command_line(words: Sequence[str]) -> str:
-    """The command that repeats a run, with the engine it ran on.
+    """Returns the command that repeats a run, with its engine.
 
     Args:
         words: arguments of `python -m recipes`.
-
-    Returns:
-        One line for a shell.
 
     Example:
 
@@ -190,30 +164,36 @@ def command_line(words: Sequence[str]) -> str:
     """
     import keras
 
-    return shlex.join(
-        [f"KERAS_BACKEND={keras.backend.backend()}", "python", "-m", "recipes", *words]
-    )
+    engine = keras.backend.backend()
+    return shlex.join([f"KERAS_BACKEND={engine}", "python", "-m", "recipes", *words])
 
 
-def missing_module(error: ModuleNotFoundError) -> str:
-    """What to install for a package that could not be found.
+def message(error: BaseException) -> str:
+    """Returns an error in one line; for a missing package, what to install.
 
     Args:
-        error: as raised by the import.
-
-    Returns:
-        One line.
+        error: the error.
 
     Example:
 
-    >>> missing_module(ModuleNotFoundError("No module named 'jax'", name="jax"))[-43:]
-    'or set KERAS_BACKEND to an installed engine'
+    >>> message(ModuleNotFoundError("No module named 'jax'", name="jax"))
+    "the engine 'jax' is not installed; set KERAS_BACKEND to an installed engine (...), or ..."
     """
-    package = (error.name or "").partition(".")[0]
-    if package in ("jax", "tensorflow", "torch"):
+    text = " ".join(str(error).split())
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    chosen = os.environ.get("KERAS_BACKEND", "")
+    if package in ENGINES or "Unable to import backend" in text:
+        installed = [name for name in ENGINES if name != package and _is_installed(name)]
+        known = f"installed engine ({', '.join(installed)})" if installed else "installed engine"
         return (
-            f"the engine {package!r} is not installed; install it, or set KERAS_BACKEND to an "
-            "installed engine"
+            f"the engine {package or chosen!r} is not installed; set KERAS_BACKEND to an {known}, "
+            f"or `pip install 'keras-cmg[ENGINE]'` with ENGINE one of {', '.join(ENGINES)}"
         )
-    extra = "generation" if package in ("diffusers", "transformers") else "data,report"
-    return f"{error}; this needs `pip install 'keras-cmg[{extra}]'`"
+    if isinstance(error, ModuleNotFoundError):
+        extra = EXTRAS.get(package, "data,report")
+        return f"{text}; this needs `pip install 'keras-cmg[{extra}]'`"
+    return text
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

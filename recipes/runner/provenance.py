@@ -1,9 +1,7 @@
-"""What a result was made with: versions, checksums, seeds; and how it is written down."""
+"""Provenance of results: versions, date, command, settings; and writing of JSON files."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import datetime
 import json
 import math
@@ -22,7 +20,7 @@ from data_tools.io.files import atomic_file
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that may move a number.
+    """Returns the versions of everything that may change a number.
 
     Returns:
         Name to version.
@@ -44,36 +42,35 @@ def versions() -> dict[str, str]:
     }
 
 
-def about(options: argparse.Namespace, settings: Any) -> dict[str, Any]:
-    """What every result says of itself.
+def about(job: Any) -> dict[str, Any]:
+    """Returns what every result records about its run.
 
     Args:
-        options: of the command line.
-        settings: of the run, a dataclass.
+        job: a `recipes.runner.seed_runs.Job`.
 
     Returns:
         Dict of `recipe`, `seed`, `smoke`, `date`, `command`, `settings` and `versions`.
 
     Example:
 
-    >>> Settings = dataclasses.make_dataclass("Settings", ["epochs"])
-    >>> options = argparse.Namespace(recipe="quickstart", seed=0, smoke=True, command="python")
-    >>> about(options, Settings(3))["settings"]
+    >>> from recipes.runner.seed_runs import Job
+    >>> from recipes.runner.settings import Settings
+    >>> about(Job("quickstart", "python", Settings(epochs=3), Settings(smoke=True), 0))["settings"]
     {'epochs': 3}
     """
     return {
-        "recipe": options.recipe,
-        "seed": options.seed,
-        "smoke": options.smoke,
+        "recipe": job.recipe,
+        "seed": job.seed,
+        "smoke": bool(job.resources.smoke),
         "date": datetime.date.today().isoformat(),
-        "command": options.command,
-        "settings": dataclasses.asdict(settings),
+        "command": job.command,
+        "settings": dict(vars(job.settings)),
         "versions": versions(),
     }
 
 
 def set_seed(seed: int) -> None:
-    """Starts every draw of Keras from a seed, on any engine.
+    """Seeds every draw of Keras, on any engine.
 
     Keras takes default seeds from Python's generator. `keras.utils.set_random_seed` would also
     import TensorFlow wherever it is installed.
@@ -94,14 +91,14 @@ def set_seed(seed: int) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file, whole or not at all.
+    """Writes a JSON file atomically.
 
     Args:
         path: the file.
         value: of dicts, lists, strings and numbers, NumPy's included.
 
     Raises:
-        ValueError: a number is not finite, which JSON cannot hold.
+        ValueError: if a number is not finite, which JSON cannot represent.
 
     Example:
 
@@ -115,17 +112,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def plain(value: Any, name: str = "value") -> Any:
-    """A value in the types that JSON knows.
+    """Converts a value to the types of JSON.
 
     Args:
         value: of dicts, sequences, strings, numbers, arrays, paths and None.
-        name: how errors call it.
+        name: name of the value in errors.
 
     Returns:
         The same with arrays as lists, keys as strings and tuples as lists.
 
     Raises:
-        ValueError: a number is not finite; the message names where it stands.
+        ValueError: if a number is not finite; the message names its place.
 
     Example:
 
@@ -141,5 +138,5 @@ def plain(value: Any, name: str = "value") -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"`{name}` must be finite; received: {value}")
+        raise ValueError(f"`{name}` must be finite. Received: {value}")
     return value

@@ -1,1 +1,4 @@
-"""Settings, encoders, devices."""
+"""Encoders, devices, hyperparameters, measurements of whole trainings.
+
+Imports `recipes.runner` and `recipes.protocol` only.
+"""

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command_line
-from benchmarks import flops, measuring
+from benchmarks import flops
 from keras_cmg.models import FCID
+from recipes.protocol import resource_use
 from tests.helpers.small_fcid import small_batch, small_fcid
 
 
 def test_times_are_medians_of_turns():
     order = []
-    times = measuring.seconds_in_turns(
+    times = resource_use.seconds_in_turns(
         {"a": lambda: (order.append("a"), time.sleep(0.02)), "b": lambda: order.append("b")}, 3, 1
     )
     assert order == ["a", "b"] * 4
@@ -22,11 +23,11 @@ def test_times_are_medians_of_turns():
 @pytest.mark.parametrize("arguments", [{"rounds": 0}, {"clock": "sun"}])
 def test_bad_arguments_are_named(arguments):
     with pytest.raises(ValueError, match=r"`rounds` must be|`clock` must be"):
-        measuring.seconds_in_turns({"a": lambda: None}, **arguments)
+        resource_use.seconds_in_turns({"a": lambda: None}, **arguments)
 
 
 def test_memory_of_a_large_array_is_seen():
-    with measuring.PeakMemory() as memory:
+    with resource_use.PeakMemory() as memory:
         block = np.ones(50_000_000, "float32")
         time.sleep(0.05)
     assert memory.gigabytes == pytest.approx(block.nbytes / 1e9, rel=0.2)

@@ -38,7 +38,7 @@ def idx_bytes(values: np.ndarray) -> bytes:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic feature folder; only to be read."""
     out = tmp_path_factory.mktemp("prepared") / "features"
-    return data_tools.prepare("synthetic", out, num_clips=NUM_CLIPS, channels=16)
+    return data_tools.prepare("synthetic", out, num_clips=NUM_CLIPS, video_channels=16)
 
 
 @pytest.fixture

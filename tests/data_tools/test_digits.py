@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools import datasets
 from data_tools.features.text import words
 from data_tools.raw.base import Clip
 from data_tools.raw.digits import TEMPLATES, WORDS, Digits
+from data_tools.raw.registry import open_raw
 
 NUM_CLIPS = {"train": 30, "val": 10, "test": 20}
 
@@ -90,7 +90,7 @@ def test_templates_are_many_and_keep_the_digit_within_ten_words() -> None:
 def test_wrong_arguments_are_named(known_digits: Path) -> None:
     root = str(known_digits)
     with pytest.raises(ValueError, match="`name` must be one of"):
-        datasets.create("letters")
+        open_raw("letters")
     with pytest.raises(ValueError, match="`split` of data set 'digits' must be one of"):
         Digits(root, split="random")
     with pytest.raises(ValueError, match="must differ"):

@@ -50,7 +50,7 @@ def test_json_must_be_an_object(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"a\.json"):
         read_json(path)
     path.write_text("[1]")
-    with pytest.raises(ValueError, match="must hold a JSON object; received a list"):
+    with pytest.raises(ValueError, match=r"must hold a JSON object\. Received a list"):
         read_json(path)
     path.write_text("{")
     with pytest.raises(ValueError, match="must hold valid JSON"):

@@ -54,11 +54,11 @@ def test_missing_things_are_named(copied: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (np.array([0, 21]), "row numbers from 0 to 20; received: 0 to 21"),
-        (np.array([-1, 3]), "received: -1 to 3"),
+        (np.array([0, 21]), "row numbers from 0 to 20. Received: 0 to 21"),
+        (np.array([-1, 3]), "Received: -1 to 3"),
         (np.array([], np.int64), "at least one row number"),
-        (np.array([0.5]), "at least one row number; received: float64"),
-        (np.array([[1]]), r"received: int64 of shape \(1, 1\)"),
+        (np.array([0.5]), "at least one row number. Received: float64"),
+        (np.array([[1]]), r"Received: int64 of shape \(1, 1\)"),
     ],
     ids=["high", "negative", "empty", "float", "axes"],
 )
@@ -78,13 +78,13 @@ def test_number_that_is_not_finite_is_named(copied: Path) -> None:
 
 def test_mismatched_files_are_named(copied: Path) -> None:
     rewrite(copied / "audio_feature.h5", np.zeros((20, 10, 128)))
-    with pytest.raises(ValueError, match=r"one row per clip; received: "):
+    with pytest.raises(ValueError, match=r"one row per clip. Received: "):
         data_tools.load(copied, format="numpy")
     rewrite(copied / "audio_feature.h5", np.zeros((21, 128)))
     with pytest.raises(ValueError, match=r"audio_feature\.h5 must have 3 axes"):
         data_tools.load(copied, format="numpy")
     rewrite(copied / "audio_feature.h5", np.zeros((21, 10, 128)), key="features")
-    with pytest.raises(ValueError, match=r"array named 'avadataset'; received: \['features'\]"):
+    with pytest.raises(ValueError, match=r"array named 'avadataset'. Received: \['features'\]"):
         data_tools.load(copied, format="numpy")
     (copied / "audio_feature.h5").write_bytes(b"no features")
     with pytest.raises(ValueError, match=r"audio_feature\.h5 must be an HDF5 file"):

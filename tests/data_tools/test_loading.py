@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.loading.load import BatchReader
+from data_tools.loading import BatchReader, SelectionSource
 from data_tools.published.selection import select
-from data_tools.store import Field, StoreWriter
+from data_tools.store import pack
 
 
 def test_numpy_has_the_rows_of_the_split(prepared: Path) -> None:
@@ -33,7 +33,7 @@ def test_numpy_has_the_rows_of_the_split(prepared: Path) -> None:
 
 def test_memory_or_disk_gives_the_same_batches(prepared: Path) -> None:
     readers = [
-        BatchReader(select(prepared, labels=True), batch_size=5, shuffle=True, memory_limit=limit)
+        BatchReader(SelectionSource(select(prepared, labels=True), limit), 5, shuffle=True)
         for limit in (0, 2**30)
     ]
     for (one, labels_one), (other, labels_other) in zip(
@@ -42,14 +42,15 @@ def test_memory_or_disk_gives_the_same_batches(prepared: Path) -> None:
         np.testing.assert_array_equal(labels_one, labels_other)
         for name in ("audio", "video", "text", "text_mask"):
             np.testing.assert_array_equal(one[name], other[name])
-    readers[0].selection.close()
+    readers[0].source.close()
 
 
 def test_every_epoch_has_every_clip_in_its_own_order(prepared: Path) -> None:
     everything = data_tools.load(prepared, format="numpy", modalities=("audio",))["audio"]
 
     def order(seed: int, epoch: int) -> list[int]:
-        reader = BatchReader(select(prepared, modalities=("audio",)), 5, seed, shuffle=True)
+        source = SelectionSource(select(prepared, modalities=("audio",)))
+        reader = BatchReader(source, 5, seed, shuffle=True)
         values = np.concatenate([batch["audio"] for (batch,) in reader.epoch(epoch)])
         return [int(np.flatnonzero((everything == value).all((1, 2)))[0]) for value in values]
 
@@ -60,11 +61,60 @@ def test_every_epoch_has_every_clip_in_its_own_order(prepared: Path) -> None:
     assert order(0, 1) == orders[1]
 
 
-def test_a_store_is_told_from_a_feature_folder(tmp_path: Path) -> None:
-    with StoreWriter(tmp_path / "store", {"audio": Field((2,))}) as writer:
-        writer.append("clip", {"audio": np.zeros(2)})
-    with pytest.raises(ValueError, match=r"is a store: read it by data_tools\.store\.load"):
-        data_tools.load(tmp_path / "store")
+def test_one_function_reads_folders_and_stores_alike(prepared: Path, tmp_path: Path) -> None:
+    pack(prepared, tmp_path / "store")
+    options: dict[str, Any] = {"batch_size": 5, "seed": 3, "labels": True}
+    for split in (None, "train", "val"):
+        options["shuffle"] = split != "val"
+        datasets = [
+            data_tools.load(root, split, **options) for root in (prepared, tmp_path / "store")
+        ]
+        assert len(datasets[0]) == len(datasets[1])
+        for (one, labels_one), (other, labels_other) in zip(*datasets, strict=True):
+            assert set(one) == set(other) == {"audio", "video", "text", "text_mask"}
+            np.testing.assert_array_equal(labels_one, labels_other)
+            np.testing.assert_array_equal(one["text_mask"], other["text_mask"])
+            for name in ("audio", "video", "text"):
+                np.testing.assert_array_equal(one[name].astype(np.float16), other[name])
+    arrays = [
+        data_tools.load(root, "val", format="numpy", labels=True)
+        for root in (prepared, tmp_path / "store")
+    ]
+    assert arrays[0].keys() == arrays[1].keys()
+    np.testing.assert_array_equal(arrays[0]["audio"].astype(np.float16), arrays[1]["audio"])
+    everything = data_tools.load(tmp_path / "store", "all", format="numpy", modalities=("audio",))
+    assert len(everything["audio"]) == 21
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dataset": "avvp"}, "`dataset` must be left out: .* is a store"),
+        ({"on_error": "skip"}, "`on_error` must be left out: .* is a store"),
+        ({"protocol": "reference"}, "`protocol` must be left out: .* is a store"),
+        ({"labels": "weak"}, "`labels` must be True or False for a store. Received: 'weak'"),
+        ({"split": "dev"}, "`split` must be one that .* Received: 'dev'"),
+    ],
+    ids=str,
+)
+def test_arguments_of_folders_are_refused_for_stores(
+    prepared: Path, tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
+    pack(prepared, tmp_path / "store")
+    with pytest.raises(ValueError, match=message):
+        data_tools.load(tmp_path / "store", **arguments)
+    with pytest.raises(ValueError, match=r"`verify` must be left out: .* is not a store"):
+        data_tools.load(prepared, verify="always")
+
+
+def test_folders_resume_at_any_step(prepared: Path) -> None:
+    options: dict[str, Any] = {"modalities": ("audio",), "batch_size": 5, "seed": 1}
+    whole = data_tools.load(prepared, format="stream", **options)
+    batches = [next(whole)[0]["audio"] for _ in range(5)]
+    later = data_tools.load(prepared, format="stream", start_step=3, **options)
+    np.testing.assert_array_equal(next(later)[0]["audio"], batches[3])
+    dataset = data_tools.load(prepared, start_step=3, **options)
+    np.testing.assert_array_equal(dataset[1][0]["audio"], batches[4])
 
 
 def test_training_shuffles_and_drops_by_default(prepared: Path) -> None:
@@ -83,9 +133,57 @@ def test_pydataset_yields_tuples_and_moves_on_each_epoch(prepared: Path) -> None
     assert labels.shape == (4, 10, 11)
     assert set(first) == {"audio", "video", "text", "text_mask"}
     np.testing.assert_array_equal(dataset[0][0]["audio"], first["audio"])
+
+    def epoch(steps: int) -> None:
+        dataset.on_epoch_begin()
+        for index in range(steps):
+            dataset[index]
+        dataset.on_epoch_end()
+
+    # What is read outside an epoch does not count, nor does an epoch that ends early.
+    _ = dataset[len(dataset) - 1]
     dataset.on_epoch_end()
+    epoch(len(dataset) - 1)
+    np.testing.assert_array_equal(dataset[0][0]["audio"], first["audio"])
+    epoch(len(dataset))
     assert not np.array_equal(dataset[0][0]["audio"], first["audio"])
     assert len(data_tools.load(prepared, batch_size=4)[0]) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2], ids=["here", "processes"])
+def test_fit_sees_each_epoch_in_its_own_order(prepared: Path, workers: int) -> None:
+    import keras
+
+    class Record(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = self.add_weight(shape=())
+            self.seen: list[np.ndarray] = []
+
+        def call(self, inputs: Any) -> Any:
+            return inputs["audio"] * self.scale
+
+        def train_step(self, data: Any) -> dict[str, Any]:
+            self.seen.append(np.array(data[0]["audio"]))
+            return {"loss": keras.ops.zeros(())}
+
+    if keras.backend.backend() != "torch":
+        pytest.skip("the training step is that of PyTorch")
+    train = data_tools.load(prepared, modalities=("audio",), batch_size=5)
+    train.workers, train.use_multiprocessing = workers, workers > 1
+    model = Record()
+    model.compile("sgd")
+    model.fit(train, epochs=3, shuffle=False, verbose=0)
+    assert len(model.seen) == 6
+    steps = [train.reader.step(step)[0]["audio"] for step in range(10)]
+    found = [[np.array_equal(step, seen) for step in steps].index(True) for seen in model.seen]
+    if workers == 1:
+        assert found == list(range(6))
+        assert train.passes == 3
+    else:
+        # Keras keeps batches that it read to build the model; the order still moves on.
+        assert len(set(found)) == 6
+        assert train.passes > 3
 
 
 @pytest.mark.every_engine
@@ -105,19 +203,19 @@ def test_keras_trains_on_the_batches(prepared: Path) -> None:
         shuffle=False,
     )
     assert np.isfinite(history.history["val_loss"]).all()
-    assert train.epoch == 3
+    assert train.passes == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"format": "csv"}, "`format` must be one of"),
-        ({"split": "dev"}, r"`split` must be one of .* received: 'dev'"),
-        ({"modalities": ("audio", "smell")}, r"`modalities` must be .* received: 'smell'"),
+        ({"split": "dev"}, r"`split` must be one of .* Received: 'dev'"),
+        ({"modalities": ("audio", "smell")}, r"`modalities` must be .* Received: 'smell'"),
         ({"modalities": "audio"}, "`modalities` must be a sequence"),
         ({"modalities": ()}, "`modalities` must be a sequence of at least one"),
-        ({"batch_size": 0}, "`batch_size` must be at least 1; received: 0"),
-        ({"batch_size": 13}, "`batch_size` must not exceed .* received: 13 for 12 clips"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1. Received: 0"),
+        ({"batch_size": 13}, "`batch_size` must not exceed .* Received: 13 for 12 clips"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.datasets import Synthetic
-from data_tools.features.extractors import Extractors
 from data_tools.io import feature_folder as layout
 from data_tools.io.files import sha256_file
 from data_tools.raw import preparation
+from data_tools.raw.extractors import Extractors
+from data_tools.raw.synthetic import Synthetic
 from tests.data_tools.conftest import NUM_CLIPS
 
 
@@ -23,7 +23,7 @@ def names(folder: Path) -> set[str]:
 
 
 def prepare(out: Path, **arguments) -> Path:
-    return data_tools.prepare("synthetic", out, num_clips=NUM_CLIPS, channels=16, **arguments)
+    return data_tools.prepare("synthetic", out, num_clips=NUM_CLIPS, video_channels=16, **arguments)
 
 
 def test_folder_has_the_published_layout(prepared: Path) -> None:
@@ -75,9 +75,11 @@ def test_features_are_those_of_the_rendered_clip(prepared: Path) -> None:
 
 
 def test_statistics_come_from_the_training_clips_alone(tmp_path: Path) -> None:
-    small = data_tools.prepare("synthetic", tmp_path / "a", num_clips={"train": 6}, channels=4)
+    small = data_tools.prepare(
+        "synthetic", tmp_path / "a", num_clips={"train": 6}, video_channels=4
+    )
     larger = data_tools.prepare(
-        "synthetic", tmp_path / "b", num_clips={"train": 6, "test": 9}, channels=4
+        "synthetic", tmp_path / "b", num_clips={"train": 6, "test": 9}, video_channels=4
     )
     assert sha256_file(small / layout.EXTRACTORS) == sha256_file(larger / layout.EXTRACTORS)
 
@@ -155,7 +157,7 @@ def test_failure_keeps_the_folder_that_was_to_be_replaced(
 def test_wrong_numbers_of_clips_are_named(tmp_path: Path, num_clips: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="`num_clips` must give clips of"):
         data_tools.prepare("synthetic", tmp_path / "a", num_clips=num_clips)
-    with pytest.raises(ValueError, match=r"`num_clips\['val'\]` must be at least 1; received: 0"):
+    with pytest.raises(ValueError, match=r"`num_clips\['val'\]` must be at least 1. Received: 0"):
         data_tools.prepare("synthetic", tmp_path / "a", num_clips={"train": 3, "val": 0})
     assert names(tmp_path) == set()
 
@@ -169,7 +171,7 @@ def test_digits_are_prepared_from_raw_files(known_digits: Path, tmp_path: Path) 
         split="speaker",
         test_speaker="eve",
         val_speaker="bob",
-        channels=8,
+        video_channels=8,
     )
     assert data_tools.verify(out)[-1].startswith("splits: train 8, val 4, test 4")
     clip = data_tools.render(out, 15)

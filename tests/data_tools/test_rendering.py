@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.datasets import Synthetic
+from data_tools.raw.synthetic import Synthetic
 from tests.data_tools.conftest import NUM_CLIPS
 
 
@@ -25,7 +25,7 @@ def test_rendered_clip_is_the_planned_one(prepared: Path) -> None:
 
 @pytest.mark.parametrize("index", [-1, 21])
 def test_row_must_exist(prepared: Path, index: int) -> None:
-    with pytest.raises(ValueError, match=f"row from 0 to 20; received: {index}"):
+    with pytest.raises(ValueError, match=f"row from 0 to 20. Received: {index}"):
         data_tools.render(prepared, index)
 
 

@@ -35,7 +35,7 @@ def test_sentences_are_cut_and_padded() -> None:
 
 
 def test_wrong_sizes_are_named() -> None:
-    with pytest.raises(ValueError, match="`dim` must be at least 1; received: 0"):
+    with pytest.raises(ValueError, match=r"`dim` must be at least 1\. Received: 0"):
         TextFeatures(dim=0)
-    with pytest.raises(ValueError, match="`num_tokens` must be at least 1; received: -1"):
+    with pytest.raises(ValueError, match=r"`num_tokens` must be at least 1\. Received: -1"):
         TextFeatures(num_tokens=-1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.loading.load import BatchReader
+from data_tools.loading import BatchReader, SelectionSource
 from data_tools.published.selection import select
 from tests.helpers.published_layouts import write_vggsound
 
@@ -17,7 +17,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 def test_batches_are_those_of_the_reader_epoch_after_epoch(prepared: Path) -> None:
     dataset = data_tools.load(prepared, batch_size=5, format="tf", labels=True, seed=4)
-    reader = BatchReader(select(prepared, labels=True), 5, seed=4, shuffle=True)
+    reader = BatchReader(SelectionSource(select(prepared, labels=True)), 5, seed=4, shuffle=True)
     assert int(dataset.cardinality()) == 2
     for epoch in range(2):
         for index, (arrays, labels) in enumerate(dataset.as_numpy_iterator()):
@@ -42,6 +42,7 @@ def test_published_sets_give_the_same_batches_in_each_format(tmp_path: Path) -> 
     epochs = data_tools.load(tmp_path, "train", format="tf", memory_limit=0, **options)
     batches = data_tools.load(tmp_path, "train", **options)
     for _ in range(2):
+        batches.on_epoch_begin()
         for index, (arrays, labels) in enumerate(epochs.as_numpy_iterator()):
             expected, expected_labels = batches[index]
             np.testing.assert_array_equal(labels, expected_labels)

@@ -76,12 +76,12 @@ def test_blank_frames_are_finite(features: VideoFeatures) -> None:
     ids=["float", "side", "oblong", "no batch"],
 )
 def test_wrong_frames_are_named(wrong: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"`frames` must be uint8 .* received: \w+ of shape"):
+    with pytest.raises(ValueError, match=r"`frames` must be uint8 .* Received: \w+ of shape"):
         video.extract_patches(wrong)
 
 
 def test_wrong_sizes_are_named() -> None:
-    with pytest.raises(ValueError, match="`channels` must be at least 1; received: 0"):
+    with pytest.raises(ValueError, match=r"`channels` must be at least 1\. Received: 0"):
         VideoFeatures(channels=0)
-    with pytest.raises(ValueError, match=r"at least 64 patches.* received: 2 frames"):
+    with pytest.raises(ValueError, match=r"at least 64 patches.* Received: 2 frames"):
         VideoFeatures(channels=64).fit(np.zeros((2, 28, 28), np.uint8))

@@ -26,7 +26,7 @@ STEPS = 5
 OPTIONS = {
     "backbone": {
         "general": {"feedforward_units": 8, "num_heads": 2, "dropout": 0.0},
-        "codebook": {"dead_code_patience": 2},
+        "quantizer": {"dead_code_patience": 2},
     },
     "loss_weights": {"code_matching": 1.0, "segment_infonce": 1.0},
     "codebook_init_step": 0,
@@ -93,7 +93,7 @@ def train(out: Path, name: str, devices: int | str, start: str = "") -> None:
     results["iterations"] = ops.convert_to_numpy(model.optimizer.iterations)
     weights = [ops.convert_to_numpy(v).reshape(-1) for v in model.trainable_variables]
     results["weights"] = np.concatenate(weights)
-    suffix = "" if distribution.is_chief else f".{distribution.process}"
+    suffix = "" if distribution.is_chief else f".{distribution.process_index}"
     np.savez(out / f"{name}{suffix}.npz", **results)
     if distribution.is_chief:
         model.save(out / f"{name}.keras")

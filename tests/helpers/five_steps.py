@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 import keras_cmg
-from tests.helpers.small_fcid import compiled, small_batch, small_fcid
+from tests.helpers.small_fcid import compiled, in_order, small_batch, small_fcid
 
 EXPECTED = Path(__file__).with_suffix(".json")
 
@@ -25,14 +25,14 @@ def fixed_model(dtype: str = "float32", **compile_arguments) -> keras_cmg.models
         backbone={
             "general": {"feedforward_units": 8, "num_heads": 2, "dropout": 0.0},
             "map_specific": {"hidden_channels": 8, "channels": 8},
-            "codebook": {"dead_code_patience": 2},
+            "quantizer": {"dead_code_patience": 2},
         },
         loss_weights={"code_matching": 1.0},
         dtype=dtype,
     )
     model.build({name: (None, *x.shape[1:]) for name, x in small_batch().items()})
     random = np.random.default_rng(0)
-    for variable in model.trainable_variables:
+    for variable in in_order(model):
         fan_in = np.prod(variable.shape[:-1]) if len(variable.shape) > 1 else 1
         scale = 0.1 if len(variable.shape) == 1 else 1 / np.sqrt(fan_in)
         around = 1.0 if variable.name == "gamma" else 0.0

@@ -24,7 +24,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def oldest_release(pyproject: str) -> str:
     """Returns the oldest release of Keras that a pyproject.toml allows, such as `"3.15.0"`."""
     dependencies = tomllib.loads(pyproject)["project"]["dependencies"]
-    (bound,) = (match[1] for entry in dependencies if (match := re.match(r"keras>=([\d.]+)", entry)))
+    (bound,) = (
+        match[1] for entry in dependencies if (match := re.match(r"keras>=([\d.]+)", entry))
+    )
     return ".".join([*bound.split("."), "0", "0"][:3])
 
 

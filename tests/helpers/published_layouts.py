@@ -209,9 +209,13 @@ def write_ucf_vggsound(root: Path) -> dict[str, Arrays]:
 
 
 def write_clotho(root: Path) -> Arrays:
-    """Clotho: two splits of sounds with five sentences, one of them empty."""
+    """Clotho: three splits of sounds with five sentences, one of them empty."""
     header = ["file_name", *(f"caption_{number}" for number in range(1, 6))]
-    rows = {"development": ["Rain 1.wav"], "evaluation": ["Wind a.wav", "Sea.wav", "Mute.wav"]}
+    rows = {
+        "development": ["Rain 1.wav"],
+        "validation": ["Hail.wav"],
+        "evaluation": ["Wind a.wav", "Sea.wav", "Mute.wav"],
+    }
     for part, names in rows.items():
         table = [header]
         for name in names:

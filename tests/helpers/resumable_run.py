@@ -30,7 +30,7 @@ class PrintLoss(keras.callbacks.Callback):
 def main(folder: Path, epochs: int) -> None:
     path = folder / "model.keras"
     with keras_cmg.distribution.distribute() as distribution:
-        (folder / f"{distribution.process}.pid").write_text(str(os.getpid()))
+        (folder / f"{distribution.process_index}.pid").write_text(str(os.getpid()))
         model = keras.saving.load_model(path) if path.exists() else compiled_fcid(PAIR)
         done = int(model.optimizer.iterations) // 2 if model.optimizer.built else 0
         model.fit(

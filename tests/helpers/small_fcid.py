@@ -72,3 +72,12 @@ def small_batch(
         name: random.standard_normal((clips, *SHAPES[name])).astype("float32")
         for name in modalities
     }
+
+
+def in_order(model: keras_cmg.models.Pretrainer) -> list[keras.Variable]:
+    """Trainable variables in the order of the recorded numbers: encoders, coarse level, others."""
+    backbone = model.backbone
+    coarse = getattr(backbone, "coarse_level", None)
+    last = {id(v) for v in coarse.trainable_variables} if coarse else set()
+    inside = {id(v) for v in backbone.trainable_variables}
+    return sorted(model.trainable_variables, key=lambda v: (id(v) not in inside, id(v) in last))

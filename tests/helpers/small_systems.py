@@ -85,7 +85,7 @@ def fixed_system(name: str, dtype: str = "float32") -> keras_cmg.models.Pretrain
     model = small_system(name, dtype=dtype)
     model.build({m: (None, *x.shape[1:]) for m, x in batch().items()})
     random = np.random.default_rng(0)
-    for variable in model.trainable_variables:
+    for variable in small_fcid.in_order(model):
         fan_in = np.prod(variable.shape[:-1]) if len(variable.shape) > 1 else 1
         scale = 0.1 if len(variable.shape) == 1 else 1 / np.sqrt(fan_in)
         around = 1.0 if variable.name == "gamma" else 0.0

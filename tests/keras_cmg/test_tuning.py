@@ -29,10 +29,10 @@ def test_every_system_starts_at_its_preset(system, tmp_path):
     built = model.build(tuning.keras_tuner.HyperParameters())
     preset = keras_cmg.models.create_model(system, modalities=NAMES)
     assert built.backbone.get_config().keys() == preset.backbone.get_config().keys()
-    assert built.weights_of == pytest.approx(preset.weights_of)
+    assert built.loss_weights == pytest.approx(preset.loss_weights)
     assert built.backbone.embedding_dim == preset.backbone.embedding_dim
     assert ("toc_share" in values) == (built.backbone.quantizer is not None)
-    assert ("estimator_learning_rate" in values) == bool(built.estimator_steps)
+    assert ("estimator_learning_rate" in values) == bool(built.estimators)
 
 
 def test_values_reach_the_model(tmp_path):
@@ -52,7 +52,7 @@ def test_values_reach_the_model(tmp_path):
         64,
         7,
     )
-    assert built.weights_of["infonce"] == 3.0
+    assert built.loss_weights["infonce"] == 3.0
     assert float(built.optimizer.learning_rate) == pytest.approx(2e-3)
     assert float(built.optimizer.estimator.learning_rate) == pytest.approx(5e-3)
 

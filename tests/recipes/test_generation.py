@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import pytest
 
 from recipes.experiments import generation
 from recipes.image_generation import code_prompt, image_generator
-from recipes.runner import command_line as runner
-from recipes.runner import provenance
+from recipes.runner import command_line, provenance
 
 
 def halves(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +75,7 @@ def test_codes_of_a_class_give_images_of_it(trained) -> None:
 
 def test_recipe_says_what_it_measured(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert runner.main(["generation", "--smoke", "--out", str(out)]) == 0
+    assert command_line.main(["generation", "--smoke", "--out", str(out)]) == 0
     result = json.loads((out / "result.json").read_text("utf-8"))
     columns = {"image->image", "audio->image", "text->image"}
     for kind in ("distances", "accuracies"):
@@ -100,15 +100,16 @@ def test_the_published_protocol_takes_a_fixed_number_of_steps(
         prompt.network.build((None, codes["val"].shape[1]))
 
     monkeypatch.setattr(code_prompt.CodePrompt, "fit", fit)
-    monkeypatch.setitem(generation.SMOKE, "prompt_epochs", None)
+    smoke = {**generation.OPTIONS.smoke, "prompt_epochs": None}
+    monkeypatch.setattr(generation, "OPTIONS", dataclasses.replace(generation.OPTIONS, smoke=smoke))
     for protocol in ("heldout", "reference"):
         words = ["generation", "--smoke", "--protocol", protocol, "--out", str(tmp_path / protocol)]
-        assert runner.main(words) == 0
+        assert command_line.main(words) == 0
     # 20 clips: two steps of 8 an epoch.
     assert set(fits) == {(20, 60, 64, True), (20, 40_000, 8, False)}
     table = (tmp_path / "reference" / "table.md").read_text("utf-8")
-    assert f"**{generation.NOTICE}**" in table and "80,000 steps" in table
-    assert generation.NOTICE not in (tmp_path / "heldout" / "table.md").read_text("utf-8")
+    assert f"**{code_prompt.NOTICE}**" in table and "80,000 steps" in table
+    assert code_prompt.NOTICE not in (tmp_path / "heldout" / "table.md").read_text("utf-8")
 
 
 def test_without_choice_the_last_weights_stay() -> None:
@@ -120,15 +121,15 @@ def test_without_choice_the_last_weights_stay() -> None:
     assert prompt.spread.max() < 1
 
 
-def test_every_system_must_have_the_preset(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--systems", "fcid", "dcid", "--preset", "plus", "--dry-run"]
+def test_every_model_must_have_the_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--models", "fcid", "dcid", "--preset", "plus", "--dry-run"]
     for recipe in ("generation", "efficiency"):
-        assert runner.main([recipe, *words]) == 2
+        assert command_line.main([recipe, *words]) == 2
         assert "--preset of dcid must be one of" in capsys.readouterr().err
 
 
 def test_an_adapter_needs_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["generation", "--generator", "ip-adapter", "--out", str(tmp_path / "run")]
-    assert runner.main(words) == 2
+    assert command_line.main(words) == 2
     assert "--generator ip-adapter needs --pipeline and --adapter" in capsys.readouterr().err
-    assert generation.Settings().generator == "small"
+    assert generation.OPTIONS.default("generator") == "small"

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data_tools import datasets
+from data_tools.published.registry import open_published
 from recipes.protocol import clips
-from recipes.reporting import paper_tables as published
-from recipes.reporting import report_writer as publishing
-from recipes.runner import command_line as runner
-from recipes.training import encoders as pretraining
-from recipes.training.training_settings import Training
+from recipes.protocol.tasks import TASKS
+from recipes.reporting import paper_tables, report_writer
+from recipes.runner import command_line
+from recipes.runner.seed_runs import Job
+from recipes.runner.settings import Settings
+from recipes.training import trained_encoders
 from tests.helpers.published_layouts import write_array, write_features, write_table
 
 VIDEO, AUDIO = (10, 5, 5, 3), (10, 4)
@@ -44,7 +46,7 @@ def ids_of(name: str, root: Path, **options: str) -> list[str]:
     """Ids of all clips of a data set, in every split of both protocols."""
     found = []
     for protocol in ("heldout", "reference"):
-        opened = datasets.open_published(name, root, protocol=protocol, **options)
+        opened = open_published(name, root, protocol=protocol, **options)
         for split in ("train", "val", "test"):
             if opened.splits.get(split):
                 found += [example.id for example in opened.examples(split)]
@@ -79,13 +81,13 @@ def encoder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of `pretrain` on AVE, which serves all tasks of sound and pictures."""
     out = tmp_path_factory.mktemp("encoder") / "run"
     words = ["pretrain", "--smoke", "--data", "ave", "--root", str(root), "--out", str(out)]
-    assert runner.main(words) == 0
+    assert command_line.main(words) == 0
     return out
 
 
 def run(out: Path, *words: str | Path) -> Mapping:
     """Run a recipe and read its result."""
-    assert runner.main([str(word) for word in (*words, "--smoke", "--out", out)]) == 0
+    assert command_line.main([str(word) for word in (*words, "--smoke", "--out", out)]) == 0
     return json.loads((out / "result.json").read_text("utf-8"))
 
 
@@ -108,7 +110,19 @@ def test_tasks_of_table_1(
     metrics: list[str],
     column: str,
 ) -> None:
-    words = [name, "--data", name, "--root", root, "--run", encoder, "--protocol", protocol]
+    words = [
+        "table1",
+        "--task",
+        name,
+        "--data",
+        name,
+        "--root",
+        root,
+        "--run",
+        encoder,
+        "--protocol",
+        protocol,
+    ]
     result = run(tmp_path / "run", *words)
     directions = {"video->audio", "audio->video", "video->video", "audio->audio"}
     assert set(result["scores"]) == directions and result["metrics"] == metrics
@@ -118,7 +132,7 @@ def test_tasks_of_table_1(
     table = (tmp_path / "run" / "table.md").read_text("utf-8")
     assert column in table and "FCID, published" in table and "FCID+TOC, published" in table
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
-    for text, bold in ((table, f"**{publishing.REFERENCE}**"), (page, publishing.REFERENCE)):
+    for text, bold in ((table, f"**{report_writer.REFERENCE}**"), (page, report_writer.REFERENCE)):
         assert (bold in text) == (protocol == "reference")
     checked = [len(value) for value in result["features"]["annotations"].values()]
     assert checked and set(checked) == {64}
@@ -127,7 +141,7 @@ def test_tasks_of_table_1(
 def test_reference_learns_and_is_tested_on_the_same_ave_clips(
     root: Path, encoder: Path, tmp_path: Path
 ) -> None:
-    words = ["ave", "--data", "ave", "--root", root, "--run", encoder]
+    words = ["table1", "--data", "ave", "--root", root, "--run", encoder]
     result = run(tmp_path / "a", *words, "--protocol", "reference", "--max-clips", "30")
     assert result["clips"] == {
         f"{role} train {modality}": 30
@@ -140,8 +154,8 @@ def test_reference_learns_and_is_tested_on_the_same_ave_clips(
 def test_unpaired_clips_need_a_run(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["ucf_vggsound", "--data", "ucf_vggsound", "--root", str(root)]
-    assert runner.main([*words, "--smoke", "--out", str(tmp_path / "run")]) == 2
+    words = ["table1", "--task", "ucf_vggsound", "--data", "ucf_vggsound", "--root", str(root)]
+    assert command_line.main([*words, "--smoke", "--out", str(tmp_path / "run")]) == 2
     assert "--data ucf_vggsound needs --run" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
@@ -155,10 +169,10 @@ def test_clips_that_cannot_be_read_are_left_out_and_told(
         (folder / path.name).symlink_to(path)
     (folder / "avvp").unlink()
     link(root / "avvp", folder / "avvp")
-    opened = datasets.open_published("avvp", folder, events="audio")
+    opened = open_published("avvp", folder, events="audio")
     for example in clips.fewer(opened.examples("test"), 20)[:3]:
         os.remove(folder / "avvp" / "audio" / f"{example.id}.npy")
-    words = ["avvp", "--data", "avvp", "--root", folder, "--run", encoder]
+    words = ["table1", "--task", "avvp", "--data", "avvp", "--root", folder, "--run", encoder]
     result = run(tmp_path / "run", *words, "--max-clips", "20")
     assert result["clips_unreadable"] == 3
     assert result["clips"]["target test audio"] == 17 and result["clips"]["target test video"] == 20
@@ -180,9 +194,9 @@ def test_ablation_trains_on_one_set_and_probes_on_the_others(root: Path, tmp_pat
     link(root / "ucf_vggsound" / "vggsound", folder / "vggsound")
     words = ["ablation", "--data", "vggsound", "--root", folder, "--of", "losses"]
     result = run(tmp_path / "run", *words)
-    assert set(result["parts"]["losses"]) == set(published.LOSS_ABLATION.rows)
+    assert set(result["parts"]["losses"]) == set(paper_tables.LOSS_ABLATION.rows)
     for row in result["parts"]["losses"].values():
-        assert set(row) == set(published.TASKS)
+        assert set(row) == set(paper_tables.TASKS)
 
 
 def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_path: Path) -> None:
@@ -190,36 +204,77 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
     folder.mkdir()
     for path in root.iterdir():
         (folder / path.name).symlink_to(path)
-    tested = datasets.open_published("ave", folder).groups("test")
+    tested = open_published("ave", folder).groups("test")
     shared = sorted(tested)[:4]
     rows = [("train", "bowling impact", id) for id in [*shared, *(f"own{n:02}" for n in range(20))]]
     write_table(
         folder / "vggsound" / "vggsound-avel40k.csv", [("split", "category", "video_id"), *rows]
     )
     write_features(folder / "vggsound", [id for _, _, id in rows], SHAPES)
-    videos = pretraining.evaluated(clips.Clips("vggsound", folder))
+    source = clips.Clips("vggsound", folder)
+    videos = trained_encoders.held_out_videos(source, tuple(TASKS))
     assert tested <= videos
-    assert datasets.open_published("ave", folder).groups("val") <= videos
-    sounds = datasets.open_published("ucf_vggsound", folder, side="vggsound")
+    assert open_published("ave", folder).groups("val") <= videos
+    sounds = open_published("ucf_vggsound", folder, side="vggsound")
     assert sounds.groups("test") <= videos
-    reference = clips.Clips("vggsound", folder, "reference")
-    assert not pretraining.evaluated(reference)
+    reference = source._replace(protocol="reference")
+    assert not trained_encoders.held_out_videos(reference, tuple(TASKS))
     # 24 clips make a batch of 24, unless four of them are held out.
     with pytest.raises(ValueError, match="batch"):
-        pretraining.train_new(
-            Training(data="vggsound", batch_size=24), clips.Clips("vggsound", folder), 0
-        )
-    about = pretraining.train_new(
-        Training(data="vggsound", batch_size=20, epochs=1), clips.Clips("vggsound", folder), 0
-    ).about
+        trained_encoders.train_new(vggsound_job(24), source)
+    about = trained_encoders.train_new(vggsound_job(20), source).about
     assert about["videos_held_out"] == len(videos)
 
 
+def vggsound_job(batch_size: int, **changes) -> Job:
+    """A training on VGGSound, as `pretrain` has it."""
+    values = {"data": "vggsound", "model": "fcid", "preset": "plus", "set": {}, "epochs": 1}
+    values |= {"learning_rate": 4e-4, "schedule": "constant", "held_out": None}
+    settings = Settings(**{**values, "batch_size": batch_size, **changes})
+    return Job("pretrain", "", settings, Settings(), 0)
+
+
+@pytest.mark.parametrize("missing", ["ave/Annotations.txt", "ave/test_order.h5"])
+def test_a_missing_annotation_file_does_not_stop_the_holding_out(
+    root: Path, tmp_path: Path, missing: str
+) -> None:
+    folder = tmp_path / "root"
+    for name in ("ave", "avvp", "ucf_vggsound"):
+        link(root / name, folder / name)
+    source = clips.Clips("vggsound", folder)
+    assert trained_encoders.held_out_videos(source, tuple(TASKS))
+    os.remove(folder / missing)
+    with pytest.raises(FileNotFoundError, match=r"cannot be left out of training.*--held-out"):
+        trained_encoders.held_out_videos(source, tuple(TASKS))
+    with pytest.raises(FileNotFoundError, match=r"cannot be left out of training.*--held-out"):
+        trained_encoders.held_out_videos(source)
+    assert trained_encoders.held_out_videos(source, ("ucf_vggsound",))
+    # A damaged file is no missing one; a data set of which nothing is here is not tested here.
+    (folder / missing).write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=missing.partition("/")[2]):
+        trained_encoders.held_out_videos(source)
+    shutil.rmtree(folder / "ave")
+    assert trained_encoders.held_out_videos(source)
+
+
+def test_a_damaged_validation_split_is_not_taken_for_none(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "root"
+    link(root / "ave", folder / "ave")
+    source = clips.Clips("ave", folder)
+    assert source.has("val")
+    path = folder / "ave" / "Annotations.txt"
+    lines = path.read_text("utf-8").splitlines()
+    os.remove(path)
+    path.write_text("\n".join([*lines[:5], "one&field", *lines[5:]]) + "\n")
+    with pytest.raises(ValueError, match="Annotations"):
+        source.has("val")
+
+
 def write_clotho(root: Path) -> None:
-    """Thirty sounds to learn on and twenty to be tested on, with five sentences each."""
+    """Thirty sounds to train on, three for validation, twenty for the test, five sentences each."""
     header = ["file_name", *(f"caption_{number}" for number in range(1, 6))]
     ids = []
-    for part, count in (("development", 30), ("evaluation", 20)):
+    for part, count in (("development", 30), ("validation", 3), ("evaluation", 20)):
         names = [f"{part}{number}" for number in range(count)]
         rows = [[f"{name}.wav", *(f"sound {name} {n}" for n in range(5))] for name in names]
         write_table(root / f"clotho_captions_{part}.csv", [header, *rows])

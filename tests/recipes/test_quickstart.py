@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import data_tools
-from recipes.protocol import probing
-from recipes.runner import command_line as runner
+from recipes.protocol import clips
+from recipes.protocol.clips import Clips, encode
+from recipes.runner import command_line
 
 PAIRS = {f"{a}->{b}" for a in ("audio", "video", "text") for b in ("audio", "video", "text")}
 
@@ -21,7 +22,7 @@ PAIRS = {f"{a}->{b}" for a in ("audio", "video", "text") for b in ("audio", "vid
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("quickstart") / "run"
-    assert runner.main(["quickstart", "--smoke", "--epochs", "1", "--out", str(out)]) == 0
+    assert command_line.main(["quickstart", "--smoke", "--epochs", "1", "--out", str(out)]) == 0
     return out
 
 
@@ -62,24 +63,25 @@ def test_report_has_its_pictures_and_needs_nothing_else(finished: Path) -> None:
 
 def test_saved_model_gives_the_codes_of_the_result(finished: Path) -> None:
     backbone = keras.saving.load_model(finished / "model.keras").backbone
-    levels = {"text": "clip"}
-    codes = probing.encode_splits(backbone, finished / "features", levels, ("test",))["test"]
-    used = len(np.unique(codes["text"]["indices"]))
+    source = Clips("synthetic", finished / "features")
+    codes = encode(backbone, source, "test", "text", "clip").codes
+    used = len(np.unique(codes["indices"]))
     assert used == read_result(finished)["codes_used"]["text"]
     direct = data_tools.load(finished / "features", "test", ("text",), format="numpy")
     encoded = backbone.encode("text", direct["text"], level="clip", mask=direct["text_mask"])
-    assert codes["text"]["indices"].tolist() == encoded["indices"].tolist()
+    assert codes["indices"].tolist() == encoded["indices"].tolist()
 
 
 def test_saved_probes_give_the_scores_of_the_result(finished: Path) -> None:
     backbone = keras.saving.load_model(finished / "model.keras").backbone
-    codes = probing.encode_splits(backbone, finished / "features", {"audio": "segment"}, ("test",))
-    classes = probing.clip_classes(finished / "features", "test")
+    source = Clips("synthetic", finished / "features")
+    found = encode(backbone, source, "test", "audio", labels=True)
+    classes = clips.clip_classes(found.labels)
     names = (finished / "labels.txt").read_text(encoding="utf-8").splitlines()
     assert names == list(data_tools.FeatureFolder(finished / "features").categories)
     for source in ("audio", "video", "text"):
         probe = keras.saving.load_model(finished / f"probe_{source}.keras")
-        logits = probe.predict(codes["test"]["audio"]["quantized"], verbose=0)
+        logits = probe.predict(found.codes["quantized"], verbose=0)
         score = read_result(finished)["scores"][f"{source}->audio"]
         assert (logits.argmax(axis=-1) == classes).mean() == pytest.approx(score)
 
@@ -87,7 +89,7 @@ def test_saved_probes_give_the_scores_of_the_result(finished: Path) -> None:
 def test_same_seed_same_result_from_the_cache(finished: Path, tmp_path: Path) -> None:
     out, features = tmp_path / "again", finished / "features"
     words = ["--smoke", "--epochs", "1", "--out", str(out), "--features", str(features)]
-    assert runner.main(["quickstart", *words]) == 0
+    assert command_line.main(["quickstart", *words]) == 0
     first, second = read_result(finished), read_result(out)
     for key in ("scores", "toc", "continuous", "codes_used", "probe_validation"):
         assert first[key] == second[key]
@@ -99,7 +101,7 @@ def test_features_of_something_else_are_refused(
 ) -> None:
     features = finished / "features"
     words = ["quickstart", "--out", str(tmp_path / "run"), "--features", str(features)]
-    assert runner.main(words) == 2
+    assert command_line.main(words) == 2
     error = capsys.readouterr().err
     assert f"features in {features}" in error and "must not hold another preparation" in error
     assert data_tools.verify(features)
@@ -111,7 +113,7 @@ def test_a_loss_that_explodes_is_told_and_leaves_nothing(
     out, features = tmp_path / "run", tmp_path / "features"
     shutil.copytree(finished / "features", features)
     words = ["--smoke", "--out", str(out), "--features", str(features), "--learning-rate", "1e30"]
-    assert runner.main(["quickstart", *words]) == 2
+    assert command_line.main(["quickstart", *words]) == 2
     error = capsys.readouterr().err
     assert "must be finite" in error and error.count("\n") == 1
     assert not out.exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -15,7 +14,10 @@ import pytest
 
 import data_tools
 from recipes.experiments import tune
-from recipes.runner.seeds import Run
+from recipes.reporting import tuning_tables
+from recipes.runner import command_line
+from recipes.runner.seed_runs import Run
+from recipes.runner.settings import resolve
 
 CLIPS = {"train": 40, "val": 20, "test": 20}
 
@@ -26,7 +28,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(repository: Path, out: Path, features: Path, *arguments: str) -> subprocess.Popen:
-    command = ["recipes", "tune", "--smoke", "--trials", "3", "--tuned", "learning_rate"]
+    command = ["recipes", "tune", "--smoke", "--trials", "4", "--hyperparameters", "learning_rate"]
     options = ["--features", str(features), "--out", str(out), *arguments]
     return subprocess.Popen(
         [sys.executable, "-m", *command, *options],
@@ -47,7 +49,7 @@ def read_result(out: Path, process: subprocess.Popen) -> dict:
 @pytest.mark.slow
 def test_a_killed_search_goes_on_and_trains_nothing_twice(repository, tmp_path, features):
     process = start(repository, tmp_path / "run", features)
-    scores = tmp_path / "run" / "search" / "scores"
+    scores = tmp_path / "run" / "cache" / "scores"
     deadline = time.monotonic() + 300
     while not list(scores.glob("*.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -60,7 +62,7 @@ def test_a_killed_search_goes_on_and_trains_nothing_twice(repository, tmp_path, 
     result = read_result(tmp_path / "run", start(repository, tmp_path / "run", features))
     after = {path.name: path.stat().st_mtime_ns for path in scores.glob("*.json")}
     assert {name: after[name] for name in before} == before
-    assert sorted(trial["trial"] for trial in result["trials"]) == [0, 1, 2]
+    assert sorted(trial["trial"] for trial in result["trials"]) == [0, 1, 2, 3]
     assert all(0 <= trial["score"] <= 1 for trial in result["trials"])
     whole = read_result(tmp_path / "whole", start(repository, tmp_path / "whole", features))
     assert result["trials"] == whole["trials"]
@@ -70,10 +72,10 @@ def test_a_killed_search_goes_on_and_trains_nothing_twice(repository, tmp_path, 
 def test_workers_share_the_trials_of_a_search(repository, tmp_path, features):
     process = start(repository, tmp_path / "run", features, "--workers", "2")
     result = read_result(tmp_path / "run", process)
-    assert sorted(trial["trial"] for trial in result["trials"]) == [0, 1, 2]
+    assert sorted(trial["trial"] for trial in result["trials"]) == [0, 1, 2, 3]
     assert all(0 <= trial["score"] <= 1 for trial in result["trials"])
     # The trials' scores, and the preset's.
-    assert len(list((tmp_path / "run" / "search" / "scores").glob("*.json"))) == 4
+    assert len(list((tmp_path / "run" / "cache" / "scores").glob("*.json"))) == 4
 
 
 def search_result(seed: int, gains: list[float]) -> Run:
@@ -86,11 +88,11 @@ def search_result(seed: int, gains: list[float]) -> Run:
         {
             "seed": seed,
             "preset_values": values,
-            "preset_score": 0.5,
             "search_seconds": 61.0,
             "trials": [
                 {"trial": 1, "values": {**values, "num_embeddings": 100}, "score": 0.7},
-                {"trial": 0, "values": values, "score": None, "message": "out of memory"},
+                {"trial": 0, "values": {}, "score": 0.5, "message": None},
+                {"trial": 2, "values": values, "score": None, "message": "out of memory"},
             ],
             "final": {
                 "preset": [final(0.5) for _ in gains],
@@ -105,26 +107,31 @@ def search_result(seed: int, gains: list[float]) -> Run:
     [([0.1, 0.11, 0.12], "better across modalities were found"), ([0.1, -0.1, 0.0], "No settings")],
 )
 def test_the_verdict_needs_an_interval_above_zero(gains, verdict):
-    table = tune.finals_table([search_result(0, gains)])
+    table = tuning_tables.final_table([search_result(0, gains)])
     assert verdict in table.note
-    assert [name for name, _ in table.rows] == ["preset", "best found", "difference"]
+    assert list(table.rows) == ["preset", "best found", "difference"]
 
 
 def test_trials_are_listed_with_those_that_failed():
-    table = tune.trials_table(search_result(0, [0.0, 0.0]))
-    assert [(name, cells[0]) for name, cells in table.rows] == [
-        ("preset", "50.0"),
+    table = tuning_tables.trials_table(search_result(0, [0.0, 0.0]))
+    assert [(name, cells[0]) for name, cells in table.cells()] == [
         ("trial 1", "70.0"),
-        ("trial 0", "failed"),
+        ("preset", "50.0"),
+        ("trial 2", "failed"),
     ]
     assert table.columns == ("score", "num_embeddings", "learning_rate")
 
 
-@pytest.mark.parametrize(("option", "value"), [("workers", 0), ("trials", 0), ("epochs", -1)])
-def test_refuses_numbers_below_one(option, value):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--smoke", action="store_true")
-    tune.add_arguments(parser)
-    options = parser.parse_args([f"--{option}", str(value)])
-    with pytest.raises(ValueError, match=f"--{option}"):
-        tune.settings_of(options)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--workers", "0"], "--workers must be at least 1"),
+        (["--trials", "0"], "--trials must be at least 1"),
+        (["--epochs", "-1"], "--epochs must be at least 1"),
+        (["--hyperparameters", "momentum"], "--hyperparameters must be of"),
+    ],
+)
+def test_options_are_checked(words, message):
+    given = command_line.recipe_parser("tune", tune).parse_args(words)
+    with pytest.raises(ValueError, match=message):
+        tune.check(resolve(tune.OPTIONS, given)[0])

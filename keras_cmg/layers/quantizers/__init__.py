@@ -1,4 +1,4 @@
-"""Layers that turn vectors into codes, behind one interface."""
+"""Quantisers: layers that replace vectors by codes, behind one interface."""
 
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ

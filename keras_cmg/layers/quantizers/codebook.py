@@ -1,4 +1,4 @@
-"""The discrete code space shared by all modalities: vector quantisation with (multimodal) EMA."""
+"""A codebook shared by all modalities: vector quantisation with (multimodal) moving averages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers.quantizers.quantizer import Quantizer, check_sizes, frame_weights
+from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.quantizers.quantizer import Quantizer, frame_weights
 from keras_cmg.ops import counter_random, quantization
 from keras_cmg.ops.contrastive import l2_normalize
 from keras_cmg.ops.k_means import k_means
@@ -22,67 +23,74 @@ SIMILARITIES = ("euclidean", "cosine")
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class Codebook(Quantizer):
-    """Replaces vectors by their nearest code; codes follow the vectors by moving averages.
+    """Replaces vectors by their nearest code, and updates the codes by moving averages.
 
-    Training: looks up codes, then moves the codebook (statistics of the global batch under
-    data-parallel training) and revives codes that nothing chooses. Inference and
-    `trainable=False`: looks up codes and leaves every state as it is. State and computation are
-    float32 (or the float64 of `dtype`) under every mixed-precision policy.
+    In training, a call computes the codes of its inputs, then updates the codebook with the
+    statistics of the batch (of the global batch under data-parallel training) and replaces codes
+    that were not used for long. In inference, and with `trainable=False`, the state does not
+    change. State and computation are float32 (float64 if `dtype` is) under every mixed-precision
+    policy. A batch whose statistics are not finite does not change the codes or their averages.
 
-    Given a dict of modalities, each updates the codebook in turn with mixtures of its own and its
+    With a dict of modalities, each updates the codebook in turn, with mixtures of its own and its
     partners' features (MM-EMA, see `keras_cmg.ops.mix_modalities`).
 
-    When to use: as the codebook shared by modalities, and wherever codes have to be compared, read
-    or started from data. When not: for large vocabularies (10^4 codes and more), which moving
-    averages leave mostly unused: see `FSQ`, `LFQ` and `SimVQ`.
+    Masks: `weights` of zero, such as those of padded frames or missing modalities, leave vectors
+    out of the statistics, of their partners' mixtures, and of the replacements of dead codes. Codes
+    of such vectors are computed all the same. A batch in which no vector counts changes nothing.
 
-    Vectors of weight 0 are quantised, but leave no trace in the statistics; where no vector counts,
-    a training step changes nothing.
+    When to use: as the codebook shared by modalities, and wherever codes are compared, read or
+    initialised from data. When not: for large vocabularies (10^4 codes and more), of which moving
+    averages leave many unused: see `FSQ`, `LFQ` and `SimVQ`.
 
     Args:
-        num_embeddings: number of codes, the paper's H.
-        embedding_dim: length of a code, the paper's D.
-        decay: share of the past in the moving averages, per modality and step.
-        epsilon: Laplace smoothing of the counts.
-        dead_code_patience: training steps without use after which a code is replaced; `None` never.
-        replacement: what replaces a dead code: `"input"`, a vector of the current batch;
-            `"code"`, a code in use.
-        replacement_noise: half-width of the uniform noise added to the replacement.
-        reset_replaced_state: gives a replaced code fresh EMA statistics, so that the
-            replacement lasts. The authors' code does not, and the code falls back in the next step.
-        replace_in_evaluation: also counts and revives when not training, as the authors' code does.
-        replacement_offset: constant added to the replacement; the authors' code has -1/1024 here
-            in place of noise.
-        zero_initial_counts: starts the counts at zero as the authors' code does, which throws
-            unused codes far away in the first steps; otherwise counts start at one, and an unused
-            code stays.
-        mix_modalities: MM-EMA; otherwise each modality moves the codes with its own features alone.
-        initial_scale: codes start uniform within plus and minus this; default `1/num_embeddings`.
-        gradient: how a gradient passes through the choice of a code: `"straight_through"`,
-            unchanged (the paper); `"rotation"`, see `keras_cmg.ops.rotation_trick`.
-        similarity: `"euclidean"`, or `"cosine"`: vectors and codes are taken at unit length.
-        frozen_codes: sequence of ints, codes that training leaves as they are. As with
-            `trainable`, a change of this attribute takes effect when the model is compiled again;
-            it is saved with the layer.
-        seed: of the initial codes.
-        dtype: a policy; state and computation take the dtype of its variables.
+        num_embeddings: int, number of codes, the paper's H.
+        embedding_dim: int, length of a code, the paper's D.
+        decay: float, weight of the past in the moving averages, per modality and step.
+        epsilon: float, Laplace smoothing of the counts.
+        dead_code_patience: int, training steps without use after which a code is replaced, or None
+            for never.
+        replacement: what replaces a dead code: `"input"`, a vector of the current batch; `"code"`,
+            a code in use.
+        replacement_noise: float, half-width of uniform noise added to the replacement.
+        reset_replaced_state: bool, whether the EMA statistics of a replaced code are reset, so that
+            the replacement lasts. In the authors' code they are not, and the code returns to its
+            earlier value in the next step.
+        replace_in_evaluation: bool, whether dead codes are counted and replaced in inference too,
+            as in the authors' code.
+        replacement_offset: float, added to the replacement; -1/1024 in the authors' code, which has
+            no noise.
+        zero_initial_counts: bool, whether counts start at zero, as in the authors' code, where
+            unused codes move far away in the first steps. Otherwise counts start at one, and unused
+            codes do not move.
+        mix_modalities: bool, whether updates use mixtures of modalities (MM-EMA); otherwise those
+            of each modality use its own features alone.
+        initial_scale: float, bound of the uniform initial codes; default `1 / num_embeddings`.
+        gradient: gradient of the quantisation: `"straight_through"` (the paper), or `"rotation"`,
+            see `keras_cmg.ops.rotation_trick`.
+        similarity: `"euclidean"`, or `"cosine"`: vectors and codes are normalised to unit length.
+        frozen_codes: sequence of ints, codes that training does not change. As for `trainable`, a
+            change of this attribute takes effect when the model is compiled again. It is saved with
+            the layer.
+        seed: int, seed of the initial codes.
+        dtype: dtype policy; state and computation use its variable dtype.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, [frames,] dim)`, or a dict of modality to such tensors.
         weights: optional, like `inputs` but without the last axis: weight of each vector in the
-            statistics; 0 leaves it out (a missing caption, say), also of its partners' mixtures.
-        training: whether to move the codebook.
+            statistics.
+        training: bool, whether the codebook is updated.
 
     Returns:
         For one tensor, a dict; for a dict of modalities, a dict of dicts:
-        `"quantized"` `(batch, [frames,] dim)` with the gradient asked for, `"codes"` of the same
-        shape without gradient, from before the update, and `"indices"` `(batch, [frames])`.
+        `"quantized"` `(batch, [frames,] dim)` with the gradient of `gradient`, `"codes"` of the
+        same shape without gradient, both from before the update, and `"indices"`, int32 `(batch,
+        [frames])`.
 
     Raises:
-        ValueError: for sizes below 1, a decay outside [0, 1), an unknown `replacement`, `gradient`
-            or `similarity`, `frozen_codes` that do not exist, or inputs whose last axis is not
-            `embedding_dim`.
+        ValueError: if a size is below 1, `decay` is not in [0, 1), `replacement`, `gradient` or
+            `similarity` is unknown, a code of `frozen_codes` does not exist, or the last axis
+            of the inputs is not `embedding_dim`.
 
     Example:
 
@@ -123,7 +131,7 @@ class Codebook(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if not 0 <= decay < 1:
             raise ValueError(f"`decay` must lie in [0, 1). Received: {decay}")
         if replacement not in REPLACEMENTS:
@@ -309,9 +317,17 @@ class Codebook(Quantizer):
             counts = ops.where(frozen, ops.convert_to_tensor(self.ema_counts), counts)
             sums = ops.where(frozen[:, None], ops.convert_to_tensor(self.ema_sums), sums)
             codebook = ops.where(frozen[:, None], self._codes(), codebook)
-        self.ema_counts.assign(counts)
-        self.ema_sums.assign(sums)
-        self.codebook.assign(codebook)
+        self._assign_if_finite(codebook=codebook, ema_counts=counts, ema_sums=sums)
+
+    def _assign_if_finite(self, **values: Tensor) -> None:
+        """Assigns all of the values, or none if one is not finite.
+
+        One batch with NaN would otherwise leave NaN in the moving averages for good.
+        """
+        finite = ops.all(ops.stack([ops.all(ops.isfinite(x)) for x in values.values()]))
+        for name, value in values.items():
+            variable = getattr(self, name)
+            variable.assign(ops.where(finite, value, ops.convert_to_tensor(variable)))
 
     def _replace_dead_codes(self, inputs, indices, weights):
         used = ops.zeros((self.num_embeddings,), dtype=self.compute_dtype)
@@ -324,21 +340,23 @@ class Codebook(Quantizer):
         before = ops.convert_to_tensor(self.steps_since_used)
         steps = ops.where(used > 0, 0.0, before + 1.0)
         if all(name in weights for name in indices):
-            # Where nothing counts, nothing was unused, and there is no donor.
+            # Where nothing counts, nothing was unused, and no vector can replace a code.
             steps = ops.where(ops.sum(used) > 0, steps, before)
         dead = steps > self.dead_code_patience
         if self.frozen_codes:
             dead = ops.logical_and(dead, ops.logical_not(self._is_frozen()))
         steps = ops.where(dead, 0.0, steps)
         codebook = ops.stop_gradient(self._codes())
-        donors = self.sample_replacements(codebook, steps, dead, inputs, weights)
+        replacements = self.sample_replacements(codebook, steps, dead, inputs, weights)
         noise = counter_random.random_uniform(
             self.step, (self.num_embeddings, self.embedding_dim), salt=2
         )
         noise = ops.cast(2 * noise - 1, self.compute_dtype) * self.replacement_noise
-        replaced = self._normalize(donors + noise + self.replacement_offset)
+        replacements = self._normalize(replacements + noise + self.replacement_offset)
+        # A vector that is not finite replaces no code.
+        dead = ops.logical_and(dead, ops.all(ops.isfinite(replacements), axis=1))
         self.steps_since_used.assign(steps)
-        self._replace_codes(ops.where(dead[:, None], replaced, codebook), dead)
+        self._replace_codes(ops.where(dead[:, None], replacements, codebook), dead)
 
     def _replace_codes(self, codebook: Tensor, dead: Tensor) -> None:
         """Sets the codes; where `dead`, their statistics too."""
@@ -356,32 +374,31 @@ class Codebook(Quantizer):
         inputs: dict[str, Tensor],
         weights: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """Vectors that would replace each code if it were dead.
+        """Samples a vector for each code, which replaces the code if it is dead.
 
         Args:
             codebook: `(num_embeddings, dim)`.
             steps: `(num_embeddings,)` training steps since each code was used.
             dead: `(num_embeddings,)` bool.
             inputs: modality to `(batch, [frames,] dim)`, this step's features, of all replicas.
-            weights: optional modality to `(batch, [frames])`; vectors of weight zero are no donors.
+            weights: optional modality to `(batch, [frames])`; vectors of weight zero are not
+                sampled.
 
         Returns:
             Float tensor `(num_embeddings, dim)`, the same on every replica.
         """
         bits = counter_random.random_bits(self.step, self.num_embeddings, salt=1)
         if self.replacement == "code":
-            # Recently used codes first, in index order; a drawn rank among them is a donor.
             live = ops.logical_and(
                 steps < (self.dead_code_patience or 1) / 3, ops.logical_not(dead)
             )
-            return ops.take(codebook, _drawn(live, bits, self.num_embeddings), axis=0)
+            return ops.take(codebook, counter_random.choose_eligible(live, bits), axis=0)
         rows = ops.concatenate(
             [ops.reshape(ops.stop_gradient(x), (-1, self.embedding_dim)) for x in inputs.values()]
         )
-        count = ops.shape(rows)[0]
         if not weights:
-            return ops.take(rows, ops.mod(bits, count), axis=0)
-        counted = ops.concatenate(
+            return ops.take(rows, ops.mod(bits, ops.shape(rows)[0]), axis=0)
+        eligible = ops.concatenate(
             [
                 ops.reshape(
                     ops.ones(ops.shape(x)[:-1], dtype="bool")
@@ -392,18 +409,18 @@ class Codebook(Quantizer):
                 for name, x in inputs.items()
             ]
         )
-        return ops.take(rows, _drawn(counted, bits, count), axis=0)
+        return ops.take(rows, counter_random.choose_eligible(eligible, bits), axis=0)
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
-        """Places the codes by k-means on features (k-means start), and resets all EMA state.
+        """Sets the codes to the k-means centers of features, and resets the EMA statistics.
 
         Args:
-            features: float array or tensor `(..., dim)`, such as the encoders' output on the
-                first batches. With fewer vectors than codes, codes double up with small noise.
-            num_iterations: of Lloyd's algorithm.
+            features: float array or tensor `(..., dim)`, such as the encoders' outputs for the
+                first batches. With fewer vectors than codes, vectors are repeated with small noise.
+            num_iterations: int, iterations of Lloyd's algorithm.
 
         Raises:
-            ValueError: if the features are empty, not finite, or of another dimension.
+            ValueError: if `features` is empty, not finite, or of another dimension.
 
         Example:
 
@@ -445,9 +462,3 @@ class Codebook(Quantizer):
             "initial_scale gradient similarity frozen_codes seed"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _drawn(eligible, bits, count):
-    """Positions drawn among the eligible of `count`, in the order of their numbers."""
-    order = ops.argsort(ops.where(eligible, 0, 1) * count + ops.arange(count))
-    return ops.take(order, ops.mod(bits, ops.maximum(ops.sum(ops.cast(eligible, "int32")), 1)))

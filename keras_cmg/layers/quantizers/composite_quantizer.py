@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.quantizers.quantizer import Quantizer, check_sizes
+from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.types import Tensor
 
 
@@ -44,7 +45,7 @@ class CompositeQuantizer(Quantizer):
         if shared and not single:
             raise ValueError("`quantizers` must be one quantiser if `shared`. Received: several")
         if count is not None:
-            check_sizes(**{count_name: count})
+            require_positive(**{count_name: count})
         if single:
             parts = [quantizers] if shared else [self._part(quantizers, i) for i in range(count)]
         else:

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.quantizers.quantizer import Quantizer, check_sizes
+from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.types import Tensor
 
 
@@ -67,7 +68,7 @@ class ProjectedQuantizer(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        check_sizes(embedding_dim=embedding_dim)
+        require_positive(embedding_dim=embedding_dim)
         self.quantizer = quantizer
         self.embedding_dim = embedding_dim
         self.num_embeddings = quantizer.num_embeddings

@@ -1,4 +1,4 @@
-"""Codes that are learned by gradient: unit vectors that features are compared with by cosine."""
+"""A codebook of unit vectors that are learned by gradient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers.quantizers.quantizer import Quantizer, check_sizes
+from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.ops import quantization
 from keras_cmg.ops.contrastive import l2_normalize
 from keras_cmg.ops.k_means import k_means
@@ -18,28 +19,31 @@ from keras_cmg.types import Tensor
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class Prototypes(Quantizer):
-    """A codebook without moving averages: the loss moves the prototypes.
+    """Replaces vectors by the most similar of prototypes, which are learned by gradient.
 
-    Prototypes and what is compared with them are taken at unit length, so that the nearest one
-    is also the most similar. Looking up changes no state, in training and out of it.
+    Prototypes and vectors are compared at unit length, so that the nearest prototype has the
+    highest cosine similarity. Calls change no state, in training and inference alike.
+
+    Masks: `weights` are accepted for the interface of `Codebook` and ignored, as no statistics are
+    kept; the losses that train the prototypes leave out masked vectors.
 
     Args:
-        num_embeddings: number of prototypes.
-        embedding_dim: their length.
-        seed: of the initial prototypes, normal draws of about unit length.
-        dtype: a policy; weights and computation take the dtype of its variables.
+        num_embeddings: int, number of prototypes.
+        embedding_dim: int, length of a prototype.
+        seed: int, seed of the initial prototypes, normal draws of about unit length.
+        dtype: dtype policy; weights and computation use its variable dtype.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, [frames,] dim)`, or a dict of modality to such tensors.
-        weights: as for `Codebook`; not used.
-        training: not used.
+        weights: ignored.
+        training: ignored.
 
     Returns:
-        As from `Codebook`.
+        As `Codebook`.
 
     Raises:
-        ValueError: for sizes below 1.
+        ValueError: if a size is below 1.
 
     Example:
 
@@ -60,14 +64,14 @@ class Prototypes(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.seed = seed
 
     def build(self, input_shape: Any = None) -> None:
         shape = (self.num_embeddings, self.embedding_dim)
-        # About unit length, so that a step of the optimiser turns them as it turns features.
+        # About unit length, so that steps of the optimiser rotate prototypes and features alike.
         start = np.random.default_rng(self.seed).standard_normal(shape) / np.sqrt(shape[1])
 
         def initial(shape, dtype=None):
@@ -121,7 +125,7 @@ class Prototypes(Quantizer):
         return ops.take(ops.stop_gradient(self.codebook), indices, axis=0)
 
     def similarities(self, x: Tensor) -> Tensor:
-        """Cosine similarity of vectors with every prototype.
+        """Computes the cosine similarity of vectors with every prototype.
 
         Args:
             x: float tensor `(..., embedding_dim)`.
@@ -140,14 +144,14 @@ class Prototypes(Quantizer):
         return engine.matmul(x, ops.transpose(self.codebook))
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
-        """Places the prototypes by k-means on unit features.
+        """Sets the prototypes to the k-means centers of features at unit length.
 
         Args:
             features: float array or tensor `(..., dim)`.
-            num_iterations: of Lloyd's algorithm.
+            num_iterations: int, iterations of Lloyd's algorithm.
 
         Raises:
-            ValueError: if the features are empty, not finite, or of another dimension.
+            ValueError: if `features` is empty, not finite, or of another dimension.
 
         Example:
 

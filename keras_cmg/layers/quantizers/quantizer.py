@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers.precision import full_precision
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.ops import quantization
 from keras_cmg.ops.counter_random import random_normal
 from keras_cmg.ops.diveq import diveq
@@ -78,7 +78,7 @@ class Quantizer(keras.layers.Layer):
     gradient: str = "straight_through"
 
     def __init__(self, *, dtype: Any = None, **kwargs):
-        super().__init__(dtype=full_precision(dtype), **kwargs)
+        super().__init__(dtype=variable_dtype(dtype), **kwargs)
 
     def encode(self, x: Tensor) -> Tensor:
         """Computes the indices of vectors.
@@ -355,24 +355,6 @@ def check_gradient(gradient: str) -> None:
     """
     if gradient not in GRADIENTS:
         raise ValueError(f"`gradient` must be one of {GRADIENTS}. Received: {gradient!r}")
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raises a `ValueError` unless all sizes are at least 1.
-
-    Args:
-        **sizes: ints by the name of an argument.
-
-    Raises:
-        ValueError: that names the argument.
-
-    Example:
-
-    >>> check_sizes(num_embeddings=4)
-    """
-    for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {value}")
 
 
 def distances_to_codes(inputs, codes, weights=None) -> tuple[Tensor, Tensor]:

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.layers.quantizers.quantizer import (
     Quantizer,
     check_gradient,
-    check_sizes,
     distances_to_codes,
 )
 from keras_cmg.ops import quantization
@@ -84,9 +84,9 @@ class SimVQ(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if latent_dim is not None:
-            check_sizes(latent_dim=latent_dim)
+            require_positive(latent_dim=latent_dim)
         check_gradient(gradient)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim

@@ -6,29 +6,27 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any, ClassVar
 
-from keras_cmg.models.base import terms
-from keras_cmg.models.base.backbone import CrossModalBackbone
+from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
-from keras_cmg.ops import quantization
 from keras_cmg.types import Tensor
 
 
 class AlignmentPretrainer(Pretrainer):
-    """Trains a `SequenceBackbone`: terms that align modalities, and commitment to the codes.
+    """Trains a `SequenceBackbone` down terms that align modalities, and commitment to the codes.
 
-    Subclasses list their own terms in `alignment_terms` and define each as a method `<term>_loss(x,
-    features)`; `infonce_loss`, `commitment_loss` and the logs of the codes are here.
+    Subclasses name their own terms in `alignment_terms` and define each as a method
+    `<term>_loss(inputs)`; `infonce_loss` and `commitment_loss` are inherited.
 
     Args:
-        backbone: an instance of the class's `backbone_class`, or a tuple of modalities for the
-            preset `"small"`.
-        loss_weights: term to weight; 1 where none is given, 0 leaves a term out of the program.
-        temperature: of contrastive terms, on cosine similarities.
-        symmetric: contrastive terms in both directions.
+        backbone: an instance of the class's `backbone_class`, or a tuple of modalities for that of
+            the preset `default_preset`.
+        loss_weights: term to weight, default 1; a term of weight 0 is not computed.
+        temperature: of contrastive terms, which divides cosine similarities.
+        symmetric: whether contrastive terms average both directions.
         commitment_cost: weight within the commitment term, beta.
         cross_modal_commitment: see `keras_cmg.ops.commitment_loss`.
-        **kwargs: the arguments of every Keras model.
+        **kwargs: `frozen_layers`, see `Pretrainer`, and the arguments of every Keras model.
 
     Raises:
         ValueError: for a single modality, unknown terms in `loss_weights`, or a temperature that
@@ -40,8 +38,9 @@ class AlignmentPretrainer(Pretrainer):
     True
     """
 
-    backbone_class: ClassVar[type[CrossModalBackbone]] = SequenceBackbone
-    alignment_terms: tuple[str, ...] = ("infonce",)
+    backbone_class: ClassVar[type[Backbone]] = SequenceBackbone
+    alignment_terms: ClassVar[tuple[str, ...]] = ("infonce",)
+    """Names of the terms beside `commitment`."""
 
     def __init__(
         self,
@@ -53,30 +52,20 @@ class AlignmentPretrainer(Pretrainer):
         cross_modal_commitment: bool = False,
         **kwargs,
     ):
-        if not isinstance(backbone, self.backbone_class):
-            backbone = self.default_backbone(backbone)
         super().__init__(backbone, **kwargs)
         self.require_several_modalities()
-        if temperature <= 0:
-            raise ValueError(f"`temperature` must be positive. Received: {temperature}")
+        require_positive(temperature=temperature)
         self.temperature = temperature
         self.symmetric = symmetric
         self.commitment_cost = commitment_cost
         self.cross_modal_commitment = cross_modal_commitment
-        self.weigh(self.term_names(), loss_weights)
-        self.create_trackers()
+        self.set_loss_weights(loss_weights)
 
-    def term_names(self) -> tuple[str, ...]:
-        """Names of all terms, for the modalities at hand."""
-        return (*self.alignment_terms, "commitment")
-
-    @property
-    def log_keys(self) -> tuple[str, ...]:
-        """The terms, and what tells how the codes are used."""
-        return (*self.loss_names, "perplexity", "code_usage", "code_agreement")
+    def default_loss_weights(self):
+        return dict.fromkeys((*self.alignment_terms, "commitment"), 1.0)
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Pairs of modalities that are aligned.
+        """Returns the pairs of modalities that are aligned.
 
         Returns:
             List of pairs, each once.
@@ -88,64 +77,36 @@ class AlignmentPretrainer(Pretrainer):
         """
         return list(combinations(self.backbone.modalities, 2))
 
-    def general(self, features: Mapping[str, Any]) -> Mapping[str, Tensor]:
-        """The features that are quantised.
+    def infonce_loss(self, inputs) -> Tensor:
+        """Computes InfoNCE between the clips of each pair of modalities.
 
         Args:
-            features: output of the model.
-
-        Returns:
-            Modality to `(batch, [frames,] dim)`.
-        """
-        return features[self.backbone.quantized_kind]
-
-    def infonce_loss(self, x: Mapping[str, Any], features: Mapping[str, Any]) -> Tensor:
-        """InfoNCE between the clips of each pair of modalities.
-
-        Args:
-            x: the batch.
-            features: output of the model.
+            inputs: of the step.
 
         Returns:
             Scalar, in nats, the sum over pairs.
         """
-        return terms.infonce(
-            self.general(features),
-            self.pairs(),
-            self.temperature,
-            self.symmetric,
-            self.backbone.frame_masks(x),
-        )
-
-    def commitment_loss(self, x: Mapping[str, Any], features: Mapping[str, Any]) -> Tensor:
-        """Pulls features towards their codes (van den Oord et al., 2017, Eq. 3, third term).
-
-        Args:
-            x: the batch.
-            features: output of the model.
-
-        Returns:
-            Scalar, the sum over modalities.
-        """
-        general = self.general(features)
-        return sum(
-            quantization.commitment_loss(
-                general,
-                features["codes"],
-                self.commitment_cost,
-                self.cross_modal_commitment,
-                terms.level_weights(self.backbone.frame_masks(x), general),
-            ).values()
-        )
-
-    def extra_logs(self, x, features):
-        weights = terms.level_weights(self.backbone.frame_masks(x), self.general(features))
-        return terms.code_logs(features["indices"], self.backbone.num_embeddings, weights)
+        features = inputs.features[self.backbone.quantized_kind]
+        return self.clip_infonce(inputs, features, self.pairs(), self.temperature, self.symmetric)
 
     def get_config(self):
         names = "temperature symmetric commitment_cost cross_modal_commitment".split()
-        return {
-            **super().get_config(),
-            **{name: getattr(self, name) for name in names},
-            "loss_weights": self.given_weights,
-        }
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def require_positive(**arguments: float) -> None:
+    """Raises an error for arguments that are not positive.
+
+    Args:
+        **arguments: name to value.
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+
+    >>> require_positive(temperature=0.1)
+    """
+    for name, value in arguments.items():
+        if value <= 0:
+            raise ValueError(f"`{name}` must be positive. Received: {value}")

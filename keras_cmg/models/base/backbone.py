@@ -1,4 +1,4 @@
-"""The part of a system that is kept: encoders of several modalities into one space."""
+"""Backbone: encoders of several modalities into one shared space."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.backend.replicas import own
+from keras_cmg.backend import engine
+from keras_cmg.layers.quantizers.codebook import Codebook
+from keras_cmg.models.base.configs import (
+    build_config,
+    build_from_config,
+    deserialize_layers,
+    freeze_layers,
+    frozen_layers,
+    serialize_layer,
+)
 from keras_cmg.models.base.presets import Presets, merged, named
 from keras_cmg.ops.masking import weights_like
 from keras_cmg.types import Tensor
@@ -17,14 +26,19 @@ from keras_cmg.types import Tensor
 LEVELS = ("segment", "clip")
 
 
-class CrossModalBackbone(keras.Model):
-    """Encoders of several modalities into one (discrete) space.
+class Backbone(keras.Model):
+    """Encoders of several modalities into one space, with a quantiser or without.
 
-    Subclasses set `modalities`, build in `build(input_shape)` from a dict of shapes, and define
-    `general_features`; those with a codebook set `quantizer` as well.
+    The contract of all systems. A subclass sets the attributes `num_embeddings`, `embedding_dim`
+    and `seed` and then calls `set_quantizer`, if it has codes; makes and builds its layers in
+    `build_layers`, from `feature_shapes`; and defines `call` and `general_features`. `presets` and
+    `default_preset` give it `from_preset`.
 
     Args:
         modalities: names of the modalities, in the order in which they update the codebook.
+        frozen_layers: paths of inner layers that do not train, such as `"codebook"` or
+            `"audio_general/projection"`. They are frozen when the backbone is built; layers that
+            are frozen later by `layer.trainable = False` are listed here as well, and saved.
         **kwargs: the arguments of every Keras model.
 
     Raises:
@@ -37,11 +51,23 @@ class CrossModalBackbone(keras.Model):
     ('audio', 'video')
     """
 
-    quantizer: Any
+    embedding_dim: int
+    num_embeddings: int
+    seed: int
+    use_masks: bool = False
+    """Whether `<modality>_mask` of a batch is used."""
+    quantizer_class: ClassVar[Any] = Codebook
+    """Class of the quantiser that is made where none is given."""
+    quantized_kind: ClassVar[str] = "general"
+    """The features that training quantises, an entry of the output."""
+    layer_arguments: ClassVar[tuple[str, ...]] = ("quantizer",)
+    """Arguments that hold a layer, or a dict of layers."""
     presets: ClassVar[Presets] = {}
     """Named settings; the entry `"backbone"` of each holds arguments of the class."""
+    default_preset: ClassVar[str] = "small"
+    """The preset that is used where none is named."""
 
-    def __init__(self, modalities: tuple[str, ...], **kwargs):
+    def __init__(self, modalities: tuple[str, ...], frozen_layers: tuple[str, ...] = (), **kwargs):
         super().__init__(**kwargs)
         modalities = tuple(modalities)
         if not modalities or len(set(modalities)) != len(modalities):
@@ -49,22 +75,63 @@ class CrossModalBackbone(keras.Model):
                 f"`modalities` must hold at least one name, each once. Received: {modalities}"
             )
         self.modalities = modalities
-        self.use_masks = True
-        self.quantizer = None
+        self._to_freeze = tuple(frozen_layers)
+        self._quantization: Any = None
+        self.feature_shapes: dict[str, tuple[int | None, ...]] = {}
+        self.quantizer: Any = None
+
+    def set_quantizer(self, quantizer: keras.Layer | Mapping[str, Any] | None) -> None:
+        """Sets the layer that assigns codes to features.
+
+        Args:
+            quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, or
+                arguments of `quantizer_class`.
+
+        Raises:
+            ValueError: if a layer has another `embedding_dim` than the backbone.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone(("audio",))
+        >>> backbone.set_quantizer(keras_cmg.layers.Codebook(num_embeddings=8, name="codebook"))
+        >>> backbone.quantizer.num_embeddings
+        8
+        """
+        if not isinstance(quantizer, keras.Layer):
+            layer = self.quantizer_class(
+                self.num_embeddings,
+                self.embedding_dim,
+                **{"seed": self.seed, "dtype": self.dtype_policy, "name": "codebook"},
+                **(quantizer or {}),
+            )
+        else:
+            layer = quantizer
+        dim = getattr(layer, "embedding_dim", self.embedding_dim)
+        if dim != self.embedding_dim:
+            raise ValueError(
+                f"`quantizer` must have the `embedding_dim` of the backbone, {self.embedding_dim}. "
+                f"Received: {dim}"
+            )
+        self.quantizer = layer
+
+    @property
+    def frozen_layers(self) -> tuple[str, ...]:
+        """Paths of the inner layers that do not train."""
+        return tuple(sorted({*self._to_freeze, *frozen_layers(self)}))
 
     @classmethod
     def from_preset(
-        cls, name: str = "small", modalities: tuple[str, ...] | None = None, **overrides
+        cls, name: str | None = None, modalities: tuple[str, ...] | None = None, **overrides
     ) -> Self:
-        """A backbone with named settings.
+        """Makes a backbone with named settings.
 
         Args:
-            name: a key of `presets`.
-            modalities: names; default those of the class, audio, video and text.
+            name: a key of `presets`; `default_preset` if None.
+            modalities: names; default those of the class.
             **overrides: arguments of the class; dicts are merged into the preset's.
 
         Returns:
-            The backbone, not built yet.
+            The backbone, not built.
 
         Raises:
             ValueError: for an unknown preset.
@@ -76,12 +143,44 @@ class CrossModalBackbone(keras.Model):
         """
         if modalities is not None:
             overrides["modalities"] = modalities
-        return cls(**merged(named(cls.presets, name)["backbone"], overrides))
+        return cls(**merged(named(cls.presets, name or cls.default_preset)["backbone"], overrides))
+
+    def build(self, input_shape: Mapping[str, Any]) -> None:
+        self.check_batch(input_shape)
+        # No batch size: the next batch may have another.
+        shapes = {m: (None, *tuple(input_shape[m])[1:]) for m in self.modalities}
+        # Before anything is kept: a refused batch leaves the backbone as it was.
+        self.check_feature_shapes(shapes)
+        self.feature_shapes = shapes
+        self.build_layers()
+        if self.quantizer is not None and not self.quantizer.built:
+            self.quantizer.build()
+        freeze_layers(self, self._to_freeze)
+        self._to_freeze = ()
+        self.built = True
+
+    def check_feature_shapes(self, shapes: Mapping[str, tuple[int | None, ...]]) -> None:
+        """Raises an error for features that no layer of the backbone takes.
+
+        Args:
+            shapes: modality to shape, without a batch size.
+
+        Raises:
+            ValueError: naming the modality.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone(("audio",))
+        >>> backbone.check_feature_shapes({"audio": (None, 10, 128)})
+        """
+
+    def build_layers(self) -> None:
+        """Makes and builds the layers, all but the quantiser, for `feature_shapes`."""
 
     def general_features(
         self, modality: str, x: Tensor, level: str, mask: Tensor | None = None
     ) -> Tensor:
-        """Features of one modality in the shared space, before quantisation.
+        """Computes features of one modality in the shared space, before quantisation.
 
         Args:
             modality: its name.
@@ -93,7 +192,7 @@ class CrossModalBackbone(keras.Model):
             `(batch, frames, dim)` for segments, `(batch, dim)` for clips.
 
         Raises:
-            NotImplementedError: where a subclass does not define it.
+            NotImplementedError: if a subclass does not define it.
 
         Example:
 
@@ -107,7 +206,7 @@ class CrossModalBackbone(keras.Model):
     def encode(
         self, modality: str, x: Any, level: str = "segment", mask: Any = None
     ) -> dict[str, Tensor]:
-        """One modality in the shared space; what probes, retrieval and serving work on.
+        """Encodes one modality: what probes, retrieval and serving use.
 
         Args:
             modality: one of `modalities`.
@@ -121,8 +220,10 @@ class CrossModalBackbone(keras.Model):
             without codebook has no `"indices"`, and its `"quantized"` equals `"general"`.
 
         Raises:
-            ValueError: for an unknown modality or level, or features of another rank or width
-                than those the backbone was built on.
+            ValueError: for an unknown modality or level, features of another rank or width than
+                those the backbone was built on, or features that are not finite in frames that
+                count. In a traced or compiled function values cannot be checked: there, `"general"`
+                and `"quantized"` of a clip with NaN are NaN, and its indices have no meaning.
 
         Example:
 
@@ -136,11 +237,15 @@ class CrossModalBackbone(keras.Model):
             raise ValueError(f"`level` must be one of {LEVELS}. Received: {level!r}")
         x = ops.convert_to_tensor(x)
         self.check_features(modality, x.shape)
+        if mask is not None and self.use_masks:
+            batch = {modality: x, f"{modality}_mask": mask}
+            x = self.zero_masked_frames(batch, self.frame_masks(batch))[modality]
+        self._check_finite(modality, x)
         if not self.built and len(self.modalities) == 1:
             self.build({modality: tuple(x.shape)})
         if not self.built:
             raise ValueError(
-                "The backbone does not know the shapes of all its modalities yet. Call it on a "
+                "The backbone does not know the shapes of all its modalities. Call it on a "
                 f"batch of {self.modalities}, or `build` it with their shapes, before `encode`."
             )
         general = self.general_features(modality, ops.cast(x, self.compute_dtype), level, mask)
@@ -153,8 +258,19 @@ class CrossModalBackbone(keras.Model):
             "indices": codes["indices"],
         }
 
+    def _check_finite(self, modality: str, x: Tensor) -> None:
+        if "float" not in keras.backend.standardize_dtype(x.dtype) or not engine.has_values(x):
+            return
+        if not bool(ops.all(ops.isfinite(x))):
+            axes = tuple(range(1, len(x.shape)))
+            finite = ops.convert_to_numpy(ops.all(ops.isfinite(x), axis=axes))
+            raise ValueError(
+                f"Features of {modality!r} must be finite. "
+                f"Received NaN or infinity, first in row {int(np.argmin(finite))}."
+            )
+
     def trained_level(self, modality: str) -> str:
-        """What training quantises of a modality.
+        """Returns the level at which training quantises a modality.
 
         Args:
             modality: its name.
@@ -170,11 +286,11 @@ class CrossModalBackbone(keras.Model):
         return "segment"
 
     def adapt_codebook(self, batches: Any, level: str | None = None) -> None:
-        """Starts the codebook at k-means centres of features.
+        """Places the codes at k-means centres of features, see `Codebook.adapt`.
 
         Args:
-            batches: dict of all modalities, or an iterable of such dicts; masks are honoured.
-            level: `"clip"` or `"segment"`; by default what training quantises of each modality.
+            batches: as for `codebook_features`.
+            level: as for `codebook_features`.
 
         Raises:
             ValueError: without a codebook, or for a batch that `encode` refuses.
@@ -187,6 +303,28 @@ class CrossModalBackbone(keras.Model):
         (4, 256)
         """
         self.require_codebook("Adapting a codebook")
+        self.quantizer.adapt(self.codebook_features(batches, level))
+
+    def codebook_features(self, batches: Any, level: str | None = None) -> np.ndarray:
+        """Computes the vectors of all modalities that the codebook quantises.
+
+        Args:
+            batches: dict of all modalities, or an iterable of such dicts; frames that a mask leaves
+                out are not among the vectors.
+            level: `"clip"` or `"segment"`; default `trained_level` of each modality.
+
+        Returns:
+            Array `(vectors, embedding_dim)`.
+
+        Raises:
+            ValueError: for a batch that `encode` refuses, or if there is no batch.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone(("audio",))
+        >>> backbone.codebook_features({"audio": np.zeros((8, 10, 128))}).shape
+        (80, 256)
+        """
         features = []
         for batch in [batches] if isinstance(batches, Mapping) else batches:
             if not self.built:
@@ -194,7 +332,7 @@ class CrossModalBackbone(keras.Model):
             features.extend(self._codebook_rows(batch, level))
         if not features:
             raise ValueError("`batches` must yield at least one batch. Received none.")
-        self.quantizer.adapt(np.concatenate(features))
+        return np.concatenate(features)
 
     def _codebook_rows(self, batch: Mapping[str, Any], level: str | None) -> list[np.ndarray]:
         masks = self.frame_masks(batch)
@@ -210,49 +348,53 @@ class CrossModalBackbone(keras.Model):
         return features
 
     def frame_masks(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The masks of a batch, of those modalities that have one.
+        """Returns the frame masks of a batch.
 
         Args:
             inputs: a batch.
 
         Returns:
-            Modality to `(batch, frames)`: zero where a frame is padding, and zero throughout for
-            a clip that lacks the modality. Empty for a backbone with `use_masks=False`.
-
-        Raises:
-            ValueError: for a mask of another shape than its modality's clips and frames.
+            Modality to `(batch, frames)`, for modalities with a mask: zero where a frame is
+            padding, and zero throughout for a clip that lacks the modality. A backbone without
+            masks returns an empty dict.
 
         Example:
 
-        >>> backbone = keras_cmg.models.FCIDBackbone(("audio", "text"))
-        >>> sorted(backbone.frame_masks({"text_mask": np.ones((2, 7)), "labels": None}))
-        ['text']
+        >>> keras_cmg.models.VQVAEBackbone().frame_masks({"image": np.ones((2, 8, 8, 1))})
+        {}
         """
-        if not self.use_masks:
-            return {}
-        masks = {}
-        # Of several replicas, masks are gathered and features of the batch are not.
-        batch = own(inputs)
-        for name in self.modalities:
-            mask = inputs.get(f"{name}_mask")
-            if mask is None:
-                continue
-            masks[name] = ops.convert_to_tensor(mask)
-            shape = tuple(ops.convert_to_tensor(batch[f"{name}_mask"]).shape)
-            expected = tuple(batch[name].shape[:2]) if name in batch else (None, None)
-            sizes = zip(shape, expected, strict=False)
-            if len(shape) != 2 or any(None not in pair and pair[0] != pair[1] for pair in sizes):
-                raise ValueError(
-                    f"`{name}_mask` must have shape (batch, frames), here {expected}. "
-                    f"Received shape {shape}."
-                )
-        return masks
+        return {}
 
-    def require_codebook(self, purpose: str) -> None:
-        """Refuses what needs codes, in a system that has none.
+    @staticmethod
+    def zero_masked_frames(inputs: Mapping[str, Any], masks: Mapping[str, Tensor]) -> Any:
+        """Sets frames that a mask leaves out to zero, so that NaN in them has no effect.
 
         Args:
-            purpose: what needs them, the start of a sentence, such as `"TOC"`.
+            inputs: a batch.
+            masks: as from `frame_masks`.
+
+        Returns:
+            The batch.
+
+        Example:
+
+        >>> batch, mask = {"audio": np.full((1, 1, 2), np.nan)}, np.zeros((1, 1))
+        >>> Backbone.zero_masked_frames(batch, {"audio": mask})["audio"].tolist()
+        [[[0.0, 0.0]]]
+        """
+        zeroed = {}
+        for name, mask in masks.items():
+            x = ops.convert_to_tensor(inputs[name])
+            shape = (*ops.shape(mask), *(1,) * len(x.shape[2:]))
+            counts = ops.reshape(ops.cast(mask, "bool"), shape)
+            zeroed[name] = ops.where(counts, x, ops.zeros((), dtype=x.dtype))
+        return {**inputs, **zeroed} if zeroed else inputs
+
+    def require_codebook(self, purpose: str) -> None:
+        """Raises an error if the system has no codebook.
+
+        Args:
+            purpose: what needs codes, the start of a sentence, such as `"TOC"`.
 
         Raises:
             ValueError: naming the system and the reason.
@@ -269,7 +411,7 @@ class CrossModalBackbone(keras.Model):
             )
 
     def check_modality(self, modality: str) -> None:
-        """Refuses a modality this backbone does not have.
+        """Raises an error for a modality that the backbone does not have.
 
         Args:
             modality: its name.
@@ -285,7 +427,7 @@ class CrossModalBackbone(keras.Model):
             raise ValueError(f"`modality` must be one of {self.modalities}. Received: {modality!r}")
 
     def check_features(self, modality: str, shape: Any) -> None:
-        """Refuses features of another rank or width than those the backbone was built on.
+        """Raises an error for features of another rank or width than the backbone was built on.
 
         Args:
             modality: name of the modality.
@@ -298,7 +440,7 @@ class CrossModalBackbone(keras.Model):
 
         >>> keras_cmg.models.FCIDBackbone(("audio",)).check_features("audio", (1, 2))
         """
-        expected = getattr(self, "feature_shapes", {}).get(modality)
+        expected = self.feature_shapes.get(modality)
         shape = tuple(shape)
         if expected is None:
             return
@@ -314,7 +456,7 @@ class CrossModalBackbone(keras.Model):
             )
 
     def check_batch(self, shapes: Mapping[str, Any]) -> None:
-        """Refuses a batch that misses a modality or whose clips differ in number.
+        """Raises an error if a batch misses a modality or its modalities differ in clips.
 
         Args:
             shapes: modality to shape.
@@ -353,68 +495,30 @@ class CrossModalBackbone(keras.Model):
             return None
         return ops.convert_to_numpy(self.quantizer.codebook)
 
+    def quantize(self, mode=None, config=None, filters=None, **kwargs):
+        if filters is not None:
+            raise ValueError(
+                "`filters` must be None: a saved model quantises all of its layers when it is "
+                f"loaded. Received: {filters!r}"
+            )
+        super().quantize(mode, config=config, **kwargs)
+        self._quantization = config
 
-@keras.saving.register_keras_serializable("keras_cmg")
-class ModalityEncoder(keras.Model):
-    """One modality's way through a backbone as a model of its own, for `predict` and export.
+    def get_build_config(self):
+        return build_config(self.feature_shapes, self._quantization) if self.built else None
 
-    Args:
-        backbone: a built `CrossModalBackbone`.
-        modality: which modality its input is.
-        level: `"segment"` or `"clip"`.
-        **kwargs: the arguments of every Keras model.
-
-    Call arguments:
-        inputs: the modality's features as in a batch; or a batch, a dict with the modality and,
-            optionally, `<modality>_mask`.
-
-    Returns:
-        The dict of `CrossModalBackbone.encode`.
-
-    Raises:
-        ValueError: for an unknown modality or level.
-
-    Example:
-
-    >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
-    >>> backbone.build({"audio": (None, 10, 128)})
-    >>> codes = keras_cmg.models.ModalityEncoder(backbone, "audio", level="clip").predict(
-    ...     np.zeros((5, 10, 128), "float32"), verbose=0
-    ... )
-    >>> codes["indices"].shape
-    (5,)
-    """
-
-    def __init__(
-        self, backbone: CrossModalBackbone, modality: str, level: str = "segment", **kwargs
-    ):
-        super().__init__(**kwargs)
-        backbone.check_modality(modality)
-        if level not in LEVELS:
-            raise ValueError(f"`level` must be one of {LEVELS}. Received: {level!r}")
-        self.backbone = backbone
-        self.modality = modality
-        self.level = level
-
-    def build(self, input_shape=None):
-        self.built = True
-
-    def call(self, inputs):
-        mask = None
-        if isinstance(inputs, Mapping):
-            mask = inputs.get(f"{self.modality}_mask")
-            inputs = inputs[self.modality]
-        return self.backbone.encode(self.modality, inputs, self.level, mask)
+    def build_from_config(self, config):
+        build_from_config(self, config)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "modality": self.modality,
-            "level": self.level,
+        config: dict[str, Any] = {
+            "modalities": self.modalities,
+            "frozen_layers": self.frozen_layers,
         }
+        if self.quantizer is not None:
+            config["quantizer"] = serialize_layer(self.quantizer)
+        return {**super().get_config(), **config}
 
     @classmethod
     def from_config(cls, config):
-        backbone = keras.saving.deserialize_keras_object(config.pop("backbone"))
-        return cls(backbone, **config)
+        return cls(**deserialize_layers(config, cls.layer_arguments))

@@ -1,36 +1,59 @@
-"""Trains a backbone without labels; gone when training is over."""
+"""Pretrainer: a backbone, the terms of a loss and their weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import keras
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.backend.objective import PhasedObjective
-from keras_cmg.callbacks.terminate_on_non_finite import TerminateOnNonFinite, check_arrays
-from keras_cmg.distribution.distribute import check_distribution
-from keras_cmg.distribution.process_shards import shard_for_process
-from keras_cmg.models.base.backbone import CrossModalBackbone
+from keras_cmg.layers.club_estimator import CLUBEstimator
+from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.models.base.backbone import Backbone
+from keras_cmg.models.base.configs import (
+    build_config,
+    build_from_config,
+    deserialize_layers,
+    freeze_layers,
+    frozen_layers,
+)
 from keras_cmg.models.base.presets import Presets, merged, named
-from keras_cmg.models.base.terms import full_precision
-from keras_cmg.optimizers.phased_optimizer import PhasedOptimizer
+from keras_cmg.models.base.step_inputs import EstimatorPair, StepInputs
+from keras_cmg.models.base.trainer import Trainer
+from keras_cmg.ops import code_matching, contrastive, counter_random, quantization
 from keras_cmg.types import Tensor
 
+CODE_LOGS = ("perplexity", "code_usage", "code_agreement")
 
-class Pretrainer(PhasedObjective, keras.Model):
-    """Trains a backbone without labels: `compile`, `fit`, save, load and go on.
 
-    Subclasses name their terms in `weigh`, once their settings are known, and define each term as a
-    method `<term>_loss(x, features)`, or `main_losses` as a whole; with estimators also
-    `estimator_loss`, `is_estimator` and `estimator_steps`. `log_keys` lists what they log.
-    `backbone_class` and `presets` give them `from_preset`.
+class Pretrainer(Trainer):
+    """Trains a backbone without labels, down a weighted sum of loss terms.
+
+    A subclass
+
+    - returns its terms and their default weights from `default_loss_weights`, and calls
+      `set_loss_weights` at the end of its `__init__`;
+    - defines each term as a method `<term>_loss(inputs)` of a `StepInputs` that returns a scalar,
+      or a scalar and a dict of logs;
+    - makes layers that only training needs (decoders, teachers) in `build_layers`;
+    - sets `backbone_class` and `presets`.
+
+    Terms named `club_<name>` are upper bounds of mutual information (CLUB), for which the base
+    class has `club_loss` and the estimators' own steps: a subclass makes the estimators by
+    `set_estimators` and returns what each compares from `estimator_pairs`. `commitment`, `cpc` and
+    `code_matching` are defined here as well, since several systems have them.
 
     Args:
-        backbone: a `CrossModalBackbone`.
+        backbone: an instance of `backbone_class`; or a tuple of modalities, for the backbone of the
+            preset `default_preset`.
+        frozen_layers: paths of inner layers that do not train, see `Backbone`; those within the
+            backbone are listed by the backbone itself.
         **kwargs: the arguments of every Keras model.
+
+    Raises:
+        ValueError: if `backbone` is neither.
 
     Example:
 
@@ -38,17 +61,41 @@ class Pretrainer(PhasedObjective, keras.Model):
     True
     """
 
-    backbone_class: ClassVar[type[CrossModalBackbone]]
+    backbone_class: ClassVar[type[Backbone]] = Backbone
     presets: ClassVar[Presets] = {}
     """Named settings: `"backbone"`, arguments of the backbone, and `"objective"`, of this class."""
     default_preset: ClassVar[str] = "small"
-    """The preset where none is named."""
+    """The preset that is used where none is named."""
+    code_logs: ClassVar[tuple[str, ...]] = CODE_LOGS
+    """Statistics of the codes that are logged."""
+    optional_terms: ClassVar[tuple[str, ...]] = ()
+    """Terms that `loss_weights` may name although they do not apply to the given modalities."""
+    codebook_terms: ClassVar[tuple[str, ...]] = ("code_matching",)
+    """Terms that compare features with the codes from before the step's update."""
+    layer_arguments: ClassVar[tuple[str, ...]] = ("backbone",)
+    """Arguments that hold a layer, or a dict of layers."""
 
-    def __init__(self, backbone: CrossModalBackbone, **kwargs):
+    # Arguments of the systems that have the terms below.
+    commitment_cost: float
+    cross_modal_commitment: bool = False
+    code_matching_kind: str
+    cpc_predictor: CPCPredictor
+    cpc_self_weight: float
+    cpc_candidates: str
+    cpc_first_frame: int
+
+    def __init__(self, backbone: Any, frozen_layers: tuple[str, ...] = (), **kwargs):
         super().__init__(**kwargs)
+        if not isinstance(backbone, self.backbone_class):
+            shared = {key: kwargs[key] for key in ("dtype",) if key in kwargs}
+            backbone = self.default_backbone(backbone, **shared)
         self.backbone = backbone
+        self.loss_weights: dict[str, float] = {}
         self.trackers: dict[str, keras.metrics.Mean] = {}
-        self.weights_of: dict[str, float] = {}
+        self.estimators: dict[str, CLUBEstimator] = {}
+        self._to_freeze = tuple(frozen_layers)
+        self._quantization: Any = None
+        self._estimator_ids: set[int] = set()
 
     @classmethod
     def from_preset(
@@ -59,7 +106,7 @@ class Pretrainer(PhasedObjective, keras.Model):
         backbone: Mapping[str, Any] | None = None,
         **overrides,
     ) -> Self:
-        """A pretrainer with a backbone of named settings.
+        """Makes a pretrainer and its backbone with named settings.
 
         Args:
             name: a key of `presets`; `default_preset` if None.
@@ -73,12 +120,12 @@ class Pretrainer(PhasedObjective, keras.Model):
             The model, not compiled.
 
         Raises:
-            ValueError: for an unknown preset, or unknown switches.
+            ValueError: for an unknown preset, or unknown arguments.
 
         Example:
 
         >>> model = keras_cmg.models.FCID.from_preset("paper", loss_weights={"club_text": 0.0})
-        >>> model.weights_of["club_text"], model.weights_of["cpc"]
+        >>> model.loss_weights["club_text"], model.loss_weights["cpc"]
         (0.0, 1.0)
         """
         settings = named(cls.presets, name or cls.default_preset)
@@ -90,11 +137,12 @@ class Pretrainer(PhasedObjective, keras.Model):
         return cls(body, **merged(settings["objective"], overrides))
 
     @classmethod
-    def default_backbone(cls, modalities: tuple[str, ...]) -> CrossModalBackbone:
-        """The backbone of the preset `"small"`, for those who give modalities alone.
+    def default_backbone(cls, modalities: tuple[str, ...], **overrides) -> Backbone:
+        """Makes the backbone of the preset `default_preset`.
 
         Args:
             modalities: names.
+            **overrides: other arguments of the backbone.
 
         Returns:
             A backbone, not built.
@@ -112,11 +160,12 @@ class Pretrainer(PhasedObjective, keras.Model):
                 f"`backbone` must be a {cls.backbone_class.__name__} or a tuple of modalities. "
                 f"Received: {modalities!r}"
             )
-        settings = named(cls.presets, "small")["backbone"]
-        return cls.backbone_class(**{**settings, "modalities": tuple(modalities)})
+        settings = named(cls.presets, cls.default_preset)["backbone"]
+        changes = {**overrides, "modalities": tuple(modalities)}
+        return cls.backbone_class(**merged(settings, changes))
 
     def require_several_modalities(self) -> None:
-        """Refuses a single modality, for systems that learn from pairs alone.
+        """Raises an error for a single modality, in systems that learn from pairs alone.
 
         Raises:
             ValueError: naming the system and the modality.
@@ -132,22 +181,29 @@ class Pretrainer(PhasedObjective, keras.Model):
                 f"Received: {self.backbone.modalities}"
             )
 
-    # What the loss is made of.
+    # Terms and their weights.
 
-    def weigh(
-        self,
-        terms: tuple[str, ...],
-        loss_weights: Mapping[str, float] | None = None,
-        defaults: Mapping[str, float] | None = None,
-        also_known: tuple[str, ...] = (),
-    ) -> None:
-        """Gives each term of the loss its weight.
+    def default_loss_weights(self) -> dict[str, float]:
+        """Returns the terms that apply to the given modalities, with their default weights.
+
+        Returns:
+            Term to weight.
+
+        Raises:
+            NotImplementedError: if a subclass does not define it.
+
+        Example:
+
+        >>> keras_cmg.models.FCID(("audio", "text")).default_loss_weights()["infonce"]
+        1.0
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `default_loss_weights`.")
+
+    def set_loss_weights(self, loss_weights: Mapping[str, float] | None = None) -> None:
+        """Sets the weight of each term, and makes a running mean for each log key.
 
         Args:
-            terms: names of the terms.
-            loss_weights: term to weight, as the user asks.
-            defaults: term to weight where the user asks for none; 1 for the rest.
-            also_known: names that may be given a weight although they do not apply here.
+            loss_weights: term to weight; others keep their default.
 
         Raises:
             ValueError: for a weight of an unknown term.
@@ -155,318 +211,496 @@ class Pretrainer(PhasedObjective, keras.Model):
         Example:
 
         >>> model = keras_cmg.models.FCID(("audio",))
-        >>> model.weigh(("commitment",), {"commitment": 2.0})
-        >>> model.weights_of
-        {'commitment': 2.0}
+        >>> model.set_loss_weights({"commitment": 2.0})
+        >>> model.loss_weights["commitment"], model.loss_weights["club_audio"]
+        (2.0, 1.0)
         """
-        self.given_weights = dict(loss_weights or {})
-        known = tuple(dict.fromkeys((*also_known, *terms)))
-        unknown = sorted(set(self.given_weights) - set(known))
+        given, defaults = dict(loss_weights or {}), self.default_loss_weights()
+        known = tuple(dict.fromkeys((*self.optional_terms, *defaults)))
+        unknown = sorted(set(given) - set(known))
         if unknown:
             raise ValueError(f"`loss_weights` must name terms of {known}. Received: {unknown}")
-        defaults = defaults or {}
-        self.weights_of = {
-            term: float(self.given_weights.get(term, defaults.get(term, 1.0))) for term in terms
+        self.loss_weights = {
+            term: float(given.get(term, default)) for term, default in defaults.items()
         }
+        self.trackers = {key: keras.metrics.Mean(name=key) for key in self.log_keys}
 
     @property
     def loss_names(self) -> tuple[str, ...]:
         """The terms with a weight other than zero."""
-        return tuple(term for term, weight in self.weights_of.items() if weight)
+        return tuple(term for term, weight in self.loss_weights.items() if weight)
+
+    @property
+    def club_terms(self) -> tuple[str, ...]:
+        """The terms with an estimator of mutual information."""
+        return tuple(name for name in self.loss_names if name.startswith("club_"))
 
     @property
     def log_keys(self) -> tuple[str, ...]:
-        """Keys of the logs of a training step, without `"loss"`: the terms, unless overridden."""
-        return self.loss_names
+        """Keys of the logs of a training step, without `"loss"`.
 
-    def main_losses(self, x, features, training):
-        features = keras.tree.map_structure(lambda v: full_precision(self, v), features)
-        losses = {name: getattr(self, f"{name}_loss")(x, features) for name in self.loss_names}
-        return {"loss": self.total(losses), **losses, **self.extra_logs(x, features)}
+        The terms, statistics of the codes, and the negative log-likelihood of each estimator.
+        """
+        return (*self.loss_names, *self.code_logs, *(f"{name}_nll" for name in self.club_terms))
 
-    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum of the terms.
+    def set_estimators(self, club: Mapping[str, Any]) -> None:
+        """Makes an estimator of mutual information for each term in `club_terms`.
 
         Args:
-            losses: term to scalar.
+            club: arguments of `keras_cmg.layers.CLUBEstimator`.
+
+        Example:
+
+        >>> model = keras_cmg.models.FCID(("audio",))
+        >>> model.set_estimators({"hidden_units": 8})
+        >>> model.estimators["club_audio"].hidden_units
+        8
+        """
+        self.estimators = {
+            name: CLUBEstimator(dtype=self.dtype_policy, name=name, **club)
+            for name in self.club_terms
+        }
+
+    def estimator_pairs(self, inputs: StepInputs) -> dict[str, EstimatorPair]:
+        """Returns what each estimator compares.
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            Term to two features and the weights of their samples; empty without estimators.
+
+        Example:
+
+        >>> model = keras_cmg.models.CMCM(("audio", "text"))
+        >>> model.estimator_pairs(None)
+        {}
+        """
+        return {}
+
+    # Layers.
+
+    def build(self, input_shape: Mapping[str, Any]) -> None:
+        backbone = self.backbone
+        if not backbone.built:
+            backbone.build({m: input_shape[m] for m in backbone.modalities if m in input_shape})
+        self.build_layers()
+        self.step_counter = self.add_weight(
+            name="step_counter",
+            shape=(),
+            initializer="zeros",
+            dtype="int32",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self._estimator_ids = {
+            id(v) for layer in self.estimators.values() for v in layer.trainable_variables
+        }
+        freeze_layers(self, self._to_freeze)
+        self._to_freeze = ()
+        self.built = True
+
+    def build_layers(self) -> None:
+        """Makes and builds the layers that only training needs; the backbone is built."""
+
+    @property
+    def frozen_layers(self) -> tuple[str, ...]:
+        """Paths of the inner layers that do not train, without those of the backbone."""
+        return tuple(sorted({*self._to_freeze, *frozen_layers(self, (self.backbone,))}))
+
+    def is_estimator(self, variable: Any) -> bool:
+        return id(variable) in self._estimator_ids
+
+    @property
+    def replica_entries(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Entries that stay on their replica, see `PhasedObjective`: the modalities themselves.
+
+        A term of the modalities takes them, and its features, from `StepInputs.own`, and its mean
+        by `squared_error` or `keras_cmg.backend.engine.global_mean`.
+        """
+        return self.backbone.modalities
+
+    def call(self, inputs, training=False):
+        return self.backbone(inputs, training=training)
+
+    # Losses of a step.
+
+    def prepare_step(self, x: Mapping[str, Any], training: bool = False) -> StepInputs:
+        """Runs the model on a batch and returns what all losses of the step are computed from.
+
+        In training it also updates the codebook and counts the step.
+
+        Args:
+            x: the batch, or the replica's part of it.
+            training: whether this is a training step.
+
+        Returns:
+            The arguments of `estimator_loss` and `main_losses`.
+
+        Example:
+
+        >>> model = keras_cmg.models.FCID(("audio",))
+        >>> inputs = model.prepare_step({"audio": np.zeros((2, 10, 128), "float32")})
+        >>> sorted(inputs.features["indices"])
+        ['audio']
+        """
+        if not self.built:
+            self.build({name: x[name].shape for name in self.backbone.modalities if name in x})
+        codebook = None
+        if set(self.codebook_terms) & set(self.loss_names):
+            # A copy, because the backbone's call changes the codebook in place on some engines.
+            codebook = ops.copy(ops.convert_to_tensor(self.backbone.quantizer.codebook))
+        step = ops.copy(ops.convert_to_tensor(self.step_counter))
+        masks = self.backbone.frame_masks(x)
+        # So that targets of a reconstruction are finite.
+        x = self.backbone.zero_masked_frames(x, masks)
+        features = self(x, training=training)
+        if training:
+            self.step_counter.assign(step + 1)
+        inputs = StepInputs(
+            batch=x,
+            features=keras.tree.map_structure(self._full_precision, features),
+            masks={
+                name: ops.cast(ops.cast(mask, "bool"), "float32") for name, mask in masks.items()
+            },
+            training=training,
+            step=step,
+            codebook=codebook,
+            regularization=tuple(self.losses) if training else (),
+        ).gather(self.replica_entries)
+        return inputs.with_estimator_pairs(self.estimator_pairs(inputs))
+
+    def _full_precision(self, x: Tensor) -> Tensor:
+        """Casts floats to the dtype of the variables: losses are never summed in half precision."""
+        if "float" in keras.backend.standardize_dtype(x.dtype):
+            return ops.cast(x, self.variable_dtype)
+        return x
+
+    def main_losses(self, inputs: StepInputs) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = {}
+        logs: dict[str, Tensor] = {}
+        for term in self.loss_names:
+            losses[term], more = self.term_loss(term, inputs)
+            logs.update(more)
+        total: Any = sum((self.loss_weights[term] * value for term, value in losses.items()), 0.0)
+        for extra in inputs.regularization:
+            total = total + ops.cast(extra, total.dtype)
+        return {"loss": total, **losses, **logs, **self.extra_logs(inputs)}
+
+    def term_loss(self, term: str, inputs: StepInputs) -> tuple[Tensor, dict[str, Tensor]]:
+        """Computes one term.
+
+        Args:
+            term: one of `loss_names`.
+            inputs: of the step.
+
+        Returns:
+            Scalar, without the term's weight; and what else it logs, key to scalar.
+
+        Example:
+
+        >>> model = keras_cmg.models.FCID(("audio",))
+        >>> inputs = model.prepare_step({"audio": np.zeros((2, 10, 128), "float32")})
+        >>> loss, logs = model.term_loss("commitment", inputs)
+        >>> tuple(loss.shape), logs
+        ((), {})
+        """
+        if term in self.estimators:
+            return self.club_loss(term, inputs), {}
+        value = getattr(self, f"{term}_loss")(inputs)
+        return value if isinstance(value, tuple) else (value, {})
+
+    def extra_logs(self, inputs: StepInputs) -> dict[str, Tensor]:
+        """Computes what is logged beside the terms: statistics of the codes.
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            Log key to scalar, the keys of `code_logs`.
+        """
+        if not self.code_logs:
+            return {}
+        indices = inputs.features["indices"]
+        weights = inputs.weights(inputs.features[self.backbone.quantized_kind])
+        every = ops.concatenate([ops.reshape(index, (-1,)) for index in indices.values()])
+        counts = None
+        if weights:
+            counts = ops.concatenate(
+                [
+                    ops.reshape(weights.get(name, ops.ones_like(index, dtype="float32")), (-1,))
+                    for name, index in indices.items()
+                ]
+            )
+        usage = quantization.code_usage(every, self.backbone.num_embeddings, counts)
+        logs = {
+            "perplexity": quantization.perplexity(usage),
+            "code_usage": ops.mean(ops.cast(usage > 0, "float32")),
+        }
+        if "code_agreement" in self.code_logs:
+            logs["code_agreement"] = quantization.code_agreement(indices, weights)
+        return logs
+
+    def estimator_loss(self, inputs: StepInputs) -> dict[str, Tensor]:
+        return {
+            f"{term}_nll": -estimator.log_likelihood(*inputs.estimator_pairs[term])
+            for term, estimator in self.estimators.items()
+        }
+
+    # Terms that several systems have.
+
+    def club_loss(self, term: str, inputs: StepInputs) -> Tensor:
+        """Computes the CLUB bound on the mutual information of two features (Cheng et al., 2020).
+
+        Args:
+            term: a key of `estimators`.
+            inputs: of the step.
+
+        Returns:
+            Scalar, in nats.
+        """
+        estimator = self.estimators[term]
+        x, y, weights = inputs.estimator_pairs[term]
+        permutation = inputs.draws.get(term)
+        if permutation is None and estimator.negatives != "all":
+            salt = 2 + list(self.estimators).index(term)
+            permutation = counter_random.random_permutation(
+                inputs.draw_counter, ops.shape(x)[0], salt=salt
+            )
+        return estimator.club_upper_bound(x, y, permutation, weights)
+
+    def commitment_loss(self, inputs: StepInputs) -> Tensor:
+        """Computes how far features are from their codes (van den Oord et al., 2017, Eq. 3).
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            Scalar, the sum over modalities.
+        """
+        features = inputs.features[self.backbone.quantized_kind]
+        losses = quantization.commitment_loss(
+            features,
+            inputs.features["codes"],
+            self.commitment_cost,
+            self.cross_modal_commitment,
+            inputs.weights(features),
+        )
+        return sum(losses.values())
+
+    def code_matching_loss(self, inputs: StepInputs) -> Tensor:
+        """Computes cross-modal code matching of the quantised features (Liu et al., 2021).
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            Scalar, in nats.
+        """
+        return code_matching.code_matching_loss(
+            inputs.features[self.backbone.quantized_kind],
+            inputs.codebook,
+            self.code_matching_kind,
+            inputs.masks,
+        )
+
+    def cpc_features(self, inputs: StepInputs) -> dict[str, Tensor]:
+        """Returns the features in time that contrastive predictive coding predicts.
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            Modality to `(batch, frames, dim)`.
+        """
+        return inputs.features["general"]
+
+    def cpc_loss(self, inputs: StepInputs) -> tuple[Any, dict[str, Tensor]]:
+        """Computes cross-modal contrastive predictive coding (van den Oord et al., 2018).
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            The weighted sum over pairs of modalities, in nats; and `cpc_accuracy_<source>_<target>`
+            to the share of clips whose target is found.
+
+        Raises:
+            ValueError: if the clips have too few frames.
+        """
+        features, first = self.cpc_features(inputs), self.cpc_first_frame
+        num_steps = self.cpc_predictor.num_prediction_steps
+        time = inputs.draws.get("cpc_time")
+        if time is None:
+            frames = min(x.shape[1] for x in features.values())
+            if frames <= first + num_steps:
+                raise ValueError(
+                    f"CPC of {num_steps} steps from frame {first} on needs clips of at least "
+                    f"{first + num_steps + 1} frames. Received: {frames}"
+                )
+            # Drawn so that all predicted frames exist.
+            time = counter_random.random_integer(
+                inputs.draw_counter, first, frames - num_steps, salt=1
+            )
+        loss, accuracies = 0.0, {}
+        axis = 0 if self.cpc_candidates == "targets" else 1
+        for pair, logits in self.cpc_predictor(features, time=time).items():
+            source, target = pair.split("->")
+            logits = self._full_precision(logits)
+            weight = self.cpc_self_weight if source == target else 1.0
+            present = _cpc_presence(inputs, source, target, features, time, logits.shape[0])
+            if weight:
+                loss = loss + weight * contrastive.cpc_loss(logits, self.cpc_candidates, present)
+            accuracies[f"cpc_accuracy_{source}_{target}"] = contrastive.diagonal_accuracy(
+                logits[-1], axis, present and (present[0][-1], present[1])
+            )
+        return loss, accuracies
+
+    @staticmethod
+    def clip_infonce(
+        inputs: StepInputs,
+        features: Mapping[str, Tensor],
+        pairs: Iterable[tuple[str, str]],
+        temperature: float,
+        symmetric: bool,
+    ) -> Tensor:
+        """Computes InfoNCE between the clips of pairs of modalities.
+
+        A clip without a modality is neither anchor nor candidate there.
+
+        Args:
+            inputs: of the step.
+            features: modality to `(batch, [frames,] dim)`; frames that count are averaged.
+            pairs: of modalities, query and key.
+            temperature: see `keras_cmg.ops.info_nce`.
+            symmetric: whether both directions are averaged.
+
+        Returns:
+            Scalar, in nats, the sum over pairs.
+
+        Example:
+
+        >>> x = {"audio": np.ones((4, 3, 2), "float32"), "text": np.ones((4, 5, 2), "float32")}
+        >>> inputs = StepInputs({}, {}, {})
+        >>> loss = Pretrainer.clip_infonce(inputs, x, [("audio", "text")], 1.0, True)
+        >>> round(float(loss), 4)
+        1.3863
+        """
+        pairs = list(pairs)
+        names = {name for pair in pairs for name in pair}
+        clips = inputs.clip_features({m: x for m, x in features.items() if m in names})
+        losses = [
+            contrastive.info_nce(
+                clips[a], clips[b], temperature, symmetric, inputs.pair_presence(a, b, clips[a])
+            )
+            for a, b in pairs
+        ]
+        return sum(losses)
+
+    @staticmethod
+    def segment_infonce(
+        inputs: StepInputs,
+        features: Mapping[str, Tensor],
+        pairs: Iterable[tuple[str, str]],
+        temperature: float,
+        symmetric: bool,
+    ) -> Tensor:
+        """Computes InfoNCE between the segments of pairs of modalities.
+
+        Each frame finds its partner among the same frame of all clips; frames that do not count
+        are neither anchor nor candidate. Of two lengths, the frames that both have are compared.
+
+        Args:
+            inputs: of the step.
+            features: modality to `(batch, frames, dim)`.
+            pairs: of modalities, query and key.
+            temperature: see `keras_cmg.ops.info_nce`.
+            symmetric: whether both directions are averaged.
+
+        Returns:
+            Scalar, in nats, the sum over pairs.
+
+        Example:
+
+        >>> x = {"audio": np.ones((4, 3, 2), "float32"), "video": np.ones((4, 5, 2), "float32")}
+        >>> inputs = StepInputs({}, {}, {})
+        >>> loss = Pretrainer.segment_infonce(inputs, x, [("audio", "video")], 1.0, True)
+        >>> round(float(loss), 4)
+        1.3863
+        """
+        losses = []
+        for a, b in pairs:
+            frames = min(features[a].shape[1], features[b].shape[1])
+            x, y = (ops.swapaxes(features[m][:, :frames], 0, 1) for m in (a, b))
+            present = None
+            if a in inputs.masks or b in inputs.masks:
+                present = tuple(
+                    ops.transpose(inputs.frame_weights(m, features[m])[:, :frames]) for m in (a, b)
+                )
+            losses.append(contrastive.info_nce(x, y, temperature, symmetric, present))
+        return sum(losses)
+
+    @staticmethod
+    def squared_error(target: Tensor, prediction: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Computes the mean squared error over all elements of all replicas, in full precision.
+
+        Args:
+            target: float tensor `(batch, [frames, ...] dim)`.
+            prediction: float tensor of the same shape.
+            weights: optional `(batch, [frames])`; 0 leaves a clip or a frame out.
 
         Returns:
             Scalar.
 
         Example:
 
-        >>> model = keras_cmg.models.FCID(("audio",), loss_weights={"commitment": 2.0})
-        >>> model.total({"commitment": 1.5})
-        3.0
+        >>> float(Pretrainer.squared_error(ops.zeros((2, 3)), ops.ones((2, 3))))
+        1.0
         """
-        return sum((self.weights_of[name] * value for name, value in losses.items()), 0.0)
+        wide = keras.backend.result_type(target.dtype, prediction.dtype, "float32")
+        error = ops.square(ops.cast(target, wide) - ops.cast(prediction, wide))
+        if weights is None:
+            return engine.global_mean(error)
+        axes = tuple(range(len(weights.shape), len(error.shape)))
+        return engine.global_mean(ops.mean(error, axis=axes), ops.cast(weights, wide))
 
-    def extra_logs(self, x: Mapping[str, Any], features: Any) -> dict[str, Tensor]:
-        """What is logged beside the terms: nothing, unless a subclass says so.
+    # Saving.
 
-        Args:
-            x: the batch.
-            features: output of the model, in full precision.
-
-        Returns:
-            Log key to scalar.
-
-        Example:
-
-        >>> keras_cmg.models.Pretrainer.extra_logs(None, {}, {})
-        {}
-        """
-        return {}
-
-    def build(self, input_shape: Mapping[str, Any]) -> None:
-        self.build_backbone(input_shape)
-        self.built = True
-
-    def build_backbone(self, input_shape: Mapping[str, Any]) -> None:
-        """Builds the backbone, unless it is; the first thing a pretrainer's `build` does.
-
-        Args:
-            input_shape: modality to shape; other entries of a batch are left alone.
-
-        Example:
-
-        >>> model = keras_cmg.models.FCID(("audio",))
-        >>> model.build_backbone({"audio": (None, 10, 128), "labels": (None, 10, 3)})
-        >>> model.backbone.built
-        True
-        """
-        backbone = self.backbone
-        if not backbone.built:
-            backbone.build({m: input_shape[m] for m in backbone.modalities if m in input_shape})
-
-    @property
-    def replica_entries(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What stays on its replica, see `PhasedObjective`: the codes, the modalities themselves.
-
-        A term that works on the modalities takes them, and its features, from
-        `keras_cmg.backend.replicas.own`, and its mean by `keras_cmg.backend.engine.global_mean`.
-        """
-        return ("codebook", *self.backbone.modalities)
-
-    def create_trackers(self) -> None:
-        """One running mean per log key; to be called once the keys are known.
-
-        Example:
-
-        >>> sorted(keras_cmg.models.FCID(("audio", "video")).trackers)[:2]
-        ['club_audio', 'club_audio_nll']
-        """
-        self.trackers = {key: keras.metrics.Mean(name=key) for key in self.log_keys}
-
-    def call(self, inputs, training=False):
-        return self.backbone(inputs, training=training)
-
-    def compile(
-        self,
-        optimizer: Any = "adam",
-        estimator_optimizer: Any = None,
-        steps_per_execution: int = 1,
-        run_eagerly: bool = False,
-        jit_compile: Any = "auto",
-    ) -> None:
-        """Sets the optimisers.
-
-        Args:
-            optimizer: Keras optimiser, or its name, of everything but the estimators. With the
-                policy `mixed_float16` it is wrapped in a `LossScaleOptimizer`.
-            estimator_optimizer: Keras optimiser of the estimators; default `Adam(1e-3)`. Not used
-                by systems without estimators.
-            steps_per_execution: steps in one call of the compiled function.
-            run_eagerly: for debugging.
-            jit_compile: XLA: True, False or `"auto"`, which leaves it out where TensorFlow trains
-                on several replicas.
-
-        Raises:
-            ValueError: if both optimisers are one object, or for XLA over TensorFlow's replicas.
-
-        Example:
-
-        >>> model = keras_cmg.models.FCID(("audio", "video"))
-        >>> model.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(1e-3))
-        """
-        self._compile_arguments = {
-            "optimizer": optimizer,
-            "estimator_optimizer": estimator_optimizer,
-            "steps_per_execution": steps_per_execution,
-            "run_eagerly": run_eagerly,
-            "jit_compile": jit_compile,
-        }
-        main = keras.optimizers.get(optimizer)
-        if self.dtype_policy.name == "mixed_float16" and not isinstance(
-            main, keras.optimizers.LossScaleOptimizer
-        ):
-            main = keras.optimizers.LossScaleOptimizer(main)
-        self._compile_arguments["optimizer"] = getattr(main, "inner_optimizer", main)
-        if self.estimator_steps:
-            if estimator_optimizer is None:
-                estimator_optimizer = keras.optimizers.Adam(1e-3)
-            estimator = keras.optimizers.get(estimator_optimizer)
-            self._compile_arguments["estimator_optimizer"] = estimator
-            main = PhasedOptimizer(main, estimator, self.is_estimator)
-        super().compile(
-            optimizer=main,
-            steps_per_execution=steps_per_execution,
-            run_eagerly=run_eagerly,
-            jit_compile=engine.jit_compile(jit_compile),
-            auto_scale_loss=False,
-        )
-
-    def _random_states(self) -> list:
-        """States of the dropout generators, which Keras leaves out of its files."""
-        return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
-
-    def save_own_variables(self, store):
-        super().save_own_variables(store)
-        for i, state in enumerate(self._random_states()):
-            store[f"random_state_{i}"] = ops.convert_to_numpy(state)
-
-    def load_own_variables(self, store):
-        own = [key for key in tuple(store.keys()) if not key.startswith("random_state_")]
-        super().load_own_variables({key: store[key] for key in own})
-        for i, state in enumerate(self._random_states()):
-            state.assign(store[f"random_state_{i}"])
-
-    def get_compile_config(self):
-        if not self.compiled:
-            return None
-        config = keras.saving.serialize_keras_object(self._compile_arguments)
-        return _engine_neutral(config)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x=None, **kwargs):
-        """`keras.Model.fit`, after a look at what was passed.
-
-        Args:
-            x: anything `keras.Model.fit` takes that yields batches: a dict of arrays, a
-                `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch `DataLoader`, a generator.
-                Loaders of dicts yield tuples `(batch,)`.
-            **kwargs: as in `keras.Model.fit`.
-
-        Returns:
-            The `keras.callbacks.History`.
-
-        Raises:
-            ValueError: for an empty data set, features that are not finite, or a loss that
-                stops being finite, naming the terms.
-
-        Example:
-
-        >>> model = keras_cmg.models.FCID(("audio",))
-        >>> model.compile()
-        >>> history = model.fit({"audio": np.zeros((4, 10, 128), "float32")}, verbose=0)
-        >>> "commitment" in history.history
-        True
-        """
-        check_distribution()
-        if isinstance(x, Mapping):
-            check_arrays(x)
-        elif hasattr(x, "__len__") and len(x) == 0:
-            raise ValueError(f"The data set must yield at least one batch. Received: {x!r}")
-        if kwargs.get("callbacks") is None:
-            kwargs["callbacks"] = []
-        if not isinstance(kwargs["callbacks"], keras.callbacks.CallbackList):
-            start = keras.callbacks.LambdaCallback(on_train_begin=self._on_train_begin)
-            kwargs["callbacks"] = [start, *kwargs["callbacks"], TerminateOnNonFinite()]
-        if kwargs.get("validation_data") is not None:
-            options = {"batch_size": kwargs.pop("validation_batch_size", None)}
-            options["batch_size"] = options["batch_size"] or kwargs.get("batch_size")
-            kwargs["validation_data"] = shard_for_process(kwargs["validation_data"], options)
-            kwargs["validation_batch_size"] = options.get("batch_size")
-        kwargs.setdefault("shuffle", True)
-        x = shard_for_process(x, kwargs)
-        return super().fit(x, **kwargs)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras on TensorFlow asks for this; its own way averages a batch over replicas, which
-        # fails on masks of truth values.
-        engine.current().build_before_training(self, iterator, data_batch)
-
-    def _on_train_begin(self, logs=None):
-        engine.current().broadcast_variables(self)
-
-    def evaluate(self, x=None, **kwargs):
-        """`keras.Model.evaluate`, of the global batches where several processes take part.
-
-        Args:
-            x: as in `fit`.
-            **kwargs: as in `keras.Model.evaluate`.
-
-        Returns:
-            As from `keras.Model.evaluate`.
-
-        Example:
-
-        >>> model = keras_cmg.models.FCID(("audio",))
-        >>> model.compile()
-        >>> batch = {"audio": np.zeros((4, 10, 128), "float32")}
-        >>> "loss" in model.evaluate(batch, verbose=0, return_dict=True)
-        True
-        """
-        return super().evaluate(shard_for_process(x, kwargs), **kwargs)
-
-    def train_step(self, *args):
-        return engine.current().train_step(self, *args)
-
-    def test_step(self, *args):
-        return engine.current().test_step(self, *args)
-
-    def track(self, losses: Mapping[str, Tensor], size: Any) -> dict[str, Tensor]:
-        """Adds a step's values to the running means, and returns these.
-
-        Args:
-            losses: log key to scalar, with `"loss"`.
-            size: number of clips in the batch, the weight of the step.
-
-        Returns:
-            Log key to running mean.
-
-        Raises:
-            KeyError: for a key that `log_keys` does not list.
-
-        Example:
-
-        >>> model = keras_cmg.models.FCID(("audio", "video"))
-        >>> model.compile()
-        >>> sorted(model.track({"loss": ops.ones(()), "cpc": ops.ones(())}, 2))[0]
-        'club_audio'
-        """
-        for key, value in losses.items():
-            tracker = self._loss_tracker if key == "loss" else self.trackers[key]
-            tracker.update_state(ops.cast(value, "float32"), sample_weight=size)
-        return self.get_metrics_result()
+    def quantize(self, mode=None, config=None, filters=None, **kwargs):
+        if filters is not None:
+            raise ValueError(
+                "`filters` must be None: a saved model quantises all of its layers when it is "
+                f"loaded. Received: {filters!r}"
+            )
+        super().quantize(mode, config=config, **kwargs)
+        self._quantization = config
 
     def get_build_config(self):
-        return self.backbone.get_build_config()
+        shapes = self.backbone.feature_shapes
+        return build_config(shapes, self._quantization) if self.built else None
 
     def build_from_config(self, config):
-        if config:
-            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
+        build_from_config(self, config)
 
     def get_config(self):
-        config = super().get_config()
-        return {**config, "backbone": keras.saving.serialize_keras_object(self.backbone)}
+        return {
+            **super().get_config(),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "frozen_layers": self.frozen_layers,
+            "loss_weights": dict(self.loss_weights),
+        }
 
     @classmethod
     def from_config(cls, config):
-        return cls(keras.saving.deserialize_keras_object(config.pop("backbone")), **config)
+        return cls(**deserialize_layers(config, cls.layer_arguments))
 
 
-def _engine_neutral(config: Any) -> Any:
-    """Optimisers under their public names, so that a file saved on PyTorch trains elsewhere."""
-    if isinstance(config, dict):
-        module = config.get("module") or ""
-        if module.startswith("keras.src.backend.torch.optimizers"):
-            config = {**config, "module": "keras.optimizers", "registered_name": None}
-        return {key: _engine_neutral(value) for key, value in config.items()}
-    if isinstance(config, list | tuple):
-        return [_engine_neutral(value) for value in config]
-    return config
+def _cpc_presence(inputs, source, target, features, time, num_steps):
+    """Which target frames `(steps, batch)` and which predicting clips `(batch,)` there are."""
+    if source not in inputs.masks and target not in inputs.masks:
+        return None
+    steps = ops.cast(time, "int32") + ops.arange(1, num_steps + 1, dtype="int32")
+    future = ops.take(inputs.frame_weights(target, features[target]), steps, axis=1)
+    return ops.transpose(future), ops.take(
+        inputs.frame_weights(source, features[source]), time, axis=1
+    )

@@ -1,51 +1,58 @@
-"""Every modality a sequence: general encoders whose frames meet in one codebook."""
+"""Backbone whose modalities are sequences of frames, with one codebook for all."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
+from keras import ops
 
-from keras_cmg.layers.map_pooling import MapAttention
-from keras_cmg.layers.quantizers.codebook import Codebook
-from keras_cmg.layers.transformer_encoder import TransformerEncoder, seed_of
-from keras_cmg.models.base.backbone import CrossModalBackbone
+from keras_cmg.layers.map_attention import MapAttention
+from keras_cmg.layers.seeds import derive_seed
+from keras_cmg.layers.transformer_encoder import TransformerEncoder
+from keras_cmg.models.base.backbone import Backbone
+from keras_cmg.models.base.configs import serialize_layers
+from keras_cmg.models.base.feature_layers import build_all
 from keras_cmg.ops.masking import mean_over_time, weights_like
 from keras_cmg.types import Tensor
 
 SEQUENCE = {"units": 256, "num_layers": 1, "num_heads": 4}
-"""Arguments of `TransformerEncoder` where nothing else is said."""
+"""Arguments of `TransformerEncoder` where `general` does not give them."""
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
-class SequenceBackbone(CrossModalBackbone):
-    """General encoders of any modalities and one codebook for the frames of all.
+class SequenceBackbone(Backbone):
+    """General encoders of any modalities, and one codebook for the frames of all.
 
-    The part that is kept of most systems. Subclasses add specific encoders, a coarse level or
-    another space, and reuse encoders, masks, presets and configuration.
+    The backbone of most systems. Subclasses add specific encoders, a coarse level or another
+    space, and inherit encoders, masks, presets and configuration.
 
-    Training updates the codebook (`Codebook`); inference leaves all state alone.
+    Training updates the codebook (`Codebook`); inference changes no state.
+
+    Frames whose mask is zero are not attended to and do not count in averages and in the update of
+    the codebook; they get features and codes all the same.
 
     Args:
         modalities: names, in the order in which they update the codebook.
         num_embeddings: number of codes, the paper's H.
         embedding_dim: width of general features and codes, the paper's D.
-        use_masks: honour `<modality>_mask` in a batch; the authors' code lets padding take part.
-        encoders: modality to Keras layer that takes the place of the general encoder:
-            `(batch, frames, ...)` to `(batch, frames, embedding_dim)`.
+        use_masks: whether `<modality>_mask` of a batch is used; in the authors' code padding takes
+            part.
+        encoders: modality to Keras layer that replaces its general encoder: `(batch, frames, ...)`
+            to `(batch, frames, embedding_dim)`.
         general: arguments of `TransformerEncoder`, for every modality.
         map_general: further arguments of `MapAttention`, for feature maps.
-        codebook: arguments of `Codebook`.
+        quantizer: arguments of `Codebook`; or a layer with its call and `assign_codes`.
         seed: of the initial codes and of dropout.
-        **kwargs: the arguments of every Keras model.
+        **kwargs: `frozen_layers`, see `Backbone`, and the arguments of every Keras model.
 
     Call arguments:
         inputs: dict of modality to features `(batch, frames, dim)` or `(batch, frames, height,
             width, channels)`, optionally `<modality>_mask` `(batch, frames)`, zero where a frame
-            is padding, and zero throughout for a clip that lacks the modality; other keys are
-            left alone.
-        training: whether dropout acts and the codebook moves.
+            is padding, and zero throughout for a clip that lacks the modality; other entries are
+            not used.
+        training: whether dropout is active and the codebook is updated.
 
     Returns:
         Dict of dicts by modality: `"general"`, `"quantized"` and `"codes"`, `(batch, frames,
@@ -62,8 +69,7 @@ class SequenceBackbone(CrossModalBackbone):
     ((2, 10, 256), (2, 7))
     """
 
-    quantized_kind = "general"
-    """Which of its features training quantises."""
+    layer_arguments: ClassVar[tuple[str, ...]] = ("quantizer", "encoders")
 
     def __init__(
         self,
@@ -74,7 +80,7 @@ class SequenceBackbone(CrossModalBackbone):
         encoders: Mapping[str, keras.Layer] | None = None,
         general: Mapping[str, Any] | None = None,
         map_general: Mapping[str, Any] | None = None,
-        codebook: Mapping[str, Any] | None = None,
+        quantizer: keras.Layer | Mapping[str, Any] | None = None,
         seed: int = 0,
         **kwargs,
     ):
@@ -82,97 +88,36 @@ class SequenceBackbone(CrossModalBackbone):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.use_masks = use_masks
-        self.settings = {
-            "general": dict(general or {}),
-            "map_general": dict(map_general or {}),
-            "codebook": dict(codebook or {}),
-        }
+        self.encoders = dict(encoders or {})
+        self.general = dict(general or {})
+        self.map_general = dict(map_general or {})
         self.seed = seed
-        self.given_encoders = dict(encoders or {})
-        self.quantizer = self.make_quantizer()
+        self.general_encoders: dict[str, keras.Layer] = {}
+        self.set_quantizer(quantizer)
 
-    def make_quantizer(self) -> Any:
-        """The layer that turns features into codes; None for a system without codes.
-
-        Returns:
-            A layer with the methods of `Codebook` that a backbone uses: a call and `assign_codes`.
-
-        Example:
-
-        >>> type(keras_cmg.models.SequenceBackbone(num_embeddings=8).quantizer).__name__
-        'Codebook'
-        """
-        return Codebook(
-            self.num_embeddings,
-            self.embedding_dim,
-            seed=self.seed,
-            dtype=self.dtype_policy,
-            name="codebook",
-            **self.settings["codebook"],
-        )
-
-    def build(self, input_shape: Mapping[str, Any]) -> None:
-        self.set_feature_shapes(input_shape)
-        self.encoders: dict[str, keras.Layer] = {}
-        for name in self.modalities:
-            self.add_modality(name)
-        for name, layer in self.encoders.items():
-            if not layer.built:
-                layer.build(self.feature_shapes[name])
-        self.build_rest()
-        if self.quantizer is not None:
-            self.quantizer.build()
-        self.built = True
-
-    def set_feature_shapes(self, input_shape: Mapping[str, Any]) -> None:
-        """Keeps the shapes of all modalities, without a batch size: the next may have another.
-
-        Args:
-            input_shape: modality to shape.
-
-        Raises:
-            ValueError: as `check_batch`, or for features that no encoder here takes.
-
-        Example:
-
-        >>> backbone = keras_cmg.models.SequenceBackbone(("audio",))
-        >>> backbone.set_feature_shapes({"audio": (4, 10, 128)})
-        >>> backbone.feature_shapes
-        {'audio': (None, 10, 128)}
-        """
-        self.check_batch(input_shape)
-        for name in self.modalities:
-            # Before anything is kept: a refused batch leaves the backbone as it was.
-            if len(input_shape[name]) not in (3, 5) and name not in self.given_encoders:
+    def check_feature_shapes(self, shapes):
+        for name, shape in shapes.items():
+            if len(shape) not in (3, 5) and name not in self.encoders:
                 raise ValueError(
                     f"Features of {name!r} must have shape (batch, frames, dim) or (batch, "
-                    f"frames, height, width, channels). Received shape {tuple(input_shape[name])}."
+                    f"frames, height, width, channels). Received shape {shape}."
                 )
-        self.feature_shapes = {m: (None, *tuple(input_shape[m])[1:]) for m in self.modalities}
 
-    def add_modality(self, name: str) -> None:
-        """Makes the layers of one modality; `build` builds them when all are made.
-
-        Args:
-            name: of the modality.
-        """
-        self.encoders[name] = self.given_encoders.get(name) or self.general_encoder(
-            name, self.feature_shapes[name]
-        )
-
-    def build_rest(self) -> None:
-        """Makes and builds what a subclass has beyond encoders and codebook."""
+    def build_layers(self) -> None:
+        for name, shape in self.feature_shapes.items():
+            self.general_encoders[name] = self.general_encoder(name, shape)
+        build_all(self.general_encoders, self.feature_shapes)
 
     def general_encoder(self, name: str, shape: Any, units: int | None = None) -> keras.Layer:
-        """A new general encoder, for a sequence or for feature maps.
+        """Returns the general encoder of a modality: the given one, or a new one.
 
         Args:
             name: of the modality.
             shape: of its features.
-            units: width of the output; default `embedding_dim`.
+            units: width of the output of a new one; default `embedding_dim`.
 
         Returns:
-            A layer, not built.
+            A layer; a new one is not built.
 
         Example:
 
@@ -180,76 +125,135 @@ class SequenceBackbone(CrossModalBackbone):
         >>> type(backbone.general_encoder("audio", (None, 10, 128))).__name__
         'TransformerEncoder'
         """
+        if name in self.encoders:
+            return self.encoders[name]
         arguments = {
             **SEQUENCE,
-            **self.settings["general"],
+            **self.general,
             "units": units or self.embedding_dim,
-            "seed": seed_of(name, self.seed),
+            "seed": derive_seed(name, self.seed),
             "dtype": self.dtype_policy,
             "name": f"{name}_general",
         }
         if len(shape) == 5:
-            return MapAttention(**self.settings["map_general"], **arguments)
+            return MapAttention(**self.map_general, **arguments)
         return TransformerEncoder(**arguments)
 
     def call(self, inputs, training=False):
-        self.check_inputs(inputs)
-        masks = self.frame_masks(inputs)
-        general = {
-            name: self.encode_frames(name, inputs[name], masks.get(name), training)
-            for name in self.modalities
-        }
+        inputs, masks = self.prepare_inputs(inputs)
+        general = self.encode_all(inputs, masks, training)
         return {"general": general, **self.assign_codes(general, masks, training)}
 
-    def check_inputs(self, inputs: Any) -> None:
-        """Refuses what is no batch of this backbone's modalities.
+    def prepare_inputs(self, inputs: Any) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+        """Checks a batch, and sets frames that a mask leaves out to zero.
 
         Args:
             inputs: a batch.
 
+        Returns:
+            The batch, and its masks as from `frame_masks`.
+
         Raises:
-            ValueError: as `check_batch`.
+            ValueError: as `check_batch` and `frame_masks`.
 
         Example:
 
         >>> backbone = keras_cmg.models.SequenceBackbone(("audio",))
-        >>> backbone.check_inputs({"audio": np.zeros((2, 10, 128))})
+        >>> inputs, masks = backbone.prepare_inputs({"audio": np.zeros((2, 10, 128))})
+        >>> list(inputs), masks
+        (['audio'], {})
         """
         is_batch = isinstance(inputs, Mapping)
         self.check_batch(
             {m: inputs[m].shape for m in self.modalities if m in inputs} if is_batch else inputs
         )
+        masks = self.frame_masks(inputs)
+        return self.zero_masked_frames(inputs, masks), masks
+
+    def frame_masks(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Returns the frame masks of a batch.
+
+        Args:
+            inputs: a batch.
+
+        Returns:
+            Modality to `(batch, frames)`, for modalities with a mask: zero where a frame is
+            padding, and zero throughout for a clip that lacks the modality. Empty with
+            `use_masks=False`.
+
+        Raises:
+            ValueError: for a mask of another shape than its modality's clips and frames.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone(("audio", "text"))
+        >>> sorted(backbone.frame_masks({"text_mask": np.ones((2, 7)), "labels": None}))
+        ['text']
+        """
+        masks = {}
+        for name in self.modalities if self.use_masks else ():
+            mask = inputs.get(f"{name}_mask")
+            if mask is None:
+                continue
+            masks[name] = ops.convert_to_tensor(mask)
+            shape = tuple(masks[name].shape)
+            expected = tuple(inputs[name].shape[:2]) if name in inputs else (None, None)
+            sizes = zip(shape, expected, strict=False)
+            if len(shape) != 2 or any(None not in pair and pair[0] != pair[1] for pair in sizes):
+                raise ValueError(
+                    f"`{name}_mask` must have shape (batch, frames), here {expected}. "
+                    f"Received shape {shape}."
+                )
+        return masks
+
+    def encode_all(
+        self, inputs: Mapping[str, Any], masks: Mapping[str, Tensor], training: bool = False
+    ) -> dict[str, Tensor]:
+        """Computes the general features of every frame of all modalities.
+
+        Args:
+            inputs: a batch.
+            masks: modality to `(batch, frames)`.
+            training: whether dropout is active.
+
+        Returns:
+            Modality to float tensor `(batch, frames, dim)`.
+        """
+        return {
+            name: self.encode_frames(name, inputs[name], masks.get(name), training)
+            for name in self.modalities
+        }
 
     def encode_frames(
         self, name: str, x: Tensor, mask: Tensor | None = None, training: bool = False
     ) -> Tensor:
-        """General features of every frame.
+        """Computes the general features of every frame of one modality.
 
         Args:
             name: of the modality.
             x: its features.
             mask: optional `(batch, frames)`.
-            training: whether dropout acts.
+            training: whether dropout is active.
 
         Returns:
             Float tensor `(batch, frames, dim)`.
         """
-        if name in self.given_encoders:
-            return self.encoders[name](x, training=training)
-        return self.encoders[name](x, frame_mask=mask, training=training)
+        if name in self.encoders:
+            return self.general_encoders[name](x, training=training)
+        return self.general_encoders[name](x, frame_mask=mask, training=training)
 
     def assign_codes(
         self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor], training: bool
     ) -> dict[str, dict[str, Tensor]]:
-        """Codes of all modalities; in training the codebook moves.
+        """Assigns codes to the features of all modalities; in training updates the codebook.
 
-        Frames that are padding, and clips that lack a modality, get codes but have no part in
-        the codebook.
+        Frames that are padding, and clips that lack a modality, get codes but do not count in the
+        update.
 
         Args:
             features: modality to `(batch, [frames,] dim)`.
             masks: modality to `(batch, frames)`.
-            training: whether the codebook moves.
+            training: whether the codebook is updated.
 
         Returns:
             `"quantized"`, `"codes"` and `"indices"`, each by modality.
@@ -266,36 +270,10 @@ class SequenceBackbone(CrossModalBackbone):
         general = self.encode_frames(modality, x, mask)
         return general if level == "segment" else mean_over_time(general, mask)
 
-    def get_build_config(self):
-        return {"input_shape": self.feature_shapes} if self.built else None
-
-    def build_from_config(self, config):
-        if config:
-            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
-
     def get_config(self):
-        names = "modalities num_embeddings embedding_dim use_masks seed".split()
+        names = "num_embeddings embedding_dim use_masks general map_general seed".split()
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in names},
-            **self.settings,
-            "encoders": _serialized(self.given_encoders),
+            "encoders": serialize_layers(self.encoders),
         }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for key in ("encoders", "specific_encoders"):
-            if key in config:
-                config[key] = {
-                    name: keras.saving.deserialize_keras_object(layer)
-                    for name, layer in config[key].items()
-                }
-        for key in ("modalities", "fine"):
-            if key in config:
-                config[key] = tuple(config[key])
-        return cls(**config)
-
-
-def _serialized(layers: Mapping[str, keras.Layer]) -> dict[str, Any]:
-    return {name: keras.saving.serialize_keras_object(layer) for name, layer in layers.items()}

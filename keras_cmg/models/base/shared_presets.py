@@ -8,24 +8,24 @@ from typing import Any
 from keras_cmg.models.base.presets import merged
 from keras_cmg.models.fcid import presets as fcid
 
-SHARED = ("num_embeddings", "embedding_dim", "general", "map_general", "codebook")
-"""What these systems' backbones have in common with FCID's, at the same values, so that comparisons
-are between objectives and not between encoders."""
+SHARED = ("num_embeddings", "embedding_dim", "general", "map_general", "quantizer")
+"""Arguments that these systems' backbones share with FCID's, at the same values, so that
+comparisons are of objectives and not of encoders."""
 
 
 def presets(
     objective: dict[str, Any] | None = None,
     small: dict[str, Any] | None = None,
-    codebook: dict[str, Any] | None = None,
+    quantizer: dict[str, Any] | None = None,
     without: tuple[str, ...] = (),
 ) -> dict[str, dict[str, Any]]:
-    """The presets `"paper"` and `"small"` of a system with FCID's encoders and codebook.
+    """Returns the presets `"paper"` and `"small"` of a system with FCID's encoders and codebook.
 
     Args:
         objective: arguments of the pretrainer.
         small: those that differ in `"small"`.
-        codebook: settings of the codebook that differ from FCID's.
-        without: settings of the backbone that the system does not have.
+        quantizer: arguments of the codebook that differ from FCID's.
+        without: arguments of the backbone that the system does not have.
 
     Returns:
         Name to `"backbone"` and `"objective"`.
@@ -39,7 +39,7 @@ def presets(
 
     def settings(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         body = {key: copy.deepcopy(base["backbone"][key]) for key in SHARED}
-        body = merged(body, {"codebook": codebook or {}})
+        body = merged(body, {"quantizer": quantizer or {}})
         return {
             "backbone": {key: value for key, value in body.items() if key not in without},
             "objective": merged(objective, changes),

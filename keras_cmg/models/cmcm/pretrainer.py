@@ -1,17 +1,15 @@
-"""CMCM (Liu et al., 2021): paired clips must spread over the same codes."""
+"""CMCM (Liu et al., 2021): contrast and matching of the code distributions of paired clips."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_cmg.models.base import shared_presets as presets
-from keras_cmg.models.base import terms
 from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer
 from keras_cmg.models.base.registry import register_model
+from keras_cmg.models.cmcm import presets
 from keras_cmg.ops import code_matching
 
 
@@ -30,21 +28,24 @@ class CMCM(AlignmentPretrainer):
       frame and averaged over frames;
     - `pooled_matching`: the same on the pooled features, the paper's high level. The paper has
       separate high-level encoders; here the pooled features are those of the contrastive term;
-    - `commitment`: keeps features at the codes (the shared discrete embedding space). The codebook
-      is updated by each modality alone, by plain moving averages: mixtures are DCID's addition.
+    - `commitment`: keeps features close to the codes (the shared discrete embedding space). The
+      codebook is updated by each modality alone, by plain moving averages: mixtures are DCID's
+      addition.
 
     Matching is off for the first `warm_start_steps` steps (the warm start from a model trained by
-    contrast alone). The paper starts from a finished model; we count steps, so that one call of
+    contrast alone). The paper starts from a trained model; we count steps, so that one call of
     `fit` is enough.
 
     Args:
-        backbone: a `SequenceBackbone`, or a tuple of modalities for the preset `"small"`.
-        warm_start_steps: training steps before matching sets in.
+        backbone: a `SequenceBackbone`, or a tuple of modalities for that of the preset
+            `"small"`.
+        warm_start_steps: training steps before matching starts.
         code_matching_kind: see `keras_cmg.ops.code_matching_loss`.
         **kwargs: the arguments of `AlignmentPretrainer`.
 
     Raises:
-        ValueError: for negative `warm_start_steps`, an unknown form, a single modality or unknown
+        ValueError: for negative `warm_start_steps`, an unknown
+            `code_matching_kind`, a single modality or unknown
             terms.
 
     Example:
@@ -57,12 +58,9 @@ class CMCM(AlignmentPretrainer):
         Liu et al. (2021), Cross-Modal Discrete Representation Learning.
     """
 
-    presets = presets.presets(
-        {"warm_start_steps": 1000},
-        {"warm_start_steps": 50},
-        codebook={"mix_modalities": False},
-    )
+    presets = presets.PRESETS
     alignment_terms = ("contrastive", "fine_matching", "pooled_matching")
+    codebook_terms = ("fine_matching", "pooled_matching")
 
     def __init__(
         self,
@@ -76,59 +74,31 @@ class CMCM(AlignmentPretrainer):
             raise ValueError(
                 f"`warm_start_steps` must not be negative. Received: {warm_start_steps}"
             )
-        if code_matching_kind not in code_matching.FORMS:
+        if code_matching_kind not in code_matching.KINDS:
             raise ValueError(
-                f"`code_matching_kind` must be one of {code_matching.FORMS}. "
+                f"`code_matching_kind` must be one of {code_matching.KINDS}. "
                 f"Received: {code_matching_kind!r}"
             )
         self.warm_start_steps = warm_start_steps
         self.code_matching_kind = code_matching_kind
 
-    def build(self, input_shape: Mapping[str, Any]) -> None:
-        self.build_backbone(input_shape)
-        self.steps_taken = self.add_weight(
-            name="steps_taken",
-            shape=(),
-            initializer="zeros",
-            dtype="int32",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
-        self.built = True
-
-    def call(self, inputs, training=False):
-        # A copy, because the backbone's call moves the codebook in place on some engines.
-        codebook = ops.copy(ops.convert_to_tensor(self.backbone.quantizer.codebook))
-        steps = ops.convert_to_tensor(self.steps_taken)
-        warm = ops.cast(steps >= self.warm_start_steps, codebook.dtype)
-        if training:
-            self.steps_taken.assign(steps + 1)
-        features = self.backbone(inputs, training=training)
-        # One value per clip: `predict` joins the outputs of batches.
-        warm = ops.broadcast_to(warm, (ops.shape(next(iter(features["general"].values())))[0],))
-        return {**features, "codebook": codebook, "matching": warm}
-
-    def contrastive_loss(self, x, features):
+    def contrastive_loss(self, inputs):
         """InfoNCE of pooled features."""
-        return self.infonce_loss(x, features)
+        return self.infonce_loss(inputs)
 
-    def fine_matching_loss(self, x, features):
+    def fine_matching_loss(self, inputs):
         """Code matching of frames, times 0 during the warm start."""
-        return self._matching(x, features, features["general"])
+        return self._matching(inputs, inputs.features["general"])
 
-    def pooled_matching_loss(self, x, features):
+    def pooled_matching_loss(self, inputs):
         """Code matching of pooled features, times 0 during the warm start."""
-        masks = self.backbone.frame_masks(x)
-        return self._matching(x, features, terms.clip_features(features["general"], masks))
+        return self._matching(inputs, inputs.clip_features(inputs.features["general"]))
 
-    def _matching(self, x, features, general):
+    def _matching(self, inputs, features):
         loss = code_matching.code_matching_loss(
-            general,
-            features["codebook"],
-            self.code_matching_kind,
-            self.backbone.frame_masks(x),
+            features, inputs.codebook, self.code_matching_kind, inputs.masks
         )
-        return loss * features["matching"][0]
+        return loss * ops.cast(inputs.step >= self.warm_start_steps, loss.dtype)
 
     def get_config(self):
         return {

@@ -1,5 +1,6 @@
 """CODIS (Duan et al., 2022)."""
 
-from keras_cmg.models.codis.pretrainer import CODIS, CODISBackbone
+from keras_cmg.models.codis.backbone import CODISBackbone
+from keras_cmg.models.codis.pretrainer import CODIS
 
 __all__ = ["CODIS", "CODISBackbone"]

@@ -1,4 +1,4 @@
-"""DCID's encoders and codebook: every modality a sequence, one code per frame."""
+"""Backbone of DCID: every modality a sequence, one code per frame."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
 from keras_cmg.layers.stacked_bilstm import StackedBiLSTM
+from keras_cmg.models.base.feature_layers import specific_encoder
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
-from keras_cmg.models.dcid import presets as dcid_presets
+from keras_cmg.models.dcid import presets
 from keras_cmg.types import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class DCIDBackbone(SequenceBackbone):
-    """Dual Cross-modal Information Disentangling: the part that is kept.
+    """Backbone of Dual Cross-modal Information Disentangling.
 
-    Each modality has a general encoder, whose features meet frame by frame in one codebook, and a
-    specific one. Words are first read by a bidirectional LSTM.
+    Each modality has a general encoder, whose features are quantised frame by frame by one
+    codebook, and a specific encoder. Text first passes a bidirectional LSTM.
 
-    Training updates the codebook (`Codebook`); inference leaves all state alone.
+    Training updates the codebook (`Codebook`); inference changes no state.
 
     Args:
         modalities: names, in the order in which they update the codebook.
-        recurrent: modality to arguments of `StackedBiLSTM`, for those that pass one first.
+        recurrent: modality to arguments of `StackedBiLSTM`, for those that pass one before
+            their encoders.
         specific: modality to arguments of `SequenceSpecificEncoder`.
         map_specific: arguments of `MapSpecificEncoder`.
         **kwargs: the arguments of `SequenceBackbone`.
 
     Call arguments:
         inputs: a batch, as in `SequenceBackbone`.
-        training: whether dropout acts and the codebook moves.
+        training: whether dropout is active and the codebook is updated.
 
     Returns:
-        Dict of dicts by modality: `"input"`, what is encoded and rebuilt; `"general"`,
+        Dict of dicts by modality: `"input"`, what is encoded and reconstructed; `"general"`,
         `"quantized"` and `"codes"`, `(batch, frames, dim)`; `"specific"`; `"summary"`,
         `(batch, frames, summary_dim)`; `"indices"`, `(batch, frames)`.
 
@@ -55,7 +56,7 @@ class DCIDBackbone(SequenceBackbone):
         Representation (the encoders of the DCID module, and MM-EMA).
     """
 
-    presets = dcid_presets.PRESETS
+    presets = presets.PRESETS
 
     def __init__(
         self,
@@ -66,35 +67,34 @@ class DCIDBackbone(SequenceBackbone):
         **kwargs,
     ):
         super().__init__(modalities, **kwargs)
-        self.settings = {
-            **self.settings,
-            "recurrent": {name: value for name, value in (recurrent or {}).items() if value},
-            "specific": dict(specific or {}),
-            "map_specific": dict(map_specific or {}),
-        }
+        self.recurrent = {name: value for name, value in (recurrent or {}).items() if value}
+        self.specific = dict(specific or {})
+        self.map_specific = dict(map_specific or {})
+        self.contexts: dict[str, Any] = {}
+        self.specific_encoders: dict[str, Any] = {}
 
-    def build(self, input_shape: Mapping[str, Any]) -> None:
-        self.set_feature_shapes(input_shape)
-        self.contexts, self.encoders, self.specific_encoders = {}, {}, {}
+    def build_layers(self):
         for name, shape in self.feature_shapes.items():
-            if name in self.settings["recurrent"]:
+            if name in self.recurrent:
                 self.contexts[name] = StackedBiLSTM(
-                    dtype=self.dtype_policy,
-                    name=f"{name}_context",
-                    **self.settings["recurrent"][name],
+                    dtype=self.dtype_policy, name=f"{name}_context", **self.recurrent[name]
                 )
                 self.contexts[name].build(shape)
             shape = self.encoded_shape(name)
-            self.encoders[name] = self.given_encoders.get(name) or self.general_encoder(name, shape)
-            if not self.encoders[name].built:
-                self.encoders[name].build(shape)
-            self.specific_encoders[name] = self._specific(name, shape)
+            self.general_encoders[name] = self.general_encoder(name, shape)
+            if not self.general_encoders[name].built:
+                self.general_encoders[name].build(shape)
+            self.specific_encoders[name] = specific_encoder(
+                shape,
+                self.specific.get(name, {}),
+                self.map_specific,
+                dtype=self.dtype_policy,
+                name=f"{name}_specific",
+            )
             self.specific_encoders[name].build(shape)
-        self.quantizer.build()
-        self.built = True
 
     def encoded_shape(self, modality: str) -> tuple[int | None, ...]:
-        """Shape of what a modality's encoders see, and its decoder rebuilds.
+        """Returns the shape of a modality's input to its encoders, which its decoder reconstructs.
 
         Args:
             modality: its name.
@@ -113,15 +113,8 @@ class DCIDBackbone(SequenceBackbone):
         context = self.contexts.get(modality)
         return shape if context is None else context.compute_output_shape(shape)
 
-    def _specific(self, name, shape):
-        arguments = {"dtype": self.dtype_policy, "name": f"{name}_specific"}
-        if len(shape) == 5:
-            return MapSpecificEncoder(**self.settings["map_specific"], **arguments)
-        return SequenceSpecificEncoder(**self.settings["specific"].get(name, {}), **arguments)
-
     def call(self, inputs, training=False):
-        self.check_inputs(inputs)
-        masks = self.frame_masks(inputs)
+        inputs, masks = self.prepare_inputs(inputs)
         features: dict[str, dict[str, Tensor]] = {
             kind: {} for kind in ("input", "general", "specific", "summary")
         }
@@ -142,3 +135,7 @@ class DCIDBackbone(SequenceBackbone):
     def general_features(self, modality, x, level, mask=None):
         mask = mask if self.use_masks else None
         return super().general_features(modality, self._in_context(modality, x, mask), level, mask)
+
+    def get_config(self):
+        names = "recurrent specific map_specific".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

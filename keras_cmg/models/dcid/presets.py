@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from keras_cmg.models.base.presets import named
 from keras_cmg.models.fcid import presets
 
 PAPER: dict[str, Any] = {
@@ -18,7 +17,7 @@ PAPER: dict[str, Any] = {
                 "general",
                 "map_general",
                 "map_specific",
-                "codebook",
+                "quantizer",
             )
         },
         "specific": {},
@@ -47,8 +46,8 @@ REFERENCE: dict[str, Any] = copy.deepcopy(PAPER)
 REFERENCE["backbone"]["map_general"]["pooling"] = "sum"
 REFERENCE["backbone"]["map_specific"]["pre_activation_skip"] = True
 # Here the noise of revived codes is drawn from a genuine range.
-REFERENCE["backbone"]["codebook"] = {
-    **presets.REFERENCE["backbone"]["codebook"],
+REFERENCE["backbone"]["quantizer"] = {
+    **presets.REFERENCE["backbone"]["quantizer"],
     "replacement_noise": 1 / 1024,
     "replacement_offset": 0.0,
 }
@@ -75,7 +74,7 @@ SMALL["backbone"].update(
     specific={"audio": {"units": 64}, "text": {"units": 64}},
     recurrent={"text": {"units": 32, "num_layers": 1}},
 )
-SMALL["backbone"]["codebook"]["dead_code_patience"] = 50
+SMALL["backbone"]["quantizer"]["dead_code_patience"] = 50
 SMALL["objective"].update(
     club={"hidden_units": 128, "negatives": "all"},
     cpc={"units": 128, "num_layers": 1, "num_prediction_steps": 1},
@@ -85,23 +84,3 @@ SMALL["objective"].update(
 """Trains on a CPU in minutes."""
 
 PRESETS = {"paper": PAPER, "reference": REFERENCE, "small": SMALL}
-
-
-def preset(name: str) -> dict[str, Any]:
-    """A copy of the named preset.
-
-    Args:
-        name: `"paper"`, `"reference"` or `"small"`.
-
-    Returns:
-        Dict with `"backbone"` and `"objective"`.
-
-    Raises:
-        ValueError: for an unknown name.
-
-    Example:
-
-    >>> preset("paper")["backbone"]["general"]["num_layers"]
-    2
-    """
-    return named(PRESETS, name)

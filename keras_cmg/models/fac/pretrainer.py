@@ -1,17 +1,15 @@
-"""FAC (Alayrac et al., 2020): sound and picture first, in a fine space; words in a coarse one."""
+"""FAC (Alayrac et al., 2020): audio and video in a fine space, all modalities in a coarse one."""
 
 from __future__ import annotations
 
 from itertools import combinations
 
 import keras
-from keras import ops
 
-from keras_cmg.models.base import shared_presets as presets
 from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer
-from keras_cmg.models.base.fine_coarse_backbone import FineCoarseBackbone
 from keras_cmg.models.base.registry import register_model
-from keras_cmg.ops import contrastive, masking
+from keras_cmg.models.fac import presets
+from keras_cmg.models.fac.backbone import FACBackbone
 
 
 @register_model("fac")
@@ -37,8 +35,8 @@ class FAC(AlignmentPretrainer):
     one fine modality or none only `coarse`.
 
     Args:
-        backbone: a `FineCoarseBackbone`, or a tuple of modalities for the preset `"small"`.
-        loss_weights: term to weight; 1 where none is given, 0 leaves a term out of the program.
+        backbone: a `FACBackbone`, or a tuple of modalities for that of the preset `"small"`.
+        loss_weights: term to weight, default 1; a term of weight 0 is not computed.
         temperature: of both contrastive terms; the paper's 0.07.
         symmetric: both directions.
         commitment_cost: weight within the commitment term.
@@ -57,53 +55,33 @@ class FAC(AlignmentPretrainer):
         Alayrac et al. (2020), Self-Supervised MultiModal Versatile Networks.
     """
 
-    backbone_class = FineCoarseBackbone
-    presets = presets.presets({"temperature": 0.07}, {"temperature": 0.1})
+    backbone_class = FACBackbone
+    presets = presets.PRESETS
 
-    def term_names(self):
-        fine, all_pairs = len(self.backbone.fine), self.pairs()
-        names = (("fine",) if fine > 1 else ()) + (("coarse",) if all_pairs else ())
-        return (*names, "commitment")
+    def default_loss_weights(self):
+        applies = {
+            "fine": len(self.backbone.fine) > 1,
+            "coarse": bool(self.pairs()),
+            "commitment": True,
+        }
+        return {term: 1.0 for term, there in applies.items() if there}
 
     def pairs(self):
-        """Pairs that meet in the coarse space: all but those of two fine modalities."""
+        """Pairs that are aligned in the coarse space: all but those of two fine modalities."""
         fine = self.backbone.fine
         return [(a, b) for a, b in combinations(self.backbone.modalities, 2) if {a, b} - set(fine)]
 
-    def fine_loss(self, x, features):
+    def fine_loss(self, inputs):
         """InfoNCE at each segment, the sum over pairs of fine modalities."""
-        masks = self.backbone.frame_masks(x)
-        fine = {name: features["fine_general"][name] for name in self.backbone.fine}
-        frames = {name: value.shape[1] for name, value in fine.items()}
+        features = {m: inputs.features["fine_general"][m] for m in self.backbone.fine}
+        frames = {name: value.shape[1] for name, value in features.items()}
         if len(set(frames.values())) > 1:
             raise ValueError(
-                f"Fine modalities must have the same frames in step. Received frames: {frames}"
+                f"Fine modalities must have the same number of frames. Received frames: {frames}"
             )
-        losses = []
-        for a, b in combinations(fine, 2):
-            logits = contrastive.cosine_logits(
-                ops.swapaxes(fine[a], 0, 1), ops.swapaxes(fine[b], 0, 1), self.temperature
-            )
-            losses.append(_segment_loss(logits, fine, masks, a, b))
-            if self.symmetric:
-                backward = _segment_loss(ops.swapaxes(logits, 1, 2), fine, masks, b, a)
-                losses[-1] = (losses[-1] + backward) / 2
-        return sum(losses)
+        pairs = combinations(features, 2)
+        return self.segment_infonce(inputs, features, pairs, self.temperature, self.symmetric)
 
-    def coarse_loss(self, x, features):
+    def coarse_loss(self, inputs):
         """InfoNCE of clips in the coarse space."""
-        return self.infonce_loss(x, features)
-
-
-def _segment_loss(logits, features, masks, a, b):
-    """Cross-entropy of finding the segments of b by those of a; logits (frames, batch, batch)."""
-    if a not in masks and b not in masks:
-        return contrastive.cpc_loss(logits, "predictions")
-    rows, columns = (
-        ops.transpose(masking.weights_like(masks[name], features[name]))
-        if name in masks
-        else ops.ones(ops.shape(logits)[:2], dtype="float32")
-        for name in (a, b)
-    )
-    log_p = ops.log_softmax(masking.exclude(logits, columns[:, None, :]), axis=2)
-    return -masking.weighted_mean(ops.diagonal(log_p, axis1=1, axis2=2), rows * columns)
+        return self.infonce_loss(inputs)

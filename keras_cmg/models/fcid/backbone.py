@@ -1,42 +1,47 @@
-"""FCID's encoders and codebook: fine features in time, coarse features per clip, shared codes."""
+"""Backbone of FCID: encoders of fine features in time and coarse features per clip, and codes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
-from keras_cmg.layers.specific_encoders import MapSpecificEncoder, SequenceSpecificEncoder
-from keras_cmg.models.base.fine_coarse_backbone import FineCoarseBackbone
+from keras_cmg.layers.coarse_level import CoarseLevel
+from keras_cmg.models.base.configs import serialize_layers
+from keras_cmg.models.base.feature_layers import build_all, specific_encoder
+from keras_cmg.models.base.sequence_backbone import SequenceBackbone
 from keras_cmg.models.fcid import presets
-from keras_cmg.types import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
-class FCIDBackbone(FineCoarseBackbone):
-    """Fine and Coarse cross-modal Information Disentangling: the part that is kept.
+class FCIDBackbone(SequenceBackbone):
+    """Backbone of Fine and Coarse cross-modal Information Disentangling.
 
-    Fine modalities (audio, video) run in step with the seconds of a clip: each has a general
-    encoder, which sees the whole clip, and a specific one. Coarse level: projectors, then general
-    and specific encoders (dense, ReLU), shared by the fine modalities, one set for each other
-    modality. The general coarse features meet in one codebook.
+    The frames of fine modalities (audio, video) are the seconds of a clip: each has a general
+    encoder, which attends to the whole clip, and a specific one. Above them is a `CoarseLevel`:
+    projectors, then general and specific encoders (dense, ReLU), shared by the fine modalities,
+    one set for each other modality. The general coarse features of all modalities are quantised by
+    one codebook.
 
-    Training updates the codebook (`Codebook`); inference leaves all state alone.
+    Training updates the codebook (`Codebook`); inference changes no state.
 
     Args:
         modalities: names, in the order in which they update the codebook.
-        specific_encoders: modality to layer in the place of the specific encoder, see
-            `keras_cmg.layers.specific_encoders`.
+        fine: those whose frames are the seconds of a clip; default all but text.
+        quantize_level: `"clip"`, codes are learned on clips and applied to segments (the paper);
+            `"segment"`, fine modalities are quantised per segment in training too. One modality
+            alone is always quantised per segment.
+        specific_encoders: modality to layer that replaces its specific encoder, see
+            `keras_cmg.layers.SequenceSpecificEncoder`.
         specific: arguments of `SequenceSpecificEncoder`.
         map_specific: arguments of `MapSpecificEncoder`.
-        **kwargs: the arguments of `FineCoarseBackbone` and `SequenceBackbone`: `fine`,
-            `quantize_level`, `num_embeddings`, `embedding_dim`, `use_masks`, `encoders`, `general`,
-            `map_general`, `codebook`, `seed`.
+        **kwargs: the arguments of `SequenceBackbone`: `num_embeddings`, `embedding_dim`,
+            `use_masks`, `encoders`, `general`, `map_general`, `quantizer`, `seed`.
 
     Call arguments:
         inputs: a batch, as in `SequenceBackbone`.
-        training: whether dropout acts and the codebook moves.
+        training: whether dropout is active and the codebook is updated.
 
     Returns:
         Dict of dicts by modality: `"fine_general"` `(batch, frames, dim)`; `"fine_specific"` and
@@ -61,58 +66,84 @@ class FCIDBackbone(FineCoarseBackbone):
     """
 
     presets = presets.PRESETS
-    coarse_kinds = ("coarse_general", "coarse_specific")
+    default_preset = "plus"
+    quantized_kind = "coarse_general"
+    layer_arguments: ClassVar[tuple[str, ...]] = ("quantizer", "encoders", "specific_encoders")
 
     def __init__(
         self,
         modalities: tuple[str, ...] = ("audio", "video", "text"),
+        fine: tuple[str, ...] | None = None,
+        quantize_level: str = "clip",
         specific_encoders: Mapping[str, keras.Layer] | None = None,
         specific: Mapping[str, Any] | None = None,
         map_specific: Mapping[str, Any] | None = None,
         **kwargs,
     ):
         super().__init__(modalities, **kwargs)
-        self.settings = {
-            **self.settings,
-            "specific": dict(specific or {}),
-            "map_specific": dict(map_specific or {}),
-        }
-        self.given_specific_encoders = dict(specific_encoders or {})
+        self.coarse_level = CoarseLevel(
+            self.modalities,
+            fine,
+            quantize_level,
+            self.embedding_dim,
+            specific=True,
+            dtype=self.dtype_policy,
+            name="coarse_level",
+        )
+        self.fine = self.coarse_level.fine
+        self.quantize_level = quantize_level
+        self.specific_encoders = dict(specific_encoders or {})
+        self.specific = dict(specific or {})
+        self.map_specific = dict(map_specific or {})
+        self.fine_specific_encoders: dict[str, Any] = {}
 
-    def build(self, input_shape: Mapping[str, Any]) -> None:
-        self.specific_encoders: dict[str, keras.Layer] = {}
-        super().build(input_shape)
+    def trained_level(self, modality):
+        return "segment" if self.coarse_level.keeps_frames(modality) else "clip"
 
-    def add_modality(self, name):
-        super().add_modality(name)
-        if name in self.fine:
-            self.specific_encoders[name] = self.given_specific_encoders.get(name) or self._specific(
-                name, self.feature_shapes[name]
-            )
+    def build_layers(self):
+        for name, shape in self.feature_shapes.items():
+            self.general_encoders[name] = self.general_encoder(name, shape)
+            if name in self.fine:
+                self.fine_specific_encoders[name] = self._specific_encoder(name, shape)
+        build_all(self.general_encoders, self.feature_shapes)
+        build_all(self.fine_specific_encoders, self.feature_shapes)
+        frames = (None, None, self.embedding_dim)
+        self.coarse_level.build(dict.fromkeys(self.modalities, frames))
 
-    def build_rest(self):
-        for name, layer in self.specific_encoders.items():
-            if not layer.built:
-                layer.build(self.feature_shapes[name])
-        super().build_rest()
-
-    def _specific(self, name, shape):
-        arguments = {"dtype": self.dtype_policy, "name": f"{name}_specific"}
-        if len(shape) == 5:
-            return MapSpecificEncoder(**self.settings["map_specific"], **arguments)
-        return SequenceSpecificEncoder(**self.settings["specific"], **arguments)
+    def _specific_encoder(self, name, shape):
+        if name in self.specific_encoders:
+            return self.specific_encoders[name]
+        return specific_encoder(
+            shape,
+            self.specific,
+            self.map_specific,
+            dtype=self.dtype_policy,
+            name=f"{name}_specific",
+        )
 
     def call(self, inputs, training=False):
-        features = super().call(inputs, training=training)
-        specific: dict[str, Tensor] = {
-            name: encoder(inputs[name]) for name, encoder in self.specific_encoders.items()
+        inputs, masks = self.prepare_inputs(inputs)
+        general = self.encode_all(inputs, masks, training)
+        coarse = self.coarse_level(general, frame_masks=masks)
+        encoders = self.fine_specific_encoders
+        specific = {name: encoder(inputs[name]) for name, encoder in encoders.items()}
+        return {
+            "fine_general": general,
+            "fine_specific": specific,
+            "fine_summary": {name: encoders[name].summarize(x) for name, x in specific.items()},
+            **coarse,
+            **self.assign_codes(coarse["coarse_general"], masks, training),
         }
-        summary = {name: self.specific_encoders[name].summarize(x) for name, x in specific.items()}
-        return {**features, "fine_specific": specific, "fine_summary": summary}
+
+    def general_features(self, modality, x, level, mask=None):
+        mask = mask if self.use_masks else None
+        frames = self.encode_frames(modality, x, mask)
+        return self.coarse_level.general_features(modality, frames, level, mask)
 
     def get_config(self):
-        specific = {
-            name: keras.saving.serialize_keras_object(layer)
-            for name, layer in self.given_specific_encoders.items()
+        names = "fine quantize_level specific map_specific".split()
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in names},
+            "specific_encoders": serialize_layers(self.specific_encoders),
         }
-        return {**super().get_config(), "specific_encoders": specific}

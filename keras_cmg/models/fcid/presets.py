@@ -9,9 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from keras_cmg.models.base.presets import merged, named
-
-__all__ = ["PAPER", "PAPER_SMALL", "PLUS", "PRESETS", "REFERENCE", "SMALL", "merged", "preset"]
+from keras_cmg.models.base.presets import merged
 
 PAPER: dict[str, Any] = {
     "backbone": {
@@ -22,7 +20,7 @@ PAPER: dict[str, Any] = {
         "map_general": {"pooling": "attention", "reduction": 8},
         "specific": {"units": 256},
         "map_specific": {"hidden_channels": 1024, "channels": 2048, "pre_activation_skip": False},
-        "codebook": {
+        "quantizer": {
             "decay": 0.99,
             "epsilon": 1e-5,
             "dead_code_patience": 300,
@@ -57,7 +55,7 @@ REFERENCE: dict[str, Any] = copy.deepcopy(PAPER)
 REFERENCE["backbone"]["modalities"] = ("video", "audio", "text")
 REFERENCE["backbone"]["map_general"]["pooling"] = "sum"
 REFERENCE["backbone"]["map_specific"]["pre_activation_skip"] = True
-REFERENCE["backbone"]["codebook"] = {
+REFERENCE["backbone"]["quantizer"] = {
     "decay": 0.99,
     "epsilon": 1e-5,
     "dead_code_patience": 300,
@@ -90,7 +88,7 @@ SMALL["backbone"].update(
     map_specific={"hidden_channels": 32, "channels": 64, "pre_activation_skip": False},
     specific={"units": 64},
 )
-SMALL["backbone"]["codebook"]["dead_code_patience"] = 50
+SMALL["backbone"]["quantizer"]["dead_code_patience"] = 50
 SMALL["objective"].update(
     loss_weights={"code_matching": 1.0, "infonce": 1.0, "segment_infonce": 0.0},
     club={"hidden_units": 128, "negatives": "all"},
@@ -115,7 +113,7 @@ PAPER_SMALL["objective"] = merged(
 
 PLUS: dict[str, Any] = copy.deepcopy(SMALL)
 PLUS["backbone"]["quantize_level"] = "segment"
-PLUS["backbone"]["codebook"].update(decay=0.9, gradient="rotation")
+PLUS["backbone"]["quantizer"].update(decay=0.9, gradient="rotation")
 PLUS["objective"].update(
     loss_weights={"code_matching": 1.0, "infonce": 5.0, "segment_infonce": 30.0},
     infonce_pairs="all",
@@ -134,23 +132,3 @@ PRESETS = {
     "small": SMALL,
     "plus": PLUS,
 }
-
-
-def preset(name: str) -> dict[str, Any]:
-    """A copy of the named preset.
-
-    Args:
-        name: a key of `PRESETS`.
-
-    Returns:
-        Dict with `"backbone"` and `"objective"`.
-
-    Raises:
-        ValueError: for an unknown name.
-
-    Example:
-
-    >>> preset("paper")["backbone"]["num_embeddings"]
-    400
-    """
-    return named(PRESETS, name)

@@ -1,5 +1,6 @@
 """SimMMDG (Dong et al., 2023)."""
 
-from keras_cmg.models.simmmdg.pretrainer import SimMMDG, SimMMDGBackbone
+from keras_cmg.models.simmmdg.backbone import SimMMDGBackbone
+from keras_cmg.models.simmmdg.pretrainer import SimMMDG
 
 __all__ = ["SimMMDG", "SimMMDGBackbone"]

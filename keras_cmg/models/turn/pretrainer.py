@@ -1,4 +1,4 @@
-"""TURN (Zhao et al., 2022), its alignment stream: one discrete space, badly aligned pairs first."""
+"""TURN (Zhao et al., 2022), its alignment stream: contrast of adaptively weighted pairs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.models.base import shared_presets as presets
-from keras_cmg.models.base import terms
-from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer
+from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer, require_positive
 from keras_cmg.models.base.registry import register_model
+from keras_cmg.models.turn import presets
 from keras_cmg.ops import adaptive_sampling, contrastive, masking
 
 
@@ -37,7 +36,8 @@ class TURN(AlignmentPretrainer):
     each part of a feature, are left out.
 
     Args:
-        backbone: a `SequenceBackbone`, or a tuple of modalities for the preset `"small"`.
+        backbone: a `SequenceBackbone`, or a tuple of modalities for that of the preset
+            `"small"`.
         sampling_temperature: nats by which a pair's loss must exceed another's to be drawn e times
             as often.
         **kwargs: the arguments of `AlignmentPretrainer`.
@@ -55,24 +55,20 @@ class TURN(AlignmentPretrainer):
         Object Localization, section 3 (alignment stream, adaptive sampling).
     """
 
-    presets = presets.presets(codebook={"mix_modalities": False})
+    presets = presets.PRESETS
     alignment_terms = ("alignment",)
 
     def __init__(self, backbone: Any, sampling_temperature: float = 1.0, **kwargs):
         super().__init__(backbone, **kwargs)
-        if sampling_temperature <= 0:
-            raise ValueError(
-                f"`sampling_temperature` must be positive. Received: {sampling_temperature}"
-            )
+        require_positive(sampling_temperature=sampling_temperature)
         self.sampling_temperature = sampling_temperature
 
-    def alignment_loss(self, x, features):
-        """InfoNCE with every pair weighted by how badly it is aligned."""
-        masks = self.backbone.frame_masks(x)
-        clips = terms.clip_features(features["general"], masks)
+    def alignment_loss(self, inputs):
+        """InfoNCE with every pair weighted by its own loss."""
+        clips = inputs.clip_features(inputs.features["general"])
         losses, counts = [], []
         for a, b in self.pairs():
-            present = masking.pair_presence(masks, a, b, ops.shape(clips[a])[0])
+            present = inputs.pair_presence(a, b, clips[a])
             logits = contrastive.cosine_logits(clips[a], clips[b], self.temperature)
             loss, whole = contrastive.pair_cross_entropies(logits, present=present)
             if self.symmetric:

@@ -1,4 +1,4 @@
-"""Vanilla: modalities are aligned as wholes, by contrast or by distillation, and no more."""
+"""Vanilla: direct alignment of clips by contrast or distillation."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.models.base import shared_presets as presets
-from keras_cmg.models.base import terms
 from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer
 from keras_cmg.models.base.registry import register_model
+from keras_cmg.models.vanilla import presets
 from keras_cmg.ops import code_matching, masking
 
 ALIGNMENTS = ("contrastive", "distillation")
@@ -33,10 +32,11 @@ class Vanilla(AlignmentPretrainer):
 
     Left open by the source: the level (the clip: aligned wholes), the temperature (the authors'
     InfoNCE, 0.1), whether codes are mixed between modalities (no: MM-EMA is DCID's). Distillation
-    alone has a constant as its solution; nothing in it forbids collapse.
+    alone does not prevent collapse: constant features minimise it.
 
     Args:
-        backbone: a `SequenceBackbone`, or a tuple of modalities for the preset `"small"`.
+        backbone: a `SequenceBackbone`, or a tuple of modalities for that of the preset
+            `"small"`.
         alignment: `"contrastive"` or `"distillation"`.
         **kwargs: the arguments of `AlignmentPretrainer`.
 
@@ -55,7 +55,7 @@ class Vanilla(AlignmentPretrainer):
         Visual Models From Natural Language Supervision.
     """
 
-    presets = presets.presets(codebook={"mix_modalities": False})
+    presets = presets.PRESETS
     alignment_terms = ("alignment",)
 
     def __init__(self, backbone: Any, alignment: str = "contrastive", **kwargs):
@@ -64,23 +64,21 @@ class Vanilla(AlignmentPretrainer):
             raise ValueError(f"`alignment` must be one of {ALIGNMENTS}. Received: {alignment!r}")
         self.alignment = alignment
 
-    def alignment_loss(self, x, features):
+    def alignment_loss(self, inputs):
         """Contrast or distillation; see the class."""
         if self.alignment == "contrastive":
-            return self.infonce_loss(x, features)
-        masks = self.backbone.frame_masks(x)
-        general = self.general(features)
+            return self.infonce_loss(inputs)
+        general = inputs.features[self.backbone.quantized_kind]
         # The codes themselves receive no gradient there.
         codebook = ops.convert_to_tensor(self.backbone.quantizer.codebook)
-        weights = terms.level_weights(masks, general)
+        weights = inputs.weights(general)
         log_p = {
             name: code_matching.code_log_probabilities(value, codebook, weights.get(name))
             for name, value in general.items()
         }
         losses = []
         for a, b in self.pairs():
-            present = masking.pair_presence(masks, a, b, ops.shape(log_p[a])[0])
-            whole = None if present is None else present[0] * present[1]
+            whole = inputs.pair_weights(a, b, log_p[a])
             for student, teacher in ((a, b), (b, a)):
                 target = ops.stop_gradient(ops.exp(log_p[teacher]))
                 entropies = -ops.sum(target * log_p[student], axis=-1)

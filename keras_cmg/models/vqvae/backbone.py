@@ -1,4 +1,4 @@
-"""The VQ-VAE's encoder and codebook: a grid of codes per image."""
+"""Backbone of the VQ-VAE: a grid of codes per image."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.image_autoencoder import ImageEncoder
-from keras_cmg.layers.quantizers.codebook import Codebook
-from keras_cmg.models.base.backbone import CrossModalBackbone
-from keras_cmg.models.base.presets import merged
+from keras_cmg.layers.image_encoder import ImageEncoder
+from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.vqvae import presets
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
-class VQVAEBackbone(CrossModalBackbone):
-    """Encoder of images into a grid of codes: the part that is kept.
+class VQVAEBackbone(Backbone):
+    """Encoder of images into a grid of codes.
 
-    On the contract of the cross-modal backbones, with one modality, whose segments are the places
-    of the grid, row by row; a clip is a whole image, the mean over its places.
+    It has the methods of the cross-modal backbones, with one modality: its segments are the places
+    of the grid, row by row, and a clip is a whole image, the mean over its places.
 
-    Training updates the codebook (`Codebook`, moving averages of one modality); inference leaves
-    all state alone.
+    Training updates the codebook (`Codebook`, moving averages of one modality); inference changes
+    no state. Masks are not used.
 
     Args:
         modalities: the one name under which a batch has its images.
@@ -32,14 +30,14 @@ class VQVAEBackbone(CrossModalBackbone):
         hidden_channels: width of the convolutions.
         num_residual: residual units.
         downsampling: how many times height and width are halved.
-        codebook: arguments of `Codebook`.
+        quantizer: arguments of `Codebook`; or a layer with its call and `assign_codes`.
         seed: of the initial codes.
         **kwargs: the arguments of every Keras model.
 
     Call arguments:
-        inputs: dict of the modality to images, `(batch, height, width, channels)`; other keys are
-            left alone.
-        training: whether the codebook moves.
+        inputs: dict of the modality to images, `(batch, height, width, channels)`; other entries
+            are not used.
+        training: whether the codebook is updated.
 
     Returns:
         Dict of dicts by modality: `"general"`, `"quantized"` and `"codes"`, `(batch, places,
@@ -59,6 +57,8 @@ class VQVAEBackbone(CrossModalBackbone):
         van den Oord et al. (2017), Neural Discrete Representation Learning.
     """
 
+    presets = presets.PRESETS
+
     def __init__(
         self,
         modalities: tuple[str, ...] = ("image",),
@@ -67,7 +67,7 @@ class VQVAEBackbone(CrossModalBackbone):
         hidden_channels: int = 256,
         num_residual: int = 2,
         downsampling: int = 2,
-        codebook: Mapping[str, Any] | None = None,
+        quantizer: keras.Layer | Mapping[str, Any] | None = None,
         seed: int = 0,
         **kwargs,
     ):
@@ -79,7 +79,6 @@ class VQVAEBackbone(CrossModalBackbone):
         self.hidden_channels = hidden_channels
         self.num_residual = num_residual
         self.downsampling = downsampling
-        self.codebook_settings = dict(codebook or {})
         self.seed = seed
         self.encoder = ImageEncoder(
             embedding_dim,
@@ -89,40 +88,7 @@ class VQVAEBackbone(CrossModalBackbone):
             dtype=self.dtype_policy,
             name="encoder",
         )
-        self.quantizer = Codebook(
-            num_embeddings,
-            embedding_dim,
-            seed=seed,
-            dtype=self.dtype_policy,
-            name="codebook",
-            **self.codebook_settings,
-        )
-
-    @classmethod
-    def from_preset(
-        cls, name: str = "small", modalities: tuple[str, ...] | None = None, **overrides
-    ) -> VQVAEBackbone:
-        """A backbone with named settings.
-
-        Args:
-            name: `"paper"` or `"small"`.
-            modalities: the one name of the images.
-            **overrides: arguments of the class; dicts are merged into the preset's.
-
-        Returns:
-            The backbone, not built yet.
-
-        Raises:
-            ValueError: for an unknown preset.
-
-        Example:
-
-        >>> keras_cmg.models.VQVAEBackbone.from_preset("paper").embedding_dim
-        128
-        """
-        if modalities is not None:
-            overrides["modalities"] = modalities
-        return cls(**merged(presets.preset(name)["backbone"], overrides))
+        self.set_quantizer(quantizer)
 
     @property
     def modality(self) -> str:
@@ -134,17 +100,11 @@ class VQVAEBackbone(CrossModalBackbone):
         """Rows and columns of the grid of codes; known once built."""
         return self.encoder.grid(self.feature_shapes[self.modality])
 
-    def build(self, input_shape: Mapping[str, Any]) -> None:
-        self.check_batch(input_shape)
-        # No batch size: the next batch may have another.
-        shape = (None, *tuple(input_shape[self.modality])[1:])
-        self.encoder.build(shape)
-        self.feature_shapes = {self.modality: shape}
-        self.quantizer.build()
-        self.built = True
+    def build_layers(self):
+        self.encoder.build(self.feature_shapes[self.modality])
 
     def check_features(self, modality, shape):
-        expected = getattr(self, "feature_shapes", {}).get(modality)
+        expected = self.feature_shapes.get(modality)
         shape = tuple(shape)
         if expected is not None and shape[1:] != expected[1:]:
             sizes = ", ".join(str(size) for size in expected[1:])
@@ -163,20 +123,8 @@ class VQVAEBackbone(CrossModalBackbone):
         general = self.encoder(x)
         return general if level == "segment" else ops.mean(general, axis=1)
 
-    def get_build_config(self):
-        return {"input_shape": self.feature_shapes} if self.built else None
-
-    def build_from_config(self, config):
-        if config:
-            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
-
     def get_config(self):
         names = (
-            "modalities num_embeddings embedding_dim hidden_channels num_residual downsampling seed"
+            "num_embeddings embedding_dim hidden_channels num_residual downsampling seed"
         ).split()
-        config = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **config, "codebook": self.codebook_settings}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "modalities": tuple(config["modalities"])})
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

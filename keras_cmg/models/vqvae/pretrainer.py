@@ -1,4 +1,4 @@
-"""The VQ-VAE's training: rebuild the image, stay near the codes."""
+"""VQ-VAE: reconstruction of images from codes, and commitment to the codes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.backend.replicas import own
-from keras_cmg.layers.image_autoencoder import ImageDecoder
-from keras_cmg.models.base import terms
+from keras_cmg.layers.image_decoder import ImageDecoder
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.vqvae import presets
 from keras_cmg.models.vqvae.backbone import VQVAEBackbone
-from keras_cmg.ops import quantization
 from keras_cmg.types import Tensor
 
 
@@ -24,13 +21,13 @@ from keras_cmg.types import Tensor
 class VQVAE(Pretrainer):
     """Vector-quantised autoencoder of images, codes by moving averages.
 
-    `L = MSE(image, decoder(codes)) + beta MSE(encoder, sg codes)`. The decoder is of use after
-    training too: `decode` makes images of codes, of masked ones for instance.
+    `L = MSE(image, decoder(codes)) + beta MSE(encoder, sg codes)`. `decode` makes images from
+    codes, such as masked ones.
 
     Args:
-        backbone: a `VQVAEBackbone`; or the one modality's name in a tuple, for the preset
+        backbone: a `VQVAEBackbone`; or the one modality's name in a tuple, for that of the preset
             `"small"`.
-        loss_weights: weights of "reconstruction" and "commitment"; default 1.
+        loss_weights: weights of `reconstruction` and `commitment`; default 1.
         commitment_cost: beta.
         **kwargs: the arguments of every Keras model.
 
@@ -53,6 +50,7 @@ class VQVAE(Pretrainer):
 
     backbone_class = VQVAEBackbone
     presets = presets.PRESETS
+    code_logs = ("perplexity", "code_usage")
 
     def __init__(
         self,
@@ -61,20 +59,14 @@ class VQVAE(Pretrainer):
         commitment_cost: float = 0.25,
         **kwargs,
     ):
-        if not isinstance(backbone, VQVAEBackbone):
-            backbone = self.default_backbone(backbone)
         super().__init__(backbone, **kwargs)
         self.commitment_cost = commitment_cost
-        self.weigh(("reconstruction", "commitment"), loss_weights)
-        self.create_trackers()
+        self.set_loss_weights(loss_weights)
 
-    @property
-    def log_keys(self) -> tuple[str, ...]:
-        """Every logged key: the terms, and how the codes are used."""
-        return (*self.loss_names, "perplexity", "code_usage")
+    def default_loss_weights(self):
+        return {"reconstruction": 1.0, "commitment": 1.0}
 
-    def build(self, input_shape: Mapping[str, Any]) -> None:
-        self.build_backbone(input_shape)
+    def build_layers(self):
         backbone = self.backbone
         self.decoder = ImageDecoder(
             backbone.feature_shapes[backbone.modality][-1],
@@ -87,10 +79,9 @@ class VQVAE(Pretrainer):
         )
         rows, columns = backbone.grid
         self.decoder.build((None, rows * columns, backbone.embedding_dim))
-        self.built = True
 
     def decode(self, codes: Any) -> Tensor:
-        """Images of codes.
+        """Decodes codes to images.
 
         Args:
             codes: float `(batch, places, dim)`, such as `encode(...)["quantized"]`, whole or with
@@ -100,7 +91,7 @@ class VQVAE(Pretrainer):
             Float tensor `(batch, height, width, channels)`.
 
         Raises:
-            ValueError: before the model has seen an image's shape.
+            ValueError: if the model is not built.
 
         Example:
 
@@ -110,37 +101,15 @@ class VQVAE(Pretrainer):
         (1, 8, 8, 3)
         """
         if not self.built:
-            raise ValueError("The model does not know the images' shape yet. Train or build it.")
+            raise ValueError(
+                "The model does not know the shape of the images. Train it, or call `build`."
+            )
         return self.decoder(ops.cast(codes, self.compute_dtype))
 
-    def reconstruction_loss(self, x, features):
-        """Squared error of the image that the codes give."""
-        name = self.backbone.modality
-        codes = own(features)["quantized"][name]
-        return terms.mean_squared_error(own(x)[name], self.decoder(codes))
-
-    def commitment_loss(self, x, features):
-        """How far the encoder's vectors lie from their codes."""
-        return sum(
-            quantization.commitment_loss(
-                features["general"], features["codes"], self.commitment_cost, cross_modal=False
-            ).values()
-        )
-
-    def extra_logs(self, x, features):
-        codes = terms.code_logs(features["indices"], self.backbone.num_embeddings)
-        return {key: codes[key] for key in ("perplexity", "code_usage")}
-
-    def get_build_config(self):
-        return self.backbone.get_build_config()
-
-    def build_from_config(self, config):
-        if config:
-            self.build({m: tuple(shape) for m, shape in config["input_shape"].items()})
+    def reconstruction_loss(self, inputs):
+        """Squared error of the image that is decoded from the codes."""
+        name, own = self.backbone.modality, inputs.own
+        return self.squared_error(own.batch[name], self.decoder(own.features["quantized"][name]))
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "loss_weights": self.given_weights,
-            "commitment_cost": self.commitment_cost,
-        }
+        return {**super().get_config(), "commitment_cost": self.commitment_cost}

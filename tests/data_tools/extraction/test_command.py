@@ -18,7 +18,7 @@ def test_one_command_from_clips_to_store(
     media.write_clips(tmp_path / "clips", 4)
     (tmp_path / "clips/audio/clip0001.flac").write_bytes(b"")
     words = ["extract", "--input", str(tmp_path / "clips"), "--out", str(tmp_path / "store")]
-    options = ["--segments", "2", "--video-channels", "8", "--tokens", "5", "--shards", "2"]
+    options = ["--segments", "2", "--video-channels", "8", "--num-tokens", "5", "--shard-rows", "2"]
     assert main([*words, *options, "--workers", "2"]) == 0
     assert "3 clips are in" in (printed := capsys.readouterr().out)
     assert "1 failed, see" in printed
@@ -29,7 +29,7 @@ def test_one_command_from_clips_to_store(
         "text": (5, 64),
     }
     store.close()
-    assert main([*words, *options, "--text-dim", "8"]) == 1
+    assert main([*words, *options, "--text-dim", "8"]) == 2
     assert "differs in" in capsys.readouterr().err
 
 
@@ -52,10 +52,10 @@ def test_the_sound_of_video_files(tmp_path: Path) -> None:
         (["--audio", "vggish"], "`weights` must name a file of VGGish weights"),
         (["--audio", "nothing"], "`audio` must be one of"),
         (["--text-preset", "bert_base"], "`--text-preset` must belong to an extractor in use"),
-        (["--audio", "none"], "must hold clips of a modality"),
+        (["--audio", "none"], "must hold clips of a chosen modality"),
         (["--workers", "0"], "`workers` must be at least 1"),
-        (["--limit", "0"], "`limit` must be above 0"),
-        (["--shards", "0"], "`shard_rows` must be at least 1"),
+        (["--timeout", "0"], "`timeout` must be above 0"),
+        (["--shard-rows", "0"], "`shard_rows` must be at least 1"),
         (["--frobnicate", "1"], "unknown arguments: --frobnicate 1"),
     ],
 )
@@ -64,7 +64,7 @@ def test_mistakes_are_explained(
 ) -> None:
     media.write_sound(tmp_path / "clips/a.wav")
     words = ["extract", "--input", str(tmp_path / "clips"), "--out", str(tmp_path / "store")]
-    assert main([*words, *options]) == 1
+    assert main([*words, *options]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
 

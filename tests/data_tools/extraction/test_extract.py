@@ -137,7 +137,7 @@ def write_captions(root: Path, captions: list[str]) -> Path:
 def test_a_worker_that_dies_costs_one_clip(tmp_path: Path) -> None:
     captions = ["one", "crash", "two", "hang", "raise", "infinite", "shape", "large", "print"]
     source = write_captions(tmp_path, captions)
-    result = extract(source, tmp_path / "out", MISBEHAVING, limit=2.0)
+    result = extract(source, tmp_path / "out", MISBEHAVING, timeout=2.0)
     assert result == {"rows": 3, "failed": 6}
     reasons = {captions[int(line["id"])]: line["reason"] for line in failures(tmp_path / "out")}
     assert reasons == {
@@ -145,7 +145,7 @@ def test_a_worker_that_dies_costs_one_clip(tmp_path: Path) -> None:
         "hang": "took longer than 2 s",
         "raise": "RuntimeError: the extractor gave up",
         "infinite": reasons["infinite"],
-        "shape": "`text` must have shape (4, 8); received: (3,)",
+        "shape": "`text` must have shape (4, 8). Received: (3,)",
         "large": reasons["large"],
     }
     for caption in ("infinite", "large"):

@@ -73,27 +73,27 @@ def outside(path: Path) -> None:
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated zip": (truncated, "must be a whole zip archive"),
-    "malicious: os.system": (pickle_of("GLOBAL os.system"), "received: os.system"),
-    "malicious: posix.system": (pickle_of("STACK_GLOBAL posix.system"), "received: posix.system"),
-    "malicious: eval": (pickle_of("REDUCE builtins.eval"), "received: builtins.eval"),
+    "malicious: os.system": (pickle_of("GLOBAL os.system"), "Received: os.system"),
+    "malicious: posix.system": (pickle_of("STACK_GLOBAL posix.system"), "Received: posix.system"),
+    "malicious: eval": (pickle_of("REDUCE builtins.eval"), "Received: builtins.eval"),
     "malicious: state": (pickle_of("BUILD with a state"), "made by numpy._core"),
     "malicious: extension": (pickle_of("EXT registry"), "no instruction EXT1"),
     "malicious: persistent id": (pickle_of("PERSID"), "no instruction PERSID"),
-    "malicious: objects": (pickle_of("object array"), "received dtype 'O8'"),
+    "malicious: objects": (pickle_of("object array"), "Received dtype 'O8'"),
     "NaN": (not_finite, "must hold finite numbers"),
     "infinite in single precision": (infinite_as_float32, "must hold finite numbers"),
     "wrong size": (array_of((10, 5)), "must have the shape (10, 4) of the other clips"),
     "wrong rank": (array_of((10, 4, 1)), "must hold an array of 2 axes"),
-    "no rows": (array_of((0, 4)), "with something in each; received shape (0, 4)"),
-    "zero bytes": (empty, "received a file of 0 bytes"),
+    "no rows": (array_of((0, 4)), "with something in each. Received shape (0, 4)"),
+    "zero bytes": (empty, "Received a file of 0 bytes"),
     "path traversal": (outside, "must hold a member that stays in its folder"),
     "link": (hostile.write_link, "no folder and no link"),
     "zip bomb": (hostile.write_bomb, "must unpack to at most"),
     "bomb that lies": (hostile.write_lying_bomb, "Bad CRC-32"),
-    "wrong ending": (wrong_ending, ".npy; received"),
+    "wrong ending": (wrong_ending, ".npy. Received"),
     "not a zip": (not_a_zip, "must be a whole zip archive"),
-    "two members": (two_members, "must hold one file; received 2"),
-    "no file": (lambda path: None, "received neither"),
+    "two members": (two_members, "must hold one file. Received 2"),
+    "no file": (lambda path: None, "Received neither"),
 }
 
 
@@ -193,7 +193,7 @@ def test_arrays_skip_with_a_warning(planted: Planted) -> None:
 
 def test_the_first_bad_clip_stops_reading_unless_told_otherwise(planted: Planted) -> None:
     first = min(planted.faults)
-    with pytest.raises(ValueError, match=f"clip '{first}' of flickrsound .* can't be read: "):
+    with pytest.raises(ValueError, match=f"clip '{first}' of flickrsound .* cannot be read: "):
         data_tools.load(**options(planted), protocol="reference", format="numpy")
 
 
@@ -224,5 +224,5 @@ def test_video_of_one_frame_is_named_even_alone_in_its_split(tmp_path: Path) -> 
     bad = {key: reason for state in report.features for key, reason in state.bad.items()}
     assert list(bad) == ["b"]
     assert (
-        "must have the shape (10, 2, 2, 3) of the other clips; received: (1, 2, 2, 3)" in bad["b"]
+        "must have the shape (10, 2, 2, 3) of the other clips. Received: (1, 2, 2, 3)" in bad["b"]
     )

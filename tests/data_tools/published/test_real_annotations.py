@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import data_tools
-from data_tools.published.file_states import AS_PUBLISHED
+from data_tools.published.annotation_files import AS_PUBLISHED
 from data_tools.published.inspection import inspect
 
 
@@ -47,7 +47,7 @@ def contents(report: data_tools.published.inspection.Report) -> dict[str, str]:
 
 
 def traps(report: data_tools.published.inspection.Report) -> dict[tuple[str, str], int]:
-    return {(finding.kind, finding.where): len(finding.items) for finding in report.findings}
+    return {(issue.kind, issue.where): len(issue.items) for issue in report.issues}
 
 
 def test_ave(real_ave: Path) -> None:
@@ -69,8 +69,11 @@ def test_ave(real_ave: Path) -> None:
         ("leaking ids", "train and val, 10 clips of val"): 10,
         ("leaking ids", "train and test, 8 clips of test"): 8,
         ("empty span", "train"): 1,
+        ("video in another data set", "ave and avvp (train 338, val 23, test 33)"): 394,
+        ("video in another data set", "ave and ucf_vggsound (train 30, val 6)"): 36,
     }
-    assert "VWi2ENBuTbw@26" in str(report.findings[-1])
+    (empty,) = (issue for issue in report.issues if issue.kind == "empty span")
+    assert "VWi2ENBuTbw@26" in str(empty)
     assert not report.whole
 
 
@@ -183,7 +186,7 @@ def test_ave_avvp(real_ave_avvp: Path, events: str, rows: int, clips: int) -> No
 
 def test_ave_avvp_labels_are_those_of_the_annotations(real_ave_avvp: Path) -> None:
     dataset = data_tools.open_published("ave_avvp", real_ave_avvp, protocol="reference")
-    kinds = {finding.kind for finding in dataset.findings()}
+    kinds = {issue.kind for issue in dataset.known_issues()}
     assert not kinds & {"labels unlike the annotations", "class that is not shared"}
     source = dataset.labels("train")
     labels = np.stack([source.read(clip) for clip in dataset.examples("train")])
@@ -211,9 +214,9 @@ def test_ucf_vggsound(real_ucf: Path, options: dict[str, Any], sizes: dict[str, 
     assert found["vggsoundCategories2Prompts.csv"] == "141 rows"
     assert (found["cnt.csv"], found["cnt_new.csv"]) == ("1046 rows", "1435 rows")
     assert report.sizes["reference"] == sizes
-    (lonely,) = (finding for finding in report.findings if finding.where.startswith("UCF101same"))
+    (lonely,) = (issue for issue in report.issues if issue.where.startswith("UCF101same"))
     assert lonely.kind == "class on one side only"
-    assert "FrisbeeCatch / playing frisbee: ucf alone" in lonely.items
+    assert "FrisbeeCatch / playing frisbee: ucf only" in lonely.items
     # The file "_8" does not reach down to the line of Bowling.
     assert len(lonely.items) == (1 if options.get("subset") == "_8" else 2)
 

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from data_tools.store import Field, StoreWriter, load
+from data_tools import load
+from data_tools.store import Field, StoreWriter
 
 
 @pytest.fixture(scope="module")

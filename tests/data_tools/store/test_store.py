@@ -8,6 +8,7 @@ import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,8 +16,8 @@ import pytest
 
 import data_tools
 from data_tools.__main__ import main
-from data_tools.loading.store_reader import BatchStream
-from data_tools.store import Field, Store, StoreReader, StoreWriter, load, pack
+from data_tools.loading import BatchReader, BatchStream, StoreSource
+from data_tools.store import Field, Store, StoreWriter, pack
 from data_tools.store.memory import BatchMemory, widen
 from data_tools.store.shard import ShardWriter
 from data_tools.store.tfrecord import export_tfrecord, parse_examples
@@ -119,7 +120,7 @@ def _objects(path: Path) -> None:
     ("file", "damage", "message"),
     [
         ("shards/00001/audio.npy", _flip, r"row 3 \(clip 'clip7'\) does not match its checksum"),
-        ("shards/00001/audio.npy", _cut, "must have 224 bytes; received: 223"),
+        ("shards/00001/audio.npy", _cut, "must have 224 bytes. Received: 223"),
         ("shards/00001/audio.npy", _other, "must hold rows of float16 and shape"),
         ("shards/00001/audio.npy", _objects, "must hold rows of float16 and shape"),
         ("shards/00001/audio.npy", lambda path: path.write_bytes(b""), "must be a .npy file"),
@@ -236,7 +237,14 @@ def test_memory_in_use_is_not_taken_again() -> None:
     assert memory.take((4, 4), "float32").ctypes.data == address
 
 
-def batches(reader: StoreReader, count: int) -> list[np.ndarray]:
+def read_batches(root: Path, split: str | None = None, **options: Any) -> BatchReader:
+    """A reader of a store."""
+    names = ("batch_size", "seed", "shuffle", "drop_remainder", "start_step")
+    of_reader = {name: options.pop(name) for name in names if name in options}
+    return BatchReader(StoreSource(root, split, **options), **of_reader)
+
+
+def batches(reader: BatchReader, count: int) -> list[np.ndarray]:
     """Copies of the sound of the next batches."""
     stream = BatchStream(reader)
     return [next(stream)[0]["audio"].copy() for _ in range(count)]
@@ -244,25 +252,25 @@ def batches(reader: StoreReader, count: int) -> list[np.ndarray]:
 
 def test_any_step_can_be_the_first(written: Path) -> None:
     options = {"batch_size": 4, "seed": 3, "shuffle": True, "drop_remainder": True}
-    whole = batches(StoreReader(written, **options), 9)
-    assert len(StoreReader(written, **options)) == 2
+    whole = batches(read_batches(written, **options), 9)
+    assert len(read_batches(written, **options)) == 2
     assert any((whole[0] != other).any() for other in whole[2:3])
     for start in (1, 2, 5):
-        later = batches(StoreReader(written, start_step=start, **options), 9 - start)
+        later = batches(read_batches(written, start_step=start, **options), 9 - start)
         np.testing.assert_array_equal(np.stack(later), np.stack(whole[start:]))
-    stream = BatchStream(StoreReader(written, **options))
+    stream = BatchStream(read_batches(written, **options))
     for _ in range(5):
         next(stream)
     state = json.loads(json.dumps(stream.state_dict()))
-    other = BatchStream(StoreReader(written, **options))
+    other = BatchStream(read_batches(written, **options))
     other.load_state_dict(state)
     np.testing.assert_array_equal(next(other)[0]["audio"], whole[5])
     with pytest.raises(ValueError, match=r"\['seed'\] differ"):
-        BatchStream(StoreReader(written, **{**options, "seed": 4})).load_state_dict(state)
+        BatchStream(read_batches(written, **{**options, "seed": 4})).load_state_dict(state)
 
 
 def test_an_epoch_has_every_row_of_the_split_once(written: Path) -> None:
-    reader = StoreReader(written, "train", batch_size=3, shuffle=True, labels=True)
+    reader = read_batches(written, "train", batch_size=3, shuffle=True, labels=True)
     expected = np.stack([row(n)["audio"] for n in range(8)]).astype(np.float32)
     orders = []
     for epoch in range(2):
@@ -279,7 +287,7 @@ def test_an_epoch_has_every_row_of_the_split_once(written: Path) -> None:
 def test_a_modality_left_out_is_not_read(copied_store: Path) -> None:
     for path in copied_store.glob("shards/*/text.npy"):
         path.unlink()
-    (arrays,) = StoreReader(copied_store, modalities=("audio",), batch_size=3).batch(0, 0)
+    (arrays,) = read_batches(copied_store, modalities=("audio",), batch_size=3).batch(0, 0)
     assert list(arrays) == ["audio"]
 
 
@@ -290,7 +298,7 @@ def test_a_modality_left_out_is_not_read(copied_store: Path) -> None:
         ({"modalities": "audio"}, "`modalities` must be"),
         ({"split": "val"}, "`split` must be one"),
         ({"batch_size": 0}, "`batch_size` must be at least 1"),
-        ({"batch_size": 12, "drop_remainder": True}, "must not exceed the rows"),
+        ({"batch_size": 12, "drop_remainder": True}, "must not exceed the number of clips"),
         ({"start_step": -1}, "`start_step` must be at least 0"),
         ({"dtype": "float64"}, "`dtype` must be one of"),
         ({"verify": "twice"}, "`verify` must be one of"),
@@ -298,7 +306,7 @@ def test_a_modality_left_out_is_not_read(copied_store: Path) -> None:
 )
 def test_bad_arguments(written: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        StoreReader(written, **options)  # type: ignore[arg-type]
+        read_batches(written, **options)  # type: ignore[arg-type]
 
 
 def test_a_packed_folder_keeps_rows_and_splits(copied: Path, tmp_path: Path) -> None:
@@ -333,7 +341,7 @@ def test_memory_is_flat_over_epochs_larger_than_its_buffers(tmp_path: Path) -> N
     with StoreWriter(tmp_path / "store", fields, shard_rows=100) as writer:
         for number in range(800):
             writer.append(str(number), {"video": values})
-    reader = StoreReader(tmp_path / "store", batch_size=20, shuffle=True)
+    reader = read_batches(tmp_path / "store", batch_size=20, shuffle=True)
     batch_bytes = 20 * 4 * values.size
     held = []
     tracemalloc.start()
@@ -352,8 +360,8 @@ def test_memory_is_flat_over_epochs_larger_than_its_buffers(tmp_path: Path) -> N
 def test_tf_data_gives_the_batches_of_the_reader(written: Path) -> None:
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     options = {"batch_size": 4, "seed": 1, "shuffle": True, "start_step": 1}
-    dataset = load(written, format="tf", labels=True, **options)
-    reader = StoreReader(written, labels=True, drop_remainder=True, **options)
+    dataset = data_tools.load(written, "all", format="tf", labels=True, **options)
+    reader = read_batches(written, labels=True, drop_remainder=True, **options)
     for epoch in range(2):
         for index, (arrays, labels) in enumerate(dataset.as_numpy_iterator()):
             expected, expected_labels = reader.batch(index, epoch)

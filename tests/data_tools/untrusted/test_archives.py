@@ -72,29 +72,29 @@ def folder(path: Path) -> Path:
 
 FAULTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "truncated": (lambda path: truncate(write_zip(path, CONTENT)), "must be a whole zip archive"),
-    "zero bytes": (empty, "received a file of 0 bytes"),
-    "a folder": (folder, "received a folder or a device"),
-    "two members": (two_members, "must hold one file; received 2: 'a.pkl', 'b.pkl'"),
-    "no member": (no_member, "must hold one file; received 0"),
+    "zero bytes": (empty, "Received a file of 0 bytes"),
+    "a folder": (folder, "Received a folder or a device"),
+    "two members": (two_members, "must hold one file. Received 2: 'a.pkl', 'b.pkl'"),
+    "no member": (no_member, "must hold one file. Received 0"),
     "a folder inside": (
         lambda path: write_zip(path, b"", "a/"),
-        "must hold a plain file, no folder and no link; received: 'a/'",
+        "must hold a plain file, no folder and no link. Received: 'a/'",
     ),
-    "parent": (lambda path: write_zip(path, b"1", "../../a.pkl"), "received: '../../a.pkl'"),
-    "root": (lambda path: write_zip(path, b"1", "/etc/a.pkl"), "received: '/etc/a.pkl'"),
-    "drive": (lambda path: write_zip(path, b"1", "C:/a.pkl"), "received: 'C:/a.pkl'"),
+    "parent": (lambda path: write_zip(path, b"1", "../../a.pkl"), "Received: '../../a.pkl'"),
+    "root": (lambda path: write_zip(path, b"1", "/etc/a.pkl"), "Received: '/etc/a.pkl'"),
+    "drive": (lambda path: write_zip(path, b"1", "C:/a.pkl"), "Received: 'C:/a.pkl'"),
     "backslash": (lambda path: write_zip(path, b"1", "..\\a.pkl"), "stays in its folder"),
-    "link": (write_link, "no folder and no link; received: 'a.pkl'"),
-    "encrypted": (encrypted, "and not encrypted; received method 8, flags 1"),
+    "link": (write_link, "no folder and no link. Received: 'a.pkl'"),
+    "encrypted": (encrypted, "and not encrypted. Received method 8, flags 1"),
     "bzip2": (
         lambda path: write_zip(path, CONTENT, method=zipfile.ZIP_BZIP2),
         "must be stored or deflated",
     ),
     "altered": (altered, "Bad CRC-32"),
-    "bomb": (write_bomb, "must unpack to at most 67108864 bytes; received: 268435456"),
+    "bomb": (write_bomb, "must unpack to at most 67108864 bytes. Received: 268435456"),
     "smaller bomb": (
         lambda path: write_bomb(path, 2**25),
-        "must unpack to at most 100 times its size; received: 10",
+        "must unpack to at most 100 times its size. Received: 10",
     ),
     "bomb that lies": (write_lying_bomb, "must be a whole zip archive; reading it gave: Bad CRC"),
 }
@@ -118,7 +118,7 @@ def test_a_missing_file_is_another_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.zip")
-    with pytest.raises(ValueError, match="received a folder or a device"):
+    with pytest.raises(ValueError, match="Received a folder or a device"):
         read_zip_member(tmp_path / "a.zip")
 
 

@@ -38,10 +38,10 @@ def test_zip_comes_before_npy(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_named_with_what_is_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"a\.zip or a\.npy; received neither"):
+    with pytest.raises(FileNotFoundError, match=r"a\.zip or a\.npy. Received neither"):
         find_feature(tmp_path, "a")
     (tmp_path / "a.rar").write_bytes(b"1")
-    with pytest.raises(FileNotFoundError, match=r"a\.zip or a\.npy; received a\.rar"):
+    with pytest.raises(FileNotFoundError, match=r"a\.zip or a\.npy. Received a\.rar"):
         find_feature(tmp_path, "a")
 
 
@@ -58,18 +58,18 @@ def header(text: str, version: int = 1) -> bytes:
 NPY_FAULTS = {
     "object array": (
         b"\x93NUMPY\1\0" + npy(np.zeros(1))[8:].replace(b"<f8", b"|O "),
-        "booleans, integers or floats; received: \"{'descr': '|O '",
+        "booleans, integers or floats. Received: \"{'descr': '|O '",
     ),
-    "text": (npy(np.array(["a"])), "received: \"{'descr': '<U1'"),
-    "cut": (npy(ARRAY)[:-1], "take (80); received only 79"),
-    "longer": (npy(ARRAY) + b"x", "take (80); received more"),
+    "text": (npy(np.array(["a"])), "Received: \"{'descr': '<U1'"),
+    "cut": (npy(ARRAY)[:-1], "take (80). Received only 79"),
+    "longer": (npy(ARRAY) + b"x", "take (80). Received more"),
     "no numpy": (
         b"PK\3\4" + bytes(100),
-        "must be a .npy file; received one that begins b'PK\\x03\\x04",
+        "must be a .npy file. Received one that begins b'PK\\x03\\x04",
     ),
     "terabyte": (
         header("{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }"),
-        "must hold at most 67108864 bytes; received: 4398046511104",
+        "must hold at most 67108864 bytes. Received: 4398046511104",
     ),
     "negative": (
         header("{'descr': '<f4', 'fortran_order': False, 'shape': (-3,), }"),
@@ -112,5 +112,5 @@ def test_other_endings_are_refused(tmp_path: Path) -> None:
 
 def test_errors_inside_an_archive_name_archive_and_member(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", b"cos\nsystem\n.", "b.pkl")
-    with pytest.raises(ValueError, match=r"a\.zip:b\.pkl must .* received: os\.system"):
+    with pytest.raises(ValueError, match=r"a\.zip:b\.pkl must .* Received: os\.system"):
         read_feature(path)

@@ -69,13 +69,13 @@ def test_hostile_pickles_are_refused_and_not_run(kind: str, tmp_path: Path) -> N
         loads(hostile_pickles(witness)[kind])
     assert not witness.exists()
     named = {
-        "GLOBAL os.system": "received: os.system",
-        "STACK_GLOBAL posix.system": "received: posix.system",
-        "REDUCE builtins.eval": "received: builtins.eval",
+        "GLOBAL os.system": "Received: os.system",
+        "STACK_GLOBAL posix.system": "Received: posix.system",
+        "REDUCE builtins.eval": "Received: builtins.eval",
         "EXT registry": "no instruction EXT1",
         "PERSID": "no instruction PERSID",
-        "two pickles": "received more bytes",
-        "object array": "received dtype 'O8'",
+        "two pickles": "Received more bytes",
+        "object array": "Received dtype 'O8'",
     }
     assert named.get(kind, "") in str(caught.value)
 
@@ -97,7 +97,7 @@ def test_bombs_take_neither_memory_nor_time(kind: str) -> None:
 
 def test_size_is_bounded() -> None:
     content = pickle.dumps(np.zeros(1000, np.float32))
-    with pytest.raises(ValueError, match=r"a\.pkl must hold at most 3000 bytes; received one that"):
+    with pytest.raises(ValueError, match=r"a\.pkl must hold at most 3000 bytes. Received one that"):
         loads(content, max_bytes=3000)
     assert loads(content, max_bytes=len(content)).shape == (1000,)
 
@@ -131,13 +131,13 @@ def test_altered_bytes_give_an_array_or_a_value_error(protocol: int) -> None:
     [
         ([1.0, 2.0], "no instruction EMPTY_LIST"),
         ({"a": 1}, "no instruction EMPTY_DICT"),
-        ("text", "must be one pickled NumPy array; received: 'text'"),
-        (np.float32(1), "name nothing else; received: numpy._core.multiarray.scalar"),
-        (np.array(["a"]), "booleans, integers or floats; received dtype 'U1'"),
-        (np.zeros(2, "f4,i4"), "booleans, integers or floats; received dtype 'V8'"),
-        (np.zeros(2, "M8[s]"), "booleans, integers or floats; received dtype 'M8'"),
-        (np.zeros(2, complex), "booleans, integers or floats; received dtype 'c16'"),
-        (np.ma.zeros(2), "name nothing else; received: numpy.ma.core._mareconstruct"),
+        ("text", "must be one pickled NumPy array. Received: 'text'"),
+        (np.float32(1), "name nothing else. Received: numpy._core.multiarray.scalar"),
+        (np.array(["a"]), "booleans, integers or floats. Received dtype 'U1'"),
+        (np.zeros(2, "f4,i4"), "booleans, integers or floats. Received dtype 'V8'"),
+        (np.zeros(2, "M8[s]"), "booleans, integers or floats. Received dtype 'M8'"),
+        (np.zeros(2, complex), "booleans, integers or floats. Received dtype 'c16'"),
+        (np.ma.zeros(2), "name nothing else. Received: numpy.ma.core._mareconstruct"),
     ],
     ids=lambda value: type(value).__name__,
 )

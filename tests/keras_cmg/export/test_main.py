@@ -11,7 +11,7 @@ import pytest
 
 import keras_cmg
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
-from data_tools.features.extractors import Extractors
+from data_tools.raw.extractors import Extractors
 from keras_cmg.export import ServedSystem, export, read_metadata
 from keras_cmg.export.__main__ import main
 from keras_cmg.export.tensorflow_process import _last_error
@@ -84,7 +84,7 @@ def test_a_run_is_exported_with_all_around_it(run: Path, capsys) -> None:
         (["--toc", "9"], "`num_channels` must lie between 1 and the codebook"),
         (["--level", "frame"], "`levels` must be of ('segment', 'clip')"),
         (["--level", "smell=clip"], "`levels` must name modalities"),
-        (["--level", "clip", "--level", "text=clip"], "--level takes one level for all"),
+        (["--level", "clip", "--level", "text=clip"], "--level must be one level for all"),
         (["--probe", "probe.keras"], "probe.keras is neither a run"),
         (["--max-frames", "0"], "`max_frames` must be at least 1"),
         (["--waveform", "no-such-folder"], "no-such-folder"),
@@ -97,6 +97,13 @@ def test_bad_options_are_told_in_one_line(run: Path, options, message, capsys) -
     assert message in error
     assert error.startswith("error: ") and error.count("\n") == 1
     assert not run.with_name("served").exists()
+
+
+def test_features_without_audio_are_named(run: Path, tmp_path: Path, capsys) -> None:
+    np.savez(tmp_path / "extractors.npz", sample_rate=8000)
+    words = [str(run), "--to", str(run.with_name("served")), "--waveform", str(tmp_path)]
+    assert main(words) == 2
+    assert "extractors.npz must hold the audio features of a preparation" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, capsys) -> None:
@@ -116,14 +123,14 @@ def test_arguments_must_fit_the_model(tmp_path: Path) -> None:
         ({"format": "pickle"}, "`format` must be one of"),
         ({"probes": {"smell": probe}}, "`probes` must name modalities"),
         ({"probes": keras_cmg.models.LinearProbe(2)}, "must be built"),
-        ({"probes": narrow}, "takes 3 numbers, but 'quantized' has 8"),
+        ({"probes": narrow}, "has 3 inputs, but 'quantized' has width 8"),
         ({"probes": probe, "labels": ["a"]}, "`labels` must name the 2 classes"),
         ({"probe_view": "selected"}, "`probe_view` must be one of"),
-        ({"toc": keras_cmg.layers.TOCChannelMask(2)}, "has made no choice yet"),
+        ({"toc": keras_cmg.layers.TOCChannelMask(2)}, "no channels have been chosen"),
     ):
         with pytest.raises(ValueError, match=message):
             export(backbone, tmp_path / "served", **arguments)
-    with pytest.raises(ValueError, match="must be a pretrainer or a CrossModalBackbone"):
+    with pytest.raises(ValueError, match="must be a pretrainer or a `Backbone`"):
         export(probe, tmp_path / "served")
     with pytest.raises(ValueError, match="`backbone` must be built"):
         export(keras_cmg.models.FCIDBackbone(("audio",)), tmp_path / "served")

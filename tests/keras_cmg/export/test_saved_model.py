@@ -154,7 +154,7 @@ def test_weights_that_no_signature_reads_stay_behind(loud_system, loud) -> None:
         for name, shape in tf.train.list_variables(str(loud / "variables" / "variables"))
         if "OBJECT_GRAPH" not in name
     }
-    specific = backbone.specific_encoders["audio"].weights
+    specific = backbone.fine_specific_encoders["audio"].weights
     assert specific and not any(tuple(weight.shape) in kept for weight in specific[:1])
 
 

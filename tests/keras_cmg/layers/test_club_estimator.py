@@ -45,5 +45,5 @@ def test_bad_arguments_are_named():
         CLUBEstimator(1)
     with pytest.raises(ValueError, match=r"`negatives` must be one of .*'few'"):
         CLUBEstimator(8, negatives="few")
-    with pytest.raises(ValueError, match="needs `permutation`"):
+    with pytest.raises(ValueError, match="`permutation` must be a tensor"):
         CLUBEstimator(8, negatives="permutation").club_upper_bound(draw(2, 3), draw(2, 3))

@@ -1,5 +1,6 @@
 import math
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -79,3 +80,11 @@ def test_sizes_must_be_positive(name):
 def test_short_clips_are_named():
     with pytest.raises(ValueError, match=r"2 steps ahead needs more frames.*'audio'.*\(3, 2, 4\)"):
         CPCPredictor(3, num_prediction_steps=2)(pair(frames=2), time=0)
+
+
+@pytest.mark.parametrize("split_biases", [False, True])
+def test_recurrent_layers_compute_in_full_precision(split_biases):
+    layer = CPCPredictor(3, split_biases=split_biases, dtype="mixed_bfloat16")
+    logits = layer(pair(), time=2)
+    assert {c.compute_dtype for cs in layer.contexts.values() for c in cs} == {"float32"}
+    assert {"bfloat16"} == {keras.backend.standardize_dtype(x.dtype) for x in logits.values()}

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import keras_cmg
-from data_tools import datasets
 from data_tools.features import AudioFeatures
+from data_tools.raw.registry import open_raw
 
 
 @pytest.fixture(scope="module")
 def waveforms():
-    dataset = datasets.create("synthetic")
+    dataset = open_raw("synthetic")
     return np.stack([dataset.waveform(clip) for clip in dataset.plan({"train": 12}, seed=0)])
 
 

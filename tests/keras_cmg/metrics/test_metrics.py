@@ -274,7 +274,7 @@ def test_perplexity_is_of_all_codes_seen() -> None:
     assert value(metric) == pytest.approx(math.exp(entropy), rel=1e-5)
 
 
-def test_colours_of_codes_by_hand() -> None:
+def test_activation_of_codes_by_hand() -> None:
     # Uses of six codes by audio, video and text.
     counts = {
         "audio": (96, 95, 5, 50, 0, 1),
@@ -285,8 +285,8 @@ def test_colours_of_codes_by_hand() -> None:
     metric = metrics.CodeActivation(6, ("audio", "video", "text"))
     metric.update_state(indices)
     found = {name: int(count) for name, count in metric.result().items()}
-    # 96 % is red, 95 % not; 5 % of each is green; 4 % is not.
-    assert found == {"red": 1, "blue": 2, "green": 2, "unused": 1}
+    # 96 % is specific, 95 % not; 5 % of each is shared; 4 % is not.
+    assert found == {"specific": 1, "partial": 2, "shared": 2, "unused": 1}
     with pytest.raises(ValueError, match=r"modalities .* Received: \['depth'\]"):
         metric.update_state({"depth": np.zeros(1)})
 
@@ -359,27 +359,27 @@ def test_samples_that_hardly_differ_have_a_distance_too(size: float) -> None:
         (
             lambda: metrics.SegmentF1(),
             (LABELS, SCORES[:, :9]),
-            "takes labels and predictions of one",
+            "must have the same shape",
         ),
         (lambda: metrics.EventF1(iou=0.4), (), r"`iou` must lie in \[0.5, 1\]"),
         (lambda: metrics.MicroF1(reduction="mean"), (), "`reduction` must be 'total' or 'batches'"),
         (
             lambda: metrics.MicroF1(),
             (LABELS, SCORES[..., :2]),
-            "labels and predictions of one shape",
+            "must have the same shape",
         ),
         (lambda: metrics.RecallAtK(0), (), "`k` must be at least 1"),
         (lambda: metrics.RecallAtK(direction="up"), (), "`direction` must be one of"),
         (lambda: metrics.RecallAtK(ties="none"), (), "`ties` must be one of"),
-        (lambda: metrics.RecallAtK(), (LABELS[:, 0], SCORES[:, 0, :2]), "RecallAtK takes scores"),
+        (lambda: metrics.RecallAtK(), (LABELS[:, 0], SCORES[:, 0, :2]), "`y_pred` must have shape"),
         (
             lambda: metrics.RecallAtK(direction="both"),
             (np.arange(4), np.eye(4), np.ones(4)),
-            "`sample_weight` with direction 'forward' alone",
+            "`sample_weight` must be None unless `direction` is 'forward'",
         ),
         (lambda: metrics.ClipAccuracy(), (LABELS, SCORES), "one class, the background, more"),
         (lambda: metrics.Perplexity(0), (), "`num_embeddings` must be at least 1"),
-        (lambda: metrics.CodeAgreement(), (LABELS, LABELS[:, 0]), "takes codes of one shape"),
+        (lambda: metrics.CodeAgreement(), (LABELS, LABELS[:, 0]), "must have the same shape"),
         (lambda: metrics.FrechetDistance(0), (), "`dim` must be at least 1"),
         (lambda: metrics.FrechetDistance(3), (LABELS[:, 0], None), r"\(batch, 3\)"),
     ],

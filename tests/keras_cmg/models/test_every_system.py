@@ -27,7 +27,7 @@ def state(model):
 
 
 def losses_of(model, x):
-    return {k: float(array(v)) for k, v in model.main_losses(x, model(x), False).items()}
+    return {k: float(array(v)) for k, v in model.main_losses(model.prepare_step(x)).items()}
 
 
 def test_the_list_is_complete():
@@ -143,7 +143,7 @@ def test_missing_text_is_masked_not_dropped(name):
 
 def _reviving(name):
     """Dead codes come back after a step, from clips that have the modality."""
-    return {} if name in ("codis", "simmmdg") else {"codebook": {"dead_code_patience": 1}}
+    return {} if name in ("codis", "simmmdg") else {"quantizer": {"dead_code_patience": 1}}
 
 
 @every_system
@@ -202,7 +202,7 @@ def test_presets_have_the_published_widths(name, preset):
     assert model.backbone.modalities == ("audio", "video", "text")
     assert model.backbone.embedding_dim == 256
     assert name == "simmmdg" or model.backbone.num_embeddings == 400
-    width = model.backbone.settings["general"]["feedforward_units"]
+    width = model.backbone.general["feedforward_units"]
     assert width == (1024 if preset == "paper" else 256)
 
 

@@ -32,7 +32,7 @@ def array(value):
 
 def losses_of(model, batch):
     """All losses of a batch without training, as floats."""
-    losses = model.main_losses(batch, model(batch), training=False)
+    losses = model.main_losses(model.prepare_step(batch))
     return {name: float(array(value)) for name, value in losses.items()}
 
 
@@ -91,7 +91,7 @@ def test_weight_zero_drops_a_term_and_leaves_the_others(term):
     full(batch)
     ablated(batch)
     for name in full.backbone.modalities:
-        assert name in ablated.backbone.encoders
+        assert name in ablated.backbone.general_encoders
     ablated.backbone.set_weights(full.backbone.get_weights())
     assert term not in losses_of(ablated, batch)
     assert losses_of(ablated, batch)["commitment"] == pytest.approx(
@@ -151,7 +151,9 @@ def test_draws_can_be_passed_in():
     }
     once = losses_of(model, {**batch, "draws": drawn})
     assert once == losses_of(model, {**batch, "draws": drawn})
-    logits = model.cpc({m: model(batch)["fine_general"][m] for m in ("audio", "video")}, time=3)
+    logits = model.cpc_predictor(
+        {m: model(batch)["fine_general"][m] for m in ("audio", "video")}, time=3
+    )
     weights = {True: 0.1, False: 1.0}
     expected = 0.0
     for pair, value in logits.items():
@@ -178,9 +180,9 @@ def test_draws_differ_from_step_to_step():
     model = compiled_fcid(("audio", "video"))
     batch = small_batch(("audio", "video"))
     model.fit(batch, epochs=3, verbose=0)
-    assert int(array(model.draw_counter)) == 3
+    assert int(array(model.step_counter)) == 3
     model.evaluate(batch, verbose=0)
-    assert int(array(model.draw_counter)) == 3
+    assert int(array(model.step_counter)) == 3
 
 
 @pytest.mark.parametrize("modalities", [("audio",), ("audio", "video", "text")], ids="-".join)
@@ -254,8 +256,8 @@ def test_segment_infonce_is_that_of_fine_features_in_step():
     ]
     expected = float(np.mean([float(array(loss)) for loss in each]))
     assert losses["segment_infonce"] == pytest.approx(expected, rel=1e-4)
-    without = {k: v for k, v in losses.items() if k in model.weights_of}
-    total = sum(model.weights_of[name] * value for name, value in without.items())
+    without = {k: v for k, v in losses.items() if k in model.loss_weights}
+    total = sum(model.loss_weights[name] * value for name, value in without.items())
     assert losses["loss"] == pytest.approx(total, rel=1e-5)
 
 
@@ -291,9 +293,9 @@ def test_a_keras_model_takes_the_place_of_an_encoder():
     batch = small_batch(("audio", "text"))
     model.fit(batch, verbose=0)
     assert tuple(model(batch)["fine_specific"]["audio"].shape) == (4, 10, 3)
-    before = array(model.backbone.encoders["audio"].layers[0].kernel)
+    before = array(model.backbone.general_encoders["audio"].layers[0].kernel)
     model.fit(batch, verbose=0)
-    assert not np.allclose(before, array(model.backbone.encoders["audio"].layers[0].kernel))
+    assert not np.allclose(before, array(model.backbone.general_encoders["audio"].layers[0].kernel))
 
 
 def test_estimators_learn_their_phase_and_the_main_optimiser_leaves_them_alone():
@@ -302,16 +304,18 @@ def test_estimators_learn_their_phase_and_the_main_optimiser_leaves_them_alone()
     model.fit(batch, verbose=0)
     estimator = model.estimators["club_audio"]
     before = [array(v) for v in estimator.trainable_variables]
-    encoder = array(model.backbone.encoders["audio"].projection.kernel)
+    encoder = array(model.backbone.general_encoders["audio"].projection.kernel)
     model.fit(batch, verbose=0)
     for old, new in zip(before, estimator.trainable_variables, strict=True):
         np.testing.assert_array_equal(old, array(new))
-    assert not np.allclose(encoder, array(model.backbone.encoders["audio"].projection.kernel))
+    assert not np.allclose(
+        encoder, array(model.backbone.general_encoders["audio"].projection.kernel)
+    )
     model.compile(keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))
-    encoder = array(model.backbone.encoders["audio"].projection.kernel)
+    encoder = array(model.backbone.general_encoders["audio"].projection.kernel)
     model.fit(batch, verbose=0)
     np.testing.assert_array_equal(
-        encoder, array(model.backbone.encoders["audio"].projection.kernel)
+        encoder, array(model.backbone.general_encoders["audio"].projection.kernel)
     )
     assert any(
         not np.array_equal(old, array(new))
@@ -391,4 +395,4 @@ def test_unknown_preset_is_named():
 )
 def test_presets_say_which_terms_are_off(preset, off):
     model = keras_cmg.models.FCID.from_preset(preset)
-    assert set(model._all_terms()) - set(model.loss_names) == off
+    assert set(model.default_loss_weights()) - set(model.loss_names) == off

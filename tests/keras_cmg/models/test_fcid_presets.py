@@ -8,12 +8,15 @@ from tests.helpers.small_fcid import compiled, small_batch
 
 
 def test_paper_small_has_the_papers_equations_and_smalls_backbone():
-    paper, small = presets.preset("paper")["objective"], presets.preset("paper_small")["objective"]
+    paper, small = (
+        presets.PRESETS["paper"]["objective"],
+        presets.PRESETS["paper_small"]["objective"],
+    )
     widths = {"club", "cpc", "decoder_channels"}
     assert {key for key in paper if paper[key] != small[key]} == widths
     assert {k for k in paper["club"] if paper["club"][k] != small["club"][k]} == {"hidden_units"}
     assert {k for k in paper["cpc"] if paper["cpc"][k] != small["cpc"][k]} == {"units"}
-    assert presets.preset("paper_small")["backbone"] == presets.preset("small")["backbone"]
+    assert presets.PRESETS["paper_small"]["backbone"] == presets.PRESETS["small"]["backbone"]
 
 
 def test_what_is_published_has_no_switch_of_plus():
@@ -23,7 +26,9 @@ def test_what_is_published_has_no_switch_of_plus():
         assert model.backbone.quantizer.gradient == "straight_through"
         assert model.backbone.quantize_level == "clip"
         assert "segment_infonce" not in model.loss_names
-        assert {model.weights_of[term] for term in ("infonce", "club_audio", "club_video")} == {1.0}
+        assert {model.loss_weights[term] for term in ("infonce", "club_audio", "club_video")} == {
+            1.0
+        }
 
 
 @pytest.mark.every_engine
@@ -41,10 +46,10 @@ def test_plus_trains():
 
 def test_fine_club_weight_is_that_of_features_in_time_alone():
     model = keras_cmg.models.FCID.from_preset("paper", fine_club_weight=0.25)
-    weights = {term: model.weights_of[f"club_{term}"] for term in ("audio", "video", "text")}
+    weights = {term: model.loss_weights[f"club_{term}"] for term in ("audio", "video", "text")}
     assert weights == {"audio": 0.25, "video": 0.25, "text": 1.0}
     given = keras_cmg.models.FCID.from_preset(
         "paper", fine_club_weight=0.25, loss_weights={"club_audio": 0.5}
     )
-    assert given.weights_of["club_audio"] == 0.5
+    assert given.loss_weights["club_audio"] == 0.5
     assert keras_cmg.models.FCID.from_config(given.get_config()).fine_club_weight == 0.25

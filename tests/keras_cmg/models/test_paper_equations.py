@@ -26,7 +26,7 @@ def case():
     model.build({name: x.shape for name, x in batch.items() if name in model.backbone.modalities})
     x = {**batch, "draws": {"cpc_time": ops.convert_to_tensor(TIME, dtype="int32")}}
     features = model(batch)
-    losses = {k: float(array(v)) for k, v in model.main_losses(x, features, False).items()}
+    losses = {k: float(array(v)) for k, v in model.main_losses(model.prepare_step(x)).items()}
     return model, batch, features, losses
 
 
@@ -89,10 +89,10 @@ def test_cpc_finds_the_target_of_each_prediction_in_the_batch(case):
     model, _, features, losses = case
     expected = 0.0
     for source, target in (("audio", "video"), ("video", "audio")):
-        context = model.cpc.context(
+        context = model.cpc_predictor.context(
             source, features["fine_general"][source], ops.convert_to_tensor(TIME, dtype="int32")
         )
-        predictions = array(model.cpc.predictors[source][0](context))
+        predictions = array(model.cpc_predictor.predictors[source][0](context))
         targets = array(features["fine_general"][target])[:, TIME + 1]
         expected += numpy_reference.cross_entropy(predictions @ targets.T)
     assert losses["cpc"] == pytest.approx(expected, rel=1e-5)

@@ -31,7 +31,7 @@ def test_create_passes_everything_on():
     assert model.backbone.seed == 3
     assert model.backbone.num_embeddings == 12
     assert model.cpc_self_weight == 0.5
-    assert model.settings["cpc"]["units"] == 256
+    assert model.cpc["units"] == 256
 
 
 def test_a_system_has_a_preset_where_none_is_named():

@@ -112,7 +112,7 @@ def test_all_codes_zero_is_no_division_by_zero():
         (draw(3, 2), {"usage": [0.0, 0.0, 0.0]}, "positive sum"),
         (draw(3, 2), {"variance_weight": 1.5}, r"\[0, 1\]. Received: 1.5"),
         (draw(3, 2), {"criterion": "entropy"}, "'entropy'"),
-        (draw(3, 2), {"unbiased": True, "usage": [1.0, 1.0, 1.0]}, "uniform usage"),
+        (draw(3, 2), {"unbiased": True, "usage": [1.0, 1.0, 1.0]}, "`unbiased` must be False"),
         (draw(1, 2), {"unbiased": True}, "1 codes"),
     ],
 )

@@ -50,14 +50,14 @@ def test_reference_loss_equals_the_authors_formula_where_that_does_not_overflow(
     assert float(code_matching.pair_loss(scores, "reference")) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("form", code_matching.FORMS)
+@pytest.mark.parametrize("kind", code_matching.KINDS)
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 1.0, 1e4])
-def test_finite_value_and_gradient_at_any_distance(scale, form):
+def test_finite_value_and_gradient_at_any_distance(scale, kind):
     codebook = draw(5, 3, seed=1) * scale
     partner = draw(4, 3, seed=2) * scale
 
     def loss(x):
-        return code_matching.code_matching_loss({"a": x, "v": partner}, codebook, form)
+        return code_matching.code_matching_loss({"a": x, "v": partner}, codebook, kind)
 
     # The first clip lies exactly on a code, where the distance has no derivative.
     x = np.concatenate([codebook[:1], scale * draw(3, 3, seed=3)])
@@ -70,5 +70,5 @@ def test_a_single_modality_has_nothing_to_match():
 
 
 def test_unknown_form_is_named():
-    with pytest.raises(ValueError, match=r"`form` must be one of .*'liu'"):
+    with pytest.raises(ValueError, match=r"`kind` must be one of .*'liu'"):
         code_matching.code_matching_logits(draw(2, 3), draw(2, 3), "liu")

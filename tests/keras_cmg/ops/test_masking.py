@@ -82,8 +82,8 @@ def test_cpc_equals_cpc_of_those_that_are_there(candidates):
     )
 
 
-@pytest.mark.parametrize("form", ["symmetric", "reference"])
-def test_code_matching_equals_that_of_those_that_are_there(form):
+@pytest.mark.parametrize("kind", ["symmetric", "reference"])
+def test_code_matching_equals_that_of_those_that_are_there(kind):
     x = {"audio": normal(5, 4, 3), "text": normal(5, 6, 3)}
     codes = normal(7, 3)
     there = np.array([1, 0, 1, 1, 0])
@@ -91,15 +91,15 @@ def test_code_matching_equals_that_of_those_that_are_there(form):
     masks = {"audio": there, "text": mask}
     kept = {m: v[there > 0] for m, v in x.items()}
     # The reference's floor of 1e-5 is measured from the lowest score, which is of the whole batch.
-    assert float(cmg.code_matching_loss(x, codes, form, masks)) == pytest.approx(
-        float(cmg.code_matching_loss(kept, codes, form)), rel=1e-4
+    assert float(cmg.code_matching_loss(x, codes, kind, masks)) == pytest.approx(
+        float(cmg.code_matching_loss(kept, codes, kind)), rel=1e-4
     )
     padded = {"audio": x["audio"], "text": x["text"].copy()}
     mask = np.array([[1, 1, 1, 0, 0, 0]] * 5)
     padded["text"][:, 3:] = 50.0
     short = {"audio": x["audio"], "text": x["text"][:, :3]}
-    assert float(cmg.code_matching_loss(padded, codes, form, {"text": mask})) == pytest.approx(
-        float(cmg.code_matching_loss(short, codes, form)), rel=1e-4
+    assert float(cmg.code_matching_loss(padded, codes, kind, {"text": mask})) == pytest.approx(
+        float(cmg.code_matching_loss(short, codes, kind)), rel=1e-4
     )
 
 

@@ -106,7 +106,7 @@ def test_encoder_alone_becomes_a_backbone_with_the_same_codes(system):
     else:
         state = encoder_of(state)
     backbone, summary = import_state(state, dropout=0.0)
-    assert isinstance(backbone, keras_cmg.models.CrossModalBackbone)
+    assert isinstance(backbone, keras_cmg.models.Backbone)
     pretrained = {"decoder", "cpc", "club_audio", "club_video", "club_text"}
     assert set(summary.missing) == pretrained | (
         set() if system == "dcid" else {"club_audiovisual"}

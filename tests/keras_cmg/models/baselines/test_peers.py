@@ -18,7 +18,7 @@ def array(value):
 
 
 def losses_of(model, x):
-    return {k: float(array(v)) for k, v in model.main_losses(x, model(x), False).items()}
+    return {k: float(array(v)) for k, v in model.main_losses(model.prepare_step(x)).items()}
 
 
 def unit(v):
@@ -113,15 +113,15 @@ def test_fac_aligns_segments_in_the_fine_space_and_clips_in_the_coarse_one():
     assert found["coarse"] == pytest.approx(expected, rel=1e-3)
     assert small_system("fac", ("audio", "video")).loss_names == ("fine", "commitment")
     assert small_system("fac", ("audio", "text")).loss_names == ("coarse", "commitment")
-    assert not hasattr(model.backbone, "specific_encoders")
+    assert not hasattr(model.backbone, "fine_specific_encoders")
 
 
 def test_fac_segments_must_be_in_step():
     model = small_system("fac", ("audio", "imu"))
     x = batch(("audio", "imu"))
     x["imu"] = x["imu"][:, :7]
-    with pytest.raises(ValueError, match=r"same frames in step. .*'imu': 7"):
-        model.main_losses(x, model(x), training=False)
+    with pytest.raises(ValueError, match=r"same number of frames. .*'imu': 7"):
+        model.main_losses(model.prepare_step(x))
 
 
 def test_codis_students_learn_the_assignments_of_the_others_teachers():
@@ -213,7 +213,7 @@ def test_simmmdg_has_no_codes_and_says_so():
         model.backbone.require_codebook("TOC")
     with pytest.raises(ValueError, match=r"None\. .*SimMMDG, has no codebook: TOC does not"):
         keras_cmg.layers.TOCChannelMask(2).adapt(model.backbone.codebook)
-    for setting in ({"num_embeddings": 4}, {"codebook": {}}):
+    for setting in ({"num_embeddings": 4}, {"quantizer": {}}):
         with pytest.raises(ValueError, match="SimMMDG has no codebook"):
             small_system("simmmdg", backbone=setting)
 
@@ -239,7 +239,7 @@ def test_bad_settings_are_named(name, arguments, message):
 
 def test_codes_of_a_peer_may_be_mixed_or_not():
     apart = small_system("cmcm").backbone.quantizer
-    mixed = small_system("cmcm", backbone={"codebook": {"mix_modalities": True}})
+    mixed = small_system("cmcm", backbone={"quantizer": {"mix_modalities": True}})
     assert (apart.mix_modalities, mixed.backbone.quantizer.mix_modalities) == (False, True)
     codebook = keras_cmg.layers.Codebook(
         1, 1, decay=0.0, mix_modalities=False, dead_code_patience=None

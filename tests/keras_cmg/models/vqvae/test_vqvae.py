@@ -107,7 +107,7 @@ def test_trains_in_mixed_precision():
             lambda: keras_cmg.models.VQVAEBackbone(("image", "depth")),
             "`modalities` must hold one name",
         ),
-        (lambda: vqvae().decode(np.zeros((1, 16, 4))), "does not know the images' shape yet"),
+        (lambda: vqvae().decode(np.zeros((1, 16, 4))), "does not know the shape of the images"),
         (lambda: vqvae().build({"image": (None, 7, 8, 1)}), "multiples of 2"),
         (lambda: vqvae(hidden_channels=0), "`hidden_channels` must be at least 1"),
         (lambda: keras_cmg.models.VQVAE.from_preset("large"), "`preset` must be one of"),

@@ -1,0 +1,126 @@
+"""Hyperparameters of each model that `compare --trials` and `tune` search, in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_cmg.optimizers.learning_rates import SCHEDULES
+from recipes.training.model_entries import parts
+
+TEMPERATURE = (0.05, 0.1, 0.2, 0.5)
+DECAY: dict[str, Sequence[Any]] = {"backbone.quantizer.decay": (0.9, 0.95, 0.99)}
+ALIGNMENT: dict[str, Sequence[Any]] = {"temperature": TEMPERATURE, **DECAY}
+SHARES = (0.1, 0.2, 0.5, 1.0)
+
+ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
+    "cmcm": {
+        **ALIGNMENT,
+        "warm_start_steps": (25, 50, 100),
+        "loss_weights.fine_matching": SHARES,
+    },
+    "codis": {
+        "temperature": TEMPERATURE,
+        "code_temperature": (0.05, 0.1, 0.2),
+        "momentum": (0.9, 0.95, 0.99),
+    },
+    "dcid": {
+        "loss_weights.code_matching": (0.1, 0.5, 1.0, 2.0),
+        "loss_weights.club_audio": (0.004, 0.1, 1.0),
+        "loss_weights.club_video": (0.004, 0.1, 1.0),
+        "loss_weights.club_text": (0.004, 0.1, 1.0),
+        "commitment_cost": SHARES,
+        **DECAY,
+    },
+    "fac": ALIGNMENT,
+    "fcid": {
+        "infonce_temperature": TEMPERATURE,
+        "loss_weights.infonce": (1.0, 3.0, 10.0),
+        "loss_weights.code_matching": (0.0, 0.5, 1.0),
+        "fine_club_weight": (0.004, 0.1, 1.0),
+        **DECAY,
+    },
+    "fcid:paper_small": {},
+    "fcid:paper": {},
+    "simmmdg": {
+        "temperature": TEMPERATURE,
+        "loss_weights.distance": SHARES,
+        "loss_weights.translation": SHARES,
+    },
+    "turn": {**ALIGNMENT, "sampling_temperature": (0.5, 1.0, 2.0)},
+    "vanilla": ALIGNMENT,
+}
+"""Model, or `model:preset`, to arguments of the model and the values that are tried. The paper's
+equations keep their published weights and temperature."""
+
+COMPARED = ("learning_rate", "schedule")
+"""Hyperparameters that `compare` searches of every model, besides its arguments: widths, number of
+codes and TOC stay as in the preset, so that models compare."""
+
+
+def arguments_of(entry: str) -> Mapping[str, Sequence[Any]]:
+    """Returns the arguments of a model that are searched.
+
+    Args:
+        entry: model, or `model:preset`.
+
+    Returns:
+        Argument, dots for nesting, to the values that are tried.
+
+    Example:
+
+    >>> list(arguments_of("fac")), list(arguments_of("fcid:paper_small"))
+    (['temperature', 'backbone.quantizer.decay'], [])
+    """
+    model, preset = parts(entry)
+    return ARGUMENTS.get(f"{model}:{preset}", ARGUMENTS.get(model, {}))
+
+
+def known_hyperparameters(entry: str) -> tuple[str, ...]:
+    """Returns the names of all hyperparameters that can be searched.
+
+    Args:
+        entry: model, or `model:preset`.
+
+    Example:
+
+    >>> known_hyperparameters("fac")[-2:]
+    ('temperature', 'backbone.quantizer.decay')
+    """
+    from keras_cmg.tuning import Space
+
+    fields = [field.name for field in dataclasses.fields(Space) if field.name != "arguments"]
+    return (*fields, *arguments_of(entry))
+
+
+def space_of(entry: str, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Returns the search space of a model, as arguments of `keras_cmg.tuning.Space`.
+
+    Args:
+        entry: model, or `model:preset`.
+        names: hyperparameters to search; all if None.
+
+    Raises:
+        ValueError: if a name is unknown.
+
+    Example:
+
+    >>> space_of("fac", ["temperature"])["arguments"]
+    {'temperature': (0.05, 0.1, 0.2, 0.5)}
+    """
+    from keras_cmg.tuning import Space
+
+    known = known_hyperparameters(entry)
+    names = known if names is None else names
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ValueError(f"--hyperparameters must be of {known}. Received: {unknown}")
+    defaults = {**vars(Space()), "schedule": SCHEDULES}
+    space = {
+        name: values if name in names else ()
+        for name, values in defaults.items()
+        if name != "arguments"
+    }
+    chosen = {name: values for name, values in arguments_of(entry).items() if name in names}
+    return {**space, "arguments": chosen}

@@ -1,0 +1,375 @@
+"""Encoders for recipes: of a finished run, found in the cache, or trained without labels."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+import data_tools
+import keras_cmg
+from data_tools.io.files import atomic_folder, read_json, sha256_file
+from data_tools.published.registry import open_published
+from data_tools.published.selection import PREPARED
+from keras_cmg.optimizers.learning_rates import scheduled_learning_rate
+from recipes.protocol.clips import UNPAIRED, Clips, batches
+from recipes.protocol.tasks import TASKS
+from recipes.runner import content_cache
+from recipes.runner.epoch_lines import EpochLine
+from recipes.runner.output_folder import RESULT
+from recipes.runner.provenance import set_seed, write_json
+from recipes.runner.seed_runs import Job
+from recipes.runner.settings import MODEL, Settings, run_folder
+from recipes.training import data_parallel
+
+HISTORY = "history.json"
+TRAINING_OPTIONS: dict[str, dict[str, Any]] = {"avvp": {"weak": True}}
+"""Options of published data sets for training without labels."""
+WITH_VIDEOS = ("vggsound", "valor", "ave", "avvp", "ave_avvp")
+"""Data sets of YouTube videos, some of which are test videos of other data sets."""
+SHOWN = ("loss", "val_loss", "val_perplexity", "val_code_agreement")
+ESTIMATOR_RATE = 1e-3
+
+
+class Encoder(NamedTuple):
+    """A trained model and how it was trained."""
+
+    model: keras_cmg.models.Pretrainer
+    history: dict[str, list[float]]
+    """Log key to a value per epoch."""
+    about: dict[str, Any]
+    """For a result: origin, seconds of training, parameters."""
+
+    @property
+    def backbone(self) -> keras_cmg.models.Backbone:
+        """The part that is frozen and probed."""
+        return self.model.backbone
+
+
+def open_clips(job: Job) -> Clips:
+    """Opens the clips that the settings name; prepares features of raw data where needed.
+
+    Args:
+        job: a seed of a recipe.
+
+    Returns:
+        The clips.
+
+    Raises:
+        FileNotFoundError: if the folder or a raw file is missing.
+        ValueError: if an option is missing, or the folder holds other features.
+    """
+    settings, resources = job.settings, job.resources
+    if settings.data not in PREPARED:
+        if resources.root is None:
+            raise ValueError(f"--data {settings.data} needs --root, the folder of the data set")
+        return Clips(settings.data, Path(resources.root), settings.protocol, settings.max_clips)
+    folder = Path(resources.features or Path(resources.out) / "features")
+    run = getattr(settings, "run", None)
+    if resources.features is None and run is not None:
+        home = run_folder(run, job.seed)
+        stored = [place / "features" for place in (home, home.parent)]
+        folder = next((place for place in stored if place.is_dir()), folder)
+    try:
+        data_tools.prepare(
+            settings.data,
+            folder,
+            resources.root,
+            num_clips=settings.num_clips,
+            split=settings.split,
+            progress=True,
+            **settings.option,
+        )
+    except ValueError as error:
+        raise ValueError(f"features in {folder}: {error}") from error
+    return Clips(settings.data, folder, settings.protocol)
+
+
+def data_identity(job: Job) -> dict[str, Any]:
+    """Identifies the data of a run by content, see `recipes.protocol.clips.Clips.identity`.
+
+    Args:
+        job: a seed of a recipe.
+    """
+    return open_clips(job).identity()
+
+
+def encoder_of(job: Job, clips: Clips) -> Encoder:
+    """Returns the encoder of a recipe.
+
+    Args:
+        job: a seed of a recipe.
+        clips: clips to train on, where no run is given.
+
+    Returns:
+        The encoder: that of the run, the same as trained before, or trained now.
+
+    Raises:
+        ValueError: if no model can be trained on the data.
+    """
+    settings = job.settings
+    if getattr(settings, "run", None) is not None:
+        folder = run_folder(settings.run, job.seed)
+        about = {"run": str(folder), "sha256": sha256_file(folder / MODEL)}
+        theirs = read_json(folder / RESULT)
+        about |= {key: theirs[key] for key in ("seed", "train_seconds") if key in theirs}
+        return _load(folder, about)
+    if settings.data in UNPAIRED:
+        raise ValueError(
+            f"--data {settings.data} needs --run: its clips have one modality each, so that no "
+            "model can be trained on them"
+        )
+    identity = encoder_identity(settings, clips, job.seed)
+    folder = job.cache / "encoders" / content_cache.key(identity)
+    if (folder / MODEL).is_file() and read_json(folder / RESULT)["identity"] == identity:
+        return _load(folder, read_json(folder / RESULT)["about"])
+    encoder = train_new(job, clips)
+    with atomic_folder(folder) as temporary:
+        save(encoder, temporary)
+        write_json(temporary / RESULT, {"about": encoder.about, "identity": identity})
+    return encoder
+
+
+def encoder_identity(settings: Settings, clips: Clips, seed: int) -> dict[str, Any]:
+    """Returns all that decides the weights of an encoder, by content.
+
+    Args:
+        settings: settings of the training.
+        clips: clips to train on.
+        seed: seed of the training.
+
+    Returns:
+        Dict of types of JSON.
+    """
+    names = ("model", "preset", "set", "epochs", "batch_size", "learning_rate", "schedule")
+    videos = sorted(held_out_videos(clips, held_out_tasks(settings)))
+    return content_cache.with_code(
+        {
+            **{name: getattr(settings, name) for name in names},
+            "seed": seed,
+            "clips": clips.identity(),
+            "held_out": hashlib.sha256(" ".join(videos).encode()).hexdigest(),
+        }
+    )
+
+
+def train_new(job: Job, clips: Clips) -> Encoder:
+    """Trains an encoder without looking into the cache.
+
+    Args:
+        job: a seed of a recipe.
+        clips: clips to train on.
+
+    Returns:
+        The encoder.
+    """
+    settings = job.settings
+    videos = held_out_videos(clips, held_out_tasks(settings))
+    payload: dict[str, Any] = {
+        "settings": dict(vars(settings)),
+        "clips": {**clips._asdict(), "root": str(clips.root)},
+        "seed": job.seed,
+        "held_out": sorted(videos),
+    }
+    devices = 1
+    if getattr(job.resources, "devices", "1") == "1":
+        model, record = train(**payload)
+    else:
+        devices = data_parallel.count_devices(job.resources.devices, settings.batch_size)
+        model, record = data_parallel.train_over(train, payload, devices)
+    about = {
+        "seed": job.seed,
+        "devices": devices,
+        "train_seconds": round(record["seconds"], 2),
+        "clips_unreadable": record["missing"],
+        "videos_held_out": len(videos),
+        "parameters": {"model": model.count_params(), "backbone": model.backbone.count_params()},
+    }
+    return Encoder(model, record["history"], about)
+
+
+def train(
+    settings: Mapping[str, Any], clips: Mapping[str, Any], seed: int, held_out: Sequence[str]
+) -> tuple[keras_cmg.models.Pretrainer, dict[str, Any]]:
+    """Trains a model in this process; the arguments are types of JSON.
+
+    Args:
+        settings: settings of the training.
+        clips: fields of `Clips`.
+        seed: seed of initial weights, dropout and order.
+        held_out: ids of videos that are not trained on.
+
+    Returns:
+        The model, and a dict of `history`, `seconds` and `missing`, the clips that could not be
+        read.
+    """
+    chosen, source = Settings(**settings), Clips(**{**clips, "root": Path(clips["root"])})
+    model = new_model(chosen, source.modalities(), seed)
+    missing: list[int] = []
+    training = training_batches(source, chosen.batch_size, seed, model, missing.append, held_out)
+    options = TRAINING_OPTIONS.get(source.data, {})
+    validation = None
+    if source.has("val", **options):
+        names = model.backbone.modalities
+        if len(source.select("val", names, **options).examples) >= chosen.batch_size:
+            validation = batches(
+                source, "val", names, chosen.batch_size, seed, False, missing.append, **options
+            )
+    compile_model(model, chosen, len(training) * chosen.epochs)
+    start = time.perf_counter()
+    history = model.fit(
+        training,
+        validation_data=validation,
+        epochs=chosen.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[EpochLine(SHOWN)],
+    )
+    seconds = time.perf_counter() - start
+    return model, {"history": history.history, "seconds": seconds, "missing": sum(missing)}
+
+
+def training_batches(
+    clips: Clips,
+    batch_size: int,
+    seed: int,
+    model: keras_cmg.models.Pretrainer,
+    report_missing: Any = lambda missing: None,
+    held_out: Sequence[str] = (),
+) -> Any:
+    """Returns the training batches of a model, shuffled every epoch.
+
+    Args:
+        clips: clips to train on.
+        batch_size: clips per step.
+        seed: seed of the order.
+        model: model to train.
+        report_missing: called with the number of clips that could not be read.
+        held_out: ids of videos that are not trained on.
+
+    Returns:
+        The batches.
+    """
+    options: dict[str, Any] = dict(TRAINING_OPTIONS.get(clips.data, {}))
+    if held_out:
+        options["exclude"] = frozenset(held_out)
+    names = model.backbone.modalities
+    return batches(clips, "train", names, batch_size, seed, True, report_missing, **options)
+
+
+def new_model(
+    settings: Settings, modalities: Sequence[str], seed: int
+) -> keras_cmg.models.Pretrainer:
+    """Creates the model that the settings name, not trained and not compiled.
+
+    Args:
+        settings: with `model`, `preset` and `set`.
+        modalities: modalities of the data.
+        seed: seed of initial weights and dropout.
+
+    Returns:
+        The model.
+
+    Example:
+
+    >>> settings = Settings(model="dcid", preset=None, set={})
+    >>> new_model(settings, ("audio", "text"), 0).backbone.modalities
+    ('audio', 'text')
+    """
+    set_seed(seed)
+    return keras_cmg.models.create_model(
+        settings.model, settings.preset, tuple(modalities), seed, **settings.set
+    )
+
+
+def compile_model(model: keras_cmg.models.Pretrainer, settings: Settings, steps: int) -> None:
+    """Compiles a model with the optimisers of all recipes.
+
+    Args:
+        model: model to train.
+        settings: with `learning_rate` and `schedule`.
+        steps: steps of the whole training.
+    """
+    rate = scheduled_learning_rate(settings.learning_rate, settings.schedule, steps)
+    model.compile(
+        keras.optimizers.Adam(rate, global_clipnorm=1.0), keras.optimizers.Adam(ESTIMATOR_RATE)
+    )
+
+
+def save(encoder: Encoder, folder: Path) -> None:
+    """Writes model and history, as `--run` of other recipes reads them.
+
+    Args:
+        encoder: the encoder.
+        folder: folder to write into.
+    """
+    encoder.model.save(folder / MODEL)
+    write_json(folder / HISTORY, encoder.history)
+
+
+def held_out_tasks(settings: Settings) -> tuple[str, ...] | None:
+    """Returns the tasks whose validation and test videos are not trained on.
+
+    Args:
+        settings: with `data` and, where the recipe has the option, `held_out`.
+
+    Returns:
+        Names of tasks; None for every task whose data set is there.
+
+    Example:
+
+    >>> held_out_tasks(Settings(data="clotho", held_out=None))
+    ()
+    """
+    named = getattr(settings, "held_out", ())
+    if named is None:
+        return None if settings.data in WITH_VIDEOS else ()
+    return tuple(named)
+
+
+def held_out_videos(clips: Clips, tasks: Sequence[str] | None = None) -> frozenset[str]:
+    """Returns the videos that probes are chosen or tested on, which must not be trained on.
+
+    A caption of VGGSound names the class of its clip, and the data sets share videos.
+
+    Args:
+        clips: clips to train on.
+        tasks: tasks of Table 1 that are evaluated; None for every task of whose data set any
+            annotation file is below the same folder.
+
+    Returns:
+        Ids of the videos of "val" and "test" of the tasks; none under the protocol "reference",
+        and none of prepared data, whose splits share no clip.
+
+    Raises:
+        FileNotFoundError: if an annotation file of a task is missing, so that its videos are
+            unknown.
+        ValueError: if an annotation file is damaged.
+    """
+    if clips.prepared or clips.protocol != "heldout":
+        return frozenset()
+    videos: set[str] = set()
+    for task in (TASKS[name] for name in (TASKS if tasks is None else tasks)):
+        for options in task.options.values() or ({},):
+            opened = open_published(task.name, clips.root, **options)
+            if tasks is None and not opened.is_present():
+                continue
+            try:
+                splits = opened.split_names()
+            except FileNotFoundError as error:
+                raise FileNotFoundError(
+                    f"{error}: the test videos of {task.name} cannot be left out of training. Add "
+                    "the file, or name the tasks that will be tested by --held-out"
+                ) from error
+            for split in {"val", "test"} & set(splits):
+                videos |= opened.groups(split)
+    return frozenset(videos)
+
+
+def _load(folder: Path, about: dict[str, Any]) -> Encoder:
+    model = keras.saving.load_model(folder / MODEL, compile=False)
+    return Encoder(model, read_json(folder / HISTORY), about)

@@ -1,0 +1,1 @@
+"""Recomputes numbers recorded from the authors' code: `python -m tests.golden FILE...`."""
