@@ -39,16 +39,18 @@ class CompositeQuantizer(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        single = isinstance(quantizers, Quantizer)
-        if single and count is None:
-            raise ValueError(f"`{count_name}` must be given with one quantiser. Received: None")
-        if shared and not single:
-            raise ValueError("`quantizers` must be one quantiser if `shared`. Received: several")
         if count is not None:
             require_positive(**{count_name: count})
-        if single:
+        parts: list[Any]
+        if isinstance(quantizers, Quantizer):
+            if count is None:
+                raise ValueError(f"`{count_name}` must be given with one quantiser. Received: None")
             parts = [quantizers] if shared else [self._part(quantizers, i) for i in range(count)]
         else:
+            if shared:
+                raise ValueError(
+                    "`quantizers` must be one quantiser if `shared`. Received: several"
+                )
             parts = list(quantizers)
             if not parts or count not in (None, len(parts)):
                 raise ValueError(
@@ -60,9 +62,9 @@ class CompositeQuantizer(Quantizer):
                 "`quantizers` must have equal `index_shape`. "
                 f"Received: {[part.index_shape for part in parts]}"
             )
-        self.quantizers = parts
+        self.quantizers: Any = parts
         self.shared = shared
-        self.count = count if shared else len(parts)
+        self.count: int = count if shared and count else len(parts)
         self.num_embeddings = max(part.num_embeddings for part in parts)
         self.index_shape = (self.count, *parts[0].index_shape)
 

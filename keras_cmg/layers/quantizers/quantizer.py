@@ -80,6 +80,9 @@ class Quantizer(keras.layers.Layer):
     def __init__(self, *, dtype: Any = None, **kwargs):
         super().__init__(dtype=variable_dtype(dtype), **kwargs)
 
+    def build(self, input_shape: Any = None) -> None:
+        self.built = True
+
     def encode(self, x: Tensor) -> Tensor:
         """Computes the indices of vectors.
 
