@@ -504,8 +504,11 @@ class Backbone(keras.Model):
 
     @property
     def codebook(self) -> np.ndarray | None:
-        """The codes, float array `(num_embeddings, embedding_dim)`; None without a codebook."""
-        if self.quantizer is None:
+        """The codes, float array `(num_embeddings, embedding_dim)`; None without a codebook.
+
+        Quantisers that describe a vector by several codes have no single codebook.
+        """
+        if self.quantizer is None or getattr(self.quantizer, "index_shape", ()):
             return None
         return ops.convert_to_numpy(self.quantizer.codebook)
 
