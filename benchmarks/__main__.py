@@ -60,6 +60,12 @@ def parser() -> Parser:
         "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
     )
     one.add_argument("--jit", choices=["auto", "on", "off"], default="auto", help="compilation")
+    one.add_argument(
+        "--product-size",
+        type=int,
+        default=2048,
+        help="rows of the square matrices to multiply, 8192 on a GPU (%(default)s)",
+    )
     one = names.add_parser("index", help="an index of clips by codes against brute force")
     one.add_argument("--clips", type=int, default=1_000_000, help="number of clips")
     one.add_argument("--codes", type=int, default=1024, help="number of codes")
