@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 
-from benchmarks import assign, extract, index, serve, store, toc, train
+from benchmarks import assign, extract, index, quantizers, serve, store, toc, train
 from benchmarks.results import report
 from recipes.runner.options import Parser
 
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "assign": assign,
     "extract": extract,
     "index": index,
+    "quantizers": quantizers,
     "serve": serve,
     "store": store,
     "train": train,
@@ -44,6 +45,11 @@ def parser() -> Parser:
     one.add_argument("--vectors", type=int, default=65_536, help="number of vectors")
     one.add_argument("--codes", type=int, default=16_384, help="number of codes")
     one.add_argument("--channels", type=int, default=256, help="length of a code")
+    one = names.add_parser("quantizers", help="quantisers against vector-quantize-pytorch")
+    one.add_argument("--vectors", type=int, default=8192, help="number of vectors")
+    one.add_argument("--codes", type=int, default=1024, help="number of codes")
+    one.add_argument("--channels", type=int, default=256, help="length of a code")
+    one.add_argument("--bits", type=int, default=14, help="channels of LFQ")
     one = names.add_parser("store", help="the feature store against zips and a bare read")
     one.add_argument("--clips", type=int, default=400, help="number of clips")
     one.add_argument("--batch-size", type=int, default=40, help="clips per batch")

@@ -33,7 +33,7 @@ NAMESPACES = {
     "search": "Search by codes",
 }
 GUIDES = {
-    "Use": ("systems", "data", "extraction", "serving", "search", "scale", "tuning"),
+    "Use": ("systems", "quantizers", "data", "extraction", "serving", "search", "scale", "tuning"),
     "Reproduce": ("recipes", "results", "compare", "porting_notes"),
     "Develop": ("architecture", "contributing", "changelog"),
 }

@@ -16,7 +16,15 @@ from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
 from keras_cmg.layers.quantizers.codebook import Codebook
+from keras_cmg.layers.quantizers.fsq import FSQ
+from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
+from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
+from keras_cmg.layers.quantizers.lfq import BSQ, LFQ
+from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
 from keras_cmg.layers.quantizers.prototypes import Prototypes
+from keras_cmg.layers.quantizers.quantizer import Quantizer
+from keras_cmg.layers.quantizers.residual_quantizer import ResidualQuantizer
+from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.layers.residual_unit import ResidualUnit
 from keras_cmg.layers.saturating_attention import SaturatingAttention
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
@@ -29,6 +37,9 @@ from keras_cmg.layers.transformer_encoder import TransformerEncoder
 from keras_cmg.layers.transposed_convolution import TransposedConvolution
 
 __all__ = [
+    "BSQ",
+    "FSQ",
+    "LFQ",
     "MLP",
     "CLUBEstimator",
     "CPCPredictor",
@@ -36,8 +47,10 @@ __all__ = [
     "CoarseProjector",
     "Codebook",
     "EventHead",
+    "GroupedQuantizer",
     "ImageDecoder",
     "ImageEncoder",
+    "LearnedCodebook",
     "LogMelSummary",
     "MapAttention",
     "MapDecoder",
@@ -45,11 +58,15 @@ __all__ = [
     "MapSpecificEncoder",
     "MomentumTeacher",
     "PatchConvolution",
+    "ProjectedQuantizer",
     "Prototypes",
+    "Quantizer",
+    "ResidualQuantizer",
     "ResidualUnit",
     "SaturatingAttention",
     "SequenceDecoder",
     "SequenceSpecificEncoder",
+    "SimVQ",
     "SplitBiasLSTMCell",
     "StackedBiLSTM",
     "TOCChannelMask",

@@ -1,6 +1,13 @@
 """Equations as pure functions of tensors."""
 
 from keras_cmg.ops.adaptive_sampling import adaptive_weights
+from keras_cmg.ops.binary_codes import (
+    entropy,
+    pack_signs,
+    sign_entropy,
+    summed_sign_probabilities,
+    unpack_signs,
+)
 from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, select_channels
 from keras_cmg.ops.code_activation import code_activation
 from keras_cmg.ops.code_identities import activation_shares, code_histograms, code_overlap
@@ -23,8 +30,16 @@ from keras_cmg.ops.contrastive import (
 from keras_cmg.ops.counter_random import (
     random_bits,
     random_integer,
+    random_normal,
     random_permutation,
     random_uniform,
+)
+from keras_cmg.ops.diveq import diveq
+from keras_cmg.ops.finite_scalars import (
+    pack_digits,
+    quantize_scalars,
+    scalar_values,
+    unpack_digits,
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
 from keras_cmg.ops.k_means import k_means
@@ -40,6 +55,7 @@ from keras_cmg.ops.masking import (
 )
 from keras_cmg.ops.mutual_information import club_upper_bound, log_likelihood
 from keras_cmg.ops.optimal_transport import assignments, sinkhorn, transport_cost
+from keras_cmg.ops.orthogonality import orthogonality_loss
 from keras_cmg.ops.quantization import (
     code_agreement,
     code_counts,
@@ -53,6 +69,7 @@ from keras_cmg.ops.quantization import (
     perplexity,
     straight_through,
 )
+from keras_cmg.ops.residual_search import residual_beam_search
 from keras_cmg.ops.retrieval import retrieval_hits
 from keras_cmg.ops.rotation_trick import rotation_trick
 from keras_cmg.ops.saturating_softmax import saturating_softmax
@@ -87,7 +104,9 @@ __all__ = [
     "diagonal_accuracy",
     "diagonal_cross_entropy",
     "distance_loss",
+    "diveq",
     "ema_update",
+    "entropy",
     "event_counts",
     "frechet_distance",
     "info_nce",
@@ -101,28 +120,39 @@ __all__ = [
     "merge_moments",
     "mix_modalities",
     "nearest_codes",
+    "orthogonality_loss",
+    "pack_digits",
+    "pack_signs",
     "pair_cross_entropies",
     "pair_loss",
     "pair_presence",
     "perplexity",
     "prediction_logits",
     "presence",
+    "quantize_scalars",
     "random_bits",
     "random_integer",
+    "random_normal",
     "random_permutation",
     "random_uniform",
+    "residual_beam_search",
     "retrieval_hits",
     "rotation_trick",
     "same_event",
     "saturating_softmax",
+    "scalar_values",
     "segment_counts",
     "select_channels",
+    "sign_entropy",
     "sinkhorn",
     "spectrogram_sizes",
     "straight_through",
     "summarize_mel",
+    "summed_sign_probabilities",
     "supervised_contrastive_loss",
     "transport_cost",
+    "unpack_digits",
+    "unpack_signs",
     "weighted_mean",
     "weights_like",
 ]

@@ -7,6 +7,8 @@ that a run can be repeated on another engine.
 
 from __future__ import annotations
 
+import math
+
 from keras import ops
 
 from keras_cmg.types import Tensor
@@ -101,6 +103,30 @@ def random_uniform(counter: Tensor, shape: tuple[int, ...], salt: int = 0) -> Te
         count *= size
     bits = ops.right_shift(random_bits(counter, count, salt), 7)
     return ops.reshape(ops.cast(bits, "float32") * 2.0**-24, shape)
+
+
+def random_normal(counter: Tensor, shape: tuple, salt: int = 0) -> Tensor:
+    """Draws floats from the standard normal distribution.
+
+    Args:
+        counter: int32 scalar.
+        shape: shape of the result; sizes may be scalar tensors.
+        salt: int, tells apart several draws of one step.
+
+    Returns:
+        float32 tensor of that shape.
+
+    Example:
+
+    >>> tuple(random_normal(1, (2, 3)).shape)
+    (2, 3)
+
+    References:
+        Box and Muller (1958), A Note on the Generation of Random Normal Deviates.
+    """
+    uniform = random_uniform(counter, (2, *shape), salt)
+    # 1 - u lies in (0, 1], where the logarithm is finite.
+    return ops.sqrt(-2.0 * ops.log(1.0 - uniform[0])) * ops.cos(2 * math.pi * uniform[1])
 
 
 def choose_eligible(eligible: Tensor, bits: Tensor) -> Tensor:

@@ -42,11 +42,15 @@ def rotation_trick(x: Tensor, codes: Tensor, epsilon: float = 1e-6) -> Tensor:
     u = fixed / ops.maximum(x_norm, epsilon)
     v = codes / ops.maximum(code_norm, epsilon)
     between = _norm(u + v)
-    w = (u + v) / ops.maximum(between, epsilon)
-    rotated = x - 2 * _dot(x, w) * w + 2 * _dot(x, u) * v
+    # R x = x - 2 (w.x) w + 2 (u.x) v with w = (u + v) / |u + v|, as multiples of x, u and v.
+    along_u, along_v = _dot(x, u), _dot(x, v)
+    toward = -2 * (along_u + along_v) / ops.square(ops.maximum(between, epsilon))
     shortest = ops.minimum(ops.minimum(x_norm, code_norm), between)
-    scaled = rotated * (code_norm / ops.maximum(x_norm, epsilon))
-    result = ops.where(shortest > epsilon, scaled, x)
+    defined = shortest > epsilon
+    scale = ops.where(defined, code_norm / ops.maximum(x_norm, epsilon), 1.0)
+    toward = ops.where(defined, toward * scale, 0.0)
+    turned = ops.where(defined, 2 * along_u * scale, 0.0)
+    result = scale * x + toward * u + (toward + turned) * v
     # The exact value of the codes, and the straight-through one where nothing was rotated.
     return result + ops.stop_gradient(codes - result)
 

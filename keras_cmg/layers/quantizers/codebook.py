@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,21 +11,18 @@ from keras import ops
 
 from keras_cmg.backend import engine
 from keras_cmg.layers.arguments import require_positive
-from keras_cmg.layers.precision import variable_dtype
+from keras_cmg.layers.quantizers.quantizer import Quantizer, frame_weights
 from keras_cmg.ops import counter_random, quantization
+from keras_cmg.ops.contrastive import l2_normalize
 from keras_cmg.ops.k_means import k_means
-from keras_cmg.ops.rotation_trick import rotation_trick
 from keras_cmg.types import Tensor
 
 REPLACEMENTS = ("input", "code")
-GRADIENTS: dict[str, Any] = {
-    "straight_through": quantization.straight_through,
-    "rotation": rotation_trick,
-}
+SIMILARITIES = ("euclidean", "cosine")
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
-class Codebook(keras.layers.Layer):
+class Codebook(Quantizer):
     """Replaces vectors by their nearest code, and updates the codes by moving averages.
 
     In training, a call computes the codes of its inputs, then updates the codebook with the
@@ -39,7 +36,11 @@ class Codebook(keras.layers.Layer):
 
     Masks: `weights` of zero, such as those of padded frames or missing modalities, leave vectors
     out of the statistics, of their partners' mixtures, and of the replacements of dead codes. Codes
-    of such vectors are computed all the same.
+    of such vectors are computed all the same. A batch in which no vector counts changes nothing.
+
+    When to use: as the codebook shared by modalities, and wherever codes are compared, read or
+    initialised from data. When not: for large vocabularies (10^4 codes and more), of which moving
+    averages leave many unused: see `FSQ`, `LFQ` and `SimVQ`.
 
     Args:
         num_embeddings: int, number of codes, the paper's H.
@@ -66,6 +67,10 @@ class Codebook(keras.layers.Layer):
         initial_scale: float, bound of the uniform initial codes; default `1 / num_embeddings`.
         gradient: gradient of the quantisation: `"straight_through"` (the paper), or `"rotation"`,
             see `keras_cmg.ops.rotation_trick`.
+        similarity: `"euclidean"`, or `"cosine"`: vectors and codes are normalised to unit length.
+        frozen_codes: sequence of ints, codes that training does not change. As for `trainable`, a
+            change of this attribute takes effect when the model is compiled again. It is saved with
+            the layer.
         seed: int, seed of the initial codes.
         dtype: dtype policy; state and computation use its variable dtype.
         **kwargs: the arguments of every Keras layer.
@@ -83,8 +88,9 @@ class Codebook(keras.layers.Layer):
         [frames])`.
 
     Raises:
-        ValueError: if a size is below 1, `decay` is not in [0, 1), `replacement` or `gradient` is
-            unknown, or the last axis of the inputs is not `embedding_dim`.
+        ValueError: if a size is below 1, `decay` is not in [0, 1), `replacement`, `gradient` or
+            `similarity` is unknown, a code of `frozen_codes` does not exist, or the last axis
+            of the inputs is not `embedding_dim`.
 
     Example:
 
@@ -98,6 +104,9 @@ class Codebook(keras.layers.Layer):
         Xia et al. (2023), Achieving Cross Modal Generalization with Multimodal Unified
         Representation (MM-EMA).
     """
+
+    gradients: tuple[str, ...] = ("straight_through", "rotation")
+    codebook: Any = None
 
     def __init__(
         self,
@@ -115,11 +124,13 @@ class Codebook(keras.layers.Layer):
         mix_modalities: bool = True,
         initial_scale: float | None = None,
         gradient: str = "straight_through",
+        similarity: str = "euclidean",
+        frozen_codes: Sequence[int] = (),
         seed: int = 0,
         dtype: Any = None,
         **kwargs,
     ):
-        super().__init__(dtype=variable_dtype(dtype), **kwargs)
+        super().__init__(dtype=dtype, **kwargs)
         require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if not 0 <= decay < 1:
             raise ValueError(f"`decay` must lie in [0, 1). Received: {decay}")
@@ -127,9 +138,11 @@ class Codebook(keras.layers.Layer):
             raise ValueError(
                 f"`replacement` must be one of {REPLACEMENTS}. Received: {replacement!r}"
             )
-        if gradient not in GRADIENTS:
+        if gradient not in self.gradients:
+            raise ValueError(f"`gradient` must be one of {self.gradients}. Received: {gradient!r}")
+        if similarity not in SIMILARITIES:
             raise ValueError(
-                f"`gradient` must be one of {tuple(GRADIENTS)}. Received: {gradient!r}"
+                f"`similarity` must be one of {SIMILARITIES}. Received: {similarity!r}"
             )
         if dead_code_patience is not None and dead_code_patience < 1:
             raise ValueError(
@@ -149,93 +162,99 @@ class Codebook(keras.layers.Layer):
         self.mix_modalities = mix_modalities
         self.initial_scale = initial_scale
         self.gradient = gradient
+        self.similarity = similarity
         self.seed = seed
+        self.frozen_codes = frozen_codes
+
+    @property
+    def frozen_codes(self) -> tuple[int, ...]:
+        """Codes that training leaves as they are."""
+        return self._frozen_codes
+
+    @frozen_codes.setter
+    def frozen_codes(self, codes: Sequence[int]) -> None:
+        codes = tuple(sorted({int(code) for code in codes}))
+        if codes and not 0 <= codes[0] <= codes[-1] < self.num_embeddings:
+            raise ValueError(
+                f"`frozen_codes` must be from 0 to {self.num_embeddings - 1}. "
+                f"Received: {codes[0]} to {codes[-1]}"
+            )
+        self._frozen_codes = codes
+
+    def _is_frozen(self) -> Tensor:
+        frozen = np.zeros(self.num_embeddings, bool)
+        frozen[list(self.frozen_codes)] = True
+        return ops.convert_to_tensor(frozen)
 
     def build(self, input_shape: Any = None) -> None:
         shape = (self.num_embeddings, self.embedding_dim)
         scale = self.initial_scale or 1 / self.num_embeddings
         start = np.random.default_rng(self.seed).uniform(-scale, scale, shape)
+        if self.similarity == "cosine":
+            start /= np.maximum(np.linalg.norm(start, axis=1, keepdims=True), 1e-12)
 
         def initial_codes(shape, dtype=None):
             return ops.convert_to_tensor(start, dtype=dtype)
 
-        def state(name, shape, initializer, dtype=None):
-            return self.add_weight(
-                name=name,
-                shape=shape,
-                initializer=initializer,
-                dtype=dtype,
-                trainable=False,
-                aggregation="mean",
-            )
-
-        self.codebook = state("codebook", shape, initial_codes)
-        self.ema_sums = state("ema_sums", shape, initial_codes)
-        self.ema_counts = state(
-            "ema_counts", shape[:1], "zeros" if self.zero_initial_counts else "ones"
-        )
-        self.steps_since_used = state("steps_since_used", shape[:1], "zeros")
-        self.step = self.add_weight(
-            name="step",
-            shape=(),
-            initializer="zeros",
-            dtype="int32",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+        self._build_codes(initial_codes)
+        self.steps_since_used = self._add_state("steps_since_used", shape[:1], "zeros")
+        self._build_noise()
         self.built = True
 
-    def call(self, inputs, weights=None, training=False):
-        single = not isinstance(inputs, Mapping)
-        inputs = {"": inputs} if single else inputs
-        weights = {"": weights} if single and weights is not None else (weights or {})
-        inputs = {name: ops.cast(x, self.compute_dtype) for name, x in inputs.items()}
-        for name, x in inputs.items():
-            if len(x.shape) not in (2, 3) or x.shape[-1] != self.embedding_dim:
-                raise ValueError(
-                    f"Codebook inputs{f' of {name!r}' if name else ''} must have shape "
-                    f"(batch, [frames,] {self.embedding_dim}). Received shape {tuple(x.shape)}."
-                )
-        outputs = {name: self.assign_codes(x) for name, x in inputs.items()}
-        indices = {name: out["indices"] for name, out in outputs.items()}
-        updates = training and self.trainable
-        replaces = self.dead_code_patience is not None and (updates or self.replace_in_evaluation)
-        if updates or replaces:
-            # With the global batch, all replicas update the codebook as a single device would.
-            constants = keras.tree.map_structure(ops.stop_gradient, (inputs, indices, weights))
-            inputs, indices, weights = engine.global_batch(constants)
-        if updates:
-            self._update(inputs, indices, weights)
-        if replaces:
-            self._replace_dead_codes(inputs, indices, weights)
-        if updates:
-            self.step.assign(self.step + 1)
-        return outputs[""] if single else outputs
+    def _build_codes(self, initial_codes: Any) -> None:
+        """Creates the codes and their statistics."""
+        shape = (self.num_embeddings, self.embedding_dim)
+        counts = "zeros" if self.zero_initial_counts else "ones"
+        self.codebook = self._add_state("codebook", shape, initial_codes)
+        self.ema_sums = self._add_state("ema_sums", shape, initial_codes)
+        self.ema_counts = self._add_state("ema_counts", shape[:1], counts)
 
-    def assign_codes(self, x: Tensor) -> dict[str, Tensor]:
-        """Computes the nearest code of each vector, without changing any state.
+    def _add_state(self, name, shape, initializer):
+        return self.add_weight(
+            name=name, shape=shape, initializer=initializer, trainable=False, aggregation="mean"
+        )
+
+    def _normalize(self, x: Tensor) -> Tensor:
+        """Vectors as they are compared with codes."""
+        return l2_normalize(x) if self.similarity == "cosine" else x
+
+    def _codes(self) -> Tensor:
+        """All codes, with gradient where they are learned by it."""
+        return ops.stop_gradient(ops.convert_to_tensor(self.codebook))
+
+    def call(self, inputs, weights=None, training=False):
+        outputs = super().call(inputs, weights, training)
+        if self.replace_in_evaluation and not (training and self.trainable):
+            inputs, weights, single = self._as_modalities(inputs, weights)
+            found = {"": outputs} if single else outputs
+            indices = {name: found[name]["indices"] for name in inputs}
+            self._learn(inputs, indices, weights, False)
+        return outputs
+
+    def _assign(self, x, training):
+        return super()._assign(self._normalize(x), training)
+
+    def update(self, inputs, indices, weights=None):
+        """Moves the codes that were chosen, and replaces those that have not been for long.
 
         Args:
-            x: float tensor `(..., embedding_dim)`.
-
-        Returns:
-            Dict of `"quantized"`, `"codes"` and `"indices"`, as from a call.
-
-        Example:
-
-        >>> codebook = keras_cmg.layers.Codebook(num_embeddings=8, embedding_dim=4)
-        >>> codebook.build()
-        >>> tuple(codebook.assign_codes(np.ones((2, 4), "float32"))["indices"].shape)
-        (2,)
+            inputs: modality to float tensor `(batch, [frames,] embedding_dim)`.
+            indices: modality to int tensor `(batch, [frames])`.
+            weights: optional modality to float tensor `(batch, [frames])`.
         """
-        x = ops.cast(x, self.compute_dtype)
-        indices = self.encode(x)
-        codes = self.decode(indices)
-        return {
-            "quantized": GRADIENTS[self.gradient](x, codes),
-            "codes": codes,
-            "indices": indices,
-        }
+        self._learn(inputs, indices, weights or {}, True)
+
+    def _learn(self, inputs, indices, weights, learning):
+        inputs = {name: self._normalize(x) for name, x in inputs.items()}
+        # Replicas then all move the codebook alike, as one device would.
+        held = keras.tree.map_structure(ops.stop_gradient, (inputs, indices, weights))
+        inputs, indices, weights = engine.global_batch(held)
+        if learning:
+            self._update(inputs, indices, weights)
+        if self.dead_code_patience is not None:
+            self._replace_dead_codes(inputs, indices, weights)
+        if learning:
+            self.step.assign(self.step + 1)
 
     def encode(self, x: Tensor) -> Tensor:
         """Computes the index of the nearest code of each vector.
@@ -254,10 +273,8 @@ class Codebook(keras.layers.Layer):
         >>> bool(indices[0] == indices[1])
         True
         """
-        x = ops.cast(x, self.compute_dtype)
-        return quantization.nearest_codes(
-            ops.stop_gradient(x), ops.convert_to_tensor(self.codebook)
-        )
+        x = self._normalize(ops.stop_gradient(ops.cast(x, self.compute_dtype)))
+        return quantization.nearest_codes(x, ops.stop_gradient(self._codes()))
 
     def decode(self, indices: Tensor) -> Tensor:
         """Looks up codes by index.
@@ -275,22 +292,32 @@ class Codebook(keras.layers.Layer):
         >>> codebook.decode(codebook.encode(np.array([[4.0], [1.0]])))[:, 0].tolist()
         [5.0, 0.0]
         """
-        return ops.stop_gradient(ops.take(ops.convert_to_tensor(self.codebook), indices, axis=0))
+        return ops.take(self._codes(), indices, axis=0)
 
     def _update(self, inputs, indices, weights):
         mixed = quantization.mix_modalities(inputs, weights) if self.mix_modalities else inputs
         counts, sums = ops.convert_to_tensor(self.ema_counts), ops.convert_to_tensor(self.ema_sums)
         for name, mixture in mixed.items():
             new_counts, new_sums = quantization.code_statistics(
-                indices[name],
-                ops.stop_gradient(mixture),
-                self.num_embeddings,
-                _frame_weights(weights.get(name), indices[name]),
+                indices[name], mixture, self.num_embeddings, weights.get(name)
             )
-            counts, sums = quantization.ema_update(
+            moved = quantization.ema_update(
                 counts, sums, new_counts, new_sums, self.decay, self.epsilon
             )
-        self._assign_if_finite(codebook=sums / counts[:, None], ema_counts=counts, ema_sums=sums)
+            if name in weights:
+                counted = ops.sum(new_counts) > 0
+                moved = tuple(
+                    ops.where(counted, new, old)
+                    for new, old in zip(moved, (counts, sums), strict=True)
+                )
+            counts, sums = moved
+        codebook = self._normalize(sums / counts[:, None])
+        if self.frozen_codes:
+            frozen = self._is_frozen()
+            counts = ops.where(frozen, ops.convert_to_tensor(self.ema_counts), counts)
+            sums = ops.where(frozen[:, None], ops.convert_to_tensor(self.ema_sums), sums)
+            codebook = ops.where(frozen[:, None], self._codes(), codebook)
+        self._assign_if_finite(codebook=codebook, ema_counts=counts, ema_sums=sums)
 
     def _assign_if_finite(self, **values: Tensor) -> None:
         """Assigns all of the values, or none if one is not finite.
@@ -306,29 +333,38 @@ class Codebook(keras.layers.Layer):
         used = ops.zeros((self.num_embeddings,), dtype=self.compute_dtype)
         for name, index in indices.items():
             ones = ops.ones((*ops.shape(index), 1), dtype=self.compute_dtype)
-            weight = _frame_weights(weights.get(name), index)
-            counts, _ = quantization.code_statistics(index, ones, self.num_embeddings, weight)
+            counts, _ = quantization.code_statistics(
+                index, ones, self.num_embeddings, weights.get(name)
+            )
             used = used + counts
-        steps = ops.where(used > 0, 0.0, self.steps_since_used + 1.0)
+        before = ops.convert_to_tensor(self.steps_since_used)
+        steps = ops.where(used > 0, 0.0, before + 1.0)
+        if all(name in weights for name in indices):
+            # Where nothing counts, nothing was unused, and no vector can replace a code.
+            steps = ops.where(ops.sum(used) > 0, steps, before)
         dead = steps > self.dead_code_patience
+        if self.frozen_codes:
+            dead = ops.logical_and(dead, ops.logical_not(self._is_frozen()))
         steps = ops.where(dead, 0.0, steps)
-        codebook = ops.convert_to_tensor(self.codebook)
+        codebook = ops.stop_gradient(self._codes())
         replacements = self.sample_replacements(codebook, steps, dead, inputs, weights)
         noise = counter_random.random_uniform(
             self.step, (self.num_embeddings, self.embedding_dim), salt=2
         )
         noise = ops.cast(2 * noise - 1, self.compute_dtype) * self.replacement_noise
-        replacements = replacements + noise + self.replacement_offset
-        dead = dead[:, None]
+        replacements = self._normalize(replacements + noise + self.replacement_offset)
         # A vector that is not finite replaces no code.
-        dead = ops.logical_and(dead, ops.all(ops.isfinite(replacements), axis=1, keepdims=True))
-        codebook = ops.where(dead, replacements, codebook)
-        self.codebook.assign(codebook)
+        dead = ops.logical_and(dead, ops.all(ops.isfinite(replacements), axis=1))
         self.steps_since_used.assign(steps)
+        self._replace_codes(ops.where(dead[:, None], replacements, codebook), dead)
+
+    def _replace_codes(self, codebook: Tensor, dead: Tensor) -> None:
+        """Sets the codes; where `dead`, their statistics too."""
+        self.codebook.assign(codebook)
         if self.reset_replaced_state:
             counts, sums = (ops.convert_to_tensor(v) for v in (self.ema_counts, self.ema_sums))
-            self.ema_counts.assign(ops.where(dead[:, 0], 1.0, counts))
-            self.ema_sums.assign(ops.where(dead, codebook, sums))
+            self.ema_counts.assign(ops.where(dead, 1.0, counts))
+            self.ema_sums.assign(ops.where(dead[:, None], codebook, sums))
 
     def sample_replacements(
         self,
@@ -367,7 +403,7 @@ class Codebook(keras.layers.Layer):
                 ops.reshape(
                     ops.ones(ops.shape(x)[:-1], dtype="bool")
                     if name not in weights
-                    else _frame_weights(weights[name], x[..., 0]) > 0,
+                    else frame_weights(weights[name], x) > 0,
                     (-1,),
                 )
                 for name, x in inputs.items()
@@ -403,42 +439,26 @@ class Codebook(keras.layers.Layer):
             )
         if not np.isfinite(points).all():
             raise ValueError("`features` must be finite. Received NaN or infinity.")
-        codes = k_means(
-            points.reshape(-1, self.embedding_dim), self.num_embeddings, num_iterations, self.seed
-        )
+        points = points.reshape(-1, self.embedding_dim)
+        if self.similarity == "cosine":
+            points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+        codes = k_means(points, self.num_embeddings, num_iterations, self.seed)
+        if self.similarity == "cosine":
+            codes = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
+        self._place_codes(codes)
+        self.steps_since_used.assign(np.zeros(self.num_embeddings))
+
+    def _place_codes(self, codes: np.ndarray) -> None:
+        """Sets all codes and resets their statistics."""
         self.codebook.assign(codes)
         self.ema_sums.assign(codes)
         self.ema_counts.assign(np.ones(self.num_embeddings))
-        self.steps_since_used.assign(np.zeros(self.num_embeddings))
-
-    def compute_output_spec(self, inputs, weights=None, training=False):
-        def spec(x):
-            frames = tuple(x.shape[:-1])
-            vectors = keras.KerasTensor((*frames, self.embedding_dim), dtype=self.compute_dtype)
-            return {
-                "quantized": vectors,
-                "codes": vectors,
-                "indices": keras.KerasTensor(frames, dtype="int32"),
-            }
-
-        if not isinstance(inputs, Mapping):
-            return spec(inputs)
-        return {name: spec(x) for name, x in inputs.items()}
 
     def get_config(self):
         names = (
             "num_embeddings embedding_dim decay epsilon dead_code_patience replacement "
             "replacement_noise reset_replaced_state replace_in_evaluation replacement_offset "
             "zero_initial_counts mix_modalities "
-            "initial_scale gradient seed"
+            "initial_scale gradient similarity frozen_codes seed"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _frame_weights(weight, indices):
-    """Per-clip weights `(batch,)` or `(batch, 1)` brought to the shape of the indices."""
-    if weight is None:
-        return None
-    if len(weight.shape) < len(indices.shape):
-        weight = weight[:, None]
-    return ops.broadcast_to(weight, ops.shape(indices))

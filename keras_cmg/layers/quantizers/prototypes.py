@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -11,7 +10,7 @@ from keras import ops
 
 from keras_cmg.backend import engine
 from keras_cmg.layers.arguments import require_positive
-from keras_cmg.layers.precision import variable_dtype
+from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.ops import quantization
 from keras_cmg.ops.contrastive import l2_normalize
 from keras_cmg.ops.k_means import k_means
@@ -19,7 +18,7 @@ from keras_cmg.types import Tensor
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
-class Prototypes(keras.layers.Layer):
+class Prototypes(Quantizer):
     """Replaces vectors by the most similar of prototypes, which are learned by gradient.
 
     Prototypes and vectors are compared at unit length, so that the nearest prototype has the
@@ -64,7 +63,7 @@ class Prototypes(keras.layers.Layer):
         dtype: Any = None,
         **kwargs,
     ):
-        super().__init__(dtype=variable_dtype(dtype), **kwargs)
+        super().__init__(dtype=dtype, **kwargs)
         require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -85,36 +84,6 @@ class Prototypes(keras.layers.Layer):
     def codebook(self) -> Tensor:
         """The prototypes at unit length, float tensor `(num_embeddings, embedding_dim)`."""
         return l2_normalize(self.prototypes)
-
-    def call(self, inputs, weights=None, training=False):
-        if not isinstance(inputs, Mapping):
-            return self.assign_codes(inputs)
-        return {name: self.assign_codes(x) for name, x in inputs.items()}
-
-    def assign_codes(self, x: Tensor) -> dict[str, Tensor]:
-        """Computes the most similar prototype of each vector.
-
-        Args:
-            x: float tensor `(..., embedding_dim)`.
-
-        Returns:
-            Dict of `"quantized"`, with straight-through gradient, `"codes"` and `"indices"`.
-
-        Example:
-
-        >>> prototypes = keras_cmg.layers.Prototypes(num_embeddings=8, embedding_dim=4)
-        >>> prototypes.build()
-        >>> tuple(prototypes.assign_codes(np.ones((2, 4), "float32"))["codes"].shape)
-        (2, 4)
-        """
-        x = ops.cast(x, self.compute_dtype)
-        indices = self.encode(x)
-        codes = self.decode(indices)
-        return {
-            "quantized": quantization.straight_through(x, codes),
-            "codes": codes,
-            "indices": indices,
-        }
 
     def encode(self, x: Tensor) -> Tensor:
         """Computes the index of the most similar prototype of each vector.
@@ -204,20 +173,6 @@ class Prototypes(keras.layers.Layer):
         points = points.reshape(-1, self.embedding_dim)
         points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         self.prototypes.assign(k_means(points, self.num_embeddings, num_iterations, self.seed))
-
-    def compute_output_spec(self, inputs, weights=None, training=False):
-        def spec(x):
-            frames = tuple(x.shape[:-1])
-            vectors = keras.KerasTensor((*frames, self.embedding_dim), dtype=self.compute_dtype)
-            return {
-                "quantized": vectors,
-                "codes": vectors,
-                "indices": keras.KerasTensor(frames, dtype="int32"),
-            }
-
-        if not isinstance(inputs, Mapping):
-            return spec(inputs)
-        return {name: spec(x) for name, x in inputs.items()}
 
     def get_config(self):
         names = "num_embeddings embedding_dim seed".split()

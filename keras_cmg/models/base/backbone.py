@@ -11,6 +11,9 @@ from keras import ops
 
 from keras_cmg.backend import engine
 from keras_cmg.layers.quantizers.codebook import Codebook
+from keras_cmg.layers.quantizers.fsq import FSQ
+from keras_cmg.layers.quantizers.lfq import LFQ
+from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
 from keras_cmg.models.base.configs import (
     build_config,
     build_from_config,
@@ -87,7 +90,9 @@ class Backbone(keras.Model):
 
         Args:
             quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, or
-                arguments of `quantizer_class`.
+                arguments of `quantizer_class`. `FSQ`, `LFQ` and `BSQ`, which have widths of their
+                own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes that of a
+                layer.
 
         Raises:
             ValueError: if a layer has another `embedding_dim` than the backbone.
@@ -108,6 +113,15 @@ class Backbone(keras.Model):
             )
         else:
             layer = quantizer
+            if isinstance(layer, (FSQ, LFQ)) and layer.embedding_dim != self.embedding_dim:
+                layer = ProjectedQuantizer(
+                    layer,
+                    self.embedding_dim,
+                    seed=self.seed,
+                    dtype=self.dtype_policy,
+                    name="codebook",
+                )
+            self.num_embeddings = getattr(layer, "num_embeddings", self.num_embeddings)
         dim = getattr(layer, "embedding_dim", self.embedding_dim)
         if dim != self.embedding_dim:
             raise ValueError(
@@ -492,8 +506,12 @@ class Backbone(keras.Model):
 
     @property
     def codebook(self) -> np.ndarray | None:
-        """The codes, float array `(num_embeddings, embedding_dim)`; None without a codebook."""
-        if self.quantizer is None:
+        """The codes, float array `(num_embeddings, embedding_dim)`; None without a codebook.
+
+        Quantisers that describe a vector by several codes have no single codebook.
+        """
+        # Quantisers of other packages may have no `index_shape`.
+        if self.quantizer is None or getattr(self.quantizer, "index_shape", None):
             return None
         return ops.convert_to_numpy(self.quantizer.codebook)
 

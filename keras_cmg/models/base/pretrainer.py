@@ -423,7 +423,10 @@ class Pretrainer(Trainer):
         """
         if not self.code_logs:
             return {}
-        indices = inputs.features["indices"]
+        # Of quantisers with several indices per vector, those of the first level or group.
+        several = len(getattr(self.backbone.quantizer, "index_shape", ()))
+        first = (..., *(0,) * several)
+        indices = {name: index[first] for name, index in inputs.features["indices"].items()}
         weights = inputs.weights(inputs.features[self.backbone.quantized_kind])
         every = ops.concatenate([ops.reshape(index, (-1,)) for index in indices.values()])
         counts = None

@@ -85,6 +85,11 @@ CASES = {
 FULL_PRECISION = ("CLUBEstimator", "Codebook", "LogMelSummary")
 
 
+def is_quantizer(name):
+    value = getattr(layers, name)
+    return isinstance(value, type) and issubclass(value, layers.Quantizer)
+
+
 def adapt(layer):
     if isinstance(layer, layers.TOCChannelMask):
         layer.adapt(np.random.default_rng(2).standard_normal((7, 6)))
@@ -92,10 +97,12 @@ def adapt(layer):
 
 ELSEWHERE = {"MomentumTeacher", "Prototypes", "SplitBiasLSTMCell"}
 """A teacher is not called, a call of prototypes trains nothing, and a cell is called by an RNN."""
+QUANTIZERS = {name for name in layers.__all__ if is_quantizer(name)}
+"""Checked by tests/keras_cmg/layers/quantizers/test_quantizer.py."""
 
 
 def test_no_layer_is_left_out():
-    assert {name.split()[0] for name in CASES} | ELSEWHERE == set(layers.__all__)
+    assert {name.split()[0] for name in CASES} | ELSEWHERE | QUANTIZERS == set(layers.__all__)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,0 +1,206 @@
+"""Quantisation in another space than that of the features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.quantizers.quantizer import Quantizer
+from keras_cmg.types import Tensor
+
+
+@keras.saving.register_keras_serializable("keras_cmg")
+class ProjectedQuantizer(Quantizer):
+    """Maps features to the width of a quantiser, quantises them, and maps codes back.
+
+    `quantized = W_out Q(W_in x + b_in) + b_out`, with learned maps.
+
+    When to use: for `FSQ`, `LFQ` and `BSQ`, whose width is given by their levels or bits, in a
+    model of another width; and for codebooks of low dimension (8 to 32), which use more of their
+    codes than those of the width of the features (reference below). When not: with
+    `TOCChannelMask` and other methods that read single channels of the codes, as the maps mix them.
+
+    State, losses and weights of vectors are those of the inner quantiser.
+
+    Masks: `weights` are passed to the inner quantisers; vectors of zero weight, such as padded
+    frames, get codes all the same.
+
+    Args:
+        quantizer: the inner `keras_cmg.layers.Quantizer`.
+        embedding_dim: int, width of the features.
+        use_bias: bool, whether the maps have biases.
+        seed: int, of the initial maps.
+        dtype: a policy; state and computation take the dtype of its variables.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, [frames,] embedding_dim)`, or a dict of modality to such
+            tensors.
+        weights: as for the inner quantiser.
+        training: as for the inner quantiser.
+
+    Returns:
+        As from every `keras_cmg.layers.Quantizer`; `"codes"` are mapped back too.
+
+    Raises:
+        ValueError: if `embedding_dim` is below 1.
+
+    Example:
+
+    >>> quantizer = keras_cmg.layers.ProjectedQuantizer(
+    ...     keras_cmg.layers.FSQ(levels=(8, 5, 5, 5)), embedding_dim=16
+    ... )
+    >>> outputs = quantizer(np.ones((2, 3, 16), "float32"))
+    >>> tuple(outputs["quantized"].shape), tuple(outputs["indices"].shape)
+    ((2, 3, 16), (2, 3))
+
+    References:
+        Yu et al. (2021), Vector-quantized Image Modeling with Improved VQGAN, section 3.2.
+    """
+
+    def __init__(
+        self,
+        quantizer: Quantizer,
+        embedding_dim: int = 256,
+        use_bias: bool = True,
+        seed: int = 0,
+        dtype: Any = None,
+        **kwargs,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        require_positive(embedding_dim=embedding_dim)
+        self.quantizer = quantizer
+        self.embedding_dim = embedding_dim
+        self.num_embeddings = quantizer.num_embeddings
+        self.index_shape = quantizer.index_shape
+        self.use_bias = use_bias
+        self.seed = seed
+
+        def projection(units, name, seed):
+            return keras.layers.Dense(
+                units,
+                use_bias=use_bias,
+                kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+                dtype=self.dtype_policy,
+                name=name,
+            )
+
+        self.project_in = projection(quantizer.embedding_dim, "project_in", seed)
+        self.project_out = projection(embedding_dim, "project_out", seed + 1)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.project_in.build((None, self.embedding_dim))
+        self.project_out.build((None, self.quantizer.embedding_dim))
+        if not self.quantizer.built:
+            self.quantizer.build((None, self.quantizer.embedding_dim))
+        self.built = True
+
+    def _assign(self, x, training):
+        inner = self.quantizer._assign(self.project_in(x), training)
+        return {
+            "quantized": self.project_out(inner["quantized"]),
+            "codes": ops.stop_gradient(self.project_out(inner["codes"])),
+            "indices": inner["indices"],
+        }
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Computes the indices of vectors.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            int32 tensor `(..., *index_shape)`.
+
+        Example:
+
+        >>> quantizer = keras_cmg.layers.ProjectedQuantizer(keras_cmg.layers.FSQ((5, 5)), 4)
+        >>> quantizer.build()
+        >>> quantizer.encode(np.zeros((1, 4), "float32")).tolist()
+        [12]
+        """
+        return self.quantizer.encode(self.project_in(ops.cast(x, self.compute_dtype)))
+
+    def decode(self, indices: Tensor) -> Tensor:
+        """Computes codes, mapped back, from their indices.
+
+        Args:
+            indices: int tensor `(..., *index_shape)`.
+
+        Returns:
+            Float tensor `(..., embedding_dim)`, with gradient to the map and to learned codes.
+
+        Example:
+
+        >>> quantizer = keras_cmg.layers.ProjectedQuantizer(keras_cmg.layers.FSQ((5, 5)), 4)
+        >>> quantizer.build()
+        >>> quantizer.decode(np.array([12])).tolist()
+        [[0.0, 0.0, 0.0, 0.0]]
+        """
+        return self.project_out(self.quantizer.decode(indices))
+
+    def update(self, inputs, indices, weights=None):
+        """Updates the state of the inner quantiser and adds its losses.
+
+        Args:
+            inputs: modality to float tensor `(batch, [frames,] embedding_dim)`.
+            indices: modality to int tensor `(batch, [frames], *index_shape)`.
+            weights: optional modality to float tensor `(batch, [frames])`.
+        """
+        projected = {name: self.project_in(x) for name, x in inputs.items()}
+        self.quantizer.update(projected, indices, weights or {})
+
+    def clone(self, number: int) -> Quantizer:
+        """Creates another quantiser of the same configuration.
+
+        Args:
+            number: int, added to seeds.
+
+        Returns:
+            `ProjectedQuantizer`.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.SimVQ(num_embeddings=4, embedding_dim=2, seed=3)
+        >>> keras_cmg.layers.ProjectedQuantizer(inner, 4).clone(2).quantizer.seed
+        5
+        """
+        return self._clone(
+            number, quantizer=keras.saving.serialize_keras_object(self.quantizer.clone(number))
+        )
+
+    def copy_for_level(self, level: int) -> Quantizer:
+        """Creates the quantiser of a level of a `ResidualQuantizer`, with maps of its own.
+
+        Args:
+            level: int, from 0.
+
+        Returns:
+            `ProjectedQuantizer`.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.LFQ(num_bits=2)
+        >>> keras_cmg.layers.ProjectedQuantizer(inner, 4).copy_for_level(1).quantizer.scale
+        0.5
+        """
+        inner = self.quantizer.copy_for_level(level)
+        return self._clone(level, quantizer=keras.saving.serialize_keras_object(inner))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "quantizer": keras.saving.serialize_keras_object(self.quantizer),
+            "embedding_dim": self.embedding_dim,
+            "use_bias": self.use_bias,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        config["quantizer"] = keras.saving.deserialize_keras_object(config["quantizer"])
+        return cls(**config)

@@ -1,0 +1,392 @@
+"""The interface that all quantisers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_cmg.backend import engine
+from keras_cmg.layers.precision import variable_dtype
+from keras_cmg.ops import quantization
+from keras_cmg.ops.counter_random import random_normal
+from keras_cmg.ops.diveq import diveq
+from keras_cmg.ops.rotation_trick import rotation_trick
+from keras_cmg.types import Tensor
+
+GRADIENTS = ("straight_through", "rotation", "diveq")
+MAX_CODEBOOK = 2**26
+"""Numbers in an implicit codebook that is built at once: 256 MB in float32."""
+
+
+class Quantizer(keras.layers.Layer):
+    """Base class of layers that replace vectors by codes.
+
+    A subclass defines `encode`, `decode`, `num_embeddings` and `embedding_dim`, and where training
+    changes state or adds losses, `update`. What holds for all of them:
+
+    - Training: quantises with the codes as they are, then updates state and adds losses by
+      `add_loss`, from the statistics of the global batch. Inference changes no state and adds no
+      loss. `trainable=False` freezes all codes: no state changes and no loss is added.
+    - State and computation are float32 (or the float64 of `dtype`) under every mixed-precision
+      policy, so that inputs of half precision keep all codes.
+    - Vectors of weight 0 are quantised like all others, but have no part in state and losses.
+    - An index has the axes of its vector, and those of `index_shape` for quantisers that describe
+      a vector by several codes.
+
+    Masks: vectors with `weights` of zero, such as padded frames or missing modalities, have no part
+    in losses and statistics; they get codes all the same.
+
+    Args:
+        dtype: a policy; state and computation take the dtype of its variables.
+        **kwargs: the arguments of every Keras layer.
+
+    Call arguments:
+        inputs: float tensor `(batch, [frames,] dim)`, or a dict of modality to such tensors.
+        weights: optional, like `inputs` but without the last axis, or `(batch,)`: the weight of
+            each vector in state and losses; 0 leaves it out.
+        training: whether to update state and add losses.
+
+    Returns:
+        For one tensor, a dict; for a dict of modalities, a dict of dicts: `"quantized"`
+        `(batch, [frames,] dim)` with gradient, `"codes"` of the same shape without gradient, and
+        `"indices"`, int32 `(batch, [frames], *index_shape)`.
+
+    Raises:
+        ValueError: if the last axis of an input is not `embedding_dim`.
+
+    Example:
+
+    >>> class Sign(Quantizer):
+    ...     num_embeddings, embedding_dim = 2, 1
+    ...
+    ...     def encode(self, x):
+    ...         return ops.cast(x[..., 0] > 0, "int32")
+    ...
+    ...     def decode(self, indices):
+    ...         return 2.0 * ops.cast(indices, "float32")[..., None] - 1.0
+    >>> Sign()(np.array([[0.3], [-0.2]], "float32"))["codes"][:, 0].tolist()
+    [1.0, -1.0]
+    """
+
+    num_embeddings: int
+    """Number of values that an index takes."""
+    embedding_dim: int
+    """Last axis of inputs and codes."""
+    index_shape: tuple[int, ...] = ()
+    """Axes of the indices of one vector; empty for a single index."""
+    gradient: str = "straight_through"
+
+    def __init__(self, *, dtype: Any = None, **kwargs):
+        super().__init__(dtype=variable_dtype(dtype), **kwargs)
+
+    def build(self, input_shape: Any = None) -> None:
+        self.built = True
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Computes the indices of vectors.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            int32 tensor `(..., *index_shape)`.
+        """
+        raise NotImplementedError
+
+    def decode(self, indices: Tensor) -> Tensor:
+        """Looks up codes by index.
+
+        Args:
+            indices: int tensor `(..., *index_shape)`.
+
+        Returns:
+            Float tensor `(..., embedding_dim)`. Where codes are learned by gradient, they receive
+            it.
+        """
+        raise NotImplementedError
+
+    def update(
+        self,
+        inputs: Mapping[str, Tensor],
+        indices: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Updates state and adds losses for vectors and the indices chosen for them.
+
+        Args:
+            inputs: modality to float tensor `(batch, [frames,] embedding_dim)`.
+            indices: modality to int tensor `(batch, [frames], *index_shape)`.
+            weights: optional modality to float tensor `(batch, [frames])`.
+        """
+
+    def clone(self, number: int) -> Quantizer:
+        """Creates another quantiser of the same configuration.
+
+        Args:
+            number: int; codes drawn at random are drawn with `seed + number`.
+
+        Returns:
+            A new quantiser.
+        """
+        return self._clone(number)
+
+    def copy_for_level(self, level: int) -> Quantizer:
+        """Creates the quantiser of a level of a `ResidualQuantizer`.
+
+        Args:
+            level: int, from 0.
+
+        Returns:
+            A new quantiser. Those with a fixed grid have a finer grid at higher levels.
+        """
+        return self._clone(level)
+
+    def _clone(self, number: int, **changes) -> Quantizer:
+        config = {**self.get_config(), **changes, "name": f"{self.name}_{number}"}
+        if "seed" in config:
+            config["seed"] += number
+        return type(self).from_config(config)
+
+    def call(self, inputs, weights=None, training=False):
+        inputs, weights, single = self._as_modalities(inputs, weights)
+        learning = bool(training) and self.trainable
+        outputs = {name: self._assign(x, learning) for name, x in inputs.items()}
+        if learning:
+            indices = {name: out["indices"] for name, out in outputs.items()}
+            self.update(inputs, indices, weights)
+        return outputs[""] if single else outputs
+
+    def assign_codes(self, x: Tensor) -> dict[str, Tensor]:
+        """Quantises vectors as a call in inference does, without changing state.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            Dict of `"quantized"`, `"codes"` and `"indices"`, as from a call.
+        """
+        return self._assign(ops.cast(x, self.compute_dtype), False)
+
+    def _assign(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+        indices = self.encode(x)
+        codes = self.decode(indices)
+        return {
+            "quantized": self._pass_gradient(x, codes, training),
+            "codes": ops.stop_gradient(codes),
+            "indices": indices,
+        }
+
+    def _pass_gradient(self, x: Tensor, codes: Tensor, training: bool) -> Tensor:
+        """The codes, with the gradient that `gradient` names."""
+        if self.gradient == "rotation":
+            return rotation_trick(x, codes)
+        if self.gradient == "diveq":
+            return diveq(x, codes, self._draw_noise(x) if training else None)
+        return quantization.straight_through(x, codes)
+
+    def _build_noise(self) -> None:
+        """Creates the counter of random draws; to be called by `build`."""
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            initializer="zeros",
+            dtype="int32",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def _draw_noise(self, x: Tensor) -> Tensor:
+        noise = random_normal(self.step, tuple(ops.shape(x)), salt=3)
+        self.step.assign(self.step + 1)
+        return ops.cast(noise, x.dtype) * self.noise_scale
+
+    noise_scale: float = 0.0
+
+    def _as_modalities(self, inputs, weights):
+        """Inputs and weights as dicts, cast and checked, and whether there was one tensor."""
+        single = not isinstance(inputs, Mapping)
+        inputs = {"": inputs} if single else inputs
+        weights = {"": weights} if single and weights is not None else (weights or {})
+        inputs = {name: ops.cast(x, self.compute_dtype) for name, x in inputs.items()}
+        for name, x in inputs.items():
+            if len(x.shape) not in (2, 3) or x.shape[-1] != self.embedding_dim:
+                raise ValueError(
+                    f"{type(self).__name__} inputs{f' of {name!r}' if name else ''} must have "
+                    f"shape (batch, [frames,] {self.embedding_dim}). "
+                    f"Received shape {tuple(x.shape)}."
+                )
+        weights = {
+            name: frame_weights(ops.cast(weight, self.compute_dtype), inputs[name])
+            for name, weight in weights.items()
+            if weight is not None and name in inputs
+        }
+        return inputs, weights, single
+
+    @property
+    def codebook(self) -> Tensor:
+        """All codes, float tensor `(num_embeddings, embedding_dim)`, built on demand.
+
+        Raises ValueError if that takes more than 256 MB; `code_blocks` has them in parts.
+        """
+        if self.index_shape:
+            raise ValueError(
+                f"{type(self).__name__} has no single codebook: a vector has indices of shape "
+                f"{self.index_shape}. Its parts have codebooks."
+            )
+        if self.num_embeddings * self.embedding_dim > MAX_CODEBOOK:
+            raise ValueError(
+                f"`codebook` holds at most {MAX_CODEBOOK} numbers; use `code_blocks` or `decode`. "
+                f"Received: {self.num_embeddings} codes of dimension {self.embedding_dim}"
+            )
+        return self.decode(ops.arange(self.num_embeddings, dtype="int32"))
+
+    def code_blocks(self, block_size: int = 2**16) -> Iterator[Tensor]:
+        """Yields all codes in the order of their indices, in blocks of bounded memory.
+
+        Args:
+            block_size: int, codes in a block.
+
+        Yields:
+            Float tensor `(block_size or fewer, embedding_dim)`.
+        """
+        for start in range(0, self.num_embeddings, block_size):
+            stop = min(start + block_size, self.num_embeddings)
+            yield self.decode(ops.arange(start, stop, dtype="int32"))
+
+    def code_metrics(self, indices: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
+        """Computes how the codes of a batch are used.
+
+        Args:
+            indices: int tensor `(batch, [frames], *index_shape)`, as from a call.
+            weights: optional float tensor `(batch, [frames])`; 0 leaves a vector out.
+
+        Returns:
+            Dict of `"perplexity"`, the effective number of codes, `"used"` and `"unused"`, numbers
+            of codes: scalars, means over the axes of `index_shape`. Codes of a batch only: use
+            `keras_cmg.metrics.Perplexity` for whole sets.
+        """
+        parts = int(np.prod(self.index_shape, dtype=int))
+        columns = ops.reshape(indices, (-1, parts))
+        weights = None if weights is None else ops.reshape(weights, (-1,))
+        usage = [
+            quantization.code_usage(ops.maximum(columns[:, i], 0), self.num_embeddings, weights)
+            for i in range(parts)
+        ]
+        perplexity = sum(quantization.perplexity(share) for share in usage) / parts
+        used = sum(ops.sum(ops.cast(share > 0, "float32")) for share in usage) / parts
+        return {"perplexity": perplexity, "used": used, "unused": self.num_embeddings - used}
+
+    def compute_output_spec(self, inputs, weights=None, training=False):
+        def spec(x):
+            frames = tuple(x.shape[:-1])
+            vectors = keras.KerasTensor((*frames, self.embedding_dim), dtype=self.compute_dtype)
+            return {
+                "quantized": vectors,
+                "codes": vectors,
+                "indices": keras.KerasTensor((*frames, *self.index_shape), dtype="int32"),
+            }
+
+        if not isinstance(inputs, Mapping):
+            return spec(inputs)
+        return {name: spec(x) for name, x in inputs.items()}
+
+
+def frame_weights(weight: Tensor, x: Tensor) -> Tensor:
+    """Brings weights of clips to the vectors of a tensor.
+
+    Args:
+        weight: float tensor `(batch,)`, `(batch, 1)` or `(batch, frames)`.
+        x: float tensor `(batch, [frames,] dim)`.
+
+    Returns:
+        Float tensor `(batch, [frames])`.
+
+    Example:
+
+    >>> tuple(frame_weights(ops.ones((2,)), ops.ones((2, 3, 4))).shape)
+    (2, 3)
+    """
+    if len(weight.shape) < len(x.shape) - 1:
+        weight = weight[:, None]
+    return ops.broadcast_to(weight, ops.shape(x)[:-1])
+
+
+def flatten_modalities(
+    inputs: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Joins the vectors of all modalities.
+
+    Args:
+        inputs: modality to tensor `(batch, [frames,] dim)`.
+        weights: optional modality to float tensor `(batch, [frames])`.
+
+    Returns:
+        Tensor `(vectors, dim)`, and weights `(vectors,)` or None if no modality has any.
+
+    Example:
+
+    >>> vectors, weights = flatten_modalities({"a": np.ones((2, 3, 4)), "b": np.ones((2, 4))})
+    >>> tuple(vectors.shape), weights
+    ((8, 4), None)
+    """
+    rows = [ops.reshape(x, (-1, x.shape[-1])) for x in inputs.values()]
+    vectors = rows[0] if len(rows) == 1 else ops.concatenate(rows)
+    if not weights:
+        return vectors, None
+    counts = [
+        ops.reshape(ops.cast(weights[name], x.dtype), (-1,))
+        if name in weights
+        else ops.ones_like(x[:, 0])
+        for name, x in zip(inputs, rows, strict=True)
+    ]
+    return vectors, counts[0] if len(counts) == 1 else ops.concatenate(counts)
+
+
+def check_gradient(gradient: str) -> None:
+    """Raises a `ValueError` unless `gradient` is one of the gradients of quantisation.
+
+    Args:
+        gradient: str.
+
+    Raises:
+        ValueError: if the name is unknown.
+
+    Example:
+
+    >>> check_gradient("rotation")
+    """
+    if gradient not in GRADIENTS:
+        raise ValueError(f"`gradient` must be one of {GRADIENTS}. Received: {gradient!r}")
+
+
+def distances_to_codes(inputs, codes, weights=None) -> tuple[Tensor, Tensor]:
+    """Computes the mean squared distance of vectors and codes, over all modalities and replicas.
+
+    Args:
+        inputs: modality to float tensor `(batch, [frames,] dim)`.
+        codes: modality to the codes of the vectors, of the same shapes.
+        weights: optional modality to float tensor `(batch, [frames])`.
+
+    Returns:
+        The same scalar twice: with gradient to the codes, and with gradient to the vectors.
+
+    Example:
+
+    >>> x, codes = {"": np.zeros((2, 3), "float32")}, {"": np.ones((2, 3), "float32")}
+    >>> [float(value) for value in distances_to_codes(x, codes)]
+    [1.0, 1.0]
+    """
+    vectors, counts = flatten_modalities(inputs, weights)
+    chosen, _ = flatten_modalities(codes)
+
+    def distance(a, b):
+        return engine.global_mean(ops.mean(ops.square(a - b), axis=-1), counts)
+
+    return (
+        distance(ops.stop_gradient(vectors), chosen),
+        distance(vectors, ops.stop_gradient(chosen)),
+    )

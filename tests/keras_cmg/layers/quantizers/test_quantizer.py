@@ -1,0 +1,213 @@
+"""What holds for every quantiser, whatever it is."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_cmg import layers
+from tests.helpers.layer_checks import check_layer, gradient, numpy_state, unchanged
+from tests.keras_cmg.layers.quantizers.family import DIM, FAMILY, LEARNS_NOTHING
+
+PASS_ON = {"Codebook", "LFQ", "GroupedQuantizer", "LearnedCodebook"}
+PASS_ON |= {"GroupedQuantizer of residual", "ResidualQuantizer", "ResidualQuantizer shared"}
+"""Quantisers that pass each gradient on unchanged, not multiplied by their levels."""
+COMPILED = {"BSQ", "Codebook cosine", "FSQ", "LearnedCodebook diveq"}
+COMPILED |= {"ResidualQuantizer", "ResidualQuantizer beam"}
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype("float32")
+
+
+def array(value):
+    return np.array(ops.convert_to_numpy(ops.stop_gradient(value)))
+
+
+def losses(layer):
+    return [float(array(loss)) for loss in layer.losses]
+
+
+def test_every_quantizer_is_in_the_family():
+    classes = {type(make()).__name__ for make in FAMILY.values()}
+    public = {
+        name
+        for name in layers.__all__
+        if isinstance(value := getattr(layers, name), type) and issubclass(value, layers.Quantizer)
+    }
+    # Prototypes are moved by losses of their model alone, and have tests of their own.
+    assert classes == public - {"Quantizer", "Prototypes"}
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.filterwarnings("ignore:.*Gradients do not exist for variables")
+def test_layer_checks(name, tmp_path):
+    check_layer(FAMILY[name], (draw(6, 3, DIM),), tmp_path, full_precision=True)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_outputs_agree_with_encode_and_decode(name):
+    layer, x = FAMILY[name](), draw(6, 3, DIM)
+    out = layer(x)
+    indices = array(out["indices"])
+    assert indices.shape == (6, 3, *layer.index_shape) and indices.dtype == "int32"
+    assert indices.min() >= 0 and indices.max() < layer.num_embeddings
+    np.testing.assert_array_equal(array(layer.encode(x)), indices)
+    np.testing.assert_allclose(array(layer.decode(indices)), array(out["codes"]), atol=1e-6)
+    np.testing.assert_allclose(array(out["quantized"]), array(out["codes"]), atol=1e-6)
+    again = layer.assign_codes(x)
+    for key, value in out.items():
+        np.testing.assert_array_equal(array(again[key]), array(value))
+    # A vector alone is quantised as among others, and so are modalities in a dict.
+    pair = layer({"audio": x[:, 0], "video": x[:2]})
+    np.testing.assert_array_equal(array(pair["audio"]["indices"]), indices[:, 0])
+    np.testing.assert_array_equal(array(pair["video"]["indices"]), indices[:2])
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_codes_have_one_index_each(name):
+    layer = FAMILY[name]()
+    layer.build((None, DIM))
+    if layer.index_shape:
+        with pytest.raises(ValueError, match="no single codebook"):
+            _ = layer.codebook
+        return
+    codes = array(layer.codebook)
+    assert codes.shape == (layer.num_embeddings, DIM)
+    # Points of the grid are no inputs at which the bound of FSQ, or a map, returns them.
+    if name not in ("FSQ", "ProjectedQuantizer"):
+        np.testing.assert_array_equal(array(layer.encode(codes)), np.arange(len(codes)))
+    blocks = [array(block) for block in layer.code_blocks(block_size=3)]
+    assert max(map(len, blocks)) == 3
+    np.testing.assert_allclose(np.concatenate(blocks), codes, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_vectors_of_no_weight_change_nothing(name):
+    """Padded frames, and the partial last batch that they fill."""
+    x = draw(4, 5, DIM)
+    padded = np.concatenate([x, 100 * draw(2, 5, DIM, seed=1)])
+    weights = np.repeat([1, 1, 1, 1, 0, 0], 5).reshape(6, 5).astype("float32")
+    with_padding, without = FAMILY[name](), FAMILY[name]()
+    for layer in (with_padding, without):
+        layer.build((None, DIM))
+        if getattr(layer, "noise_scale", 0) and layer.gradient == "diveq":
+            layer.noise_scale = 0.0
+    for _ in range(2):
+        long = with_padding(padded, weights=weights, training=True)
+        short = without(x, training=True)
+        np.testing.assert_array_equal(array(long["indices"])[:4], array(short["indices"]))
+        np.testing.assert_allclose(losses(with_padding), losses(without), rtol=1e-5, atol=1e-7)
+    for a, b in zip(with_padding.variables, without.variables, strict=True):
+        np.testing.assert_allclose(array(a), array(b), rtol=1e-5, atol=1e-6, err_msg=a.path)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_where_nothing_counts_no_code_moves(name):
+    layer = FAMILY[name]()
+    layer.build((None, DIM))
+    codes = [array(v) for v in layer.variables if not v.path.endswith("step")]
+    layer(draw(4, DIM), weights=np.zeros(4, "float32"), training=True)
+    after = [array(v) for v in layer.variables if not v.path.endswith("step")]
+    for a, b in zip(codes, after, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert np.isfinite(losses(layer)).all()
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_evaluation_and_frozen_training_change_nothing_and_are_not_noisy(name):
+    layer, x = FAMILY[name](), draw(6, 3, DIM)
+    layer(x, training=True)
+    layer.trainable = False
+    before = numpy_state(layer)
+    outputs = [array(layer(x, training=t)["quantized"]) for t in (False, True, False)]
+    assert unchanged(layer, before) and layer.losses == []
+    for value in outputs[1:]:
+        np.testing.assert_array_equal(value, outputs[0])
+
+
+@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_half_precision_loses_no_code(name, half):
+    mixed, full = FAMILY[name](dtype=f"mixed_{half}"), FAMILY[name]()
+    x = ops.cast(draw(6, 3, DIM), half)
+    out = mixed(x, training=True)
+    np.testing.assert_array_equal(
+        array(out["indices"]), array(full(array(ops.cast(x, "float32")), training=True)["indices"])
+    )
+    assert keras.backend.standardize_dtype(out["quantized"].dtype) == "float32"
+    assert {v.dtype for v in mixed.variables} <= {"float32", "int32"}
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_every_vector_receives_a_gradient(name):
+    layer, x = FAMILY[name](), draw(6, DIM)
+    layer(x)
+    found = gradient(lambda v: ops.sum(layer(v)["quantized"]), 0.1 * x)
+    assert np.isfinite(found).all() and (np.abs(found).sum(axis=1) > 0).all()
+    if name in PASS_ON:
+        np.testing.assert_allclose(found, 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_code_metrics_count_codes(name):
+    layer, x = FAMILY[name](), draw(40, DIM)
+    indices = array(layer(x)["indices"])
+    counted = {key: float(value) for key, value in layer.code_metrics(indices).items()}
+    columns = indices.reshape(40, -1)
+    used = np.mean([len(np.unique(column)) for column in columns.T])
+    np.testing.assert_allclose(counted["used"], used, rtol=1e-6)
+    np.testing.assert_allclose(counted["unused"], layer.num_embeddings - used, rtol=1e-6)
+    shares = [np.unique(column, return_counts=True)[1] / 40 for column in columns.T]
+    expected = np.mean([np.exp(-(share * np.log(share)).sum()) for share in shares])
+    np.testing.assert_allclose(counted["perplexity"], expected, rtol=1e-4)
+    weights = np.arange(40) < 1
+    assert float(layer.code_metrics(indices, weights.astype("float32"))["used"]) == 1
+
+
+def test_bad_inputs_are_named():
+    with pytest.raises(ValueError, match=r"FSQ inputs of 'audio' must have shape .* 2\)"):
+        layers.FSQ((5, 5))({"audio": draw(3, 4)})
+
+
+def test_an_implicit_codebook_is_built_in_bounded_memory():
+    layer = layers.LFQ(num_bits=30)
+    with pytest.raises(ValueError, match="at most 67108864 numbers"):
+        _ = layer.codebook
+    assert array(next(layer.code_blocks())).shape == (65536, 30)
+
+
+@pytest.mark.every_engine
+@pytest.mark.filterwarnings("ignore:.*Gradients do not exist for variables")
+def test_the_family_trains_compiled_and_rests_in_evaluation(tmp_path):
+    """Quantisers in one model, so that each engine compiles once: every kind of state and loss."""
+    torch = keras.backend.backend() == "torch"
+    names = [name for name in FAMILY if torch or name in COMPILED]
+    quantizers = {name: FAMILY[name](name=name.replace(" ", "_")) for name in names}
+    inputs, weights = keras.Input((3, DIM)), keras.Input((3,))
+    encoded = keras.layers.Dense(DIM, name="encoder")
+    outputs = {
+        name: q(encoded(inputs), weights=weights)["quantized"] for name, q in quantizers.items()
+    }
+    model = keras.Model([inputs, weights], keras.layers.Concatenate()(list(outputs.values())))
+    # XLA is left to JAX: on TensorFlow it takes minutes to compile what JAX does in seconds.
+    jit = "auto" if keras.backend.backend() == "jax" else False
+    model.compile("adam", "mse", jit_compile=jit)
+    x, ones = draw(8, 3, DIM), np.ones((8, 3), "float32")
+    target = np.tile(x, (1, 1, len(names)))
+    before = {name: numpy_state(q) for name, q in quantizers.items()}
+    history = model.fit([x, ones], target, batch_size=4, epochs=1, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    for name, q in quantizers.items():
+        assert unchanged(q, before[name]) == (name in LEARNS_NOTHING), name
+    after = {name: numpy_state(q) for name, q in quantizers.items()}
+    model.evaluate([x, ones], target, batch_size=4, verbose=0)
+    for name, q in quantizers.items():
+        assert unchanged(q, after[name]), name
+    if keras.backend.backend() == "tensorflow":
+        model.export(tmp_path / "served", verbose=False)
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(str(tmp_path / "served"))
+        served = loaded.serve([x, ones]).numpy()
+        np.testing.assert_allclose(served, array(model([x, ones])), atol=1e-5)
