@@ -15,8 +15,11 @@ CITATION = re.compile(r"\(\d{4}\)|\(([A-Z][\w .]+, )?\d{4}[,)]|Eqs?\. \d")
 """A year in parentheses, after the names of authors or with them, or the number of an equation."""
 
 PLAIN_OPS = {
+    "activation_shares",
     "code_agreement",
     "code_counts",
+    "code_histograms",
+    "code_overlap",
     "code_usage",
     "codebook_center",
     "cosine_logits",

@@ -393,11 +393,12 @@ def test_moving_averages_of_the_weights_are_swapped():
         def on_epoch_end(self, epoch, logs=None):
             seen.append(np.array(keras.ops.convert_to_numpy(self.model.trainable_variables[0])))
 
-    model = small_fcid(("text",))
+    model = small_fcid(("audio",))
     main = keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.5)
     model.compile(main)
+    assert isinstance(model.optimizer, keras_cmg.optimizers.PhasedOptimizer)
     callbacks = [keras.callbacks.SwapEMAWeights(), Look()]
-    batch = small_batch(("text",))
+    batch = small_batch(("audio",))
     model.fit(batch, validation_data=batch, epochs=2, callbacks=callbacks, verbose=0)
     _, trained, last_averaged, last_trained = seen
     assert not np.array_equal(last_averaged, last_trained)
@@ -436,9 +437,9 @@ def test_the_callbacks_of_keras(shared, tmp_path):
 
 
 def test_a_saved_model_keeps_both_optimisers_and_their_averages(tmp_path):
-    model = small_fcid(("text",))
+    model = small_fcid(("audio",))
     model.compile(keras.optimizers.Adam(1e-2, use_ema=True))
-    model.fit(small_batch(("text",)), verbose=0)
+    model.fit(small_batch(("audio",)), verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for a, b in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
