@@ -75,7 +75,7 @@ def mask_names(caption: str, categories: Collection[str]) -> str:
 
     Example:
         >>> mask_names("Dogs bark, then a dog's owner calls", ["dog"])
-        "_ bark, then a _ owner calls"
+        '_ bark, then a _ owner calls'
     """
     banned = frozenset[str]().union(*(naming_words(category) for category in categories))
     pattern = re.compile(r"[a-z0-9]+(?:'[a-z]+)?", re.IGNORECASE)

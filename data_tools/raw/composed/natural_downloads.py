@@ -32,7 +32,7 @@ def folder_checksum(contents: Mapping[str, bytes]) -> str:
 
     Example:
         >>> folder_checksum({"a.txt": b"a"})[:8]
-        '85c07d12'
+        '0ad5cf3c'
     """
     digest = hashlib.sha256()
     for name in sorted(contents):

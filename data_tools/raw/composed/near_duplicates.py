@@ -10,9 +10,10 @@ from data_tools.features.audio import mel_spectrogram
 
 SOUND_LIMIT, PICTURE_LIMIT = 0.9, 0.97
 """Correlation from which two recordings, or two pictures, are taken for copies."""
-FRAMES_PER_STEP = 4
-"""Frames of the spectrogram, 10 ms each, that are averaged: shifts below 40 ms do not matter."""
-MIN_OVERLAP = 12
+FRAMES_PER_STEP = 2
+"""Frames of the spectrogram, 10 ms each, that are averaged: copies are out of step by 10 ms at
+most, which matters for beats that are hardly longer."""
+MIN_OVERLAP = 25
 """Steps, about half a second, that two recordings must share at least."""
 BLOCK = 512
 
