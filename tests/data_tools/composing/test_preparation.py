@@ -112,6 +112,7 @@ def test_the_same_command_again_does_nothing(
 def test_files_are_extracted_once(
     prepared: Path, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from data_tools.extraction import local_extraction
 
     def refuse(*arguments: object) -> None:
         raise AssertionError("nothing must be extracted again")
