@@ -17,10 +17,10 @@ from typing import Any
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data_tools.extraction.job import Job, finish
+from data_tools.extraction.local_extraction import TIMEOUT, fit, note
 from data_tools.extraction.lock import locked
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Worker
-from data_tools.extraction.running import TIMEOUT, fit, note
 from data_tools.store.schema import SCHEMA, shard_path
 
 

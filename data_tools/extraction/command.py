@@ -8,8 +8,8 @@ from typing import Any
 
 from data_tools.extraction.clips import find_clips
 from data_tools.extraction.extractor import EXTRACTORS
+from data_tools.extraction.local_extraction import TIMEOUT, extract
 from data_tools.extraction.pretrained import parse_settings
-from data_tools.extraction.running import TIMEOUT, extract
 from data_tools.store.schema import FAILURES
 
 DEFAULTS = {"audio": "log_mel", "video": "patches", "text": "words"}

@@ -15,7 +15,7 @@ import pytest
 from data_tools.raw.composed import Folders, Natural, natural_downloads
 from data_tools.raw.composed.naming_words import mask_names, named_classes
 from tests.helpers import media
-from tests.helpers.collections_of_things import write_collections
+from tests.helpers.media_collections import write_collections
 
 NUM_CLIPS = {"train": 20, "val": 6, "test": 10}
 SHARED = Path(os.environ.get("KERAS_CMG_DATA", Path(__file__).parents[4] / "shared"))

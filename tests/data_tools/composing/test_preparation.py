@@ -14,7 +14,7 @@ from data_tools.extraction import open_extractors
 from data_tools.io.feature_folder import FeatureFolder
 from data_tools.raw.rendering import read_clips
 from tests.helpers import tiny_networks
-from tests.helpers.collections_of_things import write_collections
+from tests.helpers.media_collections import write_collections
 
 WORDS = ["--train", "12", "--val", "4", "--test", "4", "--video-channels", "8", "--text-dim", "16"]
 
@@ -112,12 +112,12 @@ def test_the_same_command_again_does_nothing(
 def test_files_are_extracted_once(
     prepared: Path, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from data_tools.extraction import running
+    from data_tools.extraction import local_extraction
 
     def refuse(*arguments: object) -> None:
         raise AssertionError("nothing must be extracted again")
 
-    monkeypatch.setattr(running, "run_tasks", refuse)
+    monkeypatch.setattr(local_extraction, "run_tasks", refuse)
     option = ["--option", "frequencies=natural", "--option", "near_duplicates=keep"]
     assert main([*words, *option, "--out", str(tmp_path / "out")]) == 0
     assert "no raw material in two of them" in data_tools.verify(tmp_path / "out")[-1]
