@@ -29,14 +29,14 @@ demo: $(VENV)/.demo-$(ENGINE)  ## Train, probe and report on synthetic data (ENG
 test: lint test-torch test-jax test-tensorflow  ## Lint, types, tests on every engine, documentation examples.
 
 test-jax: $(VENV)/.test  ## The tests that run on every engine, on JAX.
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "every_engine and not slow"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest --durations=10 -m "every_engine and not slow"
 
 test-tensorflow: $(VENV)/.test  ## The same on TensorFlow.
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m "every_engine and not slow"
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest --durations=10 -m "every_engine and not slow"
 
 # One thread: on tensors as small as the tests', threads wait for one another longer than they work.
 test-torch: $(VENV)/.test  ## All tests and docstring examples, on PyTorch.
-	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BIN)/python -m pytest --doctest-modules $(PACKAGES) tests
+	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BIN)/python -m pytest --durations=10 --doctest-modules $(PACKAGES) tests
 
 test-slow: $(VENV)/.test  ## The slow tests, on PyTorch.
 	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BIN)/python -m pytest -m slow

@@ -145,7 +145,7 @@ def test_failure_keeps_the_folder_that_was_to_be_replaced(
     def fail(*arguments) -> None:
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr(preparation, "_write_descriptions", fail)
+    monkeypatch.setattr(preparation, "write_descriptions", fail)
     with pytest.raises(RuntimeError, match="disk full"):
         prepare(copied, seed=1, overwrite=True)
     assert sha256_file(copied / "manifest.json") == before

@@ -103,7 +103,7 @@ def test_features_without_audio_are_named(run: Path, tmp_path: Path, capsys) -> 
     np.savez(tmp_path / "extractors.npz", sample_rate=8000)
     words = [str(run), "--to", str(run.with_name("served")), "--waveform", str(tmp_path)]
     assert main(words) == 2
-    assert "extractors.npz must hold the audio features of a preparation" in capsys.readouterr().err
+    assert "extractors.npz must hold the statistics of audio features" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, capsys) -> None:
