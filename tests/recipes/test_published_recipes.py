@@ -254,6 +254,10 @@ def test_a_missing_annotation_file_does_not_stop_the_holding_out(
     with pytest.raises(ValueError, match=missing.partition("/")[2]):
         trained_encoders.held_out_videos(source)
     shutil.rmtree(folder / "ave")
+    # AVE to AVVP is there in part: the files of AVVP without those of AVE.
+    with pytest.raises(FileNotFoundError, match="ave_avvp cannot be left out"):
+        trained_encoders.held_out_videos(source)
+    shutil.rmtree(folder / "avvp")
     assert trained_encoders.held_out_videos(source)
 
 

@@ -211,7 +211,7 @@ def test_simmmdg_has_no_codes_and_says_so():
     assert model.backbone.codebook is None
     with pytest.raises(ValueError, match=r"TOC needs codes, and SimMMDG has none: .* continuous"):
         model.backbone.require_codebook("TOC")
-    with pytest.raises(ValueError, match=r"None\. .*SimMMDG, has no codebook: TOC does not"):
+    with pytest.raises(ValueError, match=r"None\. .*SimMMDG, have no codebook, and TOC does not"):
         keras_cmg.layers.TOCChannelMask(2).adapt(model.backbone.codebook)
     for setting in ({"num_embeddings": 4}, {"quantizer": {}}):
         with pytest.raises(ValueError, match="SimMMDG has no codebook"):

@@ -50,8 +50,9 @@ def test_all_lists_make_the_search_exact(clips, storage, tolerance):
         np.testing.assert_array_equal(found["ids"], ids[order])
 
 
-@pytest.mark.parametrize("storage", ["float32", "float16"])
-def test_search_does_not_depend_on_the_distance_from_the_origin(storage):
+# Half precision rounds the stored differences to codes twice independently, once at each offset.
+@pytest.mark.parametrize(("storage", "tolerance"), [("float32", 2e-2), ("float16", 4e-2)])
+def test_search_does_not_depend_on_the_distance_from_the_origin(storage, tolerance):
     # Of as many vectors and channels, FAISS computes distances from squared norms.
     random = np.random.default_rng(0)
     codebook, features = random.normal(size=(256, 64)), random.normal(size=(2000, 64))
@@ -64,7 +65,7 @@ def test_search_does_not_depend_on_the_distance_from_the_origin(storage):
         for index, offset in zip(indices, (0.0, 1000.0), strict=True)
     )
     # Features themselves are rounded at 1000, by 3e-5.
-    np.testing.assert_allclose(far["distances"], near["distances"], atol=2e-2)
+    np.testing.assert_allclose(far["distances"], near["distances"], atol=tolerance)
     assert (far["ids"] == near["ids"]).mean() > 0.97
     assert np.abs(indices[0].list_sizes - indices[1].list_sizes).sum() < 10
 

@@ -113,7 +113,7 @@ def test_trains_in_mixed_precision():
         (lambda: keras_cmg.models.VQVAE.from_preset("large"), "`preset` must be one of"),
         (
             lambda: keras_cmg.layers.ImageDecoder(1, (2, 2)).build((None, 5, 4)),
-            "each place of the grid",
+            "each position of the grid",
         ),
     ],
 )
