@@ -176,7 +176,9 @@ def _split(x):
 
 
 def has_values(x):
-    return not tf.is_tensor(x) or hasattr(x, "numpy")
+    # A variable has values too, but they cannot be read while a graph is made.
+    readable = tf.executing_eagerly() or not isinstance(x, tf.Variable)
+    return not tf.is_tensor(x) or (hasattr(x, "numpy") and readable)
 
 
 def process_index(model):
