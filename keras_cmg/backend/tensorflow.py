@@ -176,9 +176,8 @@ def _split(x):
 
 
 def has_values(x):
-    # A variable has values too, but they cannot be read while a graph is made.
-    readable = tf.executing_eagerly() or not isinstance(x, tf.Variable)
-    return not tf.is_tensor(x) or (hasattr(x, "numpy") and readable)
+    # A Keras variable has `numpy` also while a graph is made; what is read from it then has not.
+    return not tf.is_tensor(x) or hasattr(tf.convert_to_tensor(x), "numpy")
 
 
 def process_index(model):
