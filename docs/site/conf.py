@@ -58,6 +58,8 @@ myst_heading_anchors = 3
 default_role = "code"
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+# Docstrings of Keras are not reStructuredText.
+autodoc_inherit_docstrings = False
 # Keras lists hundreds of inherited members.
 autodoc_default_options = {"members": True, "inherited-members": False}
 napoleon_google_docstring = True
