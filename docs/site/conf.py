@@ -33,7 +33,16 @@ NAMESPACES = {
     "search": "Search by codes",
 }
 GUIDES = {
-    "Use": ("systems", "quantizers", "data", "extraction", "serving", "search", "scale", "tuning"),
+    "Use": (
+        "systems",
+        "quantizers",
+        "data",
+        "extraction",
+        "serving",
+        "code_index",
+        "scale",
+        "tuning",
+    ),
     "Reproduce": ("recipes", "results", "compare", "porting_notes"),
     "Develop": ("architecture", "contributing", "changelog"),
 }
@@ -156,8 +165,18 @@ def skip_member(app, what, name, value, skip, options):
     return True if name in KERAS_METHODS else None
 
 
+def class_signature(app, what, name, value, options, signature, annotation):
+    """Takes the signature of a class from `__init__`: that of Keras' `__new__` says nothing."""
+    if what != "class" or value.__init__ is object.__init__:
+        return None
+    _, *parameters = inspect.signature(value.__init__).parameters.values()
+    bare = [each.replace(annotation=inspect.Parameter.empty) for each in parameters]
+    return str(inspect.Signature(bare)), annotation
+
+
 def setup(app) -> None:
     """Registers the hooks; Sphinx calls this."""
+    app.connect("autodoc-process-signature", class_signature)
     app.connect("autodoc-skip-member", skip_member)
 
 
