@@ -41,7 +41,7 @@ def train_step(model, state, data):
             lambda values: bound(jax.lax.stop_gradient(main_values), values, non_trainable_values),
         )
         mapping = bound(main_values, estimator_values, non_trainable_values)
-        with keras.StatelessScope(mapping) as scope:
+        with keras.StatelessScope(mapping, collect_losses=True) as scope:
             losses = model.main_losses(inputs)
         non_trainable_values = _current(scope, model.non_trainable_variables)
         with keras.StatelessScope(list(zip(optimizer.variables, main_state, strict=True))):

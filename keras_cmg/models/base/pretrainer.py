@@ -368,7 +368,7 @@ class Pretrainer(Trainer):
             training=training,
             step=step,
             codebook=codebook,
-            regularization=tuple(self.losses) if training else (),
+            added_losses=tuple(self._layer_losses()[0]) if training else (),
         ).gather(self.replica_entries)
         return inputs.with_estimator_pairs(self.estimator_pairs(inputs))
 
@@ -385,9 +385,25 @@ class Pretrainer(Trainer):
             losses[term], more = self.term_loss(term, inputs)
             logs.update(more)
         total: Any = sum((self.loss_weights[term] * value for term, value in losses.items()), 0.0)
-        for extra in inputs.regularization:
+        for extra in self._extra_losses(inputs) if inputs.training else ():
             total = total + ops.cast(extra, total.dtype)
         return {"loss": total, **losses, **logs, **self.extra_logs(inputs)}
+
+    def _layer_losses(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Returns what layers passed to `add_loss`, and the losses of weight regularisers."""
+        losses = list(self.losses)
+        # Keras lists those of regularisers last, one for each regularised weight.
+        count = sum(weight.regularizer is not None for weight in self.trainable_weights)
+        split = len(losses) - count
+        return losses[:split], losses[split:]
+
+    def _extra_losses(self, inputs: StepInputs) -> list[Tensor]:
+        """Returns the losses that layers added in the forward pass or in a term, each once."""
+        added, regularizers = self._layer_losses()
+        # On JAX the two are of two scopes; elsewhere the second list holds the first.
+        known = {id(loss) for loss in inputs.added_losses}
+        later = [loss for loss in added if id(loss) not in known]
+        return [*inputs.added_losses, *later, *regularizers]
 
     def term_loss(self, term: str, inputs: StepInputs) -> tuple[Tensor, dict[str, Tensor]]:
         """Computes one term.

@@ -32,7 +32,7 @@ class StepInputs:
         step: int32 scalar, number of training steps before this one.
         codebook: the codes before the step's update, `(num_embeddings, dim)`; None for systems
             whose terms do not use them.
-        regularization: scalars that layers add to the loss.
+        added_losses: scalars that layers passed to `add_loss` in the forward pass.
         presence: modality to float tensor `(batch,)`: 1 for clips with a frame that counts.
             Computed from `masks` if None.
         estimator_pairs: term to what its estimator compares.
@@ -52,7 +52,7 @@ class StepInputs:
     training: bool = False
     step: Any = 0
     codebook: Tensor | None = None
-    regularization: tuple[Tensor, ...] = ()
+    added_losses: tuple[Tensor, ...] = ()
     presence: Mapping[str, Tensor] = None  # type: ignore[assignment]
     estimator_pairs: Mapping[str, EstimatorPair] = dataclasses.field(default_factory=dict)
     replica: StepInputs | None = None

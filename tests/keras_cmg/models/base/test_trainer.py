@@ -444,3 +444,30 @@ def test_a_saved_model_keeps_both_optimisers_and_their_averages(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for a, b in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
         np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (a, b)))
+
+
+@keras.saving.register_keras_serializable("tests")
+class PenalizedDecoder(keras.layers.Layer):
+    """A decoder with a loss of its own and a regularised kernel."""
+
+    def build(self, general, specific=None):
+        self.dense = keras.layers.Dense(12, kernel_regularizer=keras.regularizers.L2(0.1))
+        self.dense.build(general)
+        self.built = True
+
+    def call(self, general, specific):
+        self.add_loss(3.0 * keras.ops.ones(()))
+        return self.dense(general)
+
+
+@pytest.mark.every_engine
+def test_losses_that_layers_add_count_once():
+    decoder = PenalizedDecoder()
+    model = compiled_fcid(("audio",), decoders={"audio": decoder})
+    batch = small_batch(("audio",))
+    model.build({name: x.shape for name, x in batch.items()})
+    kernel = keras.ops.convert_to_numpy(decoder.dense.kernel)
+    logs = model.train_on_batch(batch, return_dict=True)
+    terms = sum(weight * float(logs[term]) for term, weight in model.loss_weights.items())
+    added = 3.0 + 0.1 * np.square(kernel).sum()
+    assert float(logs["loss"]) - terms == pytest.approx(added, rel=1e-4)
