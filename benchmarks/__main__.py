@@ -12,7 +12,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 
-from benchmarks import assign, extract, index, quantizers, serve, store, toc, train
+from benchmarks import (
+    assign,
+    extract,
+    index,
+    quantizers,
+    reconstruction,
+    serve,
+    store,
+    toc,
+    train,
+)
 from benchmarks.results import report
 from recipes.runner.options import Parser
 
@@ -22,6 +32,7 @@ BENCHMARKS = {
     "extract": extract,
     "index": index,
     "quantizers": quantizers,
+    "reconstruction": reconstruction,
     "serve": serve,
     "store": store,
     "train": train,
@@ -50,6 +61,8 @@ def parser() -> Parser:
     one.add_argument("--codes", type=int, default=1024, help="number of codes")
     one.add_argument("--channels", type=int, default=256, help="length of a code")
     one.add_argument("--bits", type=int, default=14, help="channels of LFQ")
+    one = names.add_parser("reconstruction", help="quantisers in a VQ-VAE of small digits")
+    one.add_argument("--epochs", type=int, default=20, help="epochs of training")
     one = names.add_parser("store", help="the feature store against zips and a bare read")
     one.add_argument("--clips", type=int, default=400, help="number of clips")
     one.add_argument("--batch-size", type=int, default=40, help="clips per batch")
