@@ -82,10 +82,9 @@ class DigitVQVAE(keras.Model):
         self.decoder = keras.Sequential(
             [convolution(up, DIM, 4, 2), convolution(down, 1, 3, activation=None)]
         )
-        # Codes that follow by moving averages have no loss of their own.
-        self.commits = isinstance(
-            quantizer, layers.Codebook | layers.ResidualQuantizer | layers.GroupedQuantizer
-        )
+        # Codes that are moving averages have no loss of their own; learned codes, a subclass, have.
+        averages = (layers.Codebook, layers.ResidualQuantizer, layers.GroupedQuantizer)
+        self.commits = type(quantizer) in averages
 
     def vectors(self, images: Any) -> Any:
         """Returns the vectors `(batch, POSITIONS, DIM)` of images."""
