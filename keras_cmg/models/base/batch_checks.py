@@ -133,6 +133,23 @@ def is_numeric(value: Any) -> bool:
     return "string" not in str(dtype) and "variant" not in str(dtype)
 
 
+def is_float(value: Any) -> bool:
+    """Returns whether an array or a tensor holds floating-point numbers.
+
+    Args:
+        value: array or tensor.
+
+    Returns:
+        True or False.
+
+    Example:
+
+    >>> is_float(ops.ones(2)), is_float(np.array([1, 2]))
+    (True, False)
+    """
+    return "float" in keras.backend.standardize_dtype(value.dtype)
+
+
 def numeric_entries(batch: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the entries of a batch that an engine can hold.
 
@@ -202,6 +219,9 @@ def check_finite(values: Any, name: str, mask: Any = None) -> None:
 
     >>> check_finite(np.array([[np.nan], [1.0]]), "`x`", np.array([[0], [1]]))
     """
+    # Of a tensor one truth value leaves the device.
+    if ops.is_tensor(values) and (not is_float(values) or bool(ops.all(ops.isfinite(values)))):
+        return
     values = ops.convert_to_numpy(values)
     if not np.issubdtype(values.dtype, np.floating):
         return
