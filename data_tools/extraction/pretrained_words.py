@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib.util
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -49,13 +50,13 @@ class WordVectors(CaptionExtractor):
         dim = self.dim if self.reduction is None else self.reduction.size
         return Field((self.num_tokens, dim), self.dtype)
 
+    @abc.abstractmethod
     def vectors(self, caption: str) -> np.ndarray:
         """Unreduced vectors of the words that are known, (words, dim), `num_tokens` at most.
 
         Raises:
             DecodeError: if there is none.
         """
-        raise NotImplementedError
 
     def fit(self, signals: Sequence[Any]) -> None:
         if self.reduction is not None:

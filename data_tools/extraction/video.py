@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,9 +67,9 @@ class FrameExtractor(Extractor):
         except MemoryError as error:
             raise DecodeError("needs more memory than there is") from error
 
+    @abc.abstractmethod
     def maps(self, frames: np.ndarray) -> np.ndarray:
         """Computes maps: (n, side, side, 3) uint8 to (n, 7, 7, channels)."""
-        raise NotImplementedError
 
     def __call__(self, signal: np.ndarray) -> np.ndarray:
         # Repeated frames are encoded once.

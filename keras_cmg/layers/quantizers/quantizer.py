@@ -94,8 +94,11 @@ class Quantizer(keras.layers.Layer):
 
         Returns:
             int32 tensor `(..., *index_shape)`.
+
+        Raises:
+            NotImplementedError: if a subclass does not define it.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define `encode`.")
 
     def decode(self, indices: Tensor) -> Tensor:
         """Looks up codes by index.
@@ -106,8 +109,11 @@ class Quantizer(keras.layers.Layer):
         Returns:
             Float tensor `(..., embedding_dim)`. Where codes are learned by gradient, they receive
             it.
+
+        Raises:
+            NotImplementedError: if a subclass does not define it.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define `decode`.")
 
     def update(
         self,
