@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -247,7 +248,7 @@ def numeric_data(x: Any, watch: Callable[[Any], None] | None = None) -> Any:
         watch: called with each batch of a generator as it passes.
 
     Returns:
-        A data set of the same kind. A torch `DataLoader` is returned unchanged.
+        A data set of the same kind.
 
     Example:
 
@@ -260,10 +261,25 @@ def numeric_data(x: Any, watch: Callable[[Any], None] | None = None) -> Any:
         return _NumericBatches(x)
     if isinstance(x, types.GeneratorType):
         return _passing(x, watch)
+    if hasattr(x, "collate_fn"):
+        # A torch `DataLoader`, which the other engines read too.
+        x = copy.copy(x)
+        x.collate_fn = _NumericCollate(x.collate_fn)
+        return x
     if hasattr(x, "element_spec") and _numeric_batch(x.element_spec) != x.element_spec:
         single = not isinstance(x.element_spec, tuple)
         return x.map(lambda *batch: _numeric_batch(batch[0] if single else batch))
     return x
+
+
+class _NumericCollate:
+    """The collation of a `DataLoader` without entries that hold no numbers."""
+
+    def __init__(self, collate: Callable[[Any], Any]):
+        self.collate = collate
+
+    def __call__(self, clips: Any) -> Any:
+        return _numeric_batch(self.collate(clips))
 
 
 class _NumericBatches(keras.utils.PyDataset):

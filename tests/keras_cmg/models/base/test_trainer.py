@@ -40,6 +40,19 @@ def as_loader(batch):
     return torch.utils.data.DataLoader(clips, batch_size=2, collate_fn=collate)
 
 
+def as_named_loader(batch):
+    """The loader of PyTorch's own collation, which makes lists of texts."""
+    import torch
+
+    clips = [{name: x[i] for name, x in batch.items()} for i in range(4)]
+    clips = [{**clip, "file": str(clip["file"])} for clip in clips]
+
+    def collate(chosen):
+        return (torch.utils.data.default_collate(chosen),)
+
+    return torch.utils.data.DataLoader(clips, batch_size=2, collate_fn=collate)
+
+
 def as_tf_data(batch):
     tf = pytest.importorskip("tensorflow")
     return tf.data.Dataset.from_tensor_slices((batch,)).batch(2)
@@ -283,7 +296,7 @@ def with_names(make):
     return extended
 
 
-@pytest.mark.parametrize("make", [dict, Batches, as_generator, as_tf_data])
+@pytest.mark.parametrize("make", [dict, Batches, as_generator, as_tf_data, as_named_loader])
 def test_text_and_unused_entries_change_nothing(make, expected):
     history = compiled_fcid(PAIR).fit(
         with_names(make)(small_batch(PAIR)),
