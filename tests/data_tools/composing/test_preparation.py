@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import data_tools
 from data_tools.__main__ import main
 from data_tools.extraction import open_extractors
 from data_tools.io.feature_folder import FeatureFolder
+from data_tools.raw.base import Clip
+from data_tools.raw.composed import Natural
 from data_tools.raw.rendering import read_clips
 from tests.helpers import tiny_networks
 from tests.helpers.media_collections import write_collections
@@ -85,6 +88,53 @@ def test_features_are_those_of_the_composed_signals(prepared: Path) -> None:
         events = np.flatnonzero(stored["labels"][place][:, clip.category])
         assert (events[0], events[-1] + 1) == (clip.start, clip.end)
     folder.close()
+
+
+def test_origins_of_clips(prepared: Path, root: Path) -> None:
+    folder = FeatureFolder(prepared)
+    origins, clips = data_tools.read_clip_origins(folder), read_clips(folder)
+    assert len(origins) == len(clips) == 20
+    items = {(item.modality, item.name): item for item in Natural(str(root)).items()}
+    heard = set()
+    for origin, clip in zip(origins, clips, strict=True):
+        event = {
+            modality: dict.fromkeys(
+                items[modality, name]
+                for segment, name in enumerate(names)
+                if modality == "text" or clip.start <= segment < clip.end
+            )
+            for modality, names in clip.sources.items()
+        }
+        for modality, used in event.items():
+            assert origin.groups[modality] == tuple(item.group for item in used)
+            assert set(origin.collections[modality]) == {item.collection for item in used}
+        assert all(group.startswith("freesound:30") for group in origin.background["audio"])
+        assert bool(origin.background["video"]) == (clip.end - clip.start < 10)
+        heard |= {(folder.categories[clip.category], *origin.collections["audio"])}
+    assert heard == {("dog", "ESC-10"), ("dog", "Animal-Sound-Dataset"), ("sea", "ESC-10")}
+    groups = [
+        {group for row in folder.order(split) for group in origins[row].groups["audio"]}
+        for split in ("train", "test")
+    ]
+    assert not groups[0] & groups[1]
+
+
+def test_origins_of_digits_are_their_files(tmp_path: Path) -> None:
+    sources = {"recordings": ["3_a_0", "3_b_0", "3_a_0"], "images": ["train:1"] * 3}
+    clip = Clip("train-0", "train", 3, 2, 5, "a three", 0, sources)
+    (tmp_path / "clips.jsonl").write_text(json.dumps(dataclasses.asdict(clip)))
+    (origin,) = data_tools.read_clip_origins(FeatureFolder(tmp_path))
+    assert origin.groups == {"audio": ("3_a_0", "3_b_0"), "video": ("train:1",)}
+    assert origin.collections["audio"] == ("",)
+
+
+def test_files_without_an_origin_are_named(prepared: Path, tmp_path: Path) -> None:
+    for name in ("clips.jsonl", "items.jsonl"):
+        (tmp_path / name).write_bytes((prepared / name).read_bytes())
+    lines = (tmp_path / "items.jsonl").read_text().splitlines()
+    (tmp_path / "items.jsonl").write_text("\n".join(lines[1:]) + "\n")
+    with pytest.raises(ValueError, match="must list the files of all clips"):
+        data_tools.read_clip_origins(FeatureFolder(tmp_path))
 
 
 def test_the_report_tells_what_was_found(prepared: Path) -> None:
