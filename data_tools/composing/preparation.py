@@ -240,5 +240,6 @@ def _report(dataset: ComposedDataset, features: Mapping[str, ItemFeatures]) -> d
         "items": {" ".join(key): count for key, count in sorted(counts.items())},
         "failures": dataset.failures,
         "near_duplicates": dataset.duplicates,
+        "left_out_of_test_root": dataset.leaks,
         "collections": collection_probe(sounds, means),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,34 @@ def test_files_are_extracted_once(
     option = ["--option", "frequencies=natural", "--option", "near_duplicates=keep"]
     assert main([*words, *option, "--out", str(tmp_path / "out")]) == 0
     assert "no raw material in two of them" in data_tools.verify(tmp_path / "out")[-1]
+
+
+def test_tests_from_another_folder(
+    words: list[str], root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_collections(tmp_path / "other", recordings=3, pictures=6, first=500)
+    leaked = "ESC-10/001 - Dog bark/1-1000-A.ogg"
+    shutil.copyfile(root / leaked, other / leaked)
+    out = tmp_path / "out"
+    assert main([*words, "--option", f"test_root={other}", "--out", str(out)]) == 0
+    assert "1 files of the test folder left out" in capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    (left_out,) = report["left_out_of_test_root"]
+    assert left_out["file"] == f"test_root/{leaked}"
+    assert "is of group freesound:1000" in left_out["reason"]
+    assert "no raw material in two of them" in data_tools.verify(out)[-1]
+    folder = FeatureFolder(out)
+    origins = data_tools.read_clip_origins(folder)
+    assert {group for row in folder.order("test") for group in origins[row].groups["audio"]} <= {
+        *(
+            f"freesound:{number + 500}"
+            for place in (1000, 2000)
+            for number in range(place, place + 3)
+        ),
+        *(f"Animal-Sound-Dataset:dog_{number}" for number in range(500, 503)),
+    }
+    assert data_tools.render(out, int(folder.order("test")[0]))["waveform"].shape == (160_000,)
+    folder.close()
 
 
 def test_pretrained_networks(words: list[str], tmp_path: Path) -> None:
