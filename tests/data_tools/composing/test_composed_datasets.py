@@ -371,7 +371,7 @@ def test_a_table_of_files_and_groups(tmp_path: Path) -> None:
         (int(Path(each.name).stem) % 2 == 1) == (each.in_split == "test") for each in pictures
     )
     assert sum(item.modality == "text" for item in items) == 20
-    other = write_folders(tmp_path / "other", first=100)
+    other = write_folders(tmp_path / "other", first=7)
     tested = Folders(str(root), test_root=str(other)).items()
     names = {item.name for item in tested if item.in_split == "test"}
     assert "test_root/sounds/car/3.wav" in names, "equal names are not equal files"
