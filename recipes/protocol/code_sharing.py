@@ -75,7 +75,10 @@ def shared_codes(encoded: EncodedClips, split: str) -> dict[str, Any]:
         }
         shares = np.asarray(ops.convert_to_numpy(activation_shares(weighed)))
         kinds = zip(ACTIVATIONS, shares.tolist(), strict=True)
-        found.setdefault("overlap", {})[level] = {**pairs, "mean": float(np.mean(list(pairs.values())))}
+        found.setdefault("overlap", {})[level] = {
+            **pairs,
+            "mean": float(np.mean(list(pairs.values()))),
+        }
         found.setdefault("shares", {})[level] = {k: v for k, v in kinds if k != "unused"}
         found.setdefault("used", {})[level] = {
             name: int((count > 0).sum()) for name, count in counts.items()
