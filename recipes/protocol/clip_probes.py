@@ -119,8 +119,9 @@ def train_probe(train: ClipVectors, val: ClipVectors, num_classes: int) -> Probe
         kernel = np.zeros((x.shape[1], num_classes))
         # A class without a training clip is never predicted.
         bias = np.full(num_classes, -np.inf)
-        if len(known) == 1:
-            bias[known] = 0.0
+        if len(known) == 1 or not used.any():
+            # Nothing to tell classes apart by: the most frequent one.
+            bias[known] = np.log(np.bincount(y, minlength=num_classes)[known])
         else:
             model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, tol=1e-3)
             model.fit(inputs, y)
