@@ -16,7 +16,7 @@ import keras_cmg
 from keras_cmg.optimizers.learning_rates import scheduled_learning_rate
 from recipes.experiments import compare
 from recipes.protocol.clips import Clips
-from recipes.reporting import compare_tables, group_intervals
+from recipes.reporting import compare_pictures, compare_tables, group_intervals
 from recipes.runner import command_line
 from recipes.runner.settings import resolve
 from recipes.training import (
@@ -28,6 +28,7 @@ from recipes.training import (
 )
 from recipes.training.ablation_variants import undone_parts
 from recipes.training.model_measurement import PAIRS as MODALITY_PAIRS
+from tests.helpers.media_collections import write_collections
 
 MODALITIES = ("audio", "video", "text")
 FEW = ["--num-clips", "10", "5", "10", "--epochs", "1", "--batch-size", "5", "--labels", "1"]
@@ -410,3 +411,44 @@ def test_schedule_is_checked() -> None:
     with pytest.raises(ValueError, match=r"`schedule` must be one of .* Received: 'linear'"):
         scheduled_learning_rate(1.0, "linear", 10)
     assert scheduled_learning_rate(0.5, "constant", 10) == 0.5
+
+
+def test_files_become_a_comparison_in_two_commands(tmp_path: Path) -> None:
+    """From recordings, pictures and captions to tables, pictures and clips that share a code."""
+    from data_tools.__main__ import main as data_tools_main
+
+    root, folder, out = write_collections(tmp_path / "raw"), tmp_path / "features", tmp_path / "run"
+    small = ["--train", "12", "--val", "4", "--test", "4", "--video-channels", "8"]
+    words = ["--option", "classes=dog,sea", "--cache", str(tmp_path / "cache"), *small]
+    words += ["--root", str(root), "--out", str(folder)]
+    assert data_tools_main(["prepare", "natural", *words]) == 0
+    few = ["--models", "vanilla", "simmmdg", "--smoke", "--batch-size", "4", "--workers", "2"]
+    data = ["--data", "natural", "--features", str(folder)]
+    words = ["compare", *data, *few, "--out", str(out)]
+    assert command_line.main(words) == 0
+    table = (out / "table.md").read_text(encoding="utf-8")
+    for title in (
+        "Probes on code vectors (%)",
+        "Probes on code identities (%)",
+        "Paired differences from vanilla (points)",
+        "Sharing of codes (% of segments)",
+        "dog by collection (%)",
+        "Ceilings: probes within a modality (%)",
+        "Few labels (%)",
+        "Seconds of events (F1, %)",
+        "Half the dimensions, by criterion (points)",
+    ):
+        assert title in table
+    found = result_of(out)
+    assert found["num_clips"] == {"train": 12, "val": 4, "test": 4}
+    assert all(groups for groups in found["groups"]["audio"])
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Confusions of vanilla" in page and "12 training clips" in page
+    codes = {"audio": [0, 1, 2, 3], "video": [1, 0, 2, 2], "text": [1, 0, -1, 3]}
+    clips = Clips("natural", folder)
+    assert compare_pictures.write_shared_codes(tmp_path, clips, "vanilla", codes, str(root))
+    page = (tmp_path / "shared_codes.html").read_text(encoding="utf-8")
+    assert "audio/wav" in page and "image/png" in page
+    # A set that was prepared with other options is another set.
+    words = [*words[:-1], str(tmp_path / "other"), "--option", "captions=masked"]
+    assert command_line.main(words) == 2
