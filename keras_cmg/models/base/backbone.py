@@ -21,6 +21,7 @@ from keras_cmg.models.base.configs import (
     deserialize_layers,
     freeze_layers,
     frozen_layers,
+    is_serialized,
     refuse_filters,
     serialize_layer,
 )
@@ -90,8 +91,9 @@ class Backbone(keras.Model):
         """Sets the layer that assigns codes to features.
 
         Args:
-            quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, or
-                arguments of `quantizer_class`. `FSQ`, `LFQ` and `BSQ`, which have widths of their
+            quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, its
+                configuration by `keras.saving.serialize_keras_object`, or arguments of
+                `quantizer_class`. `FSQ`, `LFQ` and `BSQ`, which have widths of their
                 own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes that of a
                 layer.
 
@@ -105,6 +107,8 @@ class Backbone(keras.Model):
         >>> backbone.quantizer.num_embeddings
         8
         """
+        if is_serialized(quantizer):
+            quantizer = keras.saving.deserialize_keras_object(quantizer)
         if not isinstance(quantizer, keras.Layer):
             layer = self.quantizer_class(
                 self.num_embeddings,
