@@ -18,7 +18,9 @@ Each of `jax`, `tensorflow` and `torch` defines:
 - `broadcast_variables(model)`: copies the first process's weights and state to every process;
 - `build_before_training(model, iterator, data_batch)`: creates variables that a step cannot create;
 - `distribution(devices)`: the arguments of `keras_cmg.distribution.Distribution`;
-- `matmul(x, y)`: a matrix product in the full precision of its type, see below;
+- `matmul(x, y)`, `matmul_add(x, y, z)`: a matrix product in the full precision of its type, and
+  one plus a row, see below;
+- `row_max(x)`: the largest value of each row of a matrix, and its first index;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 
 `global_sum` and `global_batches` carry gradients to every replica.
@@ -151,6 +153,43 @@ def has_values(x: Any) -> bool:
     (True, False)
     """
     return not isinstance(x, keras.KerasTensor) and current().has_values(x)
+
+
+def matmul_add(x: Any, y: Any, z: Any) -> Any:
+    """Computes a matrix product plus a row, in the full precision of its type, see `matmul`.
+
+    Args:
+        x: float tensor `(rows, inner)`.
+        y: float tensor `(inner, columns)` of the same dtype.
+        z: float tensor `(columns,)` of the same dtype.
+
+    Returns:
+        Float tensor `(rows, columns)`.
+
+    Example:
+
+    >>> float(matmul_add(ops.ones((1, 2)), ops.ones((2, 1)), ops.ones((1,)))[0, 0])
+    3.0
+    """
+    return current().matmul_add(x, y, z)
+
+
+def row_max(x: Any) -> tuple[Any, Any]:
+    """Computes the largest value of each row and where it is.
+
+    Args:
+        x: float tensor `(rows, columns)`.
+
+    Returns:
+        Float tensor `(rows,)`, and int32 tensor `(rows,)`; the lowest index wins a tie.
+
+    Example:
+
+    >>> value, index = row_max(ops.convert_to_tensor([[1.0, 3.0, 3.0]]))
+    >>> value.tolist(), index.tolist()
+    ([3.0], [1])
+    """
+    return current().row_max(x)
 
 
 def matmul(x: Any, y: Any) -> Any:

@@ -137,6 +137,14 @@ def matmul(x, y):
     return jax.numpy.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
+def matmul_add(x, y, z):
+    return matmul(x, y) + z
+
+
+def row_max(x):
+    return jax.numpy.max(x, axis=1), jax.numpy.argmax(x, axis=1).astype("int32")
+
+
 def has_values(x):
     return not isinstance(x, jax.core.Tracer)
 

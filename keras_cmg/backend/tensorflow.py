@@ -163,6 +163,14 @@ def matmul(x, y):
     return tf.matmul(x, y) + rest
 
 
+def matmul_add(x, y, z):
+    return matmul(x, y) + z
+
+
+def row_max(x):
+    return tf.reduce_max(x, axis=1), tf.argmax(x, axis=1, output_type="int32")
+
+
 def _rounds_products():
     tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
     return tf32 and bool(tf.config.list_physical_devices("GPU"))

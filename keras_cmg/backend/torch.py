@@ -110,6 +110,17 @@ def matmul(x, y):
         return torch.matmul(x, y)
 
 
+def matmul_add(x, y, z):
+    # One pass: the product is added to the row, not the row to the product.
+    with _full_precision():
+        return torch.addmm(z, x, y)
+
+
+def row_max(x):
+    values, indices = torch.max(x, dim=1)
+    return values, indices.to(torch.int32)
+
+
 @contextlib.contextmanager
 def _full_precision():
     """Holds the user's setting of float32 products, TF32 or bfloat16, off."""

@@ -159,13 +159,13 @@ def test_memory_is_bounded_where_the_number_of_vectors_is_unknown(monkeypatch):
     elif name == "tensorflow":
         import tensorflow as tf
 
-        sizes, matmul = [], engine.matmul
+        sizes, matmul_add = [], engine.matmul_add
 
-        def recorded(x, y):
+        def recorded(x, y, z):
             tf.numpy_function(lambda x: sizes.append(len(x)), [x], [])
-            return matmul(x, y)
+            return matmul_add(x, y, z)
 
-        monkeypatch.setattr(engine, "matmul", recorded)
+        monkeypatch.setattr(engine, "matmul_add", recorded)
         with_unknown_rows(search, 4)(x)
         # Keras' `map` evaluates one more block, for the types of its result.
         assert max(sizes) <= 1024 and sum(sizes) < 1.03 * rows
