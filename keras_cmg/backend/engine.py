@@ -18,9 +18,9 @@ Each of `jax`, `tensorflow` and `torch` defines:
 - `broadcast_variables(model)`: copies the first process's weights and state to every process;
 - `build_before_training(model, iterator, data_batch)`: creates variables that a step cannot create;
 - `distribution(devices)`: the arguments of `keras_cmg.distribution.Distribution`;
-- `matmul(x, y)`, `matmul_add(x, y, z)`: a matrix product in the full precision of its type, and
-  one plus a row, see below;
-- `row_max(x)`: the largest value of each row of a matrix, and its first index;
+- `matmul(x, y)`: a matrix product in the full precision of its type, see below;
+- `best_columns(x, y, z)`: the largest entry of each row of `x y + z`, and its first index;
+- `SCORE_SIZES`: sizes of the blocks of `keras_cmg.ops.nearest_codes`;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 
 `global_sum` and `global_batches` carry gradients to every replica.
@@ -155,8 +155,10 @@ def has_values(x: Any) -> bool:
     return not isinstance(x, keras.KerasTensor) and current().has_values(x)
 
 
-def matmul_add(x: Any, y: Any, z: Any) -> Any:
-    """Computes a matrix product plus a row, in the full precision of its type, see `matmul`.
+def best_columns(x: Any, y: Any, z: Any) -> tuple[Any, Any]:
+    """Computes the largest entry of each row of `x y + z` and where it is.
+
+    The product has the full precision of its type, see `matmul`.
 
     Args:
         x: float tensor `(rows, inner)`.
@@ -164,32 +166,31 @@ def matmul_add(x: Any, y: Any, z: Any) -> Any:
         z: float tensor `(columns,)` of the same dtype.
 
     Returns:
-        Float tensor `(rows, columns)`.
-
-    Example:
-
-    >>> float(matmul_add(ops.ones((1, 2)), ops.ones((2, 1)), ops.ones((1,)))[0, 0])
-    3.0
-    """
-    return current().matmul_add(x, y, z)
-
-
-def row_max(x: Any) -> tuple[Any, Any]:
-    """Computes the largest value of each row and where it is.
-
-    Args:
-        x: float tensor `(rows, columns)`.
-
-    Returns:
         Float tensor `(rows,)`, and int32 tensor `(rows,)`; the lowest index wins a tie.
 
     Example:
 
-    >>> value, index = row_max(ops.convert_to_tensor([[1.0, 3.0, 3.0]]))
-    >>> value.tolist(), index.tolist()
-    ([3.0], [1])
+    >>> x, y, z = (ops.convert_to_tensor(v) for v in ([[2.0]], [[1.0, 0.0]], [0.0, 3.0]))
+    >>> value, index = best_columns(x, y, z)
+    >>> float(value[0]), int(index[0])
+    (3.0, 1)
     """
-    return current().row_max(x)
+    return current().best_columns(x, y, z)
+
+
+def score_sizes() -> tuple[int, int]:
+    """Returns how many scores, and scores of how many codes, `nearest_codes` holds at once.
+
+    Returns:
+        Two ints: on processors, blocks of this size are searched fastest.
+
+    Example:
+
+    >>> elements, codes = score_sizes()
+    >>> codes <= elements
+    True
+    """
+    return current().SCORE_SIZES
 
 
 def matmul(x: Any, y: Any) -> Any:

@@ -18,6 +18,8 @@ from keras_cmg.backend.objective import (
 
 SUM = tf.distribute.ReduceOp.SUM
 
+SCORE_SIZES = (2**22, 2**15)
+
 
 def train_step(model, data):
     x = model.prepare_batch(data)
@@ -163,12 +165,9 @@ def matmul(x, y):
     return tf.matmul(x, y) + rest
 
 
-def matmul_add(x, y, z):
-    return matmul(x, y) + z
-
-
-def row_max(x):
-    return tf.reduce_max(x, axis=1), tf.argmax(x, axis=1, output_type="int32")
+def best_columns(x, y, z):
+    scores = matmul(x, y) + z
+    return tf.reduce_max(scores, axis=1), tf.argmax(scores, axis=1, output_type="int32")
 
 
 def _rounds_products():
