@@ -276,7 +276,7 @@ class _TableMachine(_Machine):
         return items
 
     def _add(self, items: list[Any], kind: type) -> None:
-        target = self.stack[-1]
+        target: Any = self.stack[-1]
         if type(target) is not kind:
             raise ValueError(f"and put items into a {kind.__name__}, not {describe(target)}")
         if isinstance(target, list):
