@@ -15,6 +15,7 @@ import keras_cmg
 from data_tools.io.feature_folder import MODALITIES
 from data_tools.io.files import sha256_file
 from data_tools.loading import BatchReader, SelectionSource
+from data_tools.loading.batch_reader import add_text_mask
 from data_tools.loading.pydataset import FeatureDataset
 from data_tools.published.examples import Example
 from data_tools.published.registry import PUBLISHED_DATASETS, open_published, published_class
@@ -229,6 +230,8 @@ class Encoded(NamedTuple):
     """(clips, frames, classes + 1), the last column background; None without labels."""
     missing: int
     """Clips that could not be read."""
+    mask: np.ndarray | None = None
+    """(clips, frames) bool, False for padding; None if all frames count."""
 
 
 def encode(
@@ -269,8 +272,13 @@ def encode(
     if labels:
         of_labels = selection.sources["labels"]
         stacked = np.stack([of_labels.read(example) for example in source.examples])
+    mask = None
+    if modality == "text":
+        arrays = source.read_all()
+        add_text_mask(arrays)
+        mask = arrays["text_mask"]
     selection.close()
-    return Encoded(codes, stacked, len(bad))
+    return Encoded(codes, stacked, len(bad), mask)
 
 
 def encoders(

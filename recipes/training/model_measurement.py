@@ -5,24 +5,27 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
-from recipes.protocol import clip_retrieval
-from recipes.protocol.clips import Clips
-from recipes.protocol.cross_modal_probes import (
-    CONTINUOUS,
-    QUANTIZED,
-    EncodedClips,
-    probe_every_pair,
-    toc_masks,
+from recipes.protocol import (
+    clip_probes,
+    clip_retrieval,
+    clip_views,
+    code_sharing,
+    segment_probes,
+    toc_criteria,
 )
+from recipes.protocol.clips import Clips
+from recipes.protocol.cross_modal_probes import EncodedClips, toc_masks
 from recipes.protocol.resource_use import PeakMemory, device_gigabytes
 from recipes.runner import content_cache, provenance
 from recipes.runner.settings import Settings
+from recipes.training.best_epoch import BestEpoch
 from recipes.training.trained_encoders import compile_model, new_model, training_batches
 
 PAIRS = (("video", "audio"), ("text", "audio"), ("text", "video"))
@@ -34,8 +37,8 @@ MEASURED = (
     "schedule",
     "epochs",
     "batch_size",
-    "probe_epochs",
     "toc_channels",
+    "labels",
 )
 """Settings that decide a measurement."""
 
@@ -112,14 +115,13 @@ def measure(settings: Mapping[str, Any], clips: Mapping[str, Any], seed: int) ->
     """Trains a model and measures its codes across modalities.
 
     Args:
-        settings: settings with `MEASURED`; of `toc_channels`, the first is used.
+        settings: settings with `MEASURED`; of `toc_channels`, one is chosen for each modality.
         clips: fields of `Clips`.
-        seed: seed of weights, dropout, order and probes.
+        seed: seed of weights, dropout, order and of the clips of small probes.
 
     Returns:
-        `scores`, view and pair to accuracy; `validation`, the mean over modalities of the accuracy
-        on validation clips of the probe's own modality; `retrieval`, see `retrieval`; times,
-        memory, parameters.
+        The epoch that was chosen and the scores that chose it; `measured_codes`; times, memory,
+        parameters.
 
     Raises:
         ValueError: if a setting is wrong, or training fails.
@@ -129,103 +131,252 @@ def measure(settings: Mapping[str, Any], clips: Mapping[str, Any], seed: int) ->
         model = new_model(chosen, source.modalities(), seed)
         batches = training_batches(source, chosen.batch_size, seed, model)
         compile_model(model, chosen, len(batches) * chosen.epochs)
-        start = time.perf_counter()
-        history = model.fit(batches, epochs=chosen.epochs, shuffle=False, verbose=0).history
-        seconds = time.perf_counter() - start
-    masks = toc_masks(chosen.toc_channels[:1], model.backbone.codebook)
+        best, clock = BestEpoch(source), EpochClock()
+        history = model.fit(
+            batches, epochs=chosen.epochs, shuffle=False, verbose=0, callbacks=[clock, best]
+        ).history
     encoded = EncodedClips(model.backbone, source)
-    probes = probe_every_pair(encoded, masks, chosen.probe_epochs, seed)
     return {
-        "train_seconds": round(seconds, 2),
+        "train_seconds": round(sum(clock.seconds), 2),
         "memory_gigabytes": device_gigabytes() or memory.gigabytes,
         "parameters": {"model": model.count_params(), "kept": model.backbone.count_params()},
         "loss": history["loss"],
         "code_usage": history["code_usage"][-1] if "code_usage" in history else None,
-        "validation": float(np.mean(list(probes.validation[QUANTIZED].values()))),
-        "scores": named_views(probes.scores, masks),
-        "retrieval": named_views(retrieval(encoded, masks), masks),
+        "epoch": best.epoch,
+        "validation": max(best.scores),
+        "validation_of_epochs": best.scores,
+        **measured_codes(encoded, chosen.toc_channels, chosen.labels, seed),
     }
 
 
-def named_views(values: Mapping[str, Any], masks: Mapping[str, Any]) -> dict[str, Any]:
-    """Renames views so that their names do not depend on the dimensions that TOC keeps.
-
-    Args:
-        values: view to anything.
-        masks: TOC masks, by the names of their views.
-
-    Returns:
-        The same under "codes", "toc" and "continuous".
+class EpochClock(keras.callbacks.Callback):
+    """Measures the seconds of training of each epoch, without other callbacks.
 
     Example:
 
-    >>> named_views({"quantized": 1, "continuous": 2, "128": 3}, {"128": None})
-    {'codes': 1, 'continuous': 2, 'toc': 3}
+    >>> EpochClock().seconds
+    []
     """
-    names = {QUANTIZED: "codes", CONTINUOUS: CONTINUOUS, **dict.fromkeys(masks, "toc")}
-    return {names[view]: value for view, value in values.items()}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._start = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.seconds.append(time.perf_counter() - self._start)
 
 
-def retrieval(encoded: EncodedClips, masks: Mapping[str, Any]) -> dict[str, Any]:
-    """Computes recall of test clips of one modality by those of another, in both directions.
-
-    Clips are compared by the cosine of their codes, averaged over segments, see `recalls_of`.
+def measured_codes(
+    encoded: EncodedClips, toc_channels: Sequence[int], labels: Sequence[int], seed: int
+) -> dict[str, Any]:
+    """Measures codes across modalities, from their vectors and from their identities.
 
     Args:
         encoded: codes of the clips.
-        masks: name to TOC mask, adapted.
+        toc_channels: numbers of dimensions among which TOC chooses.
+        labels: labelled clips per class of further probes.
+        seed: seed of random dimensions and of the clips of small probes.
 
     Returns:
-        View to "instance" and "class" to pair of modalities to recall at 1, 5 and 10, fractions.
+        `scores`, view and "source->target" to accuracy; `correct`, the same to which test clips
+        are right, packed into hexadecimal digits; `few_labels`, number of labels to view and pair
+        to accuracy; `toc`, chosen numbers of dimensions, and accuracies at half of them by
+        criterion; `segments`, `retrieval`, `overlap` and `shares`.
     """
-    found = {name: encoded.labelled("test", name, masks) for name in encoded.backbone.modalities}
-    views = {
-        name: {view: x.mean(axis=1) for view, x in labelled.views.items()}
-        for name, labelled in found.items()
+    backbone, clips = encoded.backbone, encoded.clips
+    number = len(clips.categories())
+    masks = {}
+    if backbone.codebook is not None:
+        half = max(1, backbone.codebook.shape[1] // 2)
+        masks = toc_masks(tuple(dict.fromkeys((*toc_channels, half))), backbone.codebook)
+    splits = {
+        split: clip_views.vectors_of(encoded, split, masks) for split in ("train", "val", "test")
     }
-    classes = clip_retrieval.clip_classes(next(iter(found.values())).labels)
-    return recalls_of(views, classes)
+    probes, correct = {}, {}
+    for view, test in splits["test"].items():
+        sources = {name: (splits["train"][view][name], splits["val"][view][name]) for name in test}
+        probes[view], correct[view] = clip_probes.probe_pairs(sources, test, number)
+    toc: dict[str, Any] = {}
+    if masks:
+        toc = _toc(encoded, splits, probes, correct, toc_channels, str(half), seed)
+    present = {name: clips.present for name, clips in splits["test"][clip_views.CODES].items()}
+    small = {}
+    for count in labels:
+        small[str(count)] = _few_labels(splits, count, number, seed)
+    vectors = {
+        view: {name: clips.vectors for name, clips in splits["test"][view].items()}
+        for view in correct
+        if view in splits["test"]
+    }
+    classes = next(iter(splits["test"][clip_views.CODES].values())).classes
+    return {
+        "scores": {
+            view: {pair: _share(right, present, pair) for pair, right in pairs.items()}
+            for view, pairs in correct.items()
+        },
+        "correct": {
+            view: {pair: packed(right) for pair, right in pairs.items()}
+            for view, pairs in correct.items()
+        },
+        "few_labels": small,
+        "toc": toc,
+        "segments": segment_probes.segment_scores(encoded, backbone.modalities),
+        "retrieval": recalls_of(vectors, classes, present),
+        **code_sharing.shared_codes(encoded, "test"),
+    }
+
+
+def _toc(
+    encoded: EncodedClips,
+    splits: Mapping[str, Any],
+    probes: dict[str, Any],
+    correct: dict[str, Any],
+    candidates: Sequence[int],
+    half: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Chooses numbers of dimensions, renames views, and compares criteria."""
+    names = [str(kept) for kept in candidates]
+    modalities = list(probes[names[0]])
+    # The largest of equally good numbers.
+    best = {
+        name: max(names, key=lambda kept, name=name: (probes[kept][name].validation, int(kept)))
+        for name in modalities
+    }
+    correct["toc"] = {
+        pair: correct[best[pair.split("->")[0]]][pair] for pair in correct[clip_views.CODES]
+    }
+    correct["toc at half"] = correct[half]
+    for kept in {*names, half}:
+        del correct[kept]
+        for views in splits.values():
+            if kept == half:
+                views["toc at half"] = views[kept]
+            del views[kept]
+    train, number = splits["train"][clip_views.CODES], len(encoded.clips.categories())
+    counts = sum(code_sharing.counts_of(encoded, "train").values())
+    kept = toc_criteria.chosen_channels(
+        np.asarray(keras.ops.convert_to_numpy(encoded.backbone.codebook), "float64"),
+        counts,
+        {name: clips.vectors for name, clips in train.items()},
+        int(half),
+        seed,
+    )
+    criteria: dict[str, dict[str, float]] = {}
+    for criterion, draws in kept.items():
+        found: list[dict[str, np.ndarray]] = []
+        for channels in draws:
+            views = {
+                split: {
+                    name: clips._replace(vectors=clips.vectors[:, channels])
+                    for name, clips in splits[split][clip_views.CODES].items()
+                }
+                for split in splits
+            }
+            sources = {name: (views["train"][name], views["val"][name]) for name in modalities}
+            found.append(clip_probes.probe_pairs(sources, views["test"], number)[1])
+        present = {name: clips.present for name, clips in splits["test"][clip_views.CODES].items()}
+        criteria[criterion] = {
+            pair: float(np.mean([_share(draw[pair], present, pair) for draw in found]))
+            for pair in found[0]
+        }
+    return {"channels": {name: int(kept) for name, kept in best.items()}, "criteria": criteria}
+
+
+def _few_labels(
+    splits: Mapping[str, Any], count: int, number: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """Accuracies of probes with few labelled clips, also to choose their strength on."""
+    found = {}
+    for view in (*clip_views.VIEWS, "toc at half"):
+        if view not in splits["test"]:
+            continue
+        test = splits["test"][view]
+        sources = {
+            name: tuple(
+                clip_probes.few_labels(splits[split][view][name], count, seed)
+                for split in ("train", "val")
+            )
+            for name in test
+        }
+        correct = clip_probes.probe_pairs(sources, test, number)[1]
+        present = {name: clips.present for name, clips in test.items()}
+        found[view] = {pair: _share(right, present, pair) for pair, right in correct.items()}
+    return found
+
+
+def _share(right: np.ndarray, present: Mapping[str, np.ndarray], pair: str) -> float:
+    """Accuracy on the test clips that have the target."""
+    return float(right[present[pair.split("->")[1]]].mean())
+
+
+def packed(flags: np.ndarray) -> str:
+    """Packs flags into hexadecimal digits.
+
+    Args:
+        flags: (clips,) bool.
+
+    Returns:
+        Four flags a digit, the first one the highest.
+
+    Example:
+
+    >>> packed(np.array([True, False, True, False, False, False, False, True]))
+    'a1'
+    """
+    return np.packbits(flags).tobytes().hex()
 
 
 def recalls_of(
-    vectors: Mapping[str, Mapping[str, np.ndarray]], classes: np.ndarray
+    vectors: Mapping[str, Mapping[str, np.ndarray]],
+    classes: np.ndarray,
+    present: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
     """Computes recall of every pair of modalities: of the very clip, and of its class.
 
     "instance": only the query's own clip is correct; "class": any clip of the same class is. Ties
-    count as their expected hits.
+    count as their expected hits. Vectors are compared by cosine, identities by the Bhattacharyya
+    coefficient, which is the cosine of the roots of the shares of codes.
 
     Args:
-        vectors: modality to view to float (clips, dim).
+        vectors: view to modality to float (clips, dim).
         classes: (clips,) int.
+        present: modality to (clips,) bool; a clip that lacks one of two modalities is left out.
 
     Returns:
         View to "instance" and "class" to pair of modalities to recall at 1, 5 and 10, fractions.
 
     Example:
 
-    >>> x = {"codes": np.eye(2, dtype="float32")}
-    >>> found = recalls_of({"audio": x, "video": x, "text": x}, np.array([0, 1]))
+    >>> x = np.eye(2, dtype="float32")
+    >>> everywhere = dict.fromkeys(("audio", "video", "text"), np.ones(2, bool))
+    >>> found = recalls_of({"codes": dict.fromkeys(everywhere, x)}, np.array([0, 1]), everywhere)
     >>> found["codes"]["instance"]["video<->audio"]
     [1.0, 1.0, 1.0]
     """
-    right = {
-        "instance": np.eye(len(classes), dtype=bool),
-        "class": classes[:, None] == classes[None],
-    }
     result: dict[str, Any] = {}
-    for view in next(iter(vectors.values())):
-        scores = {
-            f"{a}<->{b}": clip_retrieval.cosine(vectors[a][view], vectors[b][view])
-            for a, b in PAIRS
-        }
-        result[view] = {
-            kind: {
-                pair: [_recall(relevant, cosines, k) for k in clip_retrieval.RANKS]
-                for pair, cosines in scores.items()
+    for view, by_modality in vectors.items():
+        if view in (clip_views.IDENTITIES, clip_views.TOKENS):
+            by_modality = {name: np.sqrt(x) for name, x in by_modality.items()}
+        result[view] = {"instance": {}, "class": {}}
+        for a, b in PAIRS:
+            if a not in by_modality or b not in by_modality:
+                continue
+            both = present[a] & present[b]
+            cosines = clip_retrieval.cosine(by_modality[a][both], by_modality[b][both])
+            of_class = classes[both]
+            right = {
+                "instance": np.eye(len(of_class), dtype=bool),
+                "class": of_class[:, None] == of_class[None],
             }
-            for kind, relevant in right.items()
-        }
+            for kind, relevant in right.items():
+                result[view][kind][f"{a}<->{b}"] = [
+                    _recall(relevant, cosines, k) for k in clip_retrieval.RANKS
+                ]
     return result
 
 
