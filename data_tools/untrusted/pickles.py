@@ -277,7 +277,7 @@ class _TableMachine(_Machine):
 
     def _add(self, items: list[Any], kind: type) -> None:
         target: Any = self.stack[-1]
-        if type(target) is not kind:
+        if type(self.stack[-1]) is not kind:
             raise ValueError(f"and put items into a {kind.__name__}, not {describe(target)}")
         if isinstance(target, list):
             target.extend(items)
