@@ -54,21 +54,6 @@ class Probe(NamedTuple):
         """
         return np.argmax(vectors @ self.kernel + self.bias, axis=1)
 
-    def correct(self, clips: ClipVectors) -> np.ndarray:
-        """Returns which clips are classified correctly, (clips,) bool.
-
-        Args:
-            clips: the clips; one without the modality counts as wrong.
-
-        Example:
-
-        >>> probe = Probe(np.eye(2), np.zeros(2), 1.0, 1.0)
-        >>> clips = ClipVectors(np.eye(2), np.array([0, 0]), np.array([True, True]))
-        >>> probe.correct(clips).tolist()
-        [True, False]
-        """
-        return (self.predict(clips.vectors) == clips.classes) & clips.present
-
 
 def accuracy(probe: Probe, clips: ClipVectors) -> float:
     """Computes the accuracy on the clips that have the modality.
@@ -86,8 +71,8 @@ def accuracy(probe: Probe, clips: ClipVectors) -> float:
     >>> accuracy(probe, ClipVectors(np.eye(2), np.array([0, 0]), np.array([True, True])))
     0.5
     """
-    correct = probe.correct(clips)[clips.present]
-    return float(correct.mean()) if len(correct) else float("nan")
+    correct = probe.predict(clips.vectors) == clips.classes
+    return float(correct[clips.present].mean()) if clips.present.any() else float("nan")
 
 
 def train_probe(train: ClipVectors, val: ClipVectors, num_classes: int) -> Probe:
@@ -129,13 +114,14 @@ def train_probe(train: ClipVectors, val: ClipVectors, num_classes: int) -> Probe
     used = np.ptp(x, axis=0) > 0
     inputs = (x[:, used] - mean[used]) / scale
     known = np.unique(y)
-    best: Probe | None = None
+    found: list[Probe] = []
     for strength in STRENGTHS:
         kernel = np.zeros((x.shape[1], num_classes))
         # A class without a training clip is never predicted.
         bias = np.full(num_classes, -np.inf)
-        if len(known) == 1:
-            bias[known] = 0.0
+        if len(known) == 1 or not used.any():
+            # Nothing to tell classes apart by: the most frequent one.
+            bias[known] = np.log(np.bincount(y, minlength=num_classes)[known])
         else:
             model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, tol=1e-3)
             model.fit(inputs, y)
@@ -144,12 +130,9 @@ def train_probe(train: ClipVectors, val: ClipVectors, num_classes: int) -> Probe
             offsets = np.r_[-model.intercept_, model.intercept_] / 2 if two else model.intercept_
             kernel[np.ix_(used, known)] = weights.T / scale
             bias[known] = offsets - mean @ kernel[:, known]
-        found = Probe(kernel, bias, strength, 0.0)
-        found = found._replace(validation=accuracy(found, val))
-        if best is None or found.validation > best.validation:
-            best = found
-    assert best is not None
-    return best
+        probe = Probe(kernel, bias, strength, 0.0)
+        found.append(probe._replace(validation=accuracy(probe, val)))
+    return max(found, key=lambda probe: probe.validation)
 
 
 def few_labels(clips: ClipVectors, per_class: int, seed: int) -> ClipVectors:
@@ -191,19 +174,20 @@ def probe_pairs(
         num_classes: number of classes.
 
     Returns:
-        Source to probe; and "source->target" to which test clips are right, (clips,) bool.
+        Source to probe; and "source->target" to the class that each test clip is given, (clips,)
+        int, -1 for a clip without the modality.
 
     Example:
 
     >>> clips = ClipVectors(np.eye(2), np.array([0, 1]), np.array([True, True]))
-    >>> probes, correct = probe_pairs({"audio": (clips, clips)}, {"text": clips}, 2)
-    >>> correct["audio->text"].tolist()
-    [True, True]
+    >>> probes, predicted = probe_pairs({"audio": (clips, clips)}, {"text": clips}, 2)
+    >>> predicted["audio->text"].tolist()
+    [0, 1]
     """
     probes = {name: train_probe(train, val, num_classes) for name, (train, val) in sources.items()}
-    correct = {
-        f"{source}->{target}": probe.correct(clips)
+    predicted = {
+        f"{source}->{target}": np.where(clips.present, probe.predict(clips.vectors), -1)
         for source, probe in probes.items()
         for target, clips in targets.items()
     }
-    return probes, correct
+    return probes, predicted

@@ -220,6 +220,47 @@ def clip_classes(labels: np.ndarray) -> np.ndarray:
     return labels[..., :-1].sum(axis=1).argmax(axis=-1)
 
 
+def clip_labels(clips: Clips, split: str) -> np.ndarray:
+    """Returns the class of each clip of a prepared split.
+
+    Args:
+        clips: the clips.
+        split: "train", "val" or "test".
+
+    Returns:
+        (clips,) int.
+    """
+    folder = data_tools.FeatureFolder(clips.root)
+    return clip_classes(folder.read("labels", folder.order(split)))
+
+
+def num_clips(clips: Clips) -> dict[str, int]:
+    """Returns the number of clips of each split of a prepared folder.
+
+    Args:
+        clips: the clips.
+    """
+    folder = data_tools.FeatureFolder(clips.root)
+    return {split: len(folder.order(split)) for split in folder.split_names()}
+
+
+def clip_origins(clips: Clips, split: str, kind: str) -> dict[str, list[list[str]]]:
+    """Returns what the events of the clips of a prepared split are made of.
+
+    Args:
+        clips: the clips.
+        split: "train", "val" or "test".
+        kind: "groups", such as Freesound recordings, or "collections", such as ESC-10.
+
+    Returns:
+        Modality to the names of each clip; none where the modality was made for the clip alone.
+    """
+    folder = data_tools.FeatureFolder(clips.root)
+    origins = data_tools.read_clip_origins(folder)
+    found = [getattr(origins[row], kind) for row in folder.order(split)]
+    return {name: [list(of.get(name, ())) for of in found] for name in clips.modalities()}
+
+
 class Encoded(NamedTuple):
     """Codes and labels of clips."""
 

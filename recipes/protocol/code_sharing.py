@@ -75,9 +75,35 @@ def shared_codes(encoded: EncodedClips, split: str) -> dict[str, Any]:
         }
         shares = np.asarray(ops.convert_to_numpy(activation_shares(weighed)))
         kinds = zip(ACTIVATIONS, shares.tolist(), strict=True)
-        found.setdefault("overlap", {})[level] = {**pairs, "mean": float(np.mean(list(pairs.values())))}
+        mean = float(np.mean(list(pairs.values())))
+        found.setdefault("overlap", {})[level] = {**pairs, "mean": mean}
         found.setdefault("shares", {})[level] = {k: v for k, v in kinds if k != "unused"}
         found.setdefault("used", {})[level] = {
             name: int((count > 0).sum()) for name, count in counts.items()
         }
+    return found
+
+
+def commonest_codes(encoded: EncodedClips, split: str) -> dict[str, np.ndarray]:
+    """Returns the code that most segments of each clip have.
+
+    Args:
+        encoded: codes of the clips.
+        split: "train", "val" or "test".
+
+    Returns:
+        Modality to int (clips,), -1 for a clip without the modality. Empty for a model without
+        codes, or with several codes per segment.
+    """
+    found = {}
+    for name in encoded.backbone.modalities:
+        of = encoded.encoded(split, name)
+        indices = of.codes.get("indices")
+        if indices is None or indices.ndim != of.codes["general"].ndim - 1:
+            return {}
+        if indices.ndim == 2:
+            indices = np.array([np.bincount(row).argmax() for row in indices])
+        if of.mask is not None:
+            indices = np.where(of.mask.any(axis=1), indices, -1)
+        found[name] = indices
     return found

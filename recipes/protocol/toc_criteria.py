@@ -50,9 +50,7 @@ def chosen_channels(
         "centred": channel_scores(codebook - centre, counts).importance,
         "agreement": agreement(paired),
     }
-    found = {
-        name: [select_channels(scores, num_channels)] for name, scores in importance.items()
-    }
+    found = {name: [select_channels(scores, num_channels)] for name, scores in importance.items()}
     rng = np.random.default_rng(seed)
     found["random"] = [
         rng.permutation(codebook.shape[1])[:num_channels] for _ in range(RANDOM_DRAWS)

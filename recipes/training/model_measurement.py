@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from data_tools.loading import SelectionSource
+from data_tools.loading.batch_reader import add_text_mask
 from recipes.protocol import (
     clip_probes,
     clip_retrieval,
@@ -20,7 +24,7 @@ from recipes.protocol import (
     segment_probes,
     toc_criteria,
 )
-from recipes.protocol.clips import Clips
+from recipes.protocol.clips import Clips, clip_labels
 from recipes.protocol.cross_modal_probes import EncodedClips, toc_masks
 from recipes.protocol.resource_use import PeakMemory, device_gigabytes
 from recipes.runner import content_cache, provenance
@@ -43,7 +47,9 @@ MEASURED = (
 """Settings that decide a measurement."""
 
 
-def cached_measurement(cache: Path, settings: Settings, clips: Clips, seed: int) -> dict[str, Any]:
+def cached_measurement(
+    cache: Path, settings: Settings, clips: Clips, seed: int, workers: int = 1
+) -> dict[str, Any]:
     """Returns what `measure` measures, from the cache or measured now in a process of its own.
 
     Args:
@@ -51,6 +57,7 @@ def cached_measurement(cache: Path, settings: Settings, clips: Clips, seed: int)
         settings: settings with `MEASURED`.
         clips: clips to train and test on.
         seed: seed of the training.
+        workers: measurements that run at once, between which the cores are divided.
 
     Returns:
         What `measure` returns.
@@ -62,15 +69,16 @@ def cached_measurement(cache: Path, settings: Settings, clips: Clips, seed: int)
     identity = content_cache.with_code({**chosen, "seed": seed, "clips": clips.identity()})
     request = {"settings": chosen, "clips": {**clips._asdict(), "root": str(clips.root)}}
     return content_cache.remembered(
-        cache / "measurements", identity, lambda: isolated({**request, "seed": seed})
+        cache / "measurements", identity, lambda: isolated({**request, "seed": seed}, workers)
     )
 
 
-def isolated(request: Mapping[str, Any]) -> dict[str, Any]:
+def isolated(request: Mapping[str, Any], workers: int = 1) -> dict[str, Any]:
     """Calls `measure` in a process of its own, so that its memory is its own.
 
     Args:
         request: arguments of `measure`.
+        workers: processes that run at once.
 
     Returns:
         What it measured.
@@ -84,7 +92,7 @@ def isolated(request: Mapping[str, Any]) -> dict[str, Any]:
     if "forkserver" in methods:
         context.set_forkserver_preload([__name__])
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(dict(request), sender), daemon=True)
+    process = context.Process(target=_answer, args=(dict(request), workers, sender), daemon=True)
     process.start()
     sender.close()
     try:
@@ -102,11 +110,14 @@ def isolated(request: Mapping[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _answer(request: Mapping[str, Any], sender: Any) -> None:
+def _answer(request: Mapping[str, Any], workers: int, sender: Any) -> None:
     # An interruption is reported once, by the parent process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        sender.send(provenance.plain(measure(**request)))
+        # Threads of several processes that wait for one another make all of them slow.
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        with threadpool_limits(threads if workers > 1 else None):
+            sender.send(provenance.plain(measure(**request)))
     except (OSError, RuntimeError, ValueError) as error:
         sender.send({"error": " ".join(str(error).split())})
 
@@ -189,30 +200,30 @@ def measured_codes(
     """
     backbone, clips = encoded.backbone, encoded.clips
     number = len(clips.categories())
-    masks = {}
+    masks, half = {}, 0
     if backbone.codebook is not None:
         half = max(1, backbone.codebook.shape[1] // 2)
         masks = toc_masks(tuple(dict.fromkeys((*toc_channels, half))), backbone.codebook)
     splits = {
         split: clip_views.vectors_of(encoded, split, masks) for split in ("train", "val", "test")
     }
-    probes, correct = {}, {}
-    for view, test in splits["test"].items():
-        sources = {name: (splits["train"][view][name], splits["val"][view][name]) for name in test}
-        probes[view], correct[view] = clip_probes.probe_pairs(sources, test, number)
+    tests = splits["test"][clip_views.CODES]
+    classes = next(iter(tests.values())).classes
+    present = {name: clips.present for name, clips in tests.items()}
+    probes, predicted = {}, {}
+    for view in splits["test"]:
+        probes[view], predicted[view] = _probed(splits, view, number)
     toc: dict[str, Any] = {}
     if masks:
-        toc = _toc(encoded, splits, probes, correct, toc_channels, str(half), seed)
-    present = {name: clips.present for name, clips in splits["test"][clip_views.CODES].items()}
-    small = {}
-    for count in labels:
-        small[str(count)] = _few_labels(splits, count, number, seed)
+        toc = _toc(encoded, splits, probes, predicted, toc_channels, half, seed)
+    correct = {
+        view: {pair: answer == classes for pair, answer in pairs.items()}
+        for view, pairs in predicted.items()
+    }
     vectors = {
         view: {name: clips.vectors for name, clips in splits["test"][view].items()}
-        for view in correct
-        if view in splits["test"]
+        for view in splits["test"]
     }
-    classes = next(iter(splits["test"][clip_views.CODES].values())).classes
     return {
         "scores": {
             view: {pair: _share(right, present, pair) for pair, right in pairs.items()}
@@ -222,96 +233,160 @@ def measured_codes(
             view: {pair: packed(right) for pair, right in pairs.items()}
             for view, pairs in correct.items()
         },
-        "few_labels": small,
+        "confusion": {
+            view: {pair: confusion(classes, answer, number) for pair, answer in pairs.items()}
+            for view, pairs in predicted.items()
+            if view in (clip_views.CODES, clip_views.IDENTITIES)
+        },
+        "few_labels": {
+            str(count): {
+                view: {
+                    pair: _share(answer == classes, present, pair)
+                    for pair, answer in _probed(splits, view, number, count, seed)[1].items()
+                }
+                for view in splits["test"]
+            }
+            for count in labels
+        },
         "toc": toc,
         "segments": segment_probes.segment_scores(encoded, backbone.modalities),
         "retrieval": recalls_of(vectors, classes, present),
+        "clip_codes": {
+            name: codes.tolist()
+            for name, codes in code_sharing.commonest_codes(encoded, "test").items()
+        },
         **code_sharing.shared_codes(encoded, "test"),
     }
+
+
+def _probed(
+    splits: Mapping[str, Any], view: str, number: int, few: int | None = None, seed: int = 0
+) -> tuple[dict[str, clip_probes.Probe], dict[str, np.ndarray]]:
+    """Probes of one view, of some labelled clips per class or of all."""
+    sources = {}
+    for name in splits["train"][view]:
+        train, val = (splits[split][view][name] for split in ("train", "val"))
+        if few is not None:
+            # The strength is chosen on as few clips, so that no other label is read.
+            train, val = (clip_probes.few_labels(clips, few, seed) for clips in (train, val))
+        sources[name] = (train, val)
+    return clip_probes.probe_pairs(sources, splits["test"][view], number)
 
 
 def _toc(
     encoded: EncodedClips,
     splits: Mapping[str, Any],
-    probes: dict[str, Any],
-    correct: dict[str, Any],
+    probes: Mapping[str, Any],
+    predicted: dict[str, Any],
     candidates: Sequence[int],
-    half: str,
+    half: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Chooses numbers of dimensions, renames views, and compares criteria."""
+    """Chooses numbers of dimensions, renames the views of masks, and compares criteria."""
     names = [str(kept) for kept in candidates]
-    modalities = list(probes[names[0]])
+    codes = clip_views.CODES
     # The largest of equally good numbers.
     best = {
-        name: max(names, key=lambda kept, name=name: (probes[kept][name].validation, int(kept)))
-        for name in modalities
+        name: max((probes[kept][name].validation, int(kept)) for kept in names)[1]
+        for name in probes[codes]
     }
-    correct["toc"] = {
-        pair: correct[best[pair.split("->")[0]]][pair] for pair in correct[clip_views.CODES]
-    }
-    correct["toc at half"] = correct[half]
-    for kept in {*names, half}:
-        del correct[kept]
-        for views in splits.values():
-            if kept == half:
-                views["toc at half"] = views[kept]
-            del views[kept]
-    train, number = splits["train"][clip_views.CODES], len(encoded.clips.categories())
-    counts = sum(code_sharing.counts_of(encoded, "train").values())
-    kept = toc_criteria.chosen_channels(
+    chosen = {pair: predicted[str(best[pair.split("->")[0]])][pair] for pair in predicted[codes]}
+    views = {"toc": chosen, "toc at half": predicted[str(half)]}
+    for kept in {*names, str(half)}:
+        del predicted[kept]
+        for by_view in splits.values():
+            of_mask = by_view.pop(kept)
+            if kept == str(half):
+                by_view["toc at half"] = of_mask
+    predicted.update(views)
+    number = len(encoded.clips.categories())
+    train = splits["train"][codes]
+    channels = toc_criteria.chosen_channels(
         np.asarray(keras.ops.convert_to_numpy(encoded.backbone.codebook), "float64"),
-        counts,
+        np.sum(list(code_sharing.counts_of(encoded, "train").values()), axis=0),
         {name: clips.vectors for name, clips in train.items()},
-        int(half),
+        half,
         seed,
     )
+    tests = splits["test"][codes]
+    present = {name: clips.present for name, clips in tests.items()}
+    classes = next(iter(tests.values())).classes
     criteria: dict[str, dict[str, float]] = {}
-    for criterion, draws in kept.items():
-        found: list[dict[str, np.ndarray]] = []
-        for channels in draws:
-            views = {
-                split: {
-                    name: clips._replace(vectors=clips.vectors[:, channels])
-                    for name, clips in splits[split][clip_views.CODES].items()
-                }
-                for split in splits
+    for criterion, draws in channels.items():
+        scores: dict[str, list[float]] = {}
+        for kept_channels in draws:
+            reduced = {
+                split: {codes: _reduced(by_view[codes], kept_channels)}
+                for split, by_view in splits.items()
             }
-            sources = {name: (views["train"][name], views["val"][name]) for name in modalities}
-            found.append(clip_probes.probe_pairs(sources, views["test"], number)[1])
-        present = {name: clips.present for name, clips in splits["test"][clip_views.CODES].items()}
-        criteria[criterion] = {
-            pair: float(np.mean([_share(draw[pair], present, pair) for draw in found]))
-            for pair in found[0]
-        }
-    return {"channels": {name: int(kept) for name, kept in best.items()}, "criteria": criteria}
+            for pair, answer in _probed(reduced, codes, number)[1].items():
+                scores.setdefault(pair, []).append(_share(answer == classes, present, pair))
+        criteria[criterion] = {pair: float(np.mean(found)) for pair, found in scores.items()}
+    return {"channels": best, "criteria": criteria}
 
 
-def _few_labels(
-    splits: Mapping[str, Any], count: int, number: int, seed: int
-) -> dict[str, dict[str, float]]:
-    """Accuracies of probes with few labelled clips, also to choose their strength on."""
-    found = {}
-    for view in (*clip_views.VIEWS, "toc at half"):
-        if view not in splits["test"]:
-            continue
-        test = splits["test"][view]
-        sources = {
-            name: tuple(
-                clip_probes.few_labels(splits[split][view][name], count, seed)
-                for split in ("train", "val")
-            )
-            for name in test
-        }
-        correct = clip_probes.probe_pairs(sources, test, number)[1]
-        present = {name: clips.present for name, clips in test.items()}
-        found[view] = {pair: _share(right, present, pair) for pair, right in correct.items()}
-    return found
+def _reduced(
+    clips: Mapping[str, clip_probes.ClipVectors], channels: np.ndarray
+) -> dict[str, clip_probes.ClipVectors]:
+    return {name: each._replace(vectors=each.vectors[:, channels]) for name, each in clips.items()}
 
 
 def _share(right: np.ndarray, present: Mapping[str, np.ndarray], pair: str) -> float:
     """Accuracy on the test clips that have the target."""
     return float(right[present[pair.split("->")[1]]].mean())
+
+
+def confusion(classes: np.ndarray, answers: np.ndarray, number: int) -> list[list[int]]:
+    """Counts test clips by their class and the class that they were given.
+
+    Args:
+        classes: (clips,) int.
+        answers: (clips,) int, -1 for a clip that lacks the modality.
+        number: number of classes.
+
+    Returns:
+        Rows of classes, columns of answers.
+
+    Example:
+
+    >>> confusion(np.array([0, 1, 1]), np.array([0, 0, -1]), 2)
+    [[1, 0], [1, 0]]
+    """
+    counts = np.zeros((number, number), int)
+    np.add.at(counts, (classes[answers >= 0], answers[answers >= 0]), 1)
+    return counts.tolist()
+
+
+def raw_scores(clips: Clips) -> dict[str, float]:
+    """Computes the accuracy of probes on raw features, within each modality.
+
+    Features are averaged over segments or words. Raw features of different modalities have
+    different dimensions, so that no probe can be tested on another modality.
+
+    Args:
+        clips: where clips are read from.
+
+    Returns:
+        "modality->modality" to accuracy, a fraction.
+    """
+    found = {}
+    number = len(clips.categories())
+    for name in clips.modalities():
+        splits = {}
+        for split in ("train", "val", "test"):
+            source = SelectionSource(clips.select(split, (name,)))
+            arrays = source.read_all()
+            add_text_mask(arrays)
+            x = arrays[name].reshape(*arrays[name].shape[:2], -1)
+            mask = arrays.get(f"{name}_mask")
+            counted: np.ndarray = np.ones(x.shape[:2], bool) if mask is None else mask
+            vectors = clip_views.mean_over_frames(x, mask)
+            splits[split] = clip_probes.ClipVectors(
+                vectors, clip_labels(clips, split), np.asarray(counted.any(axis=1))
+            )
+        probe = clip_probes.train_probe(splits["train"], splits["val"], number)
+        found[f"{name}->{name}"] = clip_probes.accuracy(probe, splits["test"])
+    return found
 
 
 def packed(flags: np.ndarray) -> str:
