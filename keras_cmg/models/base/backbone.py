@@ -99,9 +99,9 @@ class Backbone(keras.Model):
         Args:
             quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, or
                 arguments of `quantizer_class`; an argument `class_name` names another class of
-                `keras_cmg.layers`, such as `"Prototypes"`. `FSQ`, `LFQ` and `BSQ`, which have widths of their
-                own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes that of a
-                layer.
+                `keras_cmg.layers`, such as `"Prototypes"`. `FSQ`, `LFQ` and `BSQ`, which have
+                widths of their own, are wrapped in a `ProjectedQuantizer`. `num_embeddings`
+                becomes that of a layer.
 
         Raises:
             ValueError: if a layer has another `embedding_dim` than the backbone, or `class_name`

@@ -122,11 +122,11 @@ DISENTANGLED["objective"].update(
     # Two epochs of the comparison it was chosen on: 400 clips in batches of 32.
     codebook_init_step=26,
 )
-"""The paper's parts with the best weights known, at the widths of `"small"`: alignment of the clips of every pair of
-modalities and of the segments of audio and video outweighs the other terms, and fine CLUB terms are
-means over features as well; segments are quantised, codes are placed by k-means after some training
-and follow with a shorter average. `python -m recipes compare --ablate disentangled`
-measures each."""
+"""The paper's parts with the best weights known, at the widths of `"small"`: alignment of the clips
+of every pair of modalities and of the segments of audio and video outweighs the other terms, and
+fine CLUB terms are means over features as well; segments are quantised, codes are placed by k-means
+after some training and follow with a shorter average. `python -m recipes compare --ablate
+disentangled` measures each."""
 
 PLUS: dict[str, Any] = {
     "backbone": {

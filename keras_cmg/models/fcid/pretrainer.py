@@ -32,19 +32,18 @@ class FCID(Pretrainer):
     The loss is the weighted sum of the terms in `loss_names` (the paper's Eq. 19):
     `fine_reconstruction`, `coarse_reconstruction`, `commitment`, `cpc` and `infonce` align;
     `club_<modality>` and `club_<group>` disentangle, with estimators trained in
-    `estimator_steps` steps of their own per step; `code_matching` is an addition of the authors'
-    code, and `segment_infonce` ours: InfoNCE of the fine modalities in each segment, and
-    `code_prediction`, in which each modality predicts the balanced assignment to codes of the others
-    (Caron et al., 2020). With fewer
-    modalities the terms that apply to them are used; one modality alone gives a VQVAE over
+    `estimator_steps` steps of their own per step. Additions: `code_matching` of the authors' code;
+    `segment_infonce`, InfoNCE of the fine modalities in each segment; `code_prediction`, in which
+    each modality predicts the balanced assignment of the others to codes (Caron et al., 2020). With
+    fewer modalities the terms that apply to them are used; one modality alone gives a VQVAE over
     segments.
 
     Args:
         backbone: an `FCIDBackbone`, or a tuple of modalities for that of the preset `"small"`.
         loss_weights: term to weight. By default 1, but 0 of `code_matching`, `segment_infonce` and
-            `code_prediction`, and the two arguments below of CLUB's terms. A term of weight 0 is not
-            computed. With `disentangle=False` in the backbone there are no terms of CLUB and of
-            reconstruction.
+            `code_prediction`, and the two arguments below of CLUB's terms. A term of weight 0 is
+            not computed. With `disentangle=False` in the backbone there are no terms of CLUB and
+            of reconstruction.
         commitment_cost: the paper's beta.
         cross_modal_commitment: see `keras_cmg.ops.commitment_loss`.
         infonce_temperature: the paper's tau, of both terms of InfoNCE.
@@ -390,9 +389,10 @@ class FCID(Pretrainer):
     def get_config(self):
         names = (
             "commitment_cost cross_modal_commitment infonce_temperature infonce_symmetric "
-            "infonce_pairs prediction_temperature assignment_temperature code_matching_kind club coarse_club_weight fine_club_weight cpc "
-            "cpc_self_weight cpc_candidates cpc_first_frame decoder_channels pre_activation_skip "
-            "detach_coarse_targets estimator_steps codebook_init_step"
+            "infonce_pairs prediction_temperature assignment_temperature code_matching_kind club "
+            "coarse_club_weight fine_club_weight cpc cpc_self_weight cpc_candidates "
+            "cpc_first_frame decoder_channels pre_activation_skip detach_coarse_targets "
+            "estimator_steps codebook_init_step"
         ).split()
         return {
             **super().get_config(),
