@@ -135,24 +135,27 @@ PLUS: dict[str, Any] = {
         "disentangle": False,
         "general": {"feedforward_units": 256, "dropout": 0.1},
         "map_general": {"pooling": "flatten", "reduction": 8},
-        "quantizer": {"class_name": "Prototypes"},
+        "quantizer": {"class_name": "Prototypes", "initial_norm": 0.1},
     },
     "objective": {
         "loss_weights": {
             "commitment": 0.0,
             "cpc": 0.0,
             "infonce": 1.0,
+            "segment_infonce": 1.0,
             "code_prediction": 1.0,
         },
         "infonce_temperature": 0.1,
         "infonce_symmetric": True,
         "infonce_pairs": "all",
+        "codebook_init_step": 26,
     },
 }
-"""The best settings known: one code space for all modalities at the cost of two terms. General
-features at unit length are aligned by InfoNCE of clips, and each modality predicts the balanced
-assignment of the others to few codes, which are learned by gradient. The other parts of the paper
-are left out: with pretrained features they cost accuracy and time, see docs/results.md."""
+"""The best settings known: one code space for all modalities. General features at unit length are
+aligned by InfoNCE of clips and of the segments of audio and video, and each modality predicts the
+balanced assignment of the others to few codes, which start by k-means after some training and are
+learned by gradient. The other parts of the paper are left out: with pretrained features they cost
+accuracy and time, see docs/results.md."""
 
 PRESETS = {
     "paper": PAPER,
