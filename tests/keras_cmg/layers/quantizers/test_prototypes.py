@@ -85,7 +85,7 @@ def test_shorter_prototypes_turn_further():
     start = np.random.default_rng(0).standard_normal((8, 4)).astype("float32")
     moved = {}
     for norm in (1.0, 0.1):
-        layer = keras_cmg.layers.Prototypes(3, 4, initial_norm=norm)
+        layer = Prototypes(3, 4, initial_norm=norm)
         layer.adapt(start)
         before = np.array(keras.ops.convert_to_numpy(layer.codebook))
         lengths = np.linalg.norm(keras.ops.convert_to_numpy(layer.prototypes), axis=1)
@@ -95,7 +95,7 @@ def test_shorter_prototypes_turn_further():
         after = np.array(keras.ops.convert_to_numpy(layer.codebook))
         moved[norm] = np.linalg.norm(after - before)
     assert moved[0.1] > 5 * moved[1.0]
-    config = keras_cmg.layers.Prototypes(3, 4, initial_norm=0.1).get_config()
-    assert keras_cmg.layers.Prototypes.from_config(config).initial_norm == 0.1
+    config = Prototypes(3, 4, initial_norm=0.1).get_config()
+    assert Prototypes.from_config(config).initial_norm == 0.1
     with pytest.raises(ValueError, match="`initial_norm` must be positive"):
-        keras_cmg.layers.Prototypes(3, 4, initial_norm=0.0)
+        Prototypes(3, 4, initial_norm=0.0)
