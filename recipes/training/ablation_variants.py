@@ -38,7 +38,7 @@ PLUS_ROWS: dict[str, dict[str, Any]] = {
         "loss_weights": {"code_prediction": 0.0, "commitment": 1.0},
     },
     "without InfoNCE of segments": {"loss_weights": {"segment_infonce": 0.0}},
-    "codes from random ones": {"codebook_init_step": None},
+    "codes placed by k-means": {"codebook_init_step": 26},
     "codes of unit length": {"backbone": {"quantizer": {"initial_norm": 1.0}}},
     "with CPC": {"loss_weights": {"cpc": 1.0}},
     "with code matching": {"loss_weights": {"code_matching": 1.0}},

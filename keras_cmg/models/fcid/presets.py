@@ -135,7 +135,7 @@ PLUS: dict[str, Any] = {
         "disentangle": False,
         "general": {"feedforward_units": 256, "dropout": 0.1},
         "map_general": {"pooling": "flatten", "reduction": 8},
-        "quantizer": {"class_name": "Prototypes", "initial_norm": 0.1},
+        "quantizer": {"class_name": "Prototypes", "initial_norm": 0.03},
     },
     "objective": {
         "loss_weights": {
@@ -148,13 +148,12 @@ PLUS: dict[str, Any] = {
         "infonce_temperature": 0.1,
         "infonce_symmetric": True,
         "infonce_pairs": "all",
-        "codebook_init_step": 26,
     },
 }
 """The best settings known: one code space for all modalities. General features at unit length are
 aligned by InfoNCE of clips and of the segments of audio and video, and each modality predicts the
-balanced assignment of the others to few codes, which start by k-means after some training and are
-learned by gradient. The other parts of the paper are left out: with pretrained features they cost
+balanced assignment of the others to few codes, which are learned by gradient and start short, so
+that they turn quickly. The other parts of the paper are left out: with pretrained features they cost
 accuracy and time, see docs/results.md."""
 
 PRESETS = {
