@@ -153,8 +153,8 @@ PLUS: dict[str, Any] = {
 """The best settings known: one code space for all modalities. General features at unit length are
 aligned by InfoNCE of clips and of the segments of audio and video, and each modality predicts the
 balanced assignment of the others to few codes, which are learned by gradient and start short, so
-that they turn quickly. The other parts of the paper are left out: with pretrained features they cost
-accuracy and time, see docs/results.md."""
+that they turn quickly. The other parts of the paper are left out: with pretrained features they
+cost accuracy and time, see docs/results.md."""
 
 PRESETS = {
     "paper": PAPER,
