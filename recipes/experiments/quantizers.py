@@ -4,8 +4,8 @@
     python -m data_tools prepare natural --root FOLDER --out FEATURES
     python -m recipes quantizers --data natural --features FEATURES --seeds 5 --out DIR
 
-FCID and CMCM are trained with each quantiser of `recipes.training.quantizer_variants`, at about the
-number of codes of their presets, and measured as in the recipe `compare`: probes across modalities
+FCID, by the preset "disentangled", and CMCM are trained with each quantiser of
+`recipes.training.quantizer_variants`, at about the number of codes of their presets, and measured as in the recipe `compare`: probes across modalities
 from vectors and from identities of codes, retrieval, overlap of the modalities' codes, time and
 memory. The VQ-VAE of images is trained with the same family: reconstruction, perplexity, codes
 used. Differences are paired with the preset's codebook. `--workers N` trains N models at once,
@@ -43,7 +43,7 @@ OPTIONS = RecipeOptions(
     ),
     data=PREPARED,
     defaults={
-        "models": ("fcid", "cmcm"),
+        "models": ("fcid:disentangled", "cmcm"),
         "num_clips": {"train": 400, "val": 200, "test": 500},
         "num_images": {"train": 2000, "val": 100, "test": 500},
         "epochs": 8,

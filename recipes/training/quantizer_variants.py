@@ -70,7 +70,8 @@ def quantizer_arguments(
     Args:
         names: of `NAMES`.
         model: name of the model.
-        preset: its preset, whose number of codes, dimensions and arguments of `Codebook` are taken.
+        preset: its preset, whose number of codes, dimensions and arguments of `Codebook` are
+            taken.
         seed: of initial codes.
 
     Returns:
@@ -84,13 +85,16 @@ def quantizer_arguments(
     ({}, 'FSQ')
     """
     backbone = keras_cmg.models.get_model_class(model).presets[preset]["backbone"]
+    own = dict(backbone.get("quantizer", {}))
+    if own.pop("class_name", "Codebook") != "Codebook":
+        own = {}
     found: dict[str, dict[str, Any]] = {}
     for name in names:
         layer = new_quantizer(
             name,
             backbone["num_embeddings"],
             backbone["embedding_dim"],
-            backbone.get("quantizer", {}),
+            own,
             seed,
         )
         found[name] = {} if layer is None else {"backbone": {"quantizer": serialize_layer(layer)}}

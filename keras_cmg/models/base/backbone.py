@@ -12,9 +12,12 @@ from keras import ops
 from keras_cmg.backend import engine
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
+from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
 from keras_cmg.layers.quantizers.lfq import LFQ
 from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
+from keras_cmg.layers.quantizers.prototypes import Prototypes
 from keras_cmg.layers.quantizers.quantizer import Quantizer
+from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.models.base.configs import (
     build_config,
     build_from_config,
@@ -31,6 +34,11 @@ from keras_cmg.ops.masking import weights_like
 from keras_cmg.types import Tensor
 
 LEVELS = ("segment", "clip")
+
+CODEBOOKS: dict[str, Any] = {
+    layer.__name__: layer for layer in (Codebook, LearnedCodebook, Prototypes, SimVQ)
+}
+"""Quantisers that `quantizer` may name: those of a number of codes and their length."""
 
 
 class Backbone(keras.Model):
@@ -93,12 +101,14 @@ class Backbone(keras.Model):
         Args:
             quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, its
                 configuration by `keras.saving.serialize_keras_object`, or arguments of
-                `quantizer_class`. `FSQ`, `LFQ` and `BSQ`, which have widths of their
-                own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes that of a
-                layer.
+                `quantizer_class`; an argument `class_name` names another class of
+                `keras_cmg.layers`, such as `"Prototypes"`. `FSQ`, `LFQ` and `BSQ`, which have
+                widths of their own, are wrapped in a `ProjectedQuantizer`. `num_embeddings`
+                becomes that of a layer.
 
         Raises:
-            ValueError: if a layer has another `embedding_dim` than the backbone.
+            ValueError: if a layer has another `embedding_dim` than the backbone, or `class_name`
+                is no quantiser of codes.
 
         Example:
 
@@ -110,11 +120,19 @@ class Backbone(keras.Model):
         if is_serialized(quantizer):
             quantizer = keras.saving.deserialize_keras_object(quantizer)
         if not isinstance(quantizer, keras.Layer):
-            layer = self.quantizer_class(
+            arguments = dict(quantizer or {})
+            name = arguments.pop("class_name", None)
+            if name is not None and name not in CODEBOOKS:
+                raise ValueError(
+                    f"`class_name` of `quantizer` must be one of {sorted(CODEBOOKS)}. "
+                    f"Received: {name!r}"
+                )
+            quantizer_class = self.quantizer_class if name is None else CODEBOOKS[name]
+            layer = quantizer_class(
                 self.num_embeddings,
                 self.embedding_dim,
                 **{"seed": self.seed, "dtype": self.dtype_policy, "name": "codebook"},
-                **(quantizer or {}),
+                **arguments,
             )
         else:
             layer = quantizer

@@ -148,7 +148,7 @@ def test_levels_match_what_the_levels_before_leave():
     ],
 )
 def test_the_preset_that_places_codes_takes_any_quantizer(quantizer):
-    model = small_system("fcid", preset="plus", backbone={"quantizer": quantizer()})
+    model = small_system("fcid", preset="disentangled", backbone={"quantizer": quantizer()})
     model.codebook_init_step = 1
     model.compile("adam")
     model.fit(batch(clips=8), batch_size=4, epochs=1, verbose=0)
