@@ -5,11 +5,12 @@
     python -m recipes quantizers --data natural --features FEATURES --seeds 5 --out DIR
 
 FCID, by the preset "disentangled", and CMCM are trained with each quantiser of
-`recipes.training.quantizer_variants`, at about the number of codes of their presets, and measured as in the recipe `compare`: probes across modalities
-from vectors and from identities of codes, retrieval, overlap of the modalities' codes, time and
-memory. The VQ-VAE of images is trained with the same family: reconstruction, perplexity, codes
-used. Differences are paired with the preset's codebook. `--workers N` trains N models at once,
-whose seconds then compare within a run only.
+`recipes.training.quantizer_variants`, at about the number of codes of their presets, and measured
+as in the recipe `compare`: probes across modalities from vectors and from identities of codes,
+retrieval, overlap of the modalities' codes, time and memory. The VQ-VAE of images is trained with
+the same family: reconstruction, perplexity, codes used. Differences are paired with the preset's
+codebook. `--workers N` trains N models at once, whose seconds then compare within a run
+only.
 """
 
 from __future__ import annotations
