@@ -11,7 +11,7 @@ from jax.experimental import multihost_utils
 
 from keras_cmg.backend.objective import batch_size, evaluation_losses, split_variables
 
-SCORE_SIZES = (2**21, 2**10)
+SCORE_SIZES = (2**21, 2**9)
 
 
 def train_step(model, state, data):

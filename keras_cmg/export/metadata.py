@@ -101,12 +101,12 @@ def _codebook(backbone: Backbone) -> dict[str, Any] | None:
     size, dim = backbone.num_embeddings, backbone.embedding_dim
     shape = getattr(quantizer, "index_shape", ())
     # Of several indices there is no single codebook; large implicit ones are not built.
-    single = not shape and size * dim <= MAX_CODEBOOK
+    codebook = backbone.codebook if size * dim <= MAX_CODEBOOK else None
     return {
         "num_embeddings": size,
         "embedding_dim": dim,
         "index_shape": list(shape),
-        "sha256": sha256_of_array(backbone.codebook.astype("float32")) if single else None,
+        "sha256": None if codebook is None else sha256_of_array(codebook.astype("float32")),
     }
 
 

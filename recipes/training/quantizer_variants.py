@@ -121,10 +121,9 @@ def new_quantizer(
     >>> new_quantizer("residual", 400, 16, {}, 0).index_sizes.tolist()
     [20, 20]
     """
-    own = {"name": "codebook", "seed": seed}
+    own: dict[str, Any] = {"name": "codebook", "seed": seed}
     bits, half = round(math.log2(num_codes)), round(math.sqrt(num_codes))
-    # As for codes of the size of the features that the preset's codebook starts from.
-    patience = {"dead_code_patience": arguments.get("dead_code_patience", 300)}
+    patience: dict[str, Any] = {"dead_code_patience": arguments.get("dead_code_patience", 300)}
 
     def levels(size: int) -> layers.Quantizer:
         inner = layers.Codebook(size, dim, **{**arguments, "seed": seed})

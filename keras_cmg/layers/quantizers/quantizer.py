@@ -334,7 +334,7 @@ class Quantizer(keras.layers.Layer):
         """
         sizes = self.index_sizes.reshape(-1)
         if np.prod(sizes, dtype=float) <= max_count:
-            columns = np.indices(sizes).reshape(len(sizes), -1)
+            columns = np.indices(tuple(sizes.tolist())).reshape(len(sizes), -1)
         else:
             random = np.random.default_rng(seed)
             numbers = np.arange(max_count)
