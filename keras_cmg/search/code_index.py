@@ -56,7 +56,7 @@ class CodeIndex:
     >>> inner = keras_cmg.layers.LFQ(num_bits=2)
     >>> quantizer = keras_cmg.layers.ResidualQuantizer(inner, num_levels=2)
     >>> index = keras_cmg.search.CodeIndex(quantizer)
-    >>> x = np.array([[0.9, -0.4], [0.4, -0.6], [-0.9, 0.4]], "float32")
+    >>> x = np.array([[0.9, -0.4], [0.4, -1.6], [-0.9, 0.4]], "float32")
     >>> index.add([7, 8, 9], x, quantizer.encode(x))
     >>> index.search_codes([[2, 1]], num_clips=2)["ids"].tolist()
     [[7, -1]]
