@@ -126,6 +126,11 @@ CATALOGUE: dict[str, Option] = {
         nargs="+",
         metavar="MODEL[:PRESET]",
     ),
+    "quantizers": Option(
+        "quantisers, as in recipes.training.quantizer_variants.NAMES (default: all)",
+        nargs="+",
+        metavar="NAME",
+    ),
     "preset": Option("preset (default: that of the model)"),
     "set": Option(
         "argument of the model, dots for nesting, such as backbone.num_embeddings=512",

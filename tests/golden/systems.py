@@ -100,7 +100,7 @@ def shared_outputs(model, inputs, general, codes: str) -> dict[str, Any]:
         found[f"out/{codes}{letter}_indices"] = features["indices"][name]
         found[f"out/{codes}{letter}_quantized"] = features["codes"][name]
     log_p = {
-        name: code_matching.code_log_probabilities(x, inputs.codebook)
+        name: code_matching.code_log_probabilities(x, *inputs.code_tables)
         for name, x in general.items()
     }
     for name, values in log_p.items():

@@ -411,6 +411,14 @@ class Codebook(Quantizer):
         )
         return ops.take(rows, counter_random.choose_eligible(eligible, bits), axis=0)
 
+    def adaptable_part(self) -> Quantizer:
+        """Returns the quantiser itself, as `adapt` places its codes.
+
+        Returns:
+            This quantiser.
+        """
+        return self
+
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Sets the codes to the k-means centers of features, and resets the EMA statistics.
 
@@ -431,15 +439,7 @@ class Codebook(Quantizer):
         """
         if not self.built:
             self.build()
-        points = np.asarray(ops.convert_to_numpy(features), "float32")
-        if points.size == 0 or points.shape[-1] != self.embedding_dim:
-            raise ValueError(
-                f"`features` must have shape (..., {self.embedding_dim}) and hold at least one "
-                f"vector. Received shape {points.shape}."
-            )
-        if not np.isfinite(points).all():
-            raise ValueError("`features` must be finite. Received NaN or infinity.")
-        points = points.reshape(-1, self.embedding_dim)
+        points = self._features(features)
         if self.similarity == "cosine":
             points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         codes = k_means(points, self.num_embeddings, num_iterations, self.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -16,6 +16,7 @@ from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
 from keras_cmg.layers.quantizers.lfq import LFQ
 from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
 from keras_cmg.layers.quantizers.prototypes import Prototypes
+from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.models.base.configs import (
     build_config,
@@ -23,6 +24,7 @@ from keras_cmg.models.base.configs import (
     deserialize_layers,
     freeze_layers,
     frozen_layers,
+    is_serialized,
     refuse_filters,
     serialize_layer,
 )
@@ -97,8 +99,9 @@ class Backbone(keras.Model):
         """Sets the layer that assigns codes to features.
 
         Args:
-            quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, or
-                arguments of `quantizer_class`; an argument `class_name` names another class of
+            quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, its
+                configuration by `keras.saving.serialize_keras_object`, or arguments of
+                `quantizer_class`; an argument `class_name` names another class of
                 `keras_cmg.layers`, such as `"Prototypes"`. `FSQ`, `LFQ` and `BSQ`, which have
                 widths of their own, are wrapped in a `ProjectedQuantizer`. `num_embeddings`
                 becomes that of a layer.
@@ -114,6 +117,8 @@ class Backbone(keras.Model):
         >>> backbone.quantizer.num_embeddings
         8
         """
+        if is_serialized(quantizer):
+            quantizer = keras.saving.deserialize_keras_object(quantizer)
         if not isinstance(quantizer, keras.Layer):
             arguments = dict(quantizer or {})
             name = arguments.pop("class_name", None)
@@ -327,7 +332,8 @@ class Backbone(keras.Model):
             level: as for `codebook_features`.
 
         Raises:
-            ValueError: without a codebook, or for a batch that `encode` refuses.
+            ValueError: without a codebook, for a quantiser that stores no codes, or for a batch
+                that `encode` refuses.
 
         Example:
 
@@ -532,6 +538,50 @@ class Backbone(keras.Model):
         if self.quantizer is None or getattr(self.quantizer, "index_shape", None):
             return None
         return ops.convert_to_numpy(self.quantizer.codebook)
+
+    def code_source(self) -> Any:
+        """Returns the codes as `TOCChannelMask.adapt` and `keras_cmg.search.CodeIndex` take them.
+
+        Returns:
+            The quantiser; of quantisers of other packages, `codebook`; None without a quantiser.
+
+        Example:
+
+        >>> type(keras_cmg.models.FCIDBackbone().code_source()).__name__
+        'Codebook'
+        """
+        return self.quantizer if isinstance(self.quantizer, Quantizer) else self.codebook
+
+    def code_tables(self) -> list[Tensor]:
+        """Returns all codes of each index of a vector, see `keras_cmg.layers.Quantizer`.
+
+        Returns:
+            A float tensor `(values, dim)` for each index.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone(("audio",), num_embeddings=8)
+        >>> backbone.build({"audio": (None, 10, 128)})
+        >>> [tuple(codes.shape) for codes in backbone.code_tables()]
+        [(8, 256)]
+        """
+        if isinstance(self.quantizer, Quantizer):
+            return self.quantizer.code_tables()
+        return [ops.convert_to_tensor(self.quantizer.codebook)]
+
+    def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
+        """Computes the vectors that each index describes, see `keras_cmg.layers.Quantizer`.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+            tables: as from `code_tables`, of now or of an earlier step.
+
+        Returns:
+            A float tensor `(..., dim)` for each index.
+        """
+        if isinstance(self.quantizer, Quantizer):
+            return self.quantizer.split_by_index(x, tables)
+        return [x]
 
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs

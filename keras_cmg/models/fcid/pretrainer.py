@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
 from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.configs import serialize_layers
@@ -69,6 +70,7 @@ class FCID(Pretrainer):
         estimator_steps: steps of the estimators per step, the K of the training loop.
         codebook_init_step: training step, from 0, before which `fit` places the codes by k-means on
             the features of its data, see `keras_cmg.callbacks.KMeansCodebookInit`; None for never.
+            Without effect for quantisers that store no codes.
         **kwargs: the arguments of every Keras model.
 
     Call arguments:
@@ -382,7 +384,9 @@ class FCID(Pretrainer):
         )
 
     def training_callbacks(self):
-        if self.codebook_init_step is None:
+        quantizer = self.backbone.quantizer
+        stored = not isinstance(quantizer, Quantizer) or quantizer.adaptable_part() is not None
+        if self.codebook_init_step is None or not stored:
             return []
         return [KMeansCodebookInit(self.codebook_init_step)]
 
