@@ -7,6 +7,7 @@ from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.event_head import EventHead
 from keras_cmg.layers.image_decoder import ImageDecoder
 from keras_cmg.layers.image_encoder import ImageEncoder
+from keras_cmg.layers.jigsaw_classifier import JigsawClassifier
 from keras_cmg.layers.log_mel_summary import LogMelSummary
 from keras_cmg.layers.map_attention import MapAttention
 from keras_cmg.layers.map_decoder import MapDecoder
@@ -50,6 +51,7 @@ __all__ = [
     "GroupedQuantizer",
     "ImageDecoder",
     "ImageEncoder",
+    "JigsawClassifier",
     "LearnedCodebook",
     "LogMelSummary",
     "MapAttention",

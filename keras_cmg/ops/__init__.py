@@ -42,9 +42,11 @@ from keras_cmg.ops.finite_scalars import (
     unpack_digits,
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
+from keras_cmg.ops.jigsaw import jigsaw_accuracy, jigsaw_loss, jigsaw_orders, jigsaw_rows
 from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
 from keras_cmg.ops.log_mel import decibels, mel_weights, spectrogram_sizes, summarize_mel
+from keras_cmg.ops.masked_contrast import adaptive_mask_ratios, mask_frames, masked_info_nce
 from keras_cmg.ops.masking import (
     mask_logits,
     mean_over_time,
@@ -82,6 +84,7 @@ from keras_cmg.ops.supervised_contrastive import (
 __all__ = [
     "ChannelScores",
     "activation_shares",
+    "adaptive_mask_ratios",
     "adaptive_weights",
     "assignments",
     "channel_scores",
@@ -110,10 +113,16 @@ __all__ = [
     "event_counts",
     "frechet_distance",
     "info_nce",
+    "jigsaw_accuracy",
+    "jigsaw_loss",
+    "jigsaw_orders",
+    "jigsaw_rows",
     "k_means",
     "l2_normalize",
     "log_likelihood",
+    "mask_frames",
     "mask_logits",
+    "masked_info_nce",
     "mean_f1",
     "mean_over_time",
     "mel_weights",

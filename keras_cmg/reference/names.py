@@ -16,6 +16,7 @@ from keras_cmg.layers.map_attention import MapAttention
 from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.micu import MICU
 from keras_cmg.reference import links
 from keras_cmg.reference.links import Link
 
@@ -151,6 +152,9 @@ def dcid_links(model: Any) -> list[Link]:
             found += cpc_links(model.cpc_predictor)
         for term, estimator in model.estimators.items():
             found += estimator_links(term, estimator)
+    if isinstance(model, MICU) and "jigsaw" in model.loss_names:
+        found += links.dense("jigsaw/enc_net.0", model.jigsaw_classifier.mlp.hidden)
+        found += links.dense("jigsaw/enc_net.2", model.jigsaw_classifier.mlp.output_layer)
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +12,7 @@ from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.dcid.pretrainer import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.micu import MICU
 from keras_cmg.reference.names import MODALITIES
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -113,23 +116,47 @@ def _dcid(shapes, map_size, dtype, dropout):
         "video": (None, None, *map_size, squeeze[1]),
         "text": (None, None, text),
     }
-    if not complete(
-        shapes, "text_lstm", "decoder", "cpc", *(f"club_{name}" for name in MODALITIES)
-    ):
-        model = DCIDBackbone.from_preset("reference", dtype=dtype, **backbone)
-    else:
-        head = "decoder/audio_semantic_decoder.event_classifier.weight"
-        model = DCID.from_preset(
+    clubs = tuple(f"club_{name}" for name in MODALITIES)
+    settings: dict[str, Any] = {}
+    if complete(shapes, "cpc", *clubs):
+        settings["cpc"] = _cpc(shapes)
+        settings["club"] = {"hidden_units": 2 * shape_of(shapes, "club_audio/p_mu.0.weight")[0]}
+    if complete(shapes, "text_lstm", "decoder", "jigsaw"):
+        model = MICU.from_preset(
             "reference",
             dtype=dtype,
             backbone=backbone,
-            cpc=_cpc(shapes),
-            club={"hidden_units": 2 * shape_of(shapes, "club_audio/p_mu.0.weight")[0]},
-            decoder_channels=_decoder_channels(shapes, "decoder/Video_decoder"),
-            num_event_classes=shapes[head][0] if head in shapes else None,
+            jigsaw=_jigsaw(shapes),
+            **settings,
+            **_decoding(shapes),
         )
+    elif complete(shapes, "text_lstm", "decoder", "cpc", *clubs):
+        model = DCID.from_preset(
+            "reference", dtype=dtype, backbone=backbone, **settings, **_decoding(shapes)
+        )
+    else:
+        model = DCIDBackbone.from_preset("reference", dtype=dtype, **backbone)
     model.build(inputs)
     return model
+
+
+def _decoding(shapes):
+    head = "decoder/audio_semantic_decoder.event_classifier.weight"
+    return {
+        "decoder_channels": _decoder_channels(shapes, "decoder/Video_decoder"),
+        "num_event_classes": shapes[head][0] if head in shapes else None,
+    }
+
+
+def _jigsaw(shapes):
+    """The weights have the number of orders but not the orders: all, or the first ones."""
+    orders = shape_of(shapes, "jigsaw/enc_net.2.weight")[0]
+    pieces = next(n for n in itertools.count(2) if math.factorial(n) >= orders)
+    return {
+        "num_pieces": pieces,
+        "order_indices": tuple(range(orders)),
+        "hidden_units": shape_of(shapes, "jigsaw/enc_net.0.weight")[0],
+    }
 
 
 def shape_of(shapes: Shapes, name: str) -> tuple[int, ...]:

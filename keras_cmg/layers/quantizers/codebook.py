@@ -62,6 +62,8 @@ class Codebook(Quantizer):
         zero_initial_counts: bool, whether counts start at zero, as in the authors' code, where
             unused codes move far away in the first steps. Otherwise counts start at one, and unused
             codes do not move.
+        usage_modalities: sequence of names, modalities whose use keeps a code from being dead; all
+            if None, or if the inputs have none of them.
         mix_modalities: bool, whether updates use mixtures of modalities (MM-EMA); otherwise those
             of each modality use its own features alone.
         initial_scale: float, bound of the uniform initial codes; default `1 / num_embeddings`.
@@ -121,6 +123,7 @@ class Codebook(Quantizer):
         replace_in_evaluation: bool = False,
         replacement_offset: float = 0.0,
         zero_initial_counts: bool = False,
+        usage_modalities: Sequence[str] | None = None,
         mix_modalities: bool = True,
         initial_scale: float | None = None,
         gradient: str = "straight_through",
@@ -159,6 +162,7 @@ class Codebook(Quantizer):
         self.replace_in_evaluation = replace_in_evaluation
         self.replacement_offset = replacement_offset
         self.zero_initial_counts = zero_initial_counts
+        self.usage_modalities = None if usage_modalities is None else tuple(usage_modalities)
         self.mix_modalities = mix_modalities
         self.initial_scale = initial_scale
         self.gradient = gradient
@@ -331,7 +335,10 @@ class Codebook(Quantizer):
 
     def _replace_dead_codes(self, inputs, indices, weights):
         used = ops.zeros((self.num_embeddings,), dtype=self.compute_dtype)
+        counted = set(self.usage_modalities or ()) & set(indices) or set(indices)
         for name, index in indices.items():
+            if name not in counted:
+                continue
             ones = ops.ones((*ops.shape(index), 1), dtype=self.compute_dtype)
             counts, _ = quantization.code_statistics(
                 index, ones, self.num_embeddings, weights.get(name)
@@ -339,7 +346,7 @@ class Codebook(Quantizer):
             used = used + counts
         before = ops.convert_to_tensor(self.steps_since_used)
         steps = ops.where(used > 0, 0.0, before + 1.0)
-        if all(name in weights for name in indices):
+        if all(name in weights for name in counted):
             # Where nothing counts, nothing was unused, and no vector can replace a code.
             steps = ops.where(ops.sum(used) > 0, steps, before)
         dead = steps > self.dead_code_patience
@@ -458,7 +465,7 @@ class Codebook(Quantizer):
         names = (
             "num_embeddings embedding_dim decay epsilon dead_code_patience replacement "
             "replacement_noise reset_replaced_state replace_in_evaluation replacement_offset "
-            "zero_initial_counts mix_modalities "
+            "zero_initial_counts usage_modalities mix_modalities "
             "initial_scale gradient similarity frozen_codes seed"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
