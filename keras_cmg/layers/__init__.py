@@ -1,10 +1,12 @@
 """Keras layers: encoders, quantisers, estimators and decoders."""
 
+from keras_cmg.layers.batch_norm_map_encoder import BatchNormMapEncoder
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.coarse_level import CoarseLevel
 from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.event_head import EventHead
+from keras_cmg.layers.global_batch_normalization import GlobalBatchNormalization
 from keras_cmg.layers.image_decoder import ImageDecoder
 from keras_cmg.layers.image_encoder import ImageEncoder
 from keras_cmg.layers.jigsaw_classifier import JigsawClassifier
@@ -16,6 +18,8 @@ from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
+from keras_cmg.layers.projected_decoder import ProjectedDecoder
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
 from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
@@ -42,12 +46,15 @@ __all__ = [
     "FSQ",
     "LFQ",
     "MLP",
+    "AlignedCodebook",
+    "BatchNormMapEncoder",
     "CLUBEstimator",
     "CPCPredictor",
     "CoarseLevel",
     "CoarseProjector",
     "Codebook",
     "EventHead",
+    "GlobalBatchNormalization",
     "GroupedQuantizer",
     "ImageDecoder",
     "ImageEncoder",
@@ -60,6 +67,7 @@ __all__ = [
     "MapSpecificEncoder",
     "MomentumTeacher",
     "PatchConvolution",
+    "ProjectedDecoder",
     "ProjectedQuantizer",
     "Prototypes",
     "Quantizer",

@@ -16,6 +16,7 @@ from keras_cmg.models.base.registry import (
 )
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
 from keras_cmg.models.cmcm import CMCM
+from keras_cmg.models.codaar import CoDAAR, CoDAARBackbone
 from keras_cmg.models.codis import CODIS, CODISBackbone
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fac import FAC, FACBackbone
@@ -40,6 +41,8 @@ __all__ = [
     "AlignmentPretrainer",
     "Backbone",
     "CODISBackbone",
+    "CoDAAR",
+    "CoDAARBackbone",
     "DCIDBackbone",
     "FACBackbone",
     "FCIDBackbone",

@@ -1,6 +1,7 @@
 """Equations as pure functions of tensors."""
 
 from keras_cmg.ops.adaptive_sampling import adaptive_weights
+from keras_cmg.ops.aligned_codes import cascade_blocks, row_alignment_loss, row_alignment_terms
 from keras_cmg.ops.binary_codes import (
     entropy,
     pack_signs,
@@ -87,6 +88,7 @@ __all__ = [
     "adaptive_mask_ratios",
     "adaptive_weights",
     "assignments",
+    "cascade_blocks",
     "channel_scores",
     "club_upper_bound",
     "code_activation",
@@ -147,6 +149,8 @@ __all__ = [
     "residual_beam_search",
     "retrieval_hits",
     "rotation_trick",
+    "row_alignment_loss",
+    "row_alignment_terms",
     "same_event",
     "saturating_softmax",
     "scalar_values",

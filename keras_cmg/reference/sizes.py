@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.pretrainer import Pretrainer
+from keras_cmg.models.codaar import CoDAAR, CoDAARBackbone
 from keras_cmg.models.dcid.pretrainer import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.micu import MICU
@@ -49,6 +50,8 @@ def model_for(
     """
     if "encoder/Cross_quantizer_coarse.embedding" in shapes:
         return _fcid(shapes, map_size, dtype, dropout)
+    if "encoder/Cross_quantizer.ema_count_v" in shapes:
+        return _codaar(shapes, map_size, dtype, dropout)
     if "encoder/Cross_quantizer.embedding" in shapes:
         return _dcid(shapes, map_size, dtype, dropout)
     raise ValueError(
@@ -90,17 +93,38 @@ def _fcid(shapes, map_size, dtype, dropout):
     return model
 
 
-def _dcid(shapes, map_size, dtype, dropout):
+def _codaar(shapes, map_size, dtype, dropout):
     squeeze = shape_of(shapes, "encoder/video_semantic_encoder.se_layer.0.weight")
-    codes, dim = shape_of(shapes, "encoder/Cross_quantizer.embedding")
+    stack = "encoder/video_semantic_encoder.spatial_conv_stack"
+    maps = {
+        "map_general": {"reduction": squeeze[1] // squeeze[0]},
+        "map_specific": {
+            "hidden_channels": shape_of(shapes, f"{stack}.0.weight")[0],
+            "channels": shape_of(shapes, f"{stack}.3.weight")[0],
+        },
+    }
+    backbone, inputs = _frame_settings(shapes, maps, squeeze, map_size, dropout)
+    if complete(shapes, "text_lstm", "decoder", "cpc"):
+        model = CoDAAR.from_preset(
+            "reference", dtype=dtype, backbone=backbone, cpc=_cpc(shapes), **_decoding(shapes)
+        )
+    else:
+        model = CoDAARBackbone.from_preset("reference", dtype=dtype, **backbone)
+    model.build(inputs)
+    return model
+
+
+def _frame_settings(shapes, maps, squeeze, map_size, dropout):
+    """Settings of a backbone, and shapes of inputs, where every modality is a sequence."""
+    codes, _ = shape_of(shapes, "encoder/Cross_quantizer.embedding")
     units = {
         name: shape_of(shapes, f"encoder/{name.capitalize()}_encoder.{name}_linear.weight")[0]
         for name in ("audio", "text")
     }
     backbone = {
-        **_map_settings(shapes, "encoder/Video_encoder", squeeze),
+        **maps,
         "num_embeddings": codes,
-        "embedding_dim": dim,
+        "embedding_dim": shape_of(shapes, "encoder/audio_self_att.affine_matrix.weight")[0],
         "general": _general(shapes, "encoder/audio_self_att", dropout),
         "specific": {name: {"units": width} for name, width in units.items()},
     }
@@ -116,6 +140,13 @@ def _dcid(shapes, map_size, dtype, dropout):
         "video": (None, None, *map_size, squeeze[1]),
         "text": (None, None, text),
     }
+    return backbone, inputs
+
+
+def _dcid(shapes, map_size, dtype, dropout):
+    squeeze = shape_of(shapes, "encoder/video_semantic_encoder.se_layer.0.weight")
+    maps = _map_settings(shapes, "encoder/Video_encoder", squeeze)
+    backbone, inputs = _frame_settings(shapes, maps, squeeze, map_size, dropout)
     clubs = tuple(f"club_{name}" for name in MODALITIES)
     settings: dict[str, Any] = {}
     if complete(shapes, "cpc", *clubs):

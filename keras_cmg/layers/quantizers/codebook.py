@@ -190,8 +190,13 @@ class Codebook(Quantizer):
         frozen[list(self.frozen_codes)] = True
         return ops.convert_to_tensor(frozen)
 
+    @property
+    def code_dim(self) -> int:
+        """Length of a row of the codebook."""
+        return self.embedding_dim
+
     def build(self, input_shape: Any = None) -> None:
-        shape = (self.num_embeddings, self.embedding_dim)
+        shape = (self.num_embeddings, self.code_dim)
         scale = self.initial_scale or 1 / self.num_embeddings
         start = np.random.default_rng(self.seed).uniform(-scale, scale, shape)
         if self.similarity == "cosine":
@@ -207,7 +212,7 @@ class Codebook(Quantizer):
 
     def _build_codes(self, initial_codes: Any) -> None:
         """Creates the codes and their statistics."""
-        shape = (self.num_embeddings, self.embedding_dim)
+        shape = (self.num_embeddings, self.code_dim)
         counts = "zeros" if self.zero_initial_counts else "ones"
         self.codebook = self._add_state("codebook", shape, initial_codes)
         self.ema_sums = self._add_state("ema_sums", shape, initial_codes)
@@ -355,15 +360,21 @@ class Codebook(Quantizer):
         steps = ops.where(dead, 0.0, steps)
         codebook = ops.stop_gradient(self._codes())
         replacements = self.sample_replacements(codebook, steps, dead, inputs, weights)
-        noise = counter_random.random_uniform(
-            self.step, (self.num_embeddings, self.embedding_dim), salt=2
-        )
-        noise = ops.cast(2 * noise - 1, self.compute_dtype) * self.replacement_noise
+        noise = ops.cast(self.sample_noise(), self.compute_dtype) * self.replacement_noise
         replacements = self._normalize(replacements + noise + self.replacement_offset)
         # A vector that is not finite replaces no code.
         dead = ops.logical_and(dead, ops.all(ops.isfinite(replacements), axis=1))
         self.steps_since_used.assign(steps)
         self._replace_codes(ops.where(dead[:, None], replacements, codebook), dead)
+
+    def sample_noise(self) -> Tensor:
+        """Samples the noise of replacements, of unit size.
+
+        Returns:
+            float32 tensor `(num_embeddings, code_dim)`, uniform in [-1, 1).
+        """
+        shape = (self.num_embeddings, self.code_dim)
+        return 2 * counter_random.random_uniform(self.step, shape, salt=2) - 1
 
     def _replace_codes(self, codebook: Tensor, dead: Tensor) -> None:
         """Sets the codes; where `dead`, their statistics too."""
@@ -439,14 +450,14 @@ class Codebook(Quantizer):
         if not self.built:
             self.build()
         points = np.asarray(ops.convert_to_numpy(features), "float32")
-        if points.size == 0 or points.shape[-1] != self.embedding_dim:
+        if points.size == 0 or points.shape[-1] != self.code_dim:
             raise ValueError(
-                f"`features` must have shape (..., {self.embedding_dim}) and hold at least one "
+                f"`features` must have shape (..., {self.code_dim}) and hold at least one "
                 f"vector. Received shape {points.shape}."
             )
         if not np.isfinite(points).all():
             raise ValueError("`features` must be finite. Received NaN or infinity.")
-        points = points.reshape(-1, self.embedding_dim)
+        points = points.reshape(-1, self.code_dim)
         if self.similarity == "cosine":
             points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         codes = k_means(points, self.num_embeddings, num_iterations, self.seed)
@@ -459,7 +470,7 @@ class Codebook(Quantizer):
         """Sets all codes and resets their statistics."""
         self.codebook.assign(codes)
         self.ema_sums.assign(codes)
-        self.ema_counts.assign(np.ones(self.num_embeddings))
+        self.ema_counts.assign(np.ones(self.ema_counts.shape))
 
     def get_config(self):
         names = (

@@ -11,6 +11,7 @@ from keras import ops
 from keras_cmg.backend import engine
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.configs import (
     build_config,
@@ -520,10 +521,28 @@ class Pretrainer(Trainer):
         """
         return code_matching.code_matching_loss(
             inputs.features[self.backbone.quantized_kind],
-            inputs.codebook,
+            self.modality_codebooks(inputs.codebook),
             self.code_matching_kind,
             inputs.masks,
         )
+
+    def modality_codebooks(self, codebook: Tensor) -> Tensor | dict[str, Tensor]:
+        """Returns the codes that the features of each modality are compared with.
+
+        Args:
+            codebook: `(num_embeddings, code_dim)`.
+
+        Returns:
+            The same; with `AlignedCodebook`, modality to `(num_embeddings, embedding_dim)`.
+
+        Example:
+
+        >>> model = keras_cmg.models.DCID(("audio", "text"))
+        >>> model.modality_codebooks(np.zeros((4, 256))).shape
+        (4, 256)
+        """
+        quantizer = self.backbone.quantizer
+        return quantizer.blocks(codebook) if isinstance(quantizer, AlignedCodebook) else codebook
 
     def cpc_features(self, inputs: StepInputs) -> dict[str, Tensor]:
         """Returns the features in time that contrastive predictive coding predicts.

@@ -84,14 +84,43 @@ class DCIDBackbone(SequenceBackbone):
             self.general_encoders[name] = self.general_encoder(name, shape)
             if not self.general_encoders[name].built:
                 self.general_encoders[name].build(shape)
-            self.specific_encoders[name] = specific_encoder(
-                shape,
-                self.specific.get(name, {}),
-                self.map_specific,
-                dtype=self.dtype_policy,
-                name=f"{name}_specific",
-            )
+            self.specific_encoders[name] = self.specific_encoder(name, shape)
             self.specific_encoders[name].build(shape)
+
+    def specific_encoder(self, name: str, shape: Any) -> keras.Layer:
+        """Returns a new specific encoder of a modality.
+
+        Args:
+            name: of the modality.
+            shape: of the input of its encoders.
+
+        Returns:
+            A layer, not built.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.DCIDBackbone()
+        >>> type(backbone.specific_encoder("audio", (None, 10, 128))).__name__
+        'SequenceSpecificEncoder'
+        """
+        arguments = {"dtype": self.dtype_policy, "name": f"{name}_specific"}
+        return specific_encoder(shape, self.specific.get(name, {}), self.map_specific, **arguments)
+
+    def encode_specific(
+        self, name: str, x: Tensor, mask: Tensor | None = None, training: bool = False
+    ) -> Tensor:
+        """Computes the specific features of every frame of one modality.
+
+        Args:
+            name: of the modality.
+            x: the input of its encoders.
+            mask: optional `(batch, frames)`.
+            training: whether state is updated, in encoders that have some.
+
+        Returns:
+            Float tensor of the shape that the encoder gives.
+        """
+        return self.specific_encoders[name](x)
 
     def encoded_shape(self, modality: str) -> tuple[int | None, ...]:
         """Returns the shape of a modality's input to its encoders, which its decoder reconstructs.
@@ -120,7 +149,7 @@ class DCIDBackbone(SequenceBackbone):
         }
         for name in self.modalities:
             x = self._in_context(name, inputs[name], masks.get(name))
-            specific = self.specific_encoders[name](x)
+            specific = self.encode_specific(name, x, masks.get(name), training)
             features["input"][name] = x
             features["general"][name] = self.encode_frames(name, x, masks.get(name), training)
             features["specific"][name] = specific

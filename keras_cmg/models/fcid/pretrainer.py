@@ -225,7 +225,8 @@ class FCID(Pretrainer):
                 decoder.build((*shape[:2], dim), specific)
         for name in backbone.modalities if "coarse_reconstruction" in self.loss_names else ():
             decoder = SequenceDecoder(dim, dtype=self.dtype_policy, name=f"{name}_coarse_decoder")
-            decoder.build(self._coarse_shape(name), self._coarse_shape(name))
+            shape = self._coarse_shape(name)
+            decoder.build((*shape[:-1], backbone.code_dim), shape)
             self.coarse_decoders[name] = decoder
         if "cpc" in self.loss_names:
             shapes = {m: (None, backbone.feature_shapes[m][1], dim) for m in backbone.fine}

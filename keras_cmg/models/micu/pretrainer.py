@@ -159,7 +159,7 @@ class MICU(DCID):
         """Code matching with the codes that the last pass assigned."""
         return code_matching.code_matching_loss(
             inputs.features[self.backbone.quantized_kind],
-            inputs.features.get("codebook", inputs.codebook),
+            self.modality_codebooks(inputs.features.get("codebook", inputs.codebook)),
             self.code_matching_kind,
             inputs.masks,
         )
