@@ -99,16 +99,7 @@ def shared_outputs(model, inputs, general, codes: str) -> dict[str, Any]:
         found[f"out/{codes}{letter}_vq"] = features["quantized"][name]
         found[f"out/{codes}{letter}_indices"] = features["indices"][name]
         found[f"out/{codes}{letter}_quantized"] = features["codes"][name]
-    log_p = {
-        name: code_matching.code_log_probabilities(x, inputs.codebook)
-        for name, x in general.items()
-    }
-    for name, values in log_p.items():
-        found[f"out/cmcm_prob_{name[0]}"] = ops.exp(values)
-    for a, b in PAIRS:
-        scores = code_matching.code_matching_logits(log_p[a], log_p[b], "reference")
-        found[f"out/cmcm_score_{a[0]}{b[0]}"] = scores
-        found[f"loss/cmcm_{a[0]}{b[0]}"] = code_matching.pair_loss(scores, "reference")
+    found |= matching_outputs(general, dict.fromkeys(general, inputs.codebook))
     for term, estimator in model.estimators.items():
         x, y, _ = inputs.estimator_pairs[term]
         q = estimator(x, y)
@@ -118,6 +109,22 @@ def shared_outputs(model, inputs, general, codes: str) -> dict[str, Any]:
         found[f"alt/{term}_mi_textbook"] = mutual_information.club_upper_bound(
             q["mean"], q["log_variance"], y, "permutation", inputs.draws[term]
         )
+    return found
+
+
+def matching_outputs(general, codebooks) -> dict[str, Any]:
+    """Code matching of each pair of modalities, each with its own codes."""
+    found: dict[str, Any] = {}
+    log_p = {
+        name: code_matching.code_log_probabilities(x, codebooks[name])
+        for name, x in general.items()
+    }
+    for name, values in log_p.items():
+        found[f"out/cmcm_prob_{name[0]}"] = ops.exp(values)
+    for a, b in PAIRS:
+        scores = code_matching.code_matching_logits(log_p[a], log_p[b], "reference")
+        found[f"out/cmcm_score_{a[0]}{b[0]}"] = scores
+        found[f"loss/cmcm_{a[0]}{b[0]}"] = code_matching.pair_loss(scores, "reference")
     return found
 
 
