@@ -52,12 +52,12 @@ class ReplayedRows(AlignedCodebook):
         return ops.convert_to_tensor(self.noise)
 
 
-def recompute(file: Mapping[str, np.ndarray], gradients: bool = True) -> Arrays:
+def recompute(file: Mapping[str, np.ndarray], brief: bool = False) -> Arrays:
     """Every quantity of a file like `codaar.npz`.
 
     Args:
         file: name to array.
-        gradients: whether gradients and steps of training are recomputed too.
+        brief: whether to recompute one forward pass alone.
 
     Returns:
         Name to our array.
@@ -66,9 +66,10 @@ def recompute(file: Mapping[str, np.ndarray], gradients: bool = True) -> Arrays:
         ValueError: if weights are missing.
     """
     model, batch = systems.model_of(file), systems.batch_of(file)
-    found = {**_downstream(model, batch), **_pass(model, batch, file)}
-    found |= _sequences(file)
-    if gradients:
+    found = _pass(model, batch, file)
+    if not brief:
+        found |= _downstream(model, batch)
+        found |= _sequences(file)
         found |= systems.gradients(model, batch)
         found |= _training(file)
     return {key: np.asarray(ops.convert_to_numpy(value)) for key, value in found.items()}

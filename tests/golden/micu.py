@@ -23,11 +23,12 @@ Arrays = dict[str, np.ndarray]
 MODALITIES = systems.MODALITIES
 
 
-def recompute(file: Mapping[str, np.ndarray]) -> Arrays:
+def recompute(file: Mapping[str, np.ndarray], brief: bool = False) -> Arrays:
     """Every quantity of a file like `micu.npz`.
 
     Args:
         file: name to array.
+        brief: whether to recompute one step's forward passes alone.
 
     Returns:
         Name to our array.
@@ -50,20 +51,20 @@ def recompute(file: Mapping[str, np.ndarray]) -> Arrays:
         for variable, value in zip(quantizer.variables, start, strict=True):
             variable.assign(value)
 
-    found = _downstream(model, batch)
-    restore()
-    found |= _first_pass(model, batch)
-    restore()
     inputs = model.prepare_step(batch, training=True)
     losses = model.main_losses(inputs)
+    found = _outputs(model, inputs, losses)
     for link in quantizer_links("after/encoder/Cross_quantizer", quantizer):
         found[link.names[0]] = link.values()[0]
-    found |= _outputs(model, inputs, losses)
     restore()
-    found |= _logged_terms(model, batch, file)
-    found |= _puzzles(model, inputs, file)
-    restore()
-    found |= systems.gradients(model, batch)
+    if not brief:
+        found |= _downstream(model, batch)
+        restore()
+        found |= _first_pass(model, batch)
+        restore()
+        found |= _logged_terms(model, batch, file)
+        found |= _puzzles(model, inputs, file)
+        found |= systems.gradients(model, batch)
     return {key: np.asarray(ops.convert_to_numpy(value)) for key, value in found.items()}
 
 
