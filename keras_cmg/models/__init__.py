@@ -16,7 +16,7 @@ from keras_cmg.models.base.registry import (
 )
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
 from keras_cmg.models.cmcm import CMCM
-from keras_cmg.models.codaar import CoDAAR, CoDAARBackbone
+from keras_cmg.models.codaar import CoDAAR
 from keras_cmg.models.codis import CODIS, CODISBackbone
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fac import FAC, FACBackbone
@@ -42,7 +42,6 @@ __all__ = [
     "Backbone",
     "CODISBackbone",
     "CoDAAR",
-    "CoDAARBackbone",
     "DCIDBackbone",
     "FACBackbone",
     "FCIDBackbone",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_cmg.models.codaar import CoDAAR, CoDAARBackbone
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.micu import MICU
 from keras_cmg.reference.names import UNUSED, model_links, unused_tensors
@@ -49,7 +49,8 @@ def _modules(model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Modules of the authors' pretraining: those of the model, and those that train nothing."""
     if isinstance(model, MICU):
         return ("decoder", "jigsaw"), ("cpc", *CLUBS)
-    if isinstance(model, CoDAAR | CoDAARBackbone):
+    backbone = getattr(model, "backbone", model)
+    if isinstance(backbone.quantizer, AlignedCodebook):
         return ("decoder", "cpc"), ()
     if isinstance(model, FCID | FCIDBackbone):
         return ("decoder", "cpc", *CLUBS, "club_audiovisual"), ()

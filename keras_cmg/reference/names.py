@@ -16,7 +16,7 @@ from keras_cmg.layers.batch_norm_map_encoder import BatchNormMapEncoder
 from keras_cmg.layers.map_attention import MapAttention
 from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.layers.projected_decoder import ProjectedDecoder
-from keras_cmg.models.codaar import CoDAARBackbone
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.micu import MICU
@@ -132,7 +132,7 @@ def dcid_links(model: Any) -> list[Link]:
     ('encoder/Cross_quantizer.embedding',)
     """
     backbone = getattr(model, "backbone", model)
-    aligned = isinstance(backbone, CoDAARBackbone)
+    aligned = isinstance(backbone.quantizer, AlignedCodebook)
     quantizer = aligned_quantizer_links if aligned else quantizer_links
     found = list(quantizer("encoder/Cross_quantizer", backbone.quantizer))
     for name, context in backbone.contexts.items():

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_cmg.models.base.backbone import Backbone
+from keras_cmg.models.base.presets import merged
 from keras_cmg.models.base.pretrainer import Pretrainer
-from keras_cmg.models.codaar import CoDAAR, CoDAARBackbone
+from keras_cmg.models.codaar import CoDAAR
 from keras_cmg.models.dcid.pretrainer import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.micu import MICU
@@ -109,7 +110,8 @@ def _codaar(shapes, map_size, dtype, dropout):
             "reference", dtype=dtype, backbone=backbone, cpc=_cpc(shapes), **_decoding(shapes)
         )
     else:
-        model = CoDAARBackbone.from_preset("reference", dtype=dtype, **backbone)
+        settings = merged(CoDAAR.presets["reference"]["backbone"], backbone)
+        model = DCIDBackbone(dtype=dtype, **settings)
     model.build(inputs)
     return model
 

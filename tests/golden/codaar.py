@@ -178,12 +178,13 @@ def _sequences(file) -> dict[str, Any]:
 def _sequence(file, name: str) -> dict[str, Any]:
     codes, width = file[f"{name}/init/embedding"].shape
     modalities = REFERENCE["backbone"]["modalities"]
+    settings = {k: v for k, v in REFERENCE["backbone"]["quantizer"].items() if k != "aligned"}
     codebook = ReplayedRows(
         codes,
         width // len(modalities),
         modalities=modalities,
         dtype=keras.config.floatx(),
-        **REFERENCE["backbone"]["quantizer"],
+        **settings,
     )
     codebook.build()
     links = list(aligned_quantizer_links("state", codebook))

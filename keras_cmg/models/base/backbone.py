@@ -91,9 +91,10 @@ class Backbone(keras.Model):
 
         Args:
             quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, or
-                arguments of `quantizer_class`. `FSQ`, `LFQ` and `BSQ`, which have widths of their
-                own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes that of a
-                layer.
+                arguments of `quantizer_class`, or, with `"aligned"` true among them, of
+                `AlignedCodebook` for the backbone's modalities. `FSQ`, `LFQ` and `BSQ`, which have
+                widths of their own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes
+                that of a layer.
 
         Raises:
             ValueError: if a layer has another `embedding_dim` than the backbone, or an
@@ -107,13 +108,14 @@ class Backbone(keras.Model):
         8
         """
         if not isinstance(quantizer, keras.Layer):
-            if issubclass(self.quantizer_class, AlignedCodebook):
-                quantizer = {"modalities": self.modalities, **(quantizer or {})}
-            layer = self.quantizer_class(
+            made, arguments = self.quantizer_class, dict(quantizer or {})
+            if arguments.pop("aligned", False):
+                made, arguments = AlignedCodebook, {"modalities": self.modalities, **arguments}
+            layer = made(
                 self.num_embeddings,
                 self.embedding_dim,
                 **{"seed": self.seed, "dtype": self.dtype_policy, "name": "codebook"},
-                **(quantizer or {}),
+                **arguments,
             )
         else:
             layer = quantizer

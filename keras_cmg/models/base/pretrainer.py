@@ -526,23 +526,26 @@ class Pretrainer(Trainer):
             inputs.masks,
         )
 
-    def modality_codebooks(self, codebook: Tensor) -> Tensor | dict[str, Tensor]:
+    def modality_codebooks(self, codebook: Tensor) -> dict[str, Tensor]:
         """Returns the codes that the features of each modality are compared with.
 
         Args:
             codebook: `(num_embeddings, code_dim)`.
 
         Returns:
-            The same; with `AlignedCodebook`, modality to `(num_embeddings, embedding_dim)`.
+            Modality to `(num_embeddings, embedding_dim)`: the codebook itself, but its blocks with
+            `AlignedCodebook`.
 
         Example:
 
         >>> model = keras_cmg.models.DCID(("audio", "text"))
-        >>> model.modality_codebooks(np.zeros((4, 256))).shape
-        (4, 256)
+        >>> {m: codes.shape for m, codes in model.modality_codebooks(np.zeros((4, 256))).items()}
+        {'audio': (4, 256), 'text': (4, 256)}
         """
         quantizer = self.backbone.quantizer
-        return quantizer.blocks(codebook) if isinstance(quantizer, AlignedCodebook) else codebook
+        if isinstance(quantizer, AlignedCodebook):
+            return quantizer.blocks(codebook)
+        return dict.fromkeys(self.backbone.modalities, codebook)
 
     def cpc_features(self, inputs: StepInputs) -> dict[str, Tensor]:
         """Returns the features in time that contrastive predictive coding predicts.

@@ -96,7 +96,10 @@ class CMCM(AlignmentPretrainer):
 
     def _matching(self, inputs, features):
         loss = code_matching.code_matching_loss(
-            features, inputs.codebook, self.code_matching_kind, inputs.masks
+            features,
+            self.modality_codebooks(inputs.codebook),
+            self.code_matching_kind,
+            inputs.masks,
         )
         return loss * ops.cast(inputs.step >= self.warm_start_steps, loss.dtype)
 

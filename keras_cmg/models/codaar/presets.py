@@ -12,8 +12,9 @@ REFERENCE["backbone"].update(
     # The order of the blocks and of their updates.
     modalities=("video", "audio", "text"),
     num_embeddings=800,
-    map_specific={"hidden_channels": 1024, "channels": 2048},
+    map_specific={"batch_norm": True, "hidden_channels": 1024, "channels": 2048},
     quantizer={
+        "aligned": True,
         "own_weight": 0.6,
         "cascade": True,
         "decay": 0.99,
@@ -30,8 +31,8 @@ REFERENCE["objective"]["num_event_classes"] = 142
 
 SMALL: dict[str, Any] = copy.deepcopy(presets.SMALL)
 SMALL["backbone"].update(
-    map_specific={"hidden_channels": 32, "channels": 64},
-    quantizer={"own_weight": 0.6, "cascade": True, "decay": 0.99, "dead_code_patience": 50},
+    map_specific={"batch_norm": True, "hidden_channels": 32, "channels": 64},
+    quantizer={"aligned": True, "own_weight": 0.6, "cascade": True, "dead_code_patience": 50},
 )
 """Trains on a CPU in minutes: encoders and number of codes of DCID's `"small"`."""
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import keras
 
 from keras_cmg.layers.projected_decoder import ProjectedDecoder
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.codaar import presets
-from keras_cmg.models.codaar.backbone import CoDAARBackbone
-from keras_cmg.models.dcid import DCID
+from keras_cmg.models.dcid import DCID, DCIDBackbone
 
 
 @register_model("codaar")
 @keras.saving.register_keras_serializable("keras_cmg")
 class CoDAAR(DCID):
     """Modality-specific codes that are aligned row by row.
+
+    Each modality has codes of its own; those of equal index belong together, and a frame is
+    replaced by the whole row. `"quantized"` is therefore wider than `"general"`, by the number of
+    modalities: the backbone's `code_dim`. The specific encoder of a feature map reads the map after
+    the channel attention of the general one, and has batch normalisation.
 
     The loss is the weighted sum of `reconstruction` (of the input from rows and specific features),
     `commitment` (to the modality's own codes and those that its partners chose), `cpc` between all
@@ -26,18 +31,20 @@ class CoDAAR(DCID):
     code.
 
     Args:
-        backbone: a `CoDAARBackbone`, or a tuple of modalities for that of the preset `"small"`.
+        backbone: a `DCIDBackbone` with an `AlignedCodebook`, or a tuple of modalities for that of
+            the preset `"small"`.
         **kwargs: the arguments of `DCID`.
 
     Call arguments:
-        inputs: a batch, see `CoDAARBackbone`; `"draws"` as in `DCID`.
+        inputs: a batch, see `DCIDBackbone`; `"draws"` as in `DCID`.
         training: whether dropout is active and state is updated.
 
     Returns:
-        The features of `CoDAARBackbone`.
+        The features of `DCIDBackbone`, with `"quantized"` `(batch, frames, code_dim)`.
 
     Raises:
-        ValueError: for unknown terms in `loss_weights`, or an unknown value of an argument.
+        ValueError: for unknown terms in `loss_weights`, an unknown value of an argument, or a
+            backbone whose quantiser is no `AlignedCodebook`.
 
     Example:
 
@@ -49,8 +56,17 @@ class CoDAAR(DCID):
         CoDAAR (2026), arXiv:2605.12145.
     """
 
-    backbone_class = CoDAARBackbone
+    backbone_class = DCIDBackbone
     presets = presets.PRESETS
+
+    def __init__(self, backbone: DCIDBackbone | tuple[str, ...], **kwargs):
+        super().__init__(backbone, **kwargs)
+        quantizer = self.backbone.quantizer
+        if not isinstance(quantizer, AlignedCodebook):
+            raise ValueError(
+                "`backbone` must have an `AlignedCodebook` as its quantiser. "
+                f"Received: {type(quantizer).__name__}"
+            )
 
     def default_loss_weights(self):
         weights = super().default_loss_weights()

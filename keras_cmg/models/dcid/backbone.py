@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.batch_norm_map_encoder import BatchNormMapEncoder
 from keras_cmg.layers.stacked_bilstm import StackedBiLSTM
 from keras_cmg.models.base.feature_layers import specific_encoder
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
@@ -22,14 +23,17 @@ class DCIDBackbone(SequenceBackbone):
     Each modality has a general encoder, whose features are quantised frame by frame by one
     codebook, and a specific encoder. Text first passes a bidirectional LSTM.
 
-    Training updates the codebook (`Codebook`); inference changes no state.
+    Training updates the codebook (`Codebook`) and the statistics of `BatchNormMapEncoder`;
+    inference changes no state.
 
     Args:
         modalities: names, in the order in which they update the codebook.
         recurrent: modality to arguments of `StackedBiLSTM`, for those that pass one before
             their encoders.
         specific: modality to arguments of `SequenceSpecificEncoder`.
-        map_specific: arguments of `MapSpecificEncoder`.
+        map_specific: arguments of `MapSpecificEncoder`, or, with `"batch_norm"` true among them, of
+            `BatchNormMapEncoder`, which reads the map after the channel attention of the general
+            encoder.
         **kwargs: the arguments of `SequenceBackbone`.
 
     Call arguments:
@@ -84,43 +88,14 @@ class DCIDBackbone(SequenceBackbone):
             self.general_encoders[name] = self.general_encoder(name, shape)
             if not self.general_encoders[name].built:
                 self.general_encoders[name].build(shape)
-            self.specific_encoders[name] = self.specific_encoder(name, shape)
+            self.specific_encoders[name] = specific_encoder(
+                shape,
+                self.specific.get(name, {}),
+                self.map_specific,
+                dtype=self.dtype_policy,
+                name=f"{name}_specific",
+            )
             self.specific_encoders[name].build(shape)
-
-    def specific_encoder(self, name: str, shape: Any) -> keras.Layer:
-        """Returns a new specific encoder of a modality.
-
-        Args:
-            name: of the modality.
-            shape: of the input of its encoders.
-
-        Returns:
-            A layer, not built.
-
-        Example:
-
-        >>> backbone = keras_cmg.models.DCIDBackbone()
-        >>> type(backbone.specific_encoder("audio", (None, 10, 128))).__name__
-        'SequenceSpecificEncoder'
-        """
-        arguments = {"dtype": self.dtype_policy, "name": f"{name}_specific"}
-        return specific_encoder(shape, self.specific.get(name, {}), self.map_specific, **arguments)
-
-    def encode_specific(
-        self, name: str, x: Tensor, mask: Tensor | None = None, training: bool = False
-    ) -> Tensor:
-        """Computes the specific features of every frame of one modality.
-
-        Args:
-            name: of the modality.
-            x: the input of its encoders.
-            mask: optional `(batch, frames)`.
-            training: whether state is updated, in encoders that have some.
-
-        Returns:
-            Float tensor of the shape that the encoder gives.
-        """
-        return self.specific_encoders[name](x)
 
     def encoded_shape(self, modality: str) -> tuple[int | None, ...]:
         """Returns the shape of a modality's input to its encoders, which its decoder reconstructs.
@@ -149,12 +124,21 @@ class DCIDBackbone(SequenceBackbone):
         }
         for name in self.modalities:
             x = self._in_context(name, inputs[name], masks.get(name))
-            specific = self.encode_specific(name, x, masks.get(name), training)
+            specific = self._specific_features(name, x, masks.get(name), training)
             features["input"][name] = x
             features["general"][name] = self.encode_frames(name, x, masks.get(name), training)
             features["specific"][name] = specific
             features["summary"][name] = self.specific_encoders[name].summarize(specific)
         return {**features, **self.assign_codes(features["general"], masks, training)}
+
+    def _specific_features(self, name, x, mask, training):
+        encoder = self.specific_encoders[name]
+        if not isinstance(encoder, BatchNormMapEncoder):
+            return encoder(x)
+        # It reads the map after the channel attention of the general encoder.
+        pooling = getattr(self.general_encoders[name], "map_pooling", None)
+        x = x if pooling is None else pooling.gate(x)
+        return encoder(x, frame_mask=mask, training=training)
 
     def _in_context(self, name, x, mask):
         if name not in self.contexts:

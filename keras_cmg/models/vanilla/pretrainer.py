@@ -71,9 +71,10 @@ class Vanilla(AlignmentPretrainer):
         general = inputs.features[self.backbone.quantized_kind]
         # The codes themselves receive no gradient there.
         codebook = ops.convert_to_tensor(self.backbone.quantizer.codebook)
+        codebooks = self.modality_codebooks(codebook)
         weights = inputs.weights(general)
         log_p = {
-            name: code_matching.code_log_probabilities(value, codebook, weights.get(name))
+            name: code_matching.code_log_probabilities(value, codebooks[name], weights.get(name))
             for name, value in general.items()
         }
         losses = []
