@@ -57,6 +57,7 @@ def masked_info_nce(
     if level not in LEVELS:
         raise ValueError(f"`level` must be one of {LEVELS}. Received: {level!r}")
     weights = weights or {}
+    features = {name: ops.convert_to_tensor(x) for name, x in features.items()}
     masked = {name: mask_frames(x, kept[name]) for name, x in features.items()}
     if level == "clip":
         masked, features = (
@@ -79,7 +80,9 @@ def _present(weights, a, b, query, key, rows) -> Present | None:
     if a not in weights and b not in weights:
         return None
     found = [
-        weights.get(name, ops.ones(ops.shape(x)[:-1], dtype=x.dtype))
+        ops.cast(weights[name], x.dtype)
+        if name in weights
+        else ops.ones(ops.shape(x)[:-1], dtype=x.dtype)
         for name, x in ((a, query), (b, key))
     ]
     queries, keys = found if rows is None else (weight[:, :rows] for weight in found)
