@@ -94,6 +94,11 @@ class JigsawClassifier(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = next(iter(input_shape.values()))
+        if shape[-1] % self.num_pieces:
+            raise ValueError(
+                f"{self.name}: inputs must have a last axis that {self.num_pieces} pieces divide. "
+                f"Received: {shape[-1]}"
+            )
         self.mlp = MLP(len(self.orders), self.hidden_units, dtype=self.dtype_policy, name="mlp")
         self.mlp.build((None, None, shape[-1]))
         self.built = True
