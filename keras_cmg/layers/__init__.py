@@ -18,6 +18,7 @@ from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
+from keras_cmg.layers.pca_projection import PCAProjection
 from keras_cmg.layers.projected_decoder import ProjectedDecoder
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
@@ -66,6 +67,7 @@ __all__ = [
     "MapPooling",
     "MapSpecificEncoder",
     "MomentumTeacher",
+    "PCAProjection",
     "PatchConvolution",
     "ProjectedDecoder",
     "ProjectedQuantizer",

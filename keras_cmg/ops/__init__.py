@@ -18,6 +18,7 @@ from keras_cmg.ops.code_matching import (
     code_matching_loss,
     pair_loss,
 )
+from keras_cmg.ops.code_prediction import balanced_assignments, code_prediction_loss
 from keras_cmg.ops.contrastive import (
     cosine_logits,
     cpc_loss,
@@ -88,6 +89,7 @@ __all__ = [
     "adaptive_mask_ratios",
     "adaptive_weights",
     "assignments",
+    "balanced_assignments",
     "cascade_blocks",
     "channel_scores",
     "club_upper_bound",
@@ -99,6 +101,7 @@ __all__ = [
     "code_matching_logits",
     "code_matching_loss",
     "code_overlap",
+    "code_prediction_loss",
     "code_statistics",
     "code_usage",
     "codebook_center",

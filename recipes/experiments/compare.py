@@ -49,7 +49,6 @@ OPTIONS = RecipeOptions(
         "num_clips": {"train": 400, "val": 200, "test": 500},
         "epochs": 8,
         "batch_size": 32,
-        "probe_epochs": 25,
         "method": "random",
         "max_clips": None,
         "protocol": "heldout",

@@ -211,6 +211,53 @@ def table_of_criteria(results: Sequence[Mapping[str, Any]]) -> tables.Table:
     return _table("Half the dimensions, by criterion (points)", results, cells, note)
 
 
+def tables_of_collections(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]:
+    """Returns accuracy by the collection that the recordings of test clips are from.
+
+    Args:
+        results: results, one per seed, with `collections`.
+
+    Returns:
+        A table per class whose recordings are of several collections; none where there is no such
+        class.
+    """
+    first = results[0]
+    classes = np.array(first["classes"])
+    names = [" and ".join(found) for found in first["collections"].get("audio", [])]
+    found = []
+    for number, category in enumerate(first["categories"]):
+        of_class = [name for name, each in zip(names, classes, strict=False) if each == number]
+        kinds = sorted({name for name in of_class if name})
+        if len(kinds) < 2:
+            continue
+        rows = {
+            kind: np.array([n == kind and c == number for n, c in zip(names, classes, strict=True)])
+            for kind in kinds
+        }
+
+        def cells(
+            model: Mapping[str, Any], rows: Mapping[str, np.ndarray] = rows
+        ) -> dict[str, float]:
+            scores: dict[str, float] = {}
+            for source in ("audio", "video", "text"):
+                packed = model["correct"]["codes"].get(f"{source}->audio")
+                if packed is not None:
+                    right = group_intervals.unpacked(packed, len(classes))
+                    scores |= {
+                        f"{source}, {kind}": 100 * float(right[chosen].mean())
+                        for kind, chosen in rows.items()
+                    }
+            return scores
+
+        counts = ", ".join(f"{kind} {int(chosen.sum())}" for kind, chosen in rows.items())
+        note = (
+            f"Accuracy on the sound of test clips of {category} by the collection of the "
+            f"recording; probes on code vectors of the modality in the column. Clips: {counts}."
+        )
+        found.append(_table(f"{category} by collection (%)", results, cells, note))
+    return found
+
+
 def table_of_differences(results: Sequence[Mapping[str, Any]]) -> tables.Table:
     """Returns paired differences from the first model, with two intervals.
 
@@ -391,6 +438,7 @@ def all_tables(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]:
         *tables_of_scores(results),
         *([table_of_differences(results)] if several else []),
         table_of_sharing(results),
+        *tables_of_collections(results),
         table_of_ceilings(results),
         table_of_few_labels(results),
         table_of_segments(results),

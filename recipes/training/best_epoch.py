@@ -12,6 +12,8 @@ from recipes.protocol.clip_probes import train_probe
 from recipes.protocol.clips import Clips
 from recipes.protocol.cross_modal_probes import EncodedClips
 
+MASKED = "masked"
+
 
 class BestEpoch(keras.callbacks.Callback):
     """Keeps the weights of the epoch with the best probes within each modality.
@@ -50,19 +52,22 @@ class BestEpoch(keras.callbacks.Callback):
             self.model.set_weights(self._weights)
 
 
-def within_modality(backbone: Any, clips: Clips) -> float:
+def within_modality(backbone: Any, clips: Clips, mask: Any = None) -> float:
     """Computes the accuracy of probes on validation clips of their own modality.
 
     Args:
         backbone: trained.
         clips: training and validation clips, with labels.
+        mask: TOC mask of the codes, adapted; None for whole codes.
 
     Returns:
         The mean over modalities, a fraction.
     """
     encoded = EncodedClips(backbone, clips)
+    view = clip_views.CODES if mask is None else MASKED
+    masks = {} if mask is None else {MASKED: mask}
     train, val = (
-        clip_views.vectors_of(encoded, split, tokens=False)[clip_views.CODES]
+        clip_views.vectors_of(encoded, split, masks, tokens=False)[view]
         for split in ("train", "val")
     )
     number = len(clips.categories())

@@ -178,7 +178,7 @@ def _sequences(file) -> dict[str, Any]:
 def _sequence(file, name: str) -> dict[str, Any]:
     codes, width = file[f"{name}/init/embedding"].shape
     modalities = REFERENCE["backbone"]["modalities"]
-    settings = {k: v for k, v in REFERENCE["backbone"]["quantizer"].items() if k != "aligned"}
+    settings = {k: v for k, v in REFERENCE["backbone"]["quantizer"].items() if k != "class_name"}
     codebook = ReplayedRows(
         codes,
         width // len(modalities),

@@ -13,8 +13,11 @@ from keras_cmg.backend import engine
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
+from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
 from keras_cmg.layers.quantizers.lfq import LFQ
 from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
+from keras_cmg.layers.quantizers.prototypes import Prototypes
+from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.models.base.configs import (
     build_config,
     build_from_config,
@@ -30,6 +33,12 @@ from keras_cmg.ops.masking import weights_like
 from keras_cmg.types import Tensor
 
 LEVELS = ("segment", "clip")
+
+CODEBOOKS: dict[str, Any] = {
+    layer.__name__: layer
+    for layer in (AlignedCodebook, Codebook, LearnedCodebook, Prototypes, SimVQ)
+}
+"""Quantisers that `quantizer` may name: those of a number of codes and their length."""
 
 
 class Backbone(keras.Model):
@@ -91,14 +100,15 @@ class Backbone(keras.Model):
 
         Args:
             quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, or
-                arguments of `quantizer_class`, or, with `"aligned"` true among them, of
-                `AlignedCodebook` for the backbone's modalities. `FSQ`, `LFQ` and `BSQ`, which have
-                widths of their own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes
-                that of a layer.
+                arguments of `quantizer_class`; an argument `class_name` names another class of
+                `keras_cmg.layers`, such as `"Prototypes"` or `"AlignedCodebook"`. `FSQ`, `LFQ` and
+                `BSQ`, which have widths of their own, are wrapped in a `ProjectedQuantizer`.
+                `num_embeddings` becomes that of a layer.
 
         Raises:
-            ValueError: if a layer has another `embedding_dim` than the backbone, or an
-                `AlignedCodebook` lacks one of its modalities.
+            ValueError: if a layer has another `embedding_dim` than the backbone, an
+                `AlignedCodebook` lacks one of its modalities, or `class_name` is no quantiser of
+                codes.
 
         Example:
 
@@ -108,10 +118,17 @@ class Backbone(keras.Model):
         8
         """
         if not isinstance(quantizer, keras.Layer):
-            made, arguments = self.quantizer_class, dict(quantizer or {})
-            if arguments.pop("aligned", False):
-                made, arguments = AlignedCodebook, {"modalities": self.modalities, **arguments}
-            layer = made(
+            arguments = dict(quantizer or {})
+            name = arguments.pop("class_name", None)
+            if name is not None and name not in CODEBOOKS:
+                raise ValueError(
+                    f"`class_name` of `quantizer` must be one of {sorted(CODEBOOKS)}. "
+                    f"Received: {name!r}"
+                )
+            quantizer_class = self.quantizer_class if name is None else CODEBOOKS[name]
+            if quantizer_class is AlignedCodebook:
+                arguments = {"modalities": self.modalities, **arguments}
+            layer = quantizer_class(
                 self.num_embeddings,
                 self.embedding_dim,
                 **{"seed": self.seed, "dtype": self.dtype_policy, "name": "codebook"},

@@ -43,8 +43,7 @@ class SequenceBackbone(Backbone):
             to `(batch, frames, embedding_dim)`.
         general: arguments of `TransformerEncoder`, for every modality.
         map_general: further arguments of `MapAttention`, for feature maps.
-        quantizer: arguments of `Codebook`, or, with `"aligned"` true among them, of
-            `AlignedCodebook`; or a layer with its call and `assign_codes`.
+        quantizer: arguments of `Codebook`; or a layer with its call and `assign_codes`.
         seed: of the initial codes and of dropout.
         **kwargs: `frozen_layers`, see `Backbone`, and the arguments of every Keras model.
 

@@ -14,7 +14,7 @@ REFERENCE["backbone"].update(
     num_embeddings=800,
     map_specific={"batch_norm": True, "hidden_channels": 1024, "channels": 2048},
     quantizer={
-        "aligned": True,
+        "class_name": "AlignedCodebook",
         "own_weight": 0.6,
         "cascade": True,
         "decay": 0.99,
@@ -32,7 +32,12 @@ REFERENCE["objective"]["num_event_classes"] = 142
 SMALL: dict[str, Any] = copy.deepcopy(presets.SMALL)
 SMALL["backbone"].update(
     map_specific={"batch_norm": True, "hidden_channels": 32, "channels": 64},
-    quantizer={"aligned": True, "own_weight": 0.6, "cascade": True, "dead_code_patience": 50},
+    quantizer={
+        "class_name": "AlignedCodebook",
+        "own_weight": 0.6,
+        "cascade": True,
+        "dead_code_patience": 50,
+    },
 )
 """Trains on a CPU in minutes: encoders and number of codes of DCID's `"small"`."""
 

@@ -65,6 +65,7 @@ CASES = {
         (MAP,),
     ),
     "StackedBiLSTM": (layers.StackedBiLSTM, {"units": 4}, (SEQUENCE,)),
+    "PCAProjection": (layers.PCAProjection, {"num_components": 2}, (SEQUENCE,)),
     "PatchConvolution": (
         layers.PatchConvolution,
         {"filters": 4, "padding": "same"},
@@ -97,7 +98,13 @@ CASES = {
         (SEQUENCE,),
     ),
 }
-FULL_PRECISION = ("CLUBEstimator", "Codebook", "JigsawClassifier", "LogMelSummary")
+FULL_PRECISION = (
+    "CLUBEstimator",
+    "Codebook",
+    "JigsawClassifier",
+    "LogMelSummary",
+    "PCAProjection",
+)
 
 
 def is_quantizer(name):

@@ -147,7 +147,7 @@ def test_it_is_saved_with_its_symbolic_shapes(tmp_path):
 
 def test_fcid_takes_aligned_codes():
     modalities = ("audio", "video", "text")
-    aligned = {"quantizer": {"aligned": True, "gradient": "straight_through"}}
+    aligned = {"quantizer": {"class_name": "AlignedCodebook", "gradient": "straight_through"}}
     model = compiled_system("fcid", modalities, backbone=aligned)
     x = batch(modalities)
     model.backbone.adapt_codebook(x)
