@@ -77,8 +77,9 @@ def row_alignment_terms(
 
     Example:
 
-    >>> list(row_alignment_terms({"video": np.eye(2), "audio": np.eye(2)}))
-    [('video', 'audio')]
+    >>> terms = row_alignment_terms({"video": np.ones((4, 2)), "audio": np.ones((4, 2))})
+    >>> round(float(terms["video", "audio"]), 4)
+    1.3863
 
     References:
         CoDAAR (2026), arXiv:2605.12145.
