@@ -281,7 +281,7 @@ class CodeIndex:
         [[0], [1], [2]]
         """
         codes = self._encoded(backbone, modality, x, mask)
-        self.add(ids, codes["general"], codes["indices"])
+        self.add(ids, codes["features"], codes["indices"])
 
     def search_clips(
         self,
@@ -318,7 +318,7 @@ class CodeIndex:
         [[-1]]
         """
         codes = self._encoded(backbone, modality, x, mask)
-        return self.search(codes["general"], num_clips, num_codes, codes["indices"])
+        return self.search(codes["features"], num_clips, num_codes, codes["indices"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the index into a folder; a reader finds the earlier state or this, never a mix.
@@ -383,6 +383,7 @@ class CodeIndex:
         if not np.array_equal(codebook, self.codebook):
             raise ValueError("`backbone` must have the codebook that this index was made with.")
         codes = backbone.encode(modality, x, "clip", mask)
+        codes = {**codes, "features": backbone.index_features(modality, codes)}
         return {key: ops.convert_to_numpy(value) for key, value in codes.items()}
 
     def _answer(self, vectors, to_codes, lists, num_clips: int) -> dict[str, np.ndarray]:
