@@ -319,11 +319,11 @@ class CodeIndex:
             ...
         FileNotFoundError: There is no file no-such-index/index.json.
         """
-        file, codebook, description = stored.read(path)
-        index = cls(codebook, description["storage"])
-        index._lists.read(file)
+        with stored.opened(path) as (stream, codebook, description):
+            index = cls(codebook, description["storage"])
+            index._lists.read(stream, description["clips"])
         index._ids = set(index._lists.ids().tolist())
-        if len(index._ids) != description["clips"]:
+        if len(index._ids) != description["clips"] or min(index._ids, default=0) < 0:
             raise ValueError(f"{path} must hold {description['clips']} clips; it is damaged.")
         return index
 

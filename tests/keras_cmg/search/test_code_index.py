@@ -185,7 +185,7 @@ def test_a_killed_save_leaves_the_earlier_state(clips, tmp_path, monkeypatch):
 def test_damage_is_seen_and_named(clips, tmp_path):
     index = filled(clips)
     index.save(tmp_path / "index")
-    (lists,) = (tmp_path / "index").glob("*.faiss")
+    (lists,) = (tmp_path / "index").glob("lists-*.bin")
     whole = lists.read_bytes()
     for damaged in (whole[:-1], whole[:100] + bytes([whole[100] ^ 1]) + whole[101:], b""):
         lists.write_bytes(damaged)
@@ -198,7 +198,7 @@ def test_damage_is_seen_and_named(clips, tmp_path):
     description.write_text(json.dumps({"format": "other"}), encoding="utf-8")
     with pytest.raises(ValueError, match="must be of the format"):
         keras_cmg.search.CodeIndex.load(tmp_path / "index")
-    description.write_text(json.dumps({"format": "keras_cmg.search/2"}), encoding="utf-8")
+    description.write_text(json.dumps({"format": "keras_cmg.search/3"}), encoding="utf-8")
     with pytest.raises(ValueError, match="must have entries"):
         keras_cmg.search.CodeIndex.load(tmp_path / "index")
     with pytest.raises(FileNotFoundError):
