@@ -96,6 +96,8 @@ class Child:
         pipe = self.process.stdout.fileno()  # type: ignore[union-attr]
         rest = view
         while len(rest):
+            if time.monotonic() > deadline:
+                raise TimeoutError
             if os.name == "posix":  # pipes of Windows cannot be waited for
                 poll = select.poll()
                 poll.register(pipe, select.POLLIN | select.POLLHUP)
