@@ -105,9 +105,9 @@ def encoding_bomb(size: int, times: int) -> bytes:
     return (
         b"\x80\x02"
         + _text("a" * size)
-        + b"q\x000c_codecs\nencode\nq\x010"
+        + b"q\x00c_codecs\nencode\nq\x01"
         + _text("latin1")
-        + b"q\x020"
+        + b"q\x02"
         + b"h\x01h\x00h\x02\x86R" * times
         + b"."
     )
