@@ -14,24 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.cases import work
 from tests.fuzz.targets import SLOW, TARGETS
 
 PIECE = 60.0
 """Seconds after which another process goes on, so that memory is seen per process."""
-
-
-def work(name: str, scratch: str, seconds: float, first_seed: int, out: Any) -> None:
-    """Runs cases in this process and reports their number, or what broke the contract."""
-    from tests.fuzz.cases import run
-    from tests.fuzz.contract import Violation
-
-    try:
-        out.put(("done", run(name, Path(scratch), 10**9, seconds, first_seed)))
-    except Violation as error:
-        out.put(("broken", str(error)))
-    except BaseException as error:
-        out.put(("broken", f"the fuzzer: {type(error).__name__}: {error}"))
-        raise
 
 
 def fuzz(name: str, seconds: float, folder: Path, first_seed: int) -> tuple[int, list[str]]:

@@ -6,6 +6,7 @@ import shutil
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
@@ -77,3 +78,14 @@ def run(name: str, scratch: Path, count: int, seconds: float, first_seed: int = 
     if broken:
         raise broken[0]
     return done
+
+
+def work(name: str, scratch: str, seconds: float, first_seed: int, out: Any) -> None:
+    """Runs cases in this process and reports their number, or what broke the contract."""
+    try:
+        out.put(("done", run(name, Path(scratch), 10**9, seconds, first_seed)))
+    except Violation as error:
+        out.put(("broken", str(error)))
+    except BaseException as error:
+        out.put(("broken", f"the fuzzer: {type(error).__name__}: {error}"))
+        raise
