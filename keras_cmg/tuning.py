@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from keras_cmg.faults import reading
 from keras_cmg.files import atomic_file, read_json
 from keras_cmg.layers import TOCChannelMask
 from keras_cmg.models import Pretrainer, create_model
@@ -315,7 +316,8 @@ class CMGHyperModel(keras_tuner.HyperModel):
         """
         path = self.folder / f"{self._key(values, seed)}.json"
         if path.exists():
-            return read_json(path)["score"]
+            with reading(path, "hold a score"):
+                return float(read_json(path)["score"])
         model = self.trained(values, seed)
         score = float(self.score(model.backbone, self.mask(values, model.backbone), seed))
         if score != score or score in (float("inf"), -float("inf")):

@@ -16,7 +16,7 @@ from data_tools.extraction.clip_features import FITTED, ClipFeatures
 from data_tools.extraction.clips import ABSENT, Clip, find_clips
 from data_tools.extraction.job import FIT, JOB, PLAN, Job, json_lines
 from data_tools.extraction.lock import LOCK
-from data_tools.io.files import atomic_file, read_json, sha256_file
+from data_tools.io.files import atomic_file, read_json, reading, sha256_file
 from data_tools.store.schema import FAILURES, SCHEMA, SHARDS, default_shard_rows, read_schema
 
 FORMAT = "keras-cmg extraction 2"
@@ -181,11 +181,12 @@ def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
     if overwrite:
         return None
     if (out / SCHEMA).is_file():
-        found = read_json(out / SCHEMA)["origin"]
+        found = read_schema(out)["origin"]
         begun, versions = found.get("extraction"), found.get("versions")
     else:
-        found = read_json(out / JOB)
-        begun, versions = found["identity"], found["versions"]
+        with reading(out / JOB, "describe an extraction"):
+            found = read_json(out / JOB)
+            begun, versions = dict(found["identity"]), dict(found["versions"])
     # Through JSON, so that both sides have equal types.
     asked = json.loads(json.dumps(job.content["identity"]))
     if begun != asked:

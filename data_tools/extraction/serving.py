@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
-from data_tools.io.files import read_json
+from data_tools.io.files import read_json, reading
 from data_tools.store.schema import read_schema
 
 EXTRACTION = "extraction.json"
@@ -73,15 +73,20 @@ def open_extractors(
 def _recorded(store: Path) -> tuple[dict[str, Any], int, dict[str, Path]]:
     """Extractors by modality, seconds of a clip, and files of what was learned by modality."""
     if (store / EXTRACTION).is_file():
-        kept = read_json(store / EXTRACTION)
-        specs = {
-            modality: each["extraction"]["extractors"][modality] for modality, each in kept.items()
-        }
-        segments = max(each["extraction"]["segments"] for each in kept.values())
-        states = {
-            modality: store / each["state"] for modality, each in kept.items() if each["state"]
-        }
-        return specs, segments, states
+        with reading(store / EXTRACTION, "describe how features were extracted"):
+            kept = read_json(store / EXTRACTION)
+            specs = {
+                modality: each["extraction"]["extractors"][modality]
+                for modality, each in kept.items()
+            }
+            segments = max(each["extraction"]["segments"] for each in kept.values())
+            states = {
+                # A plain name: a file of this folder.
+                modality: store / Path(each["state"]).name
+                for modality, each in kept.items()
+                if each["state"]
+            }
+            return specs, segments, states
     identity = read_schema(store)["origin"].get("extraction")
     if not identity:
         raise ValueError(f"`store` must be one that `extract` wrote. Received: {store}")
