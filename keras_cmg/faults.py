@@ -85,7 +85,7 @@ def machine_fault(error: BaseException | None) -> OSError | None:
             number = int(found[1] or found[2])
             if number in MACHINE_FAULTS:
                 return OSError(number, os.strerror(number))
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return None
 
 

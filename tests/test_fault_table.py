@@ -12,6 +12,7 @@ import hashlib
 import multiprocessing
 import os
 import random
+import signal
 import time
 import types
 from collections.abc import Callable, Iterator
@@ -35,7 +36,10 @@ from recipes.runner.settings import Settings
 from tests.helpers import served_systems
 from tests.helpers.disks import Disk, small_disk
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills and mounts are of POSIX systems")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="kills and mounts are of POSIX systems"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +106,7 @@ def _run(job: Job, out: Path) -> dict[str, Any]:
 
 def _recipe(inputs: Path, out: Path) -> None:
     recipe = types.SimpleNamespace(run=_run, report=lambda runs, out: "text")
-    resources = Settings(out=str(out), seeds=1, resume=False)
+    resources = Settings(out=str(out), seeds=1, resume=False, smoke=False)
     run_seed(recipe, Job("quickstart", "command", Settings(epochs=1), resources, 0))
 
 
@@ -211,6 +215,8 @@ def _child(name: str, inputs: str, out: str) -> None:
     except (OSError, ValueError) as error:
         # Two extractions of one folder: the second is refused.
         os._exit(3 if "another process" in str(error) else 4)
+    except KeyboardInterrupt:
+        os._exit(130)
     os._exit(0)
 
 
@@ -223,7 +229,7 @@ def started(name: str, inputs: Path, out: Path) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_kills_at_random_moments(
+def test_kills_and_interrupts_at_random_moments(
     name: str, inputs: Path, undisturbed: Callable[[str], Any], tmp_path: Path
 ) -> None:
     command, out, rng = COMMANDS[name], tmp_path / "out", random.Random(name)
@@ -231,11 +237,12 @@ def test_kills_at_random_moments(
     begin = time.monotonic()
     command.write(inputs, tmp_path / "timed")
     seconds = time.monotonic() - begin
-    for _ in range(4):
+    for number in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGINT):
         process = started(name, inputs, out)
         time.sleep(rng.uniform(0, seconds))
-        process.kill()
-        process.join()
+        os.kill(process.pid, number)
+        process.join(300)
+        assert not process.is_alive()
     command.write(inputs, out)
     assert command.state(out) == expected
     assert temporary(tmp_path) == []

@@ -22,6 +22,7 @@ from keras_cmg.files import (
     read_json_lines,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 posix = pytest.mark.skipif(os.name != "posix", reason="folders are locked on POSIX systems alone")
 
 

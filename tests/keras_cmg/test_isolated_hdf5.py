@@ -15,6 +15,7 @@ from keras_cmg import isolated_hdf5
 from keras_cmg.isolated_hdf5 import IsolatedArray, count_weights, list_arrays
 from tests.helpers.hostile_files import write_chunk_bomb, write_crashing_hdf5
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 VALUES = np.arange(60, dtype="f4").reshape(10, 2, 3)
 
 

@@ -278,3 +278,39 @@ def test_another_backbones_codes_are_refused():
     index = keras_cmg.search.CodeIndex(backbone.codebook + 1)
     with pytest.raises(ValueError, match="must have the codebook"):
         index.add_clips(backbone, "audio", np.zeros((1, 10, 12)), [0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lists": "../elsewhere.bin"},
+        {"codes": "/etc/passwd"},
+        {"codes": ["codebook.npy"]},
+        {"files": {}},
+        {"files": []},
+        {"clips": -1},
+        {"clips": 10**30},
+        {"storage": "pickle"},
+        {"dim": 10**9},
+    ],
+    ids=str,
+)
+def test_a_description_leads_nowhere_else(clips, tmp_path, change):
+    filled(clips).save(tmp_path / "index")
+    path = tmp_path / "index" / "index.json"
+    description = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**description, **change}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"index\.json|codebook-|lists-|storage") as caught:
+        keras_cmg.search.CodeIndex.load(tmp_path / "index")
+    assert len(str(caught.value)) < 1000
+
+
+def test_every_file_of_an_index_is_checked(clips, tmp_path):
+    filled(clips).save(tmp_path / "index")
+    (codebook,) = (tmp_path / "index").glob("codebook-*.npy")
+    path = tmp_path / "index" / "index.json"
+    description = json.loads(path.read_text(encoding="utf-8"))
+    del description["files"][codebook.name]
+    path.write_text(json.dumps(description), encoding="utf-8")
+    with pytest.raises(ValueError, match="must have a checksum of codebook"):
+        keras_cmg.search.CodeIndex.load(tmp_path / "index")
