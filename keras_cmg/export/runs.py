@@ -11,6 +11,7 @@ import keras
 from keras_cmg.faults import reading
 from keras_cmg.files import read_arrays, read_json
 from keras_cmg.layers.log_mel_summary import LogMelSummary
+from keras_cmg.layers.pca_projection import PCAProjection
 from keras_cmg.saved_models import load_model
 
 MODEL, RESULT, EXTRACTORS = "model.keras", "result.json", "extractors.npz"
@@ -78,3 +79,42 @@ def load_log_mel_summary(path: str | os.PathLike[str], dtype: str = "float64") -
         sample_rate = int(arrays["sample_rate"])
         mean, std = arrays["audio_mean"].tolist(), arrays["audio_std"].tolist()
     return LogMelSummary(sample_rate, mean, std, dtype=dtype, name="log_mel")
+
+
+def load_reductions(path: str | os.PathLike[str]) -> dict[str, PCAProjection]:
+    """Loads the principal components that an extraction with the option `reduce` fitted.
+
+    Args:
+        path: folder that `python -m data_tools extract` or `prepare` wrote, with `extractors.npz`
+            or `<modality>_extractors.npz`.
+
+    Returns:
+        Modality to a `keras_cmg.layers.PCAProjection`.
+
+    Raises:
+        FileNotFoundError: if no such file is there.
+        ValueError: if a file is damaged, or none has a reduction.
+
+    Example:
+
+    >>> np.savez("extractors.npz", audio_reduction_mean=np.zeros(3),
+    ...     audio_reduction_components=np.eye(3)[:, :2])
+    >>> load_reductions(".")["audio"].num_components
+    2
+    """
+    files = sorted(Path(path).glob(f"*{EXTRACTORS}"))
+    if not files:
+        raise FileNotFoundError(f"There is no {EXTRACTORS} in {path}.")
+    found = {}
+    for file in files:
+        arrays = read_arrays(file)
+        with reading(file, "hold what extractors learned"):
+            for name, components in arrays.items():
+                modality, _, rest = name.partition("_reduction_")
+                if rest == "components":
+                    layer = PCAProjection(components.shape[1], name=f"{modality}_reduction")
+                    layer.assign(arrays[f"{modality}_reduction_mean"], components)
+                    found[modality] = layer
+    if not found:
+        raise ValueError(f"{path} must hold features that were extracted with `reduce`.")
+    return found

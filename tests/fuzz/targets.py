@@ -92,6 +92,19 @@ def _pickled(folder: Path) -> Target:
     return Target(one_of(seeds, damaged_archive), each(read_feature))
 
 
+@target("pickled table")
+def _pickled_table(folder: Path) -> Target:
+    from data_tools.untrusted import read_pickled_table
+
+    def read(path: Path) -> None:
+        with path.open("rb") as stream:
+            read_pickled_table(stream, name=str(path))
+
+    table = {b"labels": [1, 2, 3], "names": ["a", "b"], b"data": VALUES}
+    seeds = {f"{protocol}.pkl": pickle.dumps(table, protocol) for protocol in range(6)}
+    return Target(one_of(seeds), each(read))
+
+
 @target("feature in .npy")
 def _npy(folder: Path) -> Target:
     from data_tools.untrusted import read_feature

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.untrusted import read_pickled_array
+from data_tools.untrusted import read_pickled_array, read_pickled_table
 from tests.helpers.hostile_files import ARRAY, encoding_bomb, hostile_pickles, memory_bombs
 from tests.helpers.memory import bounded_memory
 
@@ -150,3 +150,48 @@ def test_all_bytes_that_instructions_make_count() -> None:
     content = encoding_bomb(2**20, times=190)
     with bounded_memory(2**24), pytest.raises(ValueError, match="that makes at most 6291456 bytes"):
         loads(content, max_bytes=2**21)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_tables_are_read_exactly(protocol: int) -> None:
+    table = {
+        b"labels": list(range(1200)),
+        "filenames": [f"{number}.png" for number in range(1200)],
+        "empty": [],
+        "label": "training batch 1 of 5",
+        "data": ARRAYS["uint8"],
+    }
+    found = read_pickled_table(io.BytesIO(pickle.dumps(table, protocol=protocol)))
+    assert set(found) == {"labels", "filenames", "empty", "data"}
+    assert found["labels"] == table[b"labels"]
+    assert found["filenames"] == table["filenames"]
+    np.testing.assert_array_equal(found["data"], table["data"])
+
+
+def test_tables_of_python_2_are_read() -> None:
+    content = (
+        b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(K\x06K\teU\tfilenamesq\x04]q\x05(U\x05a.pngq\x06"
+        b"U\x05b.pngq\x07eu."
+    )
+    expected = {"labels": [6, 9], "filenames": ["a.png", "b.png"]}
+    assert read_pickled_table(io.BytesIO(content)) == expected
+    assert pickle.loads(content) == expected
+
+
+@pytest.mark.parametrize("kind", hostile_pickles(Path("witness")))
+def test_hostile_tables_are_refused_and_not_run(kind: str, tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    with pytest.raises(ValueError, match="must"):
+        read_pickled_table(io.BytesIO(hostile_pickles(witness)[kind]))
+    inside = b"\x80\x02}(U\x01a" + hostile_pickles(witness)[kind].rstrip(b".") + b"u."
+    with pytest.raises(ValueError, match="must"):
+        read_pickled_table(io.BytesIO(inside))
+    assert not witness.exists()
+
+
+def test_values_that_are_no_table_are_refused() -> None:
+    for content in (b"\x80\x02]K\x01a.", b"\x80\x02}K\x01K\x02s.", b"\x80\x02K\x01K\x02a."):
+        with pytest.raises(ValueError, match="must be"):
+            read_pickled_table(io.BytesIO(content))
+    with pytest.raises(ValueError, match="must be a whole pickle"):
+        read_pickled_table(io.BytesIO(b"\x80\x02}K\x01e."))
