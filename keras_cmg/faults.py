@@ -81,11 +81,30 @@ def machine_fault(error: BaseException | None) -> OSError | None:
             break
         if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
             return error
-        if isinstance(error, OSError | RuntimeError) and (found := _NUMBER.search(str(error))):
-            number = int(found[1] or found[2])
-            if number in MACHINE_FAULTS:
-                return OSError(number, os.strerror(number))
+        if isinstance(error, OSError | RuntimeError) and (fault := fault_in(str(error))):
+            return fault
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
+
+
+def fault_in(text: str) -> OSError | None:
+    """Finds a fault of the machine in what a library, or another process, wrote about an error.
+
+    Args:
+        text: the text.
+
+    Returns:
+        An `OSError` of `MACHINE_FAULTS`, or None.
+
+    Example:
+
+    >>> fault_in("RESOURCE_EXHAUSTED: a/variables; No space left on device").errno == errno.ENOSPC
+    True
+    """
+    numbers = [int(one or other) for one, other in _NUMBER.findall(text)]
+    for number in (*numbers, errno.ENOSPC, errno.EROFS):
+        if number in MACHINE_FAULTS and (number in numbers or os.strerror(number) in text):
+            return OSError(number, os.strerror(number))
     return None
 
 

@@ -51,6 +51,9 @@ def test_faults_of_the_machine_are_no_damage() -> None:
     hidden = RuntimeError("Can't write (file write failed: errno = 28, error message = 'No space')")
     with pytest.raises(OSError, match=r"No space left on device: 'a\.bin'"), reading("a.bin"):
         raise hidden
+    written = RuntimeError("UNKNOWN: export/variables; No space left on device [Op:SaveV2]")
+    with pytest.raises(OSError, match="No space left on device"), reading("a.bin"):
+        raise written
     try:
         raise ValueError("outer") from hidden
     except ValueError as error:
