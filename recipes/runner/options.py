@@ -235,6 +235,9 @@ CATALOGUE: dict[str, Option] = {
     "pipeline": Option("folder of Stable Diffusion in the layout of diffusers", metavar="FOLDER"),
     "adapter": Option("IP-Adapter file, beside its image_encoder folder", metavar="FILE"),
     "inception": Option("TorchScript file of the Inception network, for the FID", metavar="FILE"),
+    "trust_inception": Option(
+        "run the program in the file of --inception, with your permissions", False, nargs=0
+    ),
     "generator_epochs": _count("epochs of training the small generator", 30),
     "judge_epochs": _count("epochs of training the image classifier", 15),
     "prompt_epochs": _count(
