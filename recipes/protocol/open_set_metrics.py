@@ -101,10 +101,10 @@ def best_of_spaced_thresholds(
 
     Example:
 
-    >>> scores, known = np.array([0.9, 0.4, 0.3, 0.0]), np.array([True, True, False, False])
+    >>> scores, known = np.array([0.9, 0.4, 0.25, 0.0]), np.array([True, True, False, False])
     >>> threshold, found = best_of_spaced_thresholds(scores, known, known)
     >>> round(threshold, 6), found.hos
-    (0.4, 1.0)
+    (0.3, 1.0)
     """
     _check(scores, is_known)
     candidates = np.linspace(scores.min(), scores.max(), NUM_THRESHOLDS)
