@@ -102,9 +102,9 @@ class KMeansCodebookInit(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.steps_per_execution = self.model.steps_per_execution
         # Read once per epoch: on JAX a look at a weight interrupts training.
-        quantizer = self.model.backbone.quantizer
-        self.steps_before = int(ops.convert_to_numpy(quantizer.step)) if quantizer.built else 0
-        self.due = quantizer.trainable and self.steps_before <= self.step
+        counter = self.model.step_counter if self.model.built else 0
+        self.steps_before = int(ops.convert_to_numpy(counter))
+        self.due = self.model.backbone.quantizer.trainable and self.steps_before <= self.step
         if not self.due:
             self.kept = []
 

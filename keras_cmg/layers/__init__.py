@@ -15,6 +15,7 @@ from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
+from keras_cmg.layers.pca_projection import PCAProjection
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
 from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
@@ -57,6 +58,7 @@ __all__ = [
     "MapPooling",
     "MapSpecificEncoder",
     "MomentumTeacher",
+    "PCAProjection",
     "PatchConvolution",
     "ProjectedQuantizer",
     "Prototypes",

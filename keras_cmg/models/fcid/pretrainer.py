@@ -12,12 +12,14 @@ from keras import ops
 from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
+from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.configs import serialize_layers
 from keras_cmg.models.base.feature_layers import feature_decoder
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.fcid import presets
 from keras_cmg.models.fcid.backbone import FCIDBackbone
+from keras_cmg.ops import code_prediction
 
 INFONCE_PAIRS = ("coarse", "all")
 
@@ -30,19 +32,24 @@ class FCID(Pretrainer):
     The loss is the weighted sum of the terms in `loss_names` (the paper's Eq. 19):
     `fine_reconstruction`, `coarse_reconstruction`, `commitment`, `cpc` and `infonce` align;
     `club_<modality>` and `club_<group>` disentangle, with estimators trained in
-    `estimator_steps` steps of their own per step; `code_matching` is an addition of the authors'
-    code, and `segment_infonce` ours: InfoNCE of the fine modalities in each segment. With fewer
-    modalities the terms that apply to them are used; one modality alone gives a VQVAE over
+    `estimator_steps` steps of their own per step. Additions: `code_matching` of the authors' code;
+    `segment_infonce`, InfoNCE of the fine modalities in each segment; `code_prediction`, in which
+    each modality predicts the balanced assignment of the others to codes (Caron et al., 2020). With
+    fewer modalities the terms that apply to them are used; one modality alone gives a VQVAE over
     segments.
 
     Args:
-        backbone: an `FCIDBackbone`, or a tuple of modalities for that of the preset `"plus"`.
-        loss_weights: term to weight. By default 1, but 0 of `code_matching` and `segment_infonce`,
-            and the two arguments below of CLUB's terms. A term of weight 0 is not computed.
+        backbone: an `FCIDBackbone`, or a tuple of modalities for that of the preset `"small"`.
+        loss_weights: term to weight. By default 1, but 0 of `code_matching`, `segment_infonce` and
+            `code_prediction`, and the two arguments below of CLUB's terms. A term of weight 0 is
+            not computed. With `disentangle=False` in the backbone there are no terms of CLUB and
+            of reconstruction.
         commitment_cost: the paper's beta.
         cross_modal_commitment: see `keras_cmg.ops.commitment_loss`.
         infonce_temperature: the paper's tau, of both terms of InfoNCE.
         infonce_symmetric: both directions, of both terms.
+        prediction_temperature: of the softmax over codes that `code_prediction` trains.
+        assignment_temperature: of the balanced assignments that it predicts.
         infonce_pairs: `"coarse"`, each fine modality with each coarse one; `"all"`, every pair.
         code_matching_kind: see `keras_cmg.ops.code_matching_loss`.
         club: arguments of `CLUBEstimator`.
@@ -101,6 +108,7 @@ class FCID(Pretrainer):
         "infonce",
         "segment_infonce",
         "code_matching",
+        "code_prediction",
     )
     layer_arguments: ClassVar[tuple[str, ...]] = ("backbone", "decoders")
 
@@ -113,6 +121,8 @@ class FCID(Pretrainer):
         infonce_temperature: float = 1.0,
         infonce_symmetric: bool = False,
         infonce_pairs: str = "coarse",
+        prediction_temperature: float = 0.1,
+        assignment_temperature: float = 0.05,
         code_matching_kind: str = "symmetric",
         club: Mapping[str, Any] | None = None,
         coarse_club_weight: float = 1.0,
@@ -134,6 +144,10 @@ class FCID(Pretrainer):
             raise ValueError(
                 f"`infonce_pairs` must be one of {INFONCE_PAIRS}. Received: {infonce_pairs!r}"
             )
+        require_positive(
+            prediction_temperature=prediction_temperature,
+            assignment_temperature=assignment_temperature,
+        )
         if estimator_steps < 1:
             raise ValueError(f"`estimator_steps` must be at least 1. Received: {estimator_steps}")
         if codebook_init_step is not None and codebook_init_step < 0:
@@ -147,6 +161,8 @@ class FCID(Pretrainer):
         self.infonce_temperature = infonce_temperature
         self.infonce_symmetric = infonce_symmetric
         self.infonce_pairs = infonce_pairs
+        self.prediction_temperature = prediction_temperature
+        self.assignment_temperature = assignment_temperature
         self.code_matching_kind = code_matching_kind
         self.club = dict(club or {})
         self.coarse_club_weight = coarse_club_weight
@@ -161,6 +177,19 @@ class FCID(Pretrainer):
         self.decoders = dict(decoders or {})
         self.estimator_steps = estimator_steps
         self.set_loss_weights(loss_weights)
+        if not self.loss_names:
+            raise ValueError(
+                "`loss_weights` must leave at least one term with a weight for modalities "
+                f"{self.backbone.modalities}; one modality alone has terms in the preset 'small'. "
+                f"Received: {loss_weights}"
+            )
+        if "code_prediction" in self.loss_names and not hasattr(
+            self.backbone.quantizer, "similarities"
+        ):
+            raise ValueError(
+                "The term 'code_prediction' needs a quantiser with `similarities`, such as "
+                f"`Prototypes`. Received: {type(self.backbone.quantizer).__name__}"
+            )
         if "cpc" in self.loss_names:
             self.cpc_predictor = CPCPredictor(dtype=self.dtype_policy, name="cpc", **self.cpc)
         self.set_estimators(self.club)
@@ -173,16 +202,19 @@ class FCID(Pretrainer):
         fine, modalities = self.backbone.fine, self.backbone.modalities
         groups = self.backbone.coarse_level.groups
         applies = {
-            "fine_reconstruction": bool(fine),
-            "coarse_reconstruction": True,
+            "fine_reconstruction": self.backbone.disentangle and bool(fine),
+            "coarse_reconstruction": self.backbone.disentangle,
             "commitment": True,
             "cpc": len(fine) > 1,
             "infonce": bool(self._aligned_pairs()),
             "segment_infonce": len(fine) > 1,
             "code_matching": len(modalities) > 1,
+            "code_prediction": len(modalities) > 1,
         }
-        off = ("segment_infonce", "code_matching")
+        off = ("segment_infonce", "code_matching", "code_prediction")
         weights = {term: float(term not in off) for term, there in applies.items() if there}
+        if not self.backbone.disentangle:
+            return weights
         clubs = {f"club_{name}": self.fine_club_weight for name in fine}
         if len(modalities) > 1:
             clubs |= {f"club_{group}": self.coarse_club_weight for group in groups}
@@ -333,6 +365,22 @@ class FCID(Pretrainer):
             level="segment",
         )
 
+    def code_prediction_loss(self, inputs):
+        """Cross-entropy of each modality's codes with the balanced assignments of the others."""
+        features = inputs.features[self.backbone.quantized_kind]
+        weights = inputs.weights(features)
+        quantizer = self.backbone.quantizer
+        similarities = {name: quantizer.similarities(x) for name, x in features.items()}
+        assignments = {
+            name: code_prediction.balanced_assignments(
+                x, self.assignment_temperature, weights=weights.get(name)
+            )
+            for name, x in similarities.items()
+        }
+        return code_prediction.code_prediction_loss(
+            similarities, assignments, self.prediction_temperature, weights
+        )
+
     def training_callbacks(self):
         if self.codebook_init_step is None:
             return []
@@ -341,9 +389,10 @@ class FCID(Pretrainer):
     def get_config(self):
         names = (
             "commitment_cost cross_modal_commitment infonce_temperature infonce_symmetric "
-            "infonce_pairs code_matching_kind club coarse_club_weight fine_club_weight cpc "
-            "cpc_self_weight cpc_candidates cpc_first_frame decoder_channels pre_activation_skip "
-            "detach_coarse_targets estimator_steps codebook_init_step"
+            "infonce_pairs prediction_temperature assignment_temperature code_matching_kind club "
+            "coarse_club_weight fine_club_weight cpc cpc_self_weight cpc_candidates "
+            "cpc_first_frame decoder_channels pre_activation_skip detach_coarse_targets "
+            "estimator_steps codebook_init_step"
         ).split()
         return {
             **super().get_config(),
