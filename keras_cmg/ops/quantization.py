@@ -279,16 +279,19 @@ def as_frames_of(other: Tensor, x: Tensor, weights: Tensor | None = None) -> Ten
 
 
 def mix_modalities(
-    features: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
+    features: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor] | None = None,
+    own_weight: float = 0.5,
 ) -> dict[str, Tensor]:
     """Computes the vectors by which each modality updates a multimodal codebook (MM-EMA).
 
-    `x_m / 2 + sum_n x_n / (2 (M - 1))` over the other modalities n at the same clip and frame, so
+    `w x_m + (1 - w) sum_n x_n / (M - 1)` over the other modalities n at the same clip and frame, so
     that codes lie between the modalities. A single modality is returned unchanged: plain EMA.
 
     Args:
         features: modality to float tensor `(batch, [frames,] dim)`.
         weights: optional modality to `(batch, [frames])`; partners of weight zero are left out.
+        own_weight: float, the weight w of the modality itself.
 
     Returns:
         Modality to mixture, of the shape of the modality's features.
@@ -313,17 +316,18 @@ def mix_modalities(
             mixed[name] = x
             continue
         if any(n in weights for n in partners):
-            mixed[name] = _mixture_of_present(x, others, [weights.get(n) for n in partners])
+            shares = [weights.get(n) for n in partners]
+            mixed[name] = _mixture_of_present(x, others, shares, own_weight)
             continue
-        share = 0.5 / len(others)
-        mixture = 0.5 * x
+        share = (1 - own_weight) / len(others)
+        mixture = own_weight * x
         for y in others:
             mixture = mixture + share * y
         mixed[name] = mixture
     return mixed
 
 
-def _mixture_of_present(x, others, weights):
+def _mixture_of_present(x, others, weights, own_weight):
     shares = [
         ops.ones(ops.shape(x)[:-1], dtype=x.dtype)
         if weight is None
@@ -331,10 +335,10 @@ def _mixture_of_present(x, others, weights):
         for weight in weights
     ]
     total = sum(shares)
-    own = ops.where(total > 0, 0.5, 1.0)
+    own = ops.where(total > 0, own_weight, 1.0)
     mixture = ops.cast(own, x.dtype)[..., None] * x
     for share, y in zip(shares, others, strict=True):
-        mixture = mixture + (0.5 * share / ops.maximum(total, 1e-6))[..., None] * y
+        mixture = mixture + ((1 - own_weight) * share / ops.maximum(total, 1e-6))[..., None] * y
     return mixture
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -281,7 +282,7 @@ class CodeIndex:
         [[0], [1], [2]]
         """
         codes = self._encoded(backbone, modality, x, mask)
-        self.add(ids, codes["general"], codes["indices"])
+        self.add(ids, codes["features"], codes["indices"])
 
     def search_clips(
         self,
@@ -318,7 +319,7 @@ class CodeIndex:
         [[-1]]
         """
         codes = self._encoded(backbone, modality, x, mask)
-        return self.search(codes["general"], num_clips, num_codes, codes["indices"])
+        return self.search(codes["features"], num_clips, num_codes, codes["indices"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the index into a folder; a reader finds the earlier state or this, never a mix.
@@ -368,12 +369,12 @@ class CodeIndex:
             ...
         FileNotFoundError: There is no file no-such-index/index.json.
         """
-        file, codebook, description = stored.read(path)
-        index = cls(codebook, description["storage"])
-        index.index_sizes = np.array(description.get("index_sizes", len(codebook)))
-        index._lists.read(file)
+        with stored.opened(path) as (stream, codebook, description):
+            index = cls(codebook, description["storage"])
+            index.index_sizes = _checked_sizes(description.get("index_sizes"), path, len(codebook))
+            index._lists.read(stream, description["clips"])
         index._ids = set(index._lists.ids().tolist())
-        if len(index._ids) != description["clips"]:
+        if len(index._ids) != description["clips"] or min(index._ids, default=0) < 0:
             raise ValueError(f"{path} must hold {description['clips']} clips; it is damaged.")
         return index
 
@@ -383,6 +384,7 @@ class CodeIndex:
         if not np.array_equal(codebook, self.codebook):
             raise ValueError("`backbone` must have the codebook that this index was made with.")
         codes = backbone.encode(modality, x, "clip", mask)
+        codes = {**codes, "features": backbone.index_features(modality, codes)}
         return {key: ops.convert_to_numpy(value) for key, value in codes.items()}
 
     def _answer(self, vectors, to_codes, lists, num_clips: int) -> dict[str, np.ndarray]:
@@ -469,3 +471,15 @@ def _unique_per_row(lists: np.ndarray) -> np.ndarray:
     repeated = np.zeros(ordered.shape, bool)
     repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     return np.where(repeated, -1, ordered)
+
+
+def _checked_sizes(sizes: Any, path: Any, num_codes: int) -> np.ndarray:
+    """`index_sizes` as a file names them: their product is the number of lists."""
+    try:
+        found = np.array(num_codes if sizes is None else sizes, dtype=np.int64)
+        leading = [size for size in found.ravel().tolist() if size]
+        if found.size <= 1024 and min(leading, default=1) > 0 and math.prod(leading) == num_codes:
+            return found
+    except (OverflowError, TypeError, ValueError):
+        pass
+    raise ValueError(f"{path} must name the sizes of its indices in index.json; it is damaged.")

@@ -295,16 +295,18 @@ class Quantizer(keras.layers.Layer):
         )
 
     def _features(self, features: Any) -> np.ndarray:
-        """Features for `adapt` as finite vectors, float32 `(vectors, embedding_dim)`."""
+        """Features for `adapt` as finite vectors, float32 `(vectors, dim)`."""
+        # Codes of aligned modalities are wider than the vectors that they stand for.
+        dim = getattr(self, "code_dim", self.embedding_dim)
         points = np.asarray(ops.convert_to_numpy(features), "float32")
-        if points.size == 0 or points.shape[-1] != self.embedding_dim:
+        if points.size == 0 or points.shape[-1] != dim:
             raise ValueError(
-                f"`features` must have shape (..., {self.embedding_dim}) and hold at least one "
+                f"`features` must have shape (..., {dim}) and hold at least one "
                 f"vector. Received shape {points.shape}."
             )
         if not np.isfinite(points).all():
             raise ValueError("`features` must be finite. Received NaN or infinity.")
-        return points.reshape(-1, self.embedding_dim)
+        return points.reshape(-1, dim)
 
     @property
     def index_sizes(self) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
 from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
@@ -36,7 +37,8 @@ from keras_cmg.types import Tensor
 LEVELS = ("segment", "clip")
 
 CODEBOOKS: dict[str, Any] = {
-    layer.__name__: layer for layer in (Codebook, LearnedCodebook, Prototypes, SimVQ)
+    layer.__name__: layer
+    for layer in (AlignedCodebook, Codebook, LearnedCodebook, Prototypes, SimVQ)
 }
 """Quantisers that `quantizer` may name: those of a number of codes and their length."""
 
@@ -102,13 +104,14 @@ class Backbone(keras.Model):
             quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, its
                 configuration by `keras.saving.serialize_keras_object`, or arguments of
                 `quantizer_class`; an argument `class_name` names another class of
-                `keras_cmg.layers`, such as `"Prototypes"`. `FSQ`, `LFQ` and `BSQ`, which have
-                widths of their own, are wrapped in a `ProjectedQuantizer`. `num_embeddings`
-                becomes that of a layer.
+                `keras_cmg.layers`, such as `"Prototypes"` or `"AlignedCodebook"`. `FSQ`, `LFQ` and
+                `BSQ`, which have widths of their own, are wrapped in a `ProjectedQuantizer`.
+                `num_embeddings` becomes that of a layer.
 
         Raises:
-            ValueError: if a layer has another `embedding_dim` than the backbone, or `class_name`
-                is no quantiser of codes.
+            ValueError: if a layer has another `embedding_dim` than the backbone, an
+                `AlignedCodebook` lacks one of its modalities, or `class_name` is no quantiser of
+                codes.
 
         Example:
 
@@ -128,6 +131,8 @@ class Backbone(keras.Model):
                     f"Received: {name!r}"
                 )
             quantizer_class = self.quantizer_class if name is None else CODEBOOKS[name]
+            if quantizer_class is AlignedCodebook:
+                arguments = {"modalities": self.modalities, **arguments}
             layer = quantizer_class(
                 self.num_embeddings,
                 self.embedding_dim,
@@ -145,6 +150,12 @@ class Backbone(keras.Model):
                     name="codebook",
                 )
             self.num_embeddings = getattr(layer, "num_embeddings", self.num_embeddings)
+        known = layer.modalities if isinstance(layer, AlignedCodebook) else self.modalities
+        if set(self.modalities) - set(known):
+            raise ValueError(
+                f"`quantizer` must have codes of the modalities {self.modalities}. "
+                f"Received: {known}"
+            )
         dim = getattr(layer, "embedding_dim", self.embedding_dim)
         if dim != self.embedding_dim:
             raise ValueError(
@@ -290,12 +301,63 @@ class Backbone(keras.Model):
         general = self.general_features(modality, ops.cast(x, self.compute_dtype), level, mask)
         if self.quantizer is None:
             return {"general": general, "quantized": general}
-        codes = self.quantizer.assign_codes(general)
+        codes = self.quantize_modality(modality, general)
         return {
             "general": general,
             "quantized": codes["quantized"],
             "indices": codes["indices"],
         }
+
+    def quantize_modality(self, modality: str, general: Tensor) -> dict[str, Tensor]:
+        """Quantises features of one modality, without changing state.
+
+        Args:
+            modality: its name.
+            general: float tensor `(batch, [frames,] embedding_dim)`.
+
+        Returns:
+            Dict of `"quantized"`, `(batch, [frames,] code_dim)`, and `"indices"`.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.SequenceBackbone(("audio",), num_embeddings=8)
+        >>> backbone.build({"audio": (None, 10, 128)})
+        >>> tuple(backbone.quantize_modality("audio", np.zeros((2, 256)))["quantized"].shape)
+        (2, 256)
+        """
+        if isinstance(self.quantizer, AlignedCodebook):
+            return self.quantizer.assign_codes(general, modality)
+        return self.quantizer.assign_codes(general)
+
+    @property
+    def code_dim(self) -> int:
+        """Length of quantised vectors: `embedding_dim`, or that of a row of `AlignedCodebook`."""
+        return getattr(self.quantizer, "code_dim", self.embedding_dim)
+
+    def index_features(self, modality: str, codes: Mapping[str, Tensor]) -> Tensor:
+        """Returns the vectors of clips that a search compares, in the space of the codebook.
+
+        Args:
+            modality: name of the modality.
+            codes: as from `encode`.
+
+        Returns:
+            Float tensor `(..., code_dim)`: the general features. With `AlignedCodebook`, the row of
+            codes with the general features in place of the modality's own block.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.SequenceBackbone(("audio",), num_embeddings=8)
+        >>> codes = backbone.encode("audio", np.zeros((2, 10, 128)), "clip")
+        >>> tuple(backbone.index_features("audio", codes).shape)
+        (2, 256)
+        """
+        if not isinstance(self.quantizer, AlignedCodebook):
+            return codes["general"]
+        blocks = {**self.quantizer.blocks(codes["quantized"]), modality: codes["general"]}
+        return ops.concatenate(
+            [ops.cast(block, self.quantizer.compute_dtype) for block in blocks.values()], axis=-1
+        )
 
     def _check_finite(self, modality: str, x: Tensor) -> None:
         if "float" not in keras.backend.standardize_dtype(x.dtype) or not engine.has_values(x):
@@ -354,7 +416,8 @@ class Backbone(keras.Model):
             level: `"clip"` or `"segment"`; default `trained_level` of each modality.
 
         Returns:
-            Array `(vectors, embedding_dim)`.
+            Array `(vectors, code_dim)`. With `AlignedCodebook`, each holds the vectors of all
+            modalities at one clip and frame.
 
         Raises:
             ValueError: for a batch that `encode` refuses, or if there is no batch.
@@ -376,11 +439,19 @@ class Backbone(keras.Model):
 
     def _codebook_rows(self, batch: Mapping[str, Any], level: str | None) -> list[np.ndarray]:
         masks = self.frame_masks(batch)
+        general = {
+            name: self.encode(
+                name, batch[name], level or self.trained_level(name), masks.get(name)
+            )["general"]
+            for name in self.modalities
+        }
+        if isinstance(self.quantizer, AlignedCodebook):
+            weights = {name: weights_like(mask, general[name]) for name, mask in masks.items()}
+            rows, counts = map(ops.convert_to_numpy, self.quantizer.aligned_rows(general, weights))
+            return [rows[counts]]
         features = []
-        for name in self.modalities:
+        for name, x in general.items():
             mask = masks.get(name)
-            chosen = level or self.trained_level(name)
-            x = self.encode(name, batch[name], chosen, mask)["general"]
             rows = ops.convert_to_numpy(x).reshape(-1, self.quantizer.embedding_dim)
             if mask is not None:
                 rows = rows[ops.convert_to_numpy(weights_like(mask, x)).ravel() > 0]

@@ -11,6 +11,7 @@ from keras import ops
 from keras_cmg.backend import engine
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.configs import (
     build_config,
@@ -538,13 +539,34 @@ class Pretrainer(Trainer):
         losses = [
             code_matching.code_matching_loss(
                 {name: vectors[i] for name, vectors in parts.items()},
-                codes,
+                self.modality_codebooks(codes),
                 self.code_matching_kind,
                 inputs.masks,
             )
             for i, codes in enumerate(tables)
         ]
         return sum(losses) / len(losses)
+
+    def modality_codebooks(self, codebook: Tensor) -> dict[str, Tensor]:
+        """Returns the codes that the features of each modality are compared with.
+
+        Args:
+            codebook: `(num_embeddings, code_dim)`.
+
+        Returns:
+            Modality to `(num_embeddings, embedding_dim)`: the codebook itself, but its blocks with
+            `AlignedCodebook`.
+
+        Example:
+
+        >>> model = keras_cmg.models.DCID(("audio", "text"))
+        >>> {m: codes.shape for m, codes in model.modality_codebooks(np.zeros((4, 256))).items()}
+        {'audio': (4, 256), 'text': (4, 256)}
+        """
+        quantizer = self.backbone.quantizer
+        if isinstance(quantizer, AlignedCodebook):
+            return quantizer.blocks(codebook)
+        return dict.fromkeys(self.backbone.modalities, codebook)
 
     def cpc_features(self, inputs: StepInputs) -> dict[str, Tensor]:
         """Returns the features in time that contrastive predictive coding predicts.

@@ -80,8 +80,9 @@ class Vanilla(AlignmentPretrainer):
     def _distillation(self, inputs, features, codebook):
         weights = inputs.weights(features)
         # The codes themselves receive no gradient there.
+        codebooks = self.modality_codebooks(codebook)
         log_p = {
-            name: code_matching.code_log_probabilities(value, codebook, weights.get(name))
+            name: code_matching.code_log_probabilities(value, codebooks[name], weights.get(name))
             for name, value in features.items()
         }
         losses = []
