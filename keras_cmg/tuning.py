@@ -363,14 +363,13 @@ class CMGHyperModel(keras_tuner.HyperModel):
         64
         """
         share = values.get("toc_share", 1.0)
-        if share >= 1 or backbone.codebook is None:
+        if share >= 1 or backbone.quantizer is None:
             return None
-        codebook = backbone.codebook
         mask = TOCChannelMask(
-            max(1, round(share * codebook.shape[1])),
+            max(1, round(share * backbone.embedding_dim)),
             variance_weight=values.get("toc_lambda", TOCChannelMask(1).variance_weight),
         )
-        mask.adapt(codebook)
+        mask.adapt(backbone.code_source())
         return mask
 
     def settled(self) -> dict[str, Any]:

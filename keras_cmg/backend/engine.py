@@ -19,6 +19,8 @@ Each of `jax`, `tensorflow` and `torch` defines:
 - `build_before_training(model, iterator, data_batch)`: creates variables that a step cannot create;
 - `distribution(devices)`: the arguments of `keras_cmg.distribution.Distribution`;
 - `matmul(x, y)`: a matrix product in the full precision of its type, see below;
+- `best_columns(x, y, z)`: the largest entry of each row of `x y + z`, and its first index;
+- `SCORE_SIZES`: sizes of the blocks of `keras_cmg.ops.nearest_codes`;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 
 `global_sum` and `global_batches` carry gradients to every replica.
@@ -151,6 +153,44 @@ def has_values(x: Any) -> bool:
     (True, False)
     """
     return not isinstance(x, keras.KerasTensor) and current().has_values(x)
+
+
+def best_columns(x: Any, y: Any, z: Any) -> tuple[Any, Any]:
+    """Computes the largest entry of each row of `x y + z` and where it is.
+
+    The product has the full precision of its type, see `matmul`.
+
+    Args:
+        x: float tensor `(rows, inner)`.
+        y: float tensor `(inner, columns)` of the same dtype.
+        z: float tensor `(columns,)` of the same dtype.
+
+    Returns:
+        Float tensor `(rows,)`, and int32 tensor `(rows,)`; the lowest index wins a tie.
+
+    Example:
+
+    >>> x, y, z = (ops.convert_to_tensor(v) for v in ([[2.0]], [[1.0, 0.0]], [0.0, 3.0]))
+    >>> value, index = best_columns(x, y, z)
+    >>> float(value[0]), int(index[0])
+    (3.0, 1)
+    """
+    return current().best_columns(x, y, z)
+
+
+def score_sizes() -> tuple[int, int]:
+    """Returns how many scores, and scores of how many codes, `nearest_codes` holds at once.
+
+    Returns:
+        Two ints: on processors, blocks of this size are searched fastest.
+
+    Example:
+
+    >>> elements, codes = score_sizes()
+    >>> codes <= elements
+    True
+    """
+    return current().SCORE_SIZES
 
 
 def matmul(x: Any, y: Any) -> Any:

@@ -11,6 +11,8 @@ from jax.experimental import multihost_utils
 
 from keras_cmg.backend.objective import batch_size, evaluation_losses, split_variables
 
+SCORE_SIZES = (2**21, 2**9)
+
 
 def train_step(model, state, data):
     trainable, non_trainable, optimizer_values, metrics = state
@@ -135,6 +137,17 @@ def global_batches(tensors):
 
 def matmul(x, y):
     return jax.numpy.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
+@jax.jit
+def best_columns(x, y, z):
+    scores = matmul(x, y) + z
+    values = jax.numpy.max(scores, axis=1)
+    # XLA makes vector instructions of this, and not of `argmax`.
+    numbers = jax.lax.broadcasted_iota("int32", scores.shape, 1)
+    last = scores.shape[1] - 1
+    places = jax.numpy.where(scores == values[:, None], numbers, last)
+    return values, jax.numpy.min(places, axis=1)
 
 
 def has_values(x):

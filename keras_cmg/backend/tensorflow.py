@@ -18,6 +18,8 @@ from keras_cmg.backend.objective import (
 
 SUM = tf.distribute.ReduceOp.SUM
 
+SCORE_SIZES = (2**22, 2**15)
+
 
 def train_step(model, data):
     x = model.prepare_batch(data)
@@ -161,6 +163,11 @@ def matmul(x, y):
     (x, x_rest), (y, y_rest) = _split(x), _split(y)
     rest = tf.matmul(x_rest, y_rest) + tf.matmul(x, y_rest) + tf.matmul(x_rest, y)
     return tf.matmul(x, y) + rest
+
+
+def best_columns(x, y, z):
+    scores = matmul(x, y) + z
+    return tf.reduce_max(scores, axis=1), tf.argmax(scores, axis=1, output_type="int32")
 
 
 def _rounds_products():

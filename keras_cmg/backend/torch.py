@@ -17,6 +17,8 @@ from keras_cmg.backend.objective import (
 
 _GROUPS = itertools.count()
 
+SCORE_SIZES = (2**21, 2**9)
+
 
 def train_step(model, data):
     x = model.prepare_batch(data)
@@ -108,6 +110,14 @@ def global_batches(tensors):
 def matmul(x, y):
     with _full_precision():
         return torch.matmul(x, y)
+
+
+def best_columns(x, y, z):
+    with _full_precision():
+        # One pass: the product is added to the row, not the row to the product.
+        scores = torch.addmm(z, x, y)
+    values, indices = torch.max(scores, dim=1)
+    return values, indices.to(torch.int32)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
+from keras_cmg.layers.quantizers.quantizer import Quantizer
 
 
 class KMeansCodebookInit(keras.callbacks.Callback):
@@ -18,6 +19,9 @@ class KMeansCodebookInit(keras.callbacks.Callback):
 
     Codes that start near zero are rarely chosen and spread slowly. After some training the features
     show where codes are needed; see `Codebook.adapt`.
+
+    Codes of a `ResidualQuantizer` are placed level by level, those of a `GroupedQuantizer` group by
+    group; quantisers that store no codes, such as `FSQ`, have nothing to place.
 
     Steps are those of the codebook: its weight `step` counts every training step of the model, in
     one `fit` or several, and is part of the file. A model that is past the step, because it was
@@ -97,14 +101,25 @@ class KMeansCodebookInit(keras.callbacks.Callback):
                 del self.kept[0]
 
     def on_train_begin(self, logs=None):
-        self.model.backbone.require_codebook("K-means initialisation")
+        backbone = self.model.backbone
+        backbone.require_codebook("K-means initialisation")
+        if self._codebook() is None:
+            raise ValueError(
+                "K-means initialisation needs a quantizer that stores its codes. "
+                f"Received: {type(backbone.quantizer).__name__}"
+            )
+
+    def _codebook(self) -> Any:
+        """The part of the quantiser whose steps count."""
+        quantizer = self.model.backbone.quantizer
+        return quantizer.adaptable_part() if isinstance(quantizer, Quantizer) else quantizer
 
     def on_epoch_begin(self, epoch, logs=None):
         self.steps_per_execution = self.model.steps_per_execution
         # Read once per epoch: on JAX a look at a weight interrupts training.
         counter = self.model.step_counter if self.model.built else 0
         self.steps_before = int(ops.convert_to_numpy(counter))
-        self.due = self.model.backbone.quantizer.trainable and self.steps_before <= self.step
+        self.due = self._codebook().trainable and self.steps_before <= self.step
         if not self.due:
             self.kept = []
 

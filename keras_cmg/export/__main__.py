@@ -108,11 +108,11 @@ def _levels(words: list[str]) -> str | dict[str, str]:
 def _toc(channels: int | None, model: keras.Model) -> TOCChannelMask | None:
     if channels is None:
         return None
-    codebook = getattr(model, "backbone", model).codebook
-    if codebook is None:
+    backbone = getattr(model, "backbone", model)
+    if backbone.quantizer is None:
         raise ValueError("--toc must be left out for a system without a codebook.")
     toc = TOCChannelMask(channels)
-    toc.adapt(codebook)
+    toc.adapt(backbone.code_source())
     return toc
 
 

@@ -37,8 +37,9 @@ def nearest_codes(x: Tensor, codebook: Tensor, **sizes: Any) -> Tensor:
     codebook = ops.convert_to_tensor(codebook)
     center = quantization.codebook_center(codebook)
     x = ops.cast(x, codebook.dtype) - center
-    vectors = ops.concatenate([x, ops.ones_like(x[..., :1])], axis=-1)
-    scores = engine.matmul(vectors, quantization.score_columns(codebook - center))
+    codes = codebook - center
+    half_norms = ops.sum(ops.square(codes), axis=1) / 2
+    scores = engine.matmul(x, ops.transpose(codes)) - half_norms
     return ops.cast(ops.squeeze(ops.top_k(scores, 1)[1], axis=-1), "int32")
 
 

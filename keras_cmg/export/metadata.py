@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_cmg.export.served_system import ServedSystem
 from keras_cmg.files import read_json, sha256_of_array
+from keras_cmg.layers.quantizers.quantizer import MAX_CODEBOOK
+from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.version import __version__
 
 FORMAT = "keras_cmg.export/1"
@@ -75,7 +76,7 @@ def metadata_of(
             if hasattr(layer, "sample_rate")
         },
         "toc": _toc(served.toc),
-        "codebook": _codebook(served.backbone.codebook),
+        "codebook": _codebook(served.backbone),
         "limits": dict(limits or {}),
         "versions": {
             "keras_cmg": __version__,
@@ -93,14 +94,19 @@ def _toc(toc: Any) -> dict[str, Any] | None:
     return {"channels": toc.channel_indices.tolist(), **settings}
 
 
-def _codebook(codebook: np.ndarray | None) -> dict[str, Any] | None:
-    if codebook is None:
+def _codebook(backbone: Backbone) -> dict[str, Any] | None:
+    quantizer = backbone.quantizer
+    if quantizer is None:
         return None
-    num_embeddings, embedding_dim = codebook.shape
+    size, dim = backbone.num_embeddings, backbone.embedding_dim
+    shape = getattr(quantizer, "index_shape", ())
+    # Of several indices there is no single codebook; large implicit ones are not built.
+    codebook = backbone.codebook if size * dim <= MAX_CODEBOOK else None
     return {
-        "num_embeddings": num_embeddings,
-        "embedding_dim": embedding_dim,
-        "sha256": sha256_of_array(codebook.astype("float32")),
+        "num_embeddings": size,
+        "embedding_dim": dim,
+        "index_shape": list(shape),
+        "sha256": None if codebook is None else sha256_of_array(codebook.astype("float32")),
     }
 
 

@@ -1,12 +1,15 @@
 """Keras layers: encoders, quantisers, estimators and decoders."""
 
+from keras_cmg.layers.batch_norm_map_encoder import BatchNormMapEncoder
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.coarse_level import CoarseLevel
 from keras_cmg.layers.coarse_projector import CoarseProjector
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.event_head import EventHead
+from keras_cmg.layers.global_batch_normalization import GlobalBatchNormalization
 from keras_cmg.layers.image_decoder import ImageDecoder
 from keras_cmg.layers.image_encoder import ImageEncoder
+from keras_cmg.layers.jigsaw_classifier import JigsawClassifier
 from keras_cmg.layers.log_mel_summary import LogMelSummary
 from keras_cmg.layers.map_attention import MapAttention
 from keras_cmg.layers.map_decoder import MapDecoder
@@ -16,6 +19,8 @@ from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
 from keras_cmg.layers.pca_projection import PCAProjection
+from keras_cmg.layers.projected_decoder import ProjectedDecoder
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
 from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
@@ -42,15 +47,19 @@ __all__ = [
     "FSQ",
     "LFQ",
     "MLP",
+    "AlignedCodebook",
+    "BatchNormMapEncoder",
     "CLUBEstimator",
     "CPCPredictor",
     "CoarseLevel",
     "CoarseProjector",
     "Codebook",
     "EventHead",
+    "GlobalBatchNormalization",
     "GroupedQuantizer",
     "ImageDecoder",
     "ImageEncoder",
+    "JigsawClassifier",
     "LearnedCodebook",
     "LogMelSummary",
     "MapAttention",
@@ -60,6 +69,7 @@ __all__ = [
     "MomentumTeacher",
     "PCAProjection",
     "PatchConvolution",
+    "ProjectedDecoder",
     "ProjectedQuantizer",
     "Prototypes",
     "Quantizer",

@@ -85,12 +85,29 @@ class MapPooling(keras.layers.Layer):
             self.position_score.build((None, width))
         self.built = True
 
+    def gate(self, inputs):
+        """Weights the channels of maps, which are not pooled.
+
+        Args:
+            inputs: as in a call.
+
+        Returns:
+            Float tensor of the shape of `inputs`.
+
+        Example:
+
+        >>> layer = keras_cmg.layers.MapPooling()
+        >>> layer.build((None, 10, 7, 7, 16))
+        >>> tuple(layer.gate(np.zeros((2, 10, 7, 7, 16), "float32")).shape)
+        (2, 10, 7, 7, 16)
+        """
+        gate = self.excite(self.squeeze(ops.mean(inputs, axis=(2, 3))))
+        return inputs * (1 + gate[:, :, None, None])
+
     def call(self, inputs):
         batch, frames = ops.shape(inputs)[:2]
         height, width, channels = inputs.shape[2:]
-        x = ops.reshape(inputs, (batch, frames, height * width, channels))
-        gate = self.excite(self.squeeze(ops.mean(x, axis=2)))
-        x = x * (1 + gate[:, :, None])
+        x = ops.reshape(self.gate(inputs), (batch, frames, height * width, channels))
         if self.pooling == "sum":
             return ops.sum(x, axis=2)
         if self.pooling == "flatten":

@@ -9,22 +9,42 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
+from keras_cmg.layers.quantizers.quantizer import MAX_CODEBOOK, Quantizer
 from keras_cmg.ops import channel_selection
 
 MODES = ("select", "mask")
 NO_CHANNEL = -1.0
 """Value of `channel_indices` before `adapt`."""
+ROWS_AT_ONCE = 2**13
+"""Codes of a quantiser that are decoded at once."""
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class TOCChannelMask(keras.layers.Layer):
     """Selects or masks channels by training-free optimisation of the codebook (TOC).
 
-    `adapt(codebook)` chooses the channels, as `keras.layers.Normalization.adapt` computes its
-    statistics. The choice has no gradient, is saved with the layer, and is the same in training and
-    inference. The layer applies to any tensor with the codebook's channels, such as the codes that
-    a probe or a decoder takes. Until `adapt` is called, or a file with a choice is loaded, calls
-    raise an error.
+    `adapt(codebook)`, or `adapt(quantizer)`, chooses the channels, as
+    `keras.layers.Normalization.adapt` computes its statistics. The choice has no gradient, is saved
+    with the layer, and is the same in training and inference. The layer applies to any tensor with
+    the codebook's channels, such as the codes that a probe or a decoder takes. Until `adapt` is
+    called, or a file with a choice is loaded, calls raise an error.
+
+    A quantiser that describes a vector by several indices has one mask, of the channels of its
+    codes as `decode` computes them, since this is what probes and decoders read. Scores are those
+    of the set of its codes, all combinations of indices:
+
+    - `GroupedQuantizer`: a code is a concatenation, so that the mask consists of masks of the
+      groups, ranked together. The unit length of `normalize` is that of the whole code.
+    - `ResidualQuantizer`: a code is a sum, and masking is linear, `m * sum_l q_l = sum_l m * q_l`:
+      a mask of the sum is the same mask of every level. Means and variances of independent levels
+      add up, so that coarse levels, whose codes are long, decide.
+    - `ProjectedQuantizer`: codes are mapped back first.
+    - `FSQ`, `LFQ`, `BSQ`, and compositions of them alone: codes are a fixed grid, in which each
+      channel takes all of its values with all of those of the others. Equal weights then say
+      nothing about the data, and `adapt` needs `indices`.
+
+    With more than 65,536 combinations, scores are those of a sample of as many codes in which
+    each index takes all of its values equally often (`Quantizer.sample_indices`).
 
     Masks: none are read; every frame is treated alike, and a mask of frames remains valid for the
     output.
@@ -104,15 +124,20 @@ class TOCChannelMask(keras.layers.Layer):
         )
         self.built = True
 
-    def adapt(self, codebook: Any, usage: Any = None) -> None:
+    def adapt(self, codebook: Any, usage: Any = None, indices: Any = None) -> None:
         """Chooses the channels, and replaces an earlier choice.
 
         Args:
-            codebook: float array or tensor `(num_embeddings, dim)`.
+            codebook: float array or tensor `(num_embeddings, dim)`; or a
+                `keras_cmg.layers.Quantizer`, whose codes are scored, see the class.
             usage: optional `(num_embeddings,)` weights of the codes, such as `ema_counts`.
+            indices: optional int array `(..., *index_shape)` of a quantiser, those of a data set:
+                the codes that occur there are scored, with their counts as weights.
 
         Raises:
-            ValueError: as `keras_cmg.ops.channel_scores` and `keras_cmg.ops.select_channels`.
+            ValueError: as `keras_cmg.ops.channel_scores` and `keras_cmg.ops.select_channels`; for
+                `indices` without a quantiser or with `usage`, and for a quantiser whose codes are
+                a grid without either.
 
         Example:
 
@@ -120,7 +145,22 @@ class TOCChannelMask(keras.layers.Layer):
         >>> layer.adapt(np.eye(4), usage=np.array([5.0, 1.0, 1.0, 5.0]))
         >>> sorted(layer.channel_indices.tolist())
         [0, 3]
+
+        The signs of channel 1 are balanced, those of channel 0 are not:
+
+        >>> layer = keras_cmg.layers.TOCChannelMask(num_channels=1)
+        >>> quantizer = keras_cmg.layers.LFQ(num_bits=2)
+        >>> layer.adapt(quantizer, indices=quantizer.encode(np.array([[1.0, 1.0], [1.0, -1.0]])))
+        >>> layer.channel_indices.tolist()
+        [1]
         """
+        if isinstance(codebook, Quantizer):
+            codebook, usage = _codes_of(codebook, usage, indices)
+        elif indices is not None:
+            raise ValueError(
+                "`indices` must be None unless `codebook` is a quantiser. "
+                f"Received indices for: {type(codebook).__name__}"
+            )
         scores = channel_selection.channel_scores(
             codebook,
             usage,
@@ -194,6 +234,48 @@ class TOCChannelMask(keras.layers.Layer):
     def get_config(self):
         names = "num_channels mode variance_weight criterion normalize unbiased".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _codes_of(quantizer: Quantizer, usage: Any, indices: Any) -> tuple[Any, Any]:
+    """The codes of a quantiser that are scored, and their weights."""
+    name = type(quantizer).__name__
+    if not quantizer.built:
+        quantizer.build()
+    if indices is not None:
+        if usage is not None:
+            raise ValueError("`usage` must be None with `indices`, which are counted.")
+        shape = quantizer.index_shape
+        numbers = np.asarray(ops.convert_to_numpy(indices))
+        if numbers.size == 0 or numbers.shape[numbers.ndim - len(shape) :] != shape:
+            raise ValueError(
+                f"`indices` must have shape (..., {', '.join(map(str, shape))}) for {name}, and "
+                f"hold at least one vector. Received shape {numbers.shape}."
+            )
+        flat = numbers.reshape(-1, int(np.prod(shape, dtype=int)))
+        tuples, counts = np.unique(flat, axis=0, return_counts=True)
+        return _decoded(quantizer, tuples.reshape(-1, *shape)), counts
+    if quantizer.is_grid and usage is None:
+        raise ValueError(
+            f"`indices` must be given for {name}, such as those of the training data: its codes "
+            "are a fixed grid, which says nothing about the importance of channels."
+        )
+    if quantizer.index_shape:
+        if usage is not None:
+            raise ValueError(
+                f"`usage` must be None for {name}, whose codes have several indices: use `indices`."
+            )
+        return _decoded(quantizer, quantizer.sample_indices()), None
+    explicit = quantizer.num_embeddings * quantizer.embedding_dim <= MAX_CODEBOOK
+    if explicit or usage is not None:
+        return ops.convert_to_numpy(quantizer.codebook), usage
+    return _decoded(quantizer, quantizer.sample_indices()), None
+
+
+def _decoded(quantizer: Quantizer, indices: np.ndarray) -> np.ndarray:
+    blocks = range(0, len(indices), ROWS_AT_ONCE)
+    return np.concatenate(
+        [ops.convert_to_numpy(quantizer.decode(indices[i : i + ROWS_AT_ONCE])) for i in blocks]
+    )
 
 
 def _is_choice(variable: keras.Variable) -> bool:

@@ -16,11 +16,13 @@ from keras_cmg.models.base.registry import (
 )
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
 from keras_cmg.models.cmcm import CMCM
+from keras_cmg.models.codaar import CoDAAR
 from keras_cmg.models.codis import CODIS, CODISBackbone
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fac import FAC, FACBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.linear_probe import LinearProbe
+from keras_cmg.models.micu import MICU
 from keras_cmg.models.modality_encoder import ModalityEncoder
 from keras_cmg.models.simmmdg import SimMMDG, SimMMDGBackbone
 from keras_cmg.models.turn import TURN
@@ -33,11 +35,13 @@ __all__ = [
     "DCID",
     "FAC",
     "FCID",
+    "MICU",
     "TURN",
     "VQVAE",
     "AlignmentPretrainer",
     "Backbone",
     "CODISBackbone",
+    "CoDAAR",
     "DCIDBackbone",
     "FACBackbone",
     "FCIDBackbone",

@@ -1,6 +1,7 @@
 """Equations as pure functions of tensors."""
 
 from keras_cmg.ops.adaptive_sampling import adaptive_weights
+from keras_cmg.ops.aligned_codes import cascade_blocks, row_alignment_loss, row_alignment_terms
 from keras_cmg.ops.binary_codes import (
     entropy,
     pack_signs,
@@ -43,9 +44,11 @@ from keras_cmg.ops.finite_scalars import (
     unpack_digits,
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
+from keras_cmg.ops.jigsaw import jigsaw_accuracy, jigsaw_loss, jigsaw_orders, jigsaw_rows
 from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
 from keras_cmg.ops.log_mel import decibels, mel_weights, spectrogram_sizes, summarize_mel
+from keras_cmg.ops.masked_contrast import adaptive_mask_ratios, mask_frames, masked_info_nce
 from keras_cmg.ops.masking import (
     mask_logits,
     mean_over_time,
@@ -83,9 +86,11 @@ from keras_cmg.ops.supervised_contrastive import (
 __all__ = [
     "ChannelScores",
     "activation_shares",
+    "adaptive_mask_ratios",
     "adaptive_weights",
     "assignments",
     "balanced_assignments",
+    "cascade_blocks",
     "channel_scores",
     "club_upper_bound",
     "code_activation",
@@ -113,10 +118,16 @@ __all__ = [
     "event_counts",
     "frechet_distance",
     "info_nce",
+    "jigsaw_accuracy",
+    "jigsaw_loss",
+    "jigsaw_orders",
+    "jigsaw_rows",
     "k_means",
     "l2_normalize",
     "log_likelihood",
+    "mask_frames",
     "mask_logits",
+    "masked_info_nce",
     "mean_f1",
     "mean_over_time",
     "mel_weights",
@@ -141,6 +152,8 @@ __all__ = [
     "residual_beam_search",
     "retrieval_hits",
     "rotation_trick",
+    "row_alignment_loss",
+    "row_alignment_terms",
     "same_event",
     "saturating_softmax",
     "scalar_values",

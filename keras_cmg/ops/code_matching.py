@@ -137,7 +137,7 @@ def pair_loss(scores: Tensor, kind: str = "symmetric", present: Present | None =
 
 def code_matching_loss(
     features: Mapping[str, Tensor],
-    codebook: Tensor,
+    codebook: Tensor | Mapping[str, Tensor],
     kind: str = "symmetric",
     masks: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
@@ -147,7 +147,8 @@ def code_matching_loss(
 
     Args:
         features: modality to float tensor `(batch, [frames,] dim)`.
-        codebook: float tensor `(num_embeddings, dim)`.
+        codebook: float tensor `(num_embeddings, dim)`, or modality to its own codes, of which those
+            of equal index match.
         kind: see `code_matching_logits` and `pair_loss`.
         masks: optional modality to `(batch, frames)` or `(batch,)`, nonzero for valid frames or
             clips.
@@ -169,8 +170,10 @@ def code_matching_loss(
     """
     masks = masks or {}
     weights = {name: weights_like(mask, features[name]) for name, mask in masks.items()}
+    codebooks = codebook if isinstance(codebook, Mapping) else dict.fromkeys(features, codebook)
     log_p = {
-        name: code_log_probabilities(x, codebook, weights.get(name)) for name, x in features.items()
+        name: code_log_probabilities(x, codebooks[name], weights.get(name))
+        for name, x in features.items()
     }
     terms = []
     for a, b in combinations(log_p, 2):

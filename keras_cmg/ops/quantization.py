@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 from keras import ops
@@ -12,11 +11,9 @@ from keras_cmg.backend import engine
 from keras_cmg.ops.masking import mean_over_time, weighted_mean, weights_like
 from keras_cmg.types import Tensor
 
-MAX_ELEMENTS = 2**22
-"""Scores held at once by `nearest_codes`: 16 MB in float32, which fits the processor's cache."""
-
-CODE_BLOCK = 2**15
-"""Codes scored at once; a codebook of a million codes is processed in 31 blocks."""
+MAX_BLOCKS = 32
+"""Blocks that a compiled graph holds one by one: of codes, which are larger where there would be
+more; and of vectors, which become a loop where there would be more."""
 
 CENTER_CODES = 15
 """Codes from which `codebook_center` is computed, at most."""
@@ -27,7 +24,7 @@ codebooks lose at most a digit, and their numbers do not depend on the center.""
 
 
 def nearest_codes(
-    x: Tensor, codebook: Tensor, max_elements: int = MAX_ELEMENTS, code_block: int = CODE_BLOCK
+    x: Tensor, codebook: Tensor, max_elements: int | None = None, code_block: int | None = None
 ) -> Tensor:
     """Computes the index of the code with the smallest squared Euclidean distance to each vector.
 
@@ -41,8 +38,10 @@ def nearest_codes(
     Args:
         x: float tensor `(..., dim)`.
         codebook: float tensor `(num_embeddings, dim)`.
-        max_elements: int, scores held at once.
-        code_block: int, codes scored at once.
+        max_elements: int, scores held at once; default what is fastest on processors, 8 to 16 MB
+            in float32.
+        code_block: int, codes scored at once, or more for codebooks of more than 32 blocks; default
+            as above.
 
     Returns:
         int32 tensor `(...)` of code indices; the lowest index wins a tie.
@@ -70,15 +69,30 @@ def nearest_codes(
     x = ops.cast(x, codebook.dtype)
     num_codes, dim = codebook.shape
     center = codebook_center(codebook)
-    codes_at_once = min(num_codes, code_block)
-    search = _by_blocks(ops.reshape(x, (-1, dim)), center, max(1, max_elements // codes_at_once))
-    best_index, best_score = search(codebook[:codes_at_once], codes_at_once < num_codes)
-    for start in range(codes_at_once, num_codes, codes_at_once):
-        index, score = search(codebook[start : start + codes_at_once], True)
-        closer = score > best_score
-        best_index = ops.where(closer, index + start, best_index)
-        best_score = ops.where(closer, score, best_score)
-    return ops.reshape(best_index, ops.shape(x)[:-1])
+    codes = codebook - center
+    half_norms = ops.sum(ops.square(codes), axis=1) / 2
+    sizes = engine.score_sizes()
+    max_elements, code_block = max_elements or sizes[0], code_block or sizes[1]
+    size = max(code_block, -(-num_codes // MAX_BLOCKS))
+    blocks = [
+        (start, ops.transpose(codes[start : start + size]), -half_norms[start : start + size])
+        for start in range(0, num_codes, size)
+    ]
+
+    def nearest(vectors):
+        vectors = vectors - center
+        (_, columns, offsets), *others = blocks
+        best_score, best_index = engine.best_columns(vectors, columns, offsets)
+        for start, columns, offsets in others:
+            score, index = engine.best_columns(vectors, columns, offsets)
+            closer = score > best_score
+            best_index = ops.where(closer, index + start, best_index)
+            best_score = ops.where(closer, score, best_score)
+        return best_index
+
+    rows_at_once = max(1, max_elements // min(num_codes, size))
+    found = _by_blocks(nearest, ops.reshape(x, (-1, dim)), rows_at_once)
+    return ops.reshape(found, ops.shape(x)[:-1])
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -86,8 +100,8 @@ class NearestCodes(keras.Operation):
     """`nearest_codes` as one node of a functional model, where the number of vectors is unknown.
 
     Args:
-        max_elements: int, scores held at once.
-        code_block: int, codes scored at once.
+        max_elements: int, as for `nearest_codes`.
+        code_block: int, as for `nearest_codes`.
 
     Example:
 
@@ -96,7 +110,7 @@ class NearestCodes(keras.Operation):
     'int32'
     """
 
-    def __init__(self, max_elements: int = MAX_ELEMENTS, code_block: int = CODE_BLOCK):
+    def __init__(self, max_elements: int | None = None, code_block: int | None = None):
         super().__init__()
         self.max_elements = max_elements
         self.code_block = code_block
@@ -135,71 +149,25 @@ def codebook_center(codebook: Tensor) -> Tensor:
     return ops.where(ops.abs(median) > CENTER_SPREADS * spread, median, ops.zeros_like(median))
 
 
-def _by_blocks(
-    vectors: Tensor, center: Tensor, rows_at_once: int
-) -> Callable[[Tensor, bool], tuple[Tensor, Any]]:
-    """A function that finds the best of some codes, and its score, for blocks of vectors."""
-
-    def centered(block):
-        # The norms are one more channel of the product, which saves a pass over the scores.
-        return ops.concatenate([block - center, ops.ones_like(block[:, :1])], axis=1)
-
+def _by_blocks(function: Callable[[Tensor], Tensor], vectors: Tensor, rows_at_once: int) -> Tensor:
+    """The results of a function of vectors, block by block."""
     rows, dim = vectors.shape
     symbolic = not isinstance(rows, int)
+    many = symbolic or rows > MAX_BLOCKS * rows_at_once
+    traced = many and not engine.has_values(vectors)
     # `torch.export` cannot hold a loop whose length is symbolic, and gets one block.
-    if symbolic and keras.backend.backend() != "torch":
+    if traced and keras.backend.backend() != "torch":
         # Few blocks of equal sizes, so that little is computed for padding.
         rows = ops.shape(vectors)[0]
         num_blocks = rows // rows_at_once + 1
         block_rows = (rows + num_blocks - 1) // num_blocks
         padded = ops.pad(vectors, [[0, num_blocks * block_rows - rows], [0, 0]])
         blocks = ops.reshape(padded, (num_blocks, block_rows, dim))
-
-        def for_each(best):
-            found = ops.map(lambda block: best(centered(block)), blocks)
-            return [ops.reshape(value, (-1,))[:rows] for value in found]
-
-    else:
-        if symbolic or rows <= rows_at_once:
-            parts = [vectors]
-        else:
-            parts = [vectors[i : i + rows_at_once] for i in range(0, rows, rows_at_once)]
-        prepared = [centered(part) for part in parts]
-
-        def for_each(best):
-            found = zip(*(best(block) for block in prepared), strict=True)
-            return [v[0] if len(v) == 1 else ops.concatenate(v) for v in found]
-
-    def search(codes, with_score):
-        columns = score_columns(codes - center)
-
-        def best(block):
-            scores = engine.matmul(block, columns)
-            index = ops.cast(ops.argmax(scores, axis=1), "int32")
-            return (index, ops.max(scores, axis=1)) if with_score else (index,)
-
-        index, *score = for_each(best)
-        return index, score[0] if score else None
-
-    return search
-
-
-def score_columns(codes: Tensor) -> Tensor:
-    """Computes the matrix whose product with `[x, 1]` is `x . e_j - ||e_j||^2 / 2`.
-
-    Args:
-        codes: float tensor `(num_embeddings, dim)`.
-
-    Returns:
-        Float tensor `(dim + 1, num_embeddings)`.
-
-    Example:
-
-    >>> score_columns(np.array([[1.0, 2.0]], "float32"))[:, 0].tolist()
-    [1.0, 2.0, -2.5]
-    """
-    half_norms = ops.sum(ops.square(codes), axis=1, keepdims=True) / 2
-    return ops.transpose(ops.concatenate([codes, -half_norms], axis=1))
+        return ops.reshape(ops.map(function, blocks), (-1,))[:rows]
+    if symbolic or rows <= rows_at_once:
+        return function(vectors)
+    found = [function(vectors[i : i + rows_at_once]) for i in range(0, rows, rows_at_once)]
+    return ops.concatenate(found)
 
 
 def straight_through(x: Tensor, quantized: Tensor) -> Tensor:
@@ -311,16 +279,19 @@ def as_frames_of(other: Tensor, x: Tensor, weights: Tensor | None = None) -> Ten
 
 
 def mix_modalities(
-    features: Mapping[str, Tensor], weights: Mapping[str, Tensor] | None = None
+    features: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor] | None = None,
+    own_weight: float = 0.5,
 ) -> dict[str, Tensor]:
     """Computes the vectors by which each modality updates a multimodal codebook (MM-EMA).
 
-    `x_m / 2 + sum_n x_n / (2 (M - 1))` over the other modalities n at the same clip and frame, so
+    `w x_m + (1 - w) sum_n x_n / (M - 1)` over the other modalities n at the same clip and frame, so
     that codes lie between the modalities. A single modality is returned unchanged: plain EMA.
 
     Args:
         features: modality to float tensor `(batch, [frames,] dim)`.
         weights: optional modality to `(batch, [frames])`; partners of weight zero are left out.
+        own_weight: float, the weight w of the modality itself.
 
     Returns:
         Modality to mixture, of the shape of the modality's features.
@@ -345,17 +316,18 @@ def mix_modalities(
             mixed[name] = x
             continue
         if any(n in weights for n in partners):
-            mixed[name] = _mixture_of_present(x, others, [weights.get(n) for n in partners])
+            shares = [weights.get(n) for n in partners]
+            mixed[name] = _mixture_of_present(x, others, shares, own_weight)
             continue
-        share = 0.5 / len(others)
-        mixture = 0.5 * x
+        share = (1 - own_weight) / len(others)
+        mixture = own_weight * x
         for y in others:
             mixture = mixture + share * y
         mixed[name] = mixture
     return mixed
 
 
-def _mixture_of_present(x, others, weights):
+def _mixture_of_present(x, others, weights, own_weight):
     shares = [
         ops.ones(ops.shape(x)[:-1], dtype=x.dtype)
         if weight is None
@@ -363,10 +335,10 @@ def _mixture_of_present(x, others, weights):
         for weight in weights
     ]
     total = sum(shares)
-    own = ops.where(total > 0, 0.5, 1.0)
+    own = ops.where(total > 0, own_weight, 1.0)
     mixture = ops.cast(own, x.dtype)[..., None] * x
     for share, y in zip(shares, others, strict=True):
-        mixture = mixture + (0.5 * share / ops.maximum(total, 1e-6))[..., None] * y
+        mixture = mixture + ((1 - own_weight) * share / ops.maximum(total, 1e-6))[..., None] * y
     return mixture
 
 

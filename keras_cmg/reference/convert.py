@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.micu import MICU
 from keras_cmg.reference.names import UNUSED, model_links, unused_tensors
 from keras_cmg.reference.sizes import MAP_SIZE, model_for
 
@@ -40,8 +42,19 @@ def _shown(names: list[str], most: int = 8) -> str:
     return ": " + ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
-MODULES = ("decoder", "cpc", "club_audio", "club_video", "club_text")
-"""Those of every pretrainer; FCID has `club_audiovisual` too."""
+CLUBS = ("club_audio", "club_video", "club_text")
+
+
+def _modules(model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Modules of the authors' pretraining: those of the model, and those that train nothing."""
+    if isinstance(model, MICU):
+        return ("decoder", "jigsaw"), ("cpc", *CLUBS)
+    backbone = getattr(model, "backbone", model)
+    if isinstance(backbone.quantizer, AlignedCodebook):
+        return ("decoder", "cpc"), ()
+    if isinstance(model, FCID | FCIDBackbone):
+        return ("decoder", "cpc", *CLUBS, "club_audiovisual"), ()
+    return ("decoder", "cpc", *CLUBS), ()
 
 
 def import_state(
@@ -78,12 +91,12 @@ def import_state(
     model = model_for(shapes, map_size, dtype, dropout)
     mapped = assign_state(model, state)
     rest = sorted(set(state) - set(mapped))
-    fine_and_coarse = isinstance(model, FCID | FCIDBackbone)
-    modules = (*MODULES, "club_audiovisual") if fine_and_coarse else MODULES
+    modules, idle = _modules(model)
+    ignored = [name for name in rest if UNUSED.match(name) or name.split("/")[0] in idle]
     summary = Summary(
         mapped=mapped,
-        ignored=[name for name in rest if UNUSED.match(name)],
-        unknown=[name for name in rest if not UNUSED.match(name)],
+        ignored=ignored,
+        unknown=sorted(set(rest) - set(ignored)),
         missing=[
             module for module in modules if not any(name.startswith(f"{module}/") for name in state)
         ],

@@ -22,6 +22,7 @@ MODULES = {
     "video_mi_net": "club_video",
     "text_mi_net": "club_text",
     "audiovisual_mi_net": "club_audiovisual",
+    "jigsaw": "jigsaw",
 }
 """Modules here, by those of the authors' files: `Encoder_parameters`, and so on."""
 

@@ -65,6 +65,13 @@ def norm(name: str, layer: Any) -> Iterator[Link]:
     yield same(f"{name}.bias", layer.beta)
 
 
+def batch_norm(name: str, layer: Any) -> Iterator[Link]:
+    """`torch.nn.BatchNorm2d`, without its counter of calls, which nothing reads."""
+    yield from norm(name, layer)
+    yield same(f"{name}.running_mean", layer.moving_mean)
+    yield same(f"{name}.running_var", layer.moving_variance)
+
+
 def attention(name: str, layer: Any) -> Iterator[Link]:
     """`torch.nn.MultiheadAttention`: query, key and value projections stacked in one tensor."""
     parts = [layer.query_dense, layer.key_dense, layer.value_dense]

@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from keras_cmg.layers.batch_norm_map_encoder import BatchNormMapEncoder
 from keras_cmg.layers.map_attention import MapAttention
 from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
+from keras_cmg.layers.projected_decoder import ProjectedDecoder
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.micu import MICU
 from keras_cmg.reference import links
 from keras_cmg.reference.links import Link
 
@@ -24,9 +28,10 @@ MODALITIES = ("audio", "video", "text")
 UNUSED = re.compile(
     r"encoder/\w+_self_att\.encoder_layer\."
     r"|encoder/(v_gen|video_semantic)_encoder\.(affine_video_ave|affine_video_self|ave_v_att)\."
+    r"|encoder/.*\.num_batches_tracked$"
 )
 """Tensors without effect on the authors' computation: the template that each transformer copies its
-blocks from, and the attention whose softmax has one element."""
+blocks from, the attention whose softmax has one element, and the counter of batch normalisation."""
 
 
 def model_links(model: Any) -> list[Link]:
@@ -127,7 +132,9 @@ def dcid_links(model: Any) -> list[Link]:
     ('encoder/Cross_quantizer.embedding',)
     """
     backbone = getattr(model, "backbone", model)
-    found = list(quantizer_links("encoder/Cross_quantizer", backbone.quantizer))
+    aligned = isinstance(backbone.quantizer, AlignedCodebook)
+    quantizer = aligned_quantizer_links if aligned else quantizer_links
+    found = list(quantizer("encoder/Cross_quantizer", backbone.quantizer))
     for name, context in backbone.contexts.items():
         for i, pair in enumerate(zip(context.forwards, context.backwards, strict=True)):
             for layer, suffix in zip(pair, (f"l{i}", f"l{i}_reverse"), strict=True):
@@ -138,11 +145,19 @@ def dcid_links(model: Any) -> list[Link]:
             found += pooling_links(
                 f"encoder/{name}_semantic_encoder", backbone.general_encoders[name].map_pooling
             )
-        prefix = f"encoder/{name.capitalize()}_encoder"
-        found += specific_links(prefix, backbone.specific_encoders[name], name)
+        specific = backbone.specific_encoders[name]
+        if isinstance(specific, BatchNormMapEncoder):
+            prefix = f"encoder/{name}_semantic_encoder.spatial_conv_stack"
+            found += batch_norm_links(prefix, specific)
+        else:
+            found += specific_links(f"encoder/{name.capitalize()}_encoder", specific, name)
     if isinstance(model, DCID):
         for name, decoder in model.decoders.items():
-            found += decoder_links(f"decoder/{name.capitalize()}_decoder", decoder, name)
+            prefix = f"decoder/{name.capitalize()}_decoder"
+            if isinstance(decoder, ProjectedDecoder):
+                found += links.dense(f"{prefix}.{name}_linear_1", decoder.projection)
+                decoder = decoder.decoder
+            found += decoder_links(prefix, decoder, name)
         for name, head in model.event_heads.items():
             prefix = f"decoder/{name}_semantic_decoder"
             found += links.dense(f"{prefix}.linear", head.inner)
@@ -151,6 +166,9 @@ def dcid_links(model: Any) -> list[Link]:
             found += cpc_links(model.cpc_predictor)
         for term, estimator in model.estimators.items():
             found += estimator_links(term, estimator)
+    if isinstance(model, MICU) and "jigsaw" in model.loss_names:
+        found += links.dense("jigsaw/enc_net.0", model.jigsaw_classifier.mlp.hidden)
+        found += links.dense("jigsaw/enc_net.2", model.jigsaw_classifier.mlp.output_layer)
     return found
 
 
@@ -168,6 +186,27 @@ def quantizer_links(prefix: str, codebook: Any) -> Iterator[Link]:
     yield links.same(f"{prefix}.ema_count", codebook.ema_counts)
     yield links.same(f"{prefix}.ema_weight", codebook.ema_sums)
     yield links.same(f"{prefix}.unactivated_count", codebook.steps_since_used)
+
+
+def aligned_quantizer_links(prefix: str, codebook: Any) -> Iterator[Link]:
+    """Those of `AlignedCodebook`; the sum of the counts is written and not read."""
+    yield links.same(f"{prefix}.embedding", codebook.codebook)
+    yield links.same(f"{prefix}.ema_weight", codebook.ema_sums)
+    letters = [name[0] for name in codebook.modalities]
+    yield Link(
+        (*(f"{prefix}.ema_count_{letter}" for letter in letters), f"{prefix}.ema_count"),
+        (codebook.ema_counts,),
+        lambda *counts: (np.stack(counts[:-1]),),
+        lambda counts: (*counts, counts.sum(axis=0)),
+    )
+    yield links.same(f"{prefix}.unactivated_count", codebook.steps_since_used)
+
+
+def batch_norm_links(prefix: str, encoder: Any) -> Iterator[Link]:
+    pairs = zip(encoder.convolutions, encoder.normalizations, strict=True)
+    for i, (convolution, normalization) in enumerate(pairs):
+        yield from links.conv(f"{prefix}.{3 * i}", convolution)
+        yield from links.batch_norm(f"{prefix}.{3 * i + 1}", normalization)
 
 
 def general_links(prefix: str, encoder: Any) -> Iterator[Link]:
@@ -242,6 +281,9 @@ def unused_tensors(found: list[Link]) -> dict[str, np.ndarray]:
             prefix, squeeze, _ = name.partition(".se_layer.0.weight")
             if squeeze and f"{prefix}.ave_v_att.weight" not in present:
                 zeros.update(_inert_attention(prefix, value))
+            if name.endswith(".running_mean"):
+                counter = name.replace("running_mean", "num_batches_tracked")
+                zeros[counter] = np.zeros((), "int64")
     return zeros
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from keras_cmg.models.base.backbone import Backbone
+from keras_cmg.models.base.presets import merged
 from keras_cmg.models.base.pretrainer import Pretrainer
+from keras_cmg.models.codaar import CoDAAR
 from keras_cmg.models.dcid.pretrainer import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.micu import MICU
 from keras_cmg.reference.names import MODALITIES
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -46,6 +51,8 @@ def model_for(
     """
     if "encoder/Cross_quantizer_coarse.embedding" in shapes:
         return _fcid(shapes, map_size, dtype, dropout)
+    if "encoder/Cross_quantizer.ema_count_v" in shapes:
+        return _codaar(shapes, map_size, dtype, dropout)
     if "encoder/Cross_quantizer.embedding" in shapes:
         return _dcid(shapes, map_size, dtype, dropout)
     raise ValueError(
@@ -87,17 +94,39 @@ def _fcid(shapes, map_size, dtype, dropout):
     return model
 
 
-def _dcid(shapes, map_size, dtype, dropout):
+def _codaar(shapes, map_size, dtype, dropout):
     squeeze = shape_of(shapes, "encoder/video_semantic_encoder.se_layer.0.weight")
-    codes, dim = shape_of(shapes, "encoder/Cross_quantizer.embedding")
+    stack = "encoder/video_semantic_encoder.spatial_conv_stack"
+    maps = {
+        "map_general": {"reduction": squeeze[1] // squeeze[0]},
+        "map_specific": {
+            "hidden_channels": shape_of(shapes, f"{stack}.0.weight")[0],
+            "channels": shape_of(shapes, f"{stack}.3.weight")[0],
+        },
+    }
+    backbone, inputs = _frame_settings(shapes, maps, squeeze, map_size, dropout)
+    if complete(shapes, "text_lstm", "decoder", "cpc"):
+        model = CoDAAR.from_preset(
+            "reference", dtype=dtype, backbone=backbone, cpc=_cpc(shapes), **_decoding(shapes)
+        )
+    else:
+        settings = merged(CoDAAR.presets["reference"]["backbone"], backbone)
+        model = DCIDBackbone(dtype=dtype, **settings)
+    model.build(inputs)
+    return model
+
+
+def _frame_settings(shapes, maps, squeeze, map_size, dropout):
+    """Settings of a backbone, and shapes of inputs, where every modality is a sequence."""
+    codes, _ = shape_of(shapes, "encoder/Cross_quantizer.embedding")
     units = {
         name: shape_of(shapes, f"encoder/{name.capitalize()}_encoder.{name}_linear.weight")[0]
         for name in ("audio", "text")
     }
     backbone = {
-        **_map_settings(shapes, "encoder/Video_encoder", squeeze),
+        **maps,
         "num_embeddings": codes,
-        "embedding_dim": dim,
+        "embedding_dim": shape_of(shapes, "encoder/audio_self_att.affine_matrix.weight")[0],
         "general": _general(shapes, "encoder/audio_self_att", dropout),
         "specific": {name: {"units": width} for name, width in units.items()},
     }
@@ -113,23 +142,54 @@ def _dcid(shapes, map_size, dtype, dropout):
         "video": (None, None, *map_size, squeeze[1]),
         "text": (None, None, text),
     }
-    if not complete(
-        shapes, "text_lstm", "decoder", "cpc", *(f"club_{name}" for name in MODALITIES)
-    ):
-        model = DCIDBackbone.from_preset("reference", dtype=dtype, **backbone)
-    else:
-        head = "decoder/audio_semantic_decoder.event_classifier.weight"
-        model = DCID.from_preset(
+    return backbone, inputs
+
+
+def _dcid(shapes, map_size, dtype, dropout):
+    squeeze = shape_of(shapes, "encoder/video_semantic_encoder.se_layer.0.weight")
+    maps = _map_settings(shapes, "encoder/Video_encoder", squeeze)
+    backbone, inputs = _frame_settings(shapes, maps, squeeze, map_size, dropout)
+    clubs = tuple(f"club_{name}" for name in MODALITIES)
+    settings: dict[str, Any] = {}
+    if complete(shapes, "cpc", *clubs):
+        settings["cpc"] = _cpc(shapes)
+        settings["club"] = {"hidden_units": 2 * shape_of(shapes, "club_audio/p_mu.0.weight")[0]}
+    if complete(shapes, "text_lstm", "decoder", "jigsaw"):
+        model = MICU.from_preset(
             "reference",
             dtype=dtype,
             backbone=backbone,
-            cpc=_cpc(shapes),
-            club={"hidden_units": 2 * shape_of(shapes, "club_audio/p_mu.0.weight")[0]},
-            decoder_channels=_decoder_channels(shapes, "decoder/Video_decoder"),
-            num_event_classes=shapes[head][0] if head in shapes else None,
+            jigsaw=_jigsaw(shapes),
+            **settings,
+            **_decoding(shapes),
         )
+    elif complete(shapes, "text_lstm", "decoder", "cpc", *clubs):
+        model = DCID.from_preset(
+            "reference", dtype=dtype, backbone=backbone, **settings, **_decoding(shapes)
+        )
+    else:
+        model = DCIDBackbone.from_preset("reference", dtype=dtype, **backbone)
     model.build(inputs)
     return model
+
+
+def _decoding(shapes):
+    head = "decoder/audio_semantic_decoder.event_classifier.weight"
+    return {
+        "decoder_channels": _decoder_channels(shapes, "decoder/Video_decoder"),
+        "num_event_classes": shapes[head][0] if head in shapes else None,
+    }
+
+
+def _jigsaw(shapes):
+    """The weights have the number of orders but not the orders: all, or the first ones."""
+    orders = shape_of(shapes, "jigsaw/enc_net.2.weight")[0]
+    pieces = next(n for n in itertools.count(2) if math.factorial(n) >= orders)
+    return {
+        "num_pieces": pieces,
+        "order_indices": tuple(range(orders)),
+        "hidden_units": shape_of(shapes, "jigsaw/enc_net.0.weight")[0],
+    }
 
 
 def shape_of(shapes: Shapes, name: str) -> tuple[int, ...]:

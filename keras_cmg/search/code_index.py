@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from keras_cmg.files import sha256_of_array
+from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer
 from keras_cmg.search import storage as stored
 from keras_cmg.search.engine import STORAGES, InvertedLists
 
@@ -25,15 +28,22 @@ class CodeIndex:
     that have clips, and ranks their clips by squared distance in the continuous space or, without
     stored vectors, by the distance to the code alone. Lists and ranking are FAISS's.
 
+    Of a quantiser that describes a vector by several indices, a list has the clips that agree in
+    the leading indices, as many of them as give 65,536 lists at most: of a `ResidualQuantizer` the
+    first levels, of a `GroupedQuantizer` the first groups (see `Quantizer.coarse_codes`). Clips and
+    queries are given by all of their indices; `index_sizes` says which of them choose the list.
+
     Args:
-        codebook: float array `(num_embeddings, dim)`, a backbone's `codebook`.
+        codebook: float array `(num_embeddings, dim)`, a backbone's `codebook`; or a
+            `keras_cmg.layers.Quantizer`, a backbone's `code_source()`, as it is now.
         storage: how a clip's features are stored: `"float32"`, `"float16"`, or `"codes"`, which
             stores the clip's list and id alone (8 bytes); clips of one code then have equal
             distances.
 
     Raises:
         ImportError: if faiss is not installed.
-        ValueError: if `codebook` is not a finite matrix, or `storage` is unknown.
+        ValueError: if `codebook` is not a finite matrix, `storage` is unknown, or the first index
+            of a quantiser of several has more than 65,536 values.
 
     Example:
 
@@ -42,13 +52,25 @@ class CodeIndex:
     >>> index.search(np.array([[4.0, 4.0]]), num_clips=2)["ids"].tolist()
     [[8, 9]]
 
+    By the codes of two levels, and by the first alone:
+
+    >>> inner = keras_cmg.layers.LFQ(num_bits=2)
+    >>> quantizer = keras_cmg.layers.ResidualQuantizer(inner, num_levels=2)
+    >>> index = keras_cmg.search.CodeIndex(quantizer)
+    >>> x = np.array([[0.9, -0.4], [0.4, -0.6], [-0.9, 0.4]], "float32")
+    >>> index.add([7, 8, 9], x, quantizer.encode(x))
+    >>> index.search_codes([[2, 1]], num_clips=2)["ids"].tolist()
+    [[7, -1]]
+    >>> index.index_sizes.tolist()
+    [4, 4]
+
     References:
         Sivic and Zisserman (2003), Video Google: a text retrieval approach to object matching in
         videos; Johnson et al. (2019), Billion-scale similarity search with GPUs.
     """
 
     def __init__(self, codebook: Any, storage: str = "float32"):
-        codebook = np.ascontiguousarray(codebook, "float32")
+        codebook, sizes = _list_codes(codebook)
         if codebook.ndim != 2 or not codebook.size or not np.isfinite(codebook).all():
             raise ValueError(
                 "`codebook` must be a finite array of shape (num_embeddings, dim). "
@@ -57,6 +79,7 @@ class CodeIndex:
         if storage not in STORAGES:
             raise ValueError(f"`storage` must be one of {sorted(STORAGES)}. Received: {storage!r}")
         self.codebook = codebook
+        self.index_sizes = np.array(len(codebook)) if sizes is None else sizes
         self.storage = storage
         self._lists = InvertedLists(codebook, storage)
         self._ids: set[int] = set()
@@ -67,9 +90,16 @@ class CodeIndex:
     def __contains__(self, clip: int) -> bool:
         return clip in self._ids
 
+    index_sizes: np.ndarray
+    """Number of values of each index that chooses a list, 0 for indices that have no part in it."""
+
     @property
     def list_sizes(self) -> np.ndarray:
-        """Number of clips of each code, int64 `(num_embeddings,)`."""
+        """Number of clips of each code, int64 `(num_embeddings,)`.
+
+        Of a quantiser of several indices, of each combination of those that choose the list, the
+        last of them lowest.
+        """
         return self._lists.sizes.copy()
 
     @property
@@ -83,7 +113,8 @@ class CodeIndex:
         Args:
             ids: int `(clips,)`, at least 0, not yet in the index.
             features: float `(clips, dim)`, `encode(..., level="clip")["general"]`.
-            codes: int `(clips,)`, the system's `indices`; default the nearest codes.
+            codes: int `(clips,)`, or `(clips, *index_shape)` of a quantiser of several indices:
+                the system's `indices`; default the nearest codes.
 
         Raises:
             ValueError: if ids repeat, features are not finite or of another shape, or codes exceed
@@ -146,7 +177,9 @@ class CodeIndex:
             self._ids -= found
         return len(found)
 
-    def search(self, features: Any, num_clips: int = 10, num_codes: int = 8) -> dict[str, Any]:
+    def search(
+        self, features: Any, num_clips: int = 10, num_codes: int = 8, codes: Any = None
+    ) -> dict[str, Any]:
         """Finds the nearest clips in the lists of the nearest codes.
 
         Args:
@@ -154,6 +187,9 @@ class CodeIndex:
             num_clips: int, clips to find for each query.
             num_codes: int, lists to visit, of the nearest codes that have clips; with all of them
                 the search is exact.
+            codes: optional int `(queries,)` or `(queries, *index_shape)`, the system's `indices`.
+                Where a query's own code is not the nearest one, as with `FSQ` and projected codes,
+                the lists of the codes nearest to its own code are visited.
 
         Returns:
             Dict of `"ids"`, int64 `(queries, num_clips)`, nearest first, -1 where the lists hold
@@ -171,15 +207,28 @@ class CodeIndex:
         """
         _positive(num_clips=num_clips, num_codes=num_codes)
         vectors = self._vectors(features)
-        distances, lists = self._lists.nearest_nonempty(vectors, num_codes)
-        return self._answer(vectors, distances, lists, num_clips)
+        start = vectors
+        if codes is not None:
+            own = self._codes(codes)
+            if own.shape != vectors.shape[:1]:
+                raise ValueError(
+                    f"`codes` must be those of {len(vectors)} queries. Received shape {own.shape}."
+                )
+            other = own != self._lists.nearest(vectors)
+            start = np.where(other[:, None], self._lists.codebook[own], vectors)
+        distances, lists = self._lists.nearest_nonempty(start, num_codes)
+        # Clips that are stored as their code are ranked by the distances of codes.
+        query = start if self.storage == "codes" else vectors
+        return self._answer(query, distances, lists, num_clips)
 
     def search_codes(self, codes: Any, num_clips: int = 10) -> dict[str, Any]:
         """Finds clips in the lists of given codes, ranked by their distance to these codes' mean.
 
         Args:
             codes: int `(queries,)`, or `(queries, codes)` for several lists each, such as the
-                codes of a clip's segments; a repeated code has more weight in the mean.
+                codes of a clip's segments; a repeated code has more weight in the mean. Of a
+                quantiser of several indices, followed by the axes of `index_shape`; indices that
+                have no part in the choice of lists are not used.
             num_clips: int, clips to find for each query.
 
         Returns:
@@ -233,7 +282,7 @@ class CodeIndex:
         [[0], [1], [2]]
         """
         codes = self._encoded(backbone, modality, x, mask)
-        self.add(ids, codes["general"], codes["indices"])
+        self.add(ids, codes["features"], codes["indices"])
 
     def search_clips(
         self,
@@ -270,7 +319,7 @@ class CodeIndex:
         [[-1]]
         """
         codes = self._encoded(backbone, modality, x, mask)
-        return self.search(codes["general"], num_clips, num_codes)
+        return self.search(codes["features"], num_clips, num_codes, codes["indices"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the index into a folder; a reader finds the earlier state or this, never a mix.
@@ -294,6 +343,7 @@ class CodeIndex:
             "clips": len(self),
             "num_embeddings": len(self.codebook),
             "dim": self.dim,
+            "index_sizes": self.index_sizes.tolist(),
             "codebook": sha256_of_array(self.codebook),
         }
         stored.write(path, self._lists.write, self.codebook, description)
@@ -321,6 +371,7 @@ class CodeIndex:
         """
         with stored.opened(path) as (stream, codebook, description):
             index = cls(codebook, description["storage"])
+            index.index_sizes = _checked_sizes(description.get("index_sizes"), path, len(codebook))
             index._lists.read(stream, description["clips"])
         index._ids = set(index._lists.ids().tolist())
         if len(index._ids) != description["clips"] or min(index._ids, default=0) < 0:
@@ -328,12 +379,12 @@ class CodeIndex:
         return index
 
     def _encoded(self, backbone, modality, x, mask) -> Mapping[str, np.ndarray]:
-        from keras import ops
-
-        codebook = backbone.codebook
-        if codebook is None or not np.array_equal(codebook.astype("float32"), self.codebook):
+        backbone.require_codebook("A search by codes")
+        codebook, _ = _list_codes(backbone.code_source())
+        if not np.array_equal(codebook, self.codebook):
             raise ValueError("`backbone` must have the codebook that this index was made with.")
         codes = backbone.encode(modality, x, "clip", mask)
+        codes = {**codes, "features": backbone.index_features(modality, codes)}
         return {key: ops.convert_to_numpy(value) for key, value in codes.items()}
 
     def _answer(self, vectors, to_codes, lists, num_clips: int) -> dict[str, np.ndarray]:
@@ -359,13 +410,46 @@ class CodeIndex:
         return vectors
 
     def _codes(self, codes: Any) -> np.ndarray:
+        """The lists of codes: the numbers, or the leading indices as one number."""
         codes = _integers("codes", codes)
-        if codes.size and not (codes.min() >= 0 and codes.max() < len(self.codebook)):
+        shape = self.index_sizes.shape
+        if codes.shape[max(codes.ndim - len(shape), 0) :] != shape:
             raise ValueError(
-                f"`codes` must lie between 0 and {len(self.codebook) - 1}. "
-                f"Received: {codes.min()} to {codes.max()}"
+                f"`codes` must have shape (..., {', '.join(map(str, shape))}), the indices of a "
+                f"vector. Received shape {codes.shape}."
             )
-        return codes
+        columns = codes.reshape(*codes.shape[: codes.ndim - len(shape)], self.index_sizes.size)
+        lists = np.zeros(columns.shape[:-1], "int64")
+        for number, size in enumerate(self.index_sizes.ravel().tolist()):
+            if not size:
+                continue
+            index = columns[..., number]
+            if index.size and not (index.min() >= 0 and index.max() < size):
+                raise ValueError(
+                    f"`codes` must lie between 0 and {size - 1}. "
+                    f"Received: {index.min()} to {index.max()}"
+                )
+            lists = lists * size + index
+        return lists
+
+
+def _list_codes(codebook: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """The code of each list, and the sizes of the indices of a quantiser of several."""
+    sizes = None
+    if isinstance(codebook, Quantizer):
+        if not codebook.built:
+            codebook.build()
+        if codebook.index_shape:
+            codes, sizes = codebook.coarse_codes()
+            if not sizes.any():
+                raise ValueError(
+                    f"`codebook` must have at most {MAX_COMBINATIONS} values of its first index. "
+                    f"Received: {type(codebook).__name__} with {codebook.index_sizes.ravel()[0]}"
+                )
+            codebook = codes
+        else:
+            codebook = ops.convert_to_numpy(codebook.codebook)
+    return np.ascontiguousarray(codebook, "float32"), sizes
 
 
 def _integers(name: str, values: Any) -> np.ndarray:
@@ -387,3 +471,15 @@ def _unique_per_row(lists: np.ndarray) -> np.ndarray:
     repeated = np.zeros(ordered.shape, bool)
     repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     return np.where(repeated, -1, ordered)
+
+
+def _checked_sizes(sizes: Any, path: Any, num_codes: int) -> np.ndarray:
+    """`index_sizes` as a file names them: their product is the number of lists."""
+    try:
+        found = np.array(num_codes if sizes is None else sizes, dtype=np.int64)
+        leading = [size for size in found.ravel().tolist() if size]
+        if found.size <= 1024 and min(leading, default=1) > 0 and math.prod(leading) == num_codes:
+            return found
+    except (OverflowError, TypeError, ValueError):
+        pass
+    raise ValueError(f"{path} must name the sizes of its indices in index.json; it is damaged.")

@@ -71,7 +71,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     start, settings = time.perf_counter(), job.settings
     # Checked before anything is computed.
     model = trained_encoders.new_model(settings, ("audio", "video", "text"), job.seed)
-    cross_modal_probes.check_channels(settings.toc_channels, model.backbone.embedding_dim)
+    cross_modal_probes.check_channels(settings.toc_channels, model.backbone.code_dim)
     clips = trained_encoders.open_clips(job)
     encoder = trained_encoders.train_new(job, clips)
     backbone, codebook = encoder.backbone, code_use.codebook_array(encoder.backbone)

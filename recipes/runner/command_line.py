@@ -20,6 +20,8 @@ RECIPES = {
     "pretrain": ("Figure 9", "train a model without labels and keep it for other recipes"),
     "table1": ("Table 1", "cross-modal generalisation: --task ave, avvp, ave_avvp, ucf_vggsound"),
     "compare": ("Tables 1 and 2", "tune, train and compare all models; ablate a preset"),
+    "quantizers": ("", "train models with each quantiser of the library, on clips and images"),
+    "open_set": ("", "known classes in one modality, known and unknown ones in another"),
     "retrieval": ("Tables 2 and 10", "find the partner of a clip in another modality"),
     "vqvae_toc": ("Table 3, Figures 4, 10", "TOC before a VQ-VAE's decoder, against random masks"),
     "generation": ("Table 4, Figures 5, 11", "images from codes of images, sounds and captions"),

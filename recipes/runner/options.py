@@ -126,6 +126,11 @@ CATALOGUE: dict[str, Option] = {
         nargs="+",
         metavar="MODEL[:PRESET]",
     ),
+    "quantizers": Option(
+        "quantisers, as in recipes.training.quantizer_variants.NAMES (default: all)",
+        nargs="+",
+        metavar="NAME",
+    ),
     "preset": Option("preset (default: that of the model)"),
     "set": Option(
         "argument of the model, dots for nesting, such as backbone.num_embeddings=512",
@@ -169,6 +174,16 @@ CATALOGUE: dict[str, Option] = {
     ),
     "num_pairs": Option("clips to search among", 500, int, metavar="N", minimum=10),
     "num_codes": _count("codes whose clips a query visits", 8),
+    "known_classes": _count(
+        "classes that probes know; the rest are unknown (default: the smaller number of the "
+        "published splits; half of the classes of other data, rounded up)"
+    ),
+    "class_order": Option(
+        "which classes are known: listed, the first of the data set, as published; random, drawn "
+        "by each seed",
+        "listed",
+        choices=("listed", "random"),
+    ),
     "level": Option("a code per clip or per segment", "clip", choices=("clip", "segment")),
     # Ablations, comparisons, searches.
     "of": Option(

@@ -27,6 +27,12 @@ ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
         "warm_start_steps": (25, 50, 100),
         "loss_weights.fine_matching": SHARES,
     },
+    "codaar": {
+        "loss_weights.code_matching": (0.1, 0.5, 1.0, 2.0),
+        "backbone.quantizer.own_weight": (0.5, 0.6, 0.8),
+        "commitment_cost": SHARES,
+        **DECAY,
+    },
     "codis": {
         "temperature": TEMPERATURE,
         "code_temperature": (0.05, 0.1, 0.2),
@@ -51,6 +57,13 @@ ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
     "fcid:small": DISENTANGLING,
     "fcid:paper_small": {},
     "fcid:paper": {},
+    "micu": {
+        "temperature": TEMPERATURE,
+        "mask_ratio": (0.15, 0.3, 0.5),
+        "loss_weights.jigsaw": SHARES,
+        "commitment_cost": SHARES,
+        **DECAY,
+    },
     "simmmdg": {
         "temperature": TEMPERATURE,
         "loss_weights.distance": SHARES,

@@ -67,7 +67,7 @@ def _sequence(file, name) -> Arrays:
             )
             for modality, letter in MODALITIES.items()
         }
-        margins += [smallest_margin(codebook, x) for x in inputs.values()]
+        margins += [smallest_margin(codebook.codebook, x) for x in inputs.values()]
         found |= {f"{prefix}/{key}": value for key, value in _step(codebook, inputs).items()}
         found |= {
             key: value for key, value in _between(codebook, inputs, prefix).items() if key in file
@@ -121,9 +121,9 @@ def _between(codebook, inputs, prefix) -> Arrays:
     return found
 
 
-def smallest_margin(codebook: Codebook, x: Any) -> float:
+def smallest_margin(codes: Any, x: Any) -> float:
     """Smallest gap between the nearest and the second nearest squared distance, in float64."""
-    codes = ops.convert_to_numpy(codebook.codebook).astype("float64")
+    codes = ops.convert_to_numpy(codes).astype("float64")
     vectors = ops.convert_to_numpy(x).astype("float64").reshape(-1, codes.shape[1])
     distances = np.square(vectors[:, None] - codes).sum(axis=-1)
     two = np.partition(distances, 1, axis=1)

@@ -99,16 +99,7 @@ def shared_outputs(model, inputs, general, codes: str) -> dict[str, Any]:
         found[f"out/{codes}{letter}_vq"] = features["quantized"][name]
         found[f"out/{codes}{letter}_indices"] = features["indices"][name]
         found[f"out/{codes}{letter}_quantized"] = features["codes"][name]
-    log_p = {
-        name: code_matching.code_log_probabilities(x, inputs.codebook)
-        for name, x in general.items()
-    }
-    for name, values in log_p.items():
-        found[f"out/cmcm_prob_{name[0]}"] = ops.exp(values)
-    for a, b in PAIRS:
-        scores = code_matching.code_matching_logits(log_p[a], log_p[b], "reference")
-        found[f"out/cmcm_score_{a[0]}{b[0]}"] = scores
-        found[f"loss/cmcm_{a[0]}{b[0]}"] = code_matching.pair_loss(scores, "reference")
+    found |= matching_outputs(general, dict.fromkeys(general, inputs.code_tables[0]))
     for term, estimator in model.estimators.items():
         x, y, _ = inputs.estimator_pairs[term]
         q = estimator(x, y)
@@ -118,6 +109,22 @@ def shared_outputs(model, inputs, general, codes: str) -> dict[str, Any]:
         found[f"alt/{term}_mi_textbook"] = mutual_information.club_upper_bound(
             q["mean"], q["log_variance"], y, "permutation", inputs.draws[term]
         )
+    return found
+
+
+def matching_outputs(general, codebooks) -> dict[str, Any]:
+    """Code matching of each pair of modalities, each with its own codes."""
+    found: dict[str, Any] = {}
+    log_p = {
+        name: code_matching.code_log_probabilities(x, codebooks[name])
+        for name, x in general.items()
+    }
+    for name, values in log_p.items():
+        found[f"out/cmcm_prob_{name[0]}"] = ops.exp(values)
+    for a, b in PAIRS:
+        scores = code_matching.code_matching_logits(log_p[a], log_p[b], "reference")
+        found[f"out/cmcm_score_{a[0]}{b[0]}"] = scores
+        found[f"loss/cmcm_{a[0]}{b[0]}"] = code_matching.pair_loss(scores, "reference")
     return found
 
 
@@ -215,6 +222,8 @@ def cpc_over_time(model, fine, order, weights, file) -> dict[str, Any]:
     found = {
         f"out/cpc_context_{m}": model.cpc_predictor.context(m, x, time) for m, x in fine.items()
     }
+    if "loss/cpc_by_t" not in file:
+        return found
     by_time = []
     for t in range(1, 1 + len(file["loss/cpc_by_t"])):
         logits = model.cpc_predictor(fine, time=ops.convert_to_tensor(t, dtype="int32"))
@@ -291,14 +300,32 @@ def dcid_outputs(model, inputs, losses, file) -> dict[str, Any]:
         ("total", "loss"),
     ):
         found[f"loss/{key}"] = losses[term]
+    return found | dcid_cpc(model, general, file)
+
+
+def dcid_cpc(model, general, file, normalize: bool = True) -> dict[str, Any]:
+    """CPC of all pairs of three modalities.
+
+    Args:
+        model: with a `cpc_predictor`.
+        general: modality to features.
+        file: name to recorded array.
+        normalize: whether the recorded accuracies are of the best target of each prediction by
+            logits normalised over predictions, rather than of the best prediction.
+    """
     # Recorded as target/prediction: a/v, a/t, v/t, v/a, t/a, t/v, a/a, v/v, t/t.
     order = ("video->audio", "text->audio", "text->video", "audio->video", "audio->text",
              "video->text", "audio->audio", "video->video", "text->text")  # fmt: skip
-    logits = model.cpc_predictor(general, time=batch["draws"]["cpc_time"])
-    found["out/cpc_logits"] = ops.concatenate([logits[pair] for pair in order])
+    time = ops.convert_to_tensor(file["rand/cpc_t"], dtype="int32")
+    logits = model.cpc_predictor(general, time=time)
+    found = {"out/cpc_logits": ops.concatenate([logits[pair] for pair in order])}
     found["out/cpc_accuracy"] = ops.stack(
-        # Unlike in FCID, the best target of each prediction, by the normalised logits.
-        [contrastive.diagonal_accuracy(ops.log_softmax(logits[p][-1]), axis=0) for p in order]
+        [
+            contrastive.diagonal_accuracy(ops.log_softmax(logits[p][-1]), axis=0)
+            if normalize
+            else contrastive.diagonal_accuracy(logits[p][-1])
+            for p in order
+        ]
     )
     found["loss/cpc_terms"] = ops.stack(
         [contrastive.cpc_loss(logits[pair], "predictions") for pair in order]
@@ -317,7 +344,10 @@ def gradients(model, batch) -> dict[str, Any]:
         return model.main_losses(model.prepare_step(x, training=True))["loss"]
 
     slopes, found = engine.gradients(total, variables, inputs)
-    found = {f"grad/in/{name}": value for name, value in found.items()}
+    found = {f"grad/in/{name}": ops.convert_to_numpy(value) for name, value in found.items()}
+    video = found["grad/in/video"].astype("float64")
+    found["grad/in/video_spatial_sum"] = video.sum(axis=(2, 3))
+    found["grad_l2/in/video"] = np.asarray(np.linalg.norm(video))
     remaining = iter(slopes)
     squares: dict[str, float] = {}
     for link in links:
@@ -329,5 +359,6 @@ def gradients(model, batch) -> dict[str, Any]:
             module = name.split("/")[0]
             squares[module] = squares.get(module, 0.0) + norm**2
     # Tensors without effect have no gradient.
-    found |= {f"grad_l2/{name}": np.zeros(()) for name in unused_tensors(links)}
+    for name, zeros in unused_tensors(links).items():
+        found[f"grad/{name}"], found[f"grad_l2/{name}"] = zeros, np.zeros(())
     return found | {f"grad_l2/{name}": np.sqrt(value) for name, value in squares.items()}

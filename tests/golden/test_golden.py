@@ -27,6 +27,17 @@ def test_recorded_numbers_are_met(golden_root, name):
 
 
 @pytest.mark.every_engine
+@pytest.mark.parametrize(("name", "least"), [("micu", 250), ("codaar", 810)])
+def test_later_systems_are_met(golden_root, name, least):
+    # An eager operation takes long on the other engines, and DCID has the same gradients.
+    brief = keras.backend.backend() != "torch"
+    found = deviations(golden_root / f"{name}.npz", brief=brief)
+    assert len(found) >= (30 if brief else least)
+    beyond = [one for one in found if not one.within]
+    assert not beyond, "\n".join(report(beyond))
+
+
+@pytest.mark.every_engine
 def test_five_steps_of_training_are_met(golden_root):
     found = deviations(golden_root / "train5.npz")
     beyond = [one for one in found if not one.within]
@@ -35,7 +46,7 @@ def test_five_steps_of_training_are_met(golden_root):
 
 
 @pytest.mark.every_engine
-@pytest.mark.parametrize("name", ["fcid", "dcid", "mmema", "train5"])
+@pytest.mark.parametrize("name", ["fcid", "dcid", "mmema", "train5", "micu", "codaar"])
 def test_double_precision_meets_them_to_nine_digits(golden_root, name):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("Keras operations round to float32 on this engine")

@@ -116,7 +116,8 @@ def _before(model, batch) -> Arrays:
     encoded = [
         model.backbone.encode(name, batch[name], "clip") for name in model.backbone.modalities
     ]
-    margins = [smallest_margin(model.backbone.quantizer, codes["general"]) for codes in encoded]
+    codebook = model.backbone.codebook
+    margins = [smallest_margin(codebook, codes["general"]) for codes in encoded]
     return {
         "indices_avt": np.stack([ops.convert_to_numpy(codes["indices"]) for codes in encoded]),
         "index_margin": np.asarray(min(margins)),

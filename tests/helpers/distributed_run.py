@@ -3,7 +3,8 @@
 `python -m tests.helpers.distributed_run OUT RUN...` makes as many virtual devices as the variable
 `VIRTUAL_DEVICES` says. A run is written `NAME=DEVICES`: it leaves `OUT/NAME.keras`, and
 `OUT/NAME.npz` with the logs of every step, the codebook and the weights. `NAME=DEVICES<FILE` goes
-on from `OUT/FILE.keras`.
+on from `OUT/FILE.keras`. Runs whose name starts with `levels` train a system with two levels of
+groups of every kind of quantiser, instead of FCID.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from keras import ops
 
 import keras_cmg
 from tests.helpers.small_fcid import small_batch, small_fcid
+from tests.helpers.small_systems import small_system
 
 # Sequences compile faster than maps.
 NAMES = ("audio", "imu", "text")
@@ -75,9 +77,34 @@ def compiled_model() -> keras_cmg.models.FCID:
     return model
 
 
+def model_with_levels() -> keras_cmg.models.Pretrainer:
+    """State by averages and by gradient, replaced codes, entropies and dropped levels in one."""
+    layers = keras_cmg.layers
+    groups = layers.GroupedQuantizer(
+        [
+            layers.Codebook(5, 2, dead_code_patience=1, initial_scale=1.0),
+            layers.LearnedCodebook(
+                5, 2, dead_code_patience=1, orthogonality_weight=0.1, initial_scale=1.0
+            ),
+            layers.LFQ(2, inverse_temperature=1.0, commitment_cost=0.25),
+            layers.SimVQ(4, 2, gradient="diveq", noise_scale=0.0),
+            layers.ProjectedQuantizer(
+                layers.LearnedCodebook(4, 2, gradient="diveq", noise_scale=0.0), 2
+            ),
+        ]
+    )
+    quantizer = layers.ResidualQuantizer(groups, num_levels=2, min_levels=1, gradient="rotation")
+    backbone = {"embedding_dim": 10, "quantizer": quantizer}
+    model = small_system("vanilla", NAMES[:2], backbone=backbone)
+    # Adam would enlarge the rounding of gradients that are zero, of biases of attention.
+    model.compile(keras.optimizers.SGD(0.1))
+    return model
+
+
 def train(out: Path, name: str, devices: int | str, start: str = "") -> None:
     with keras_cmg.distribution.distribute(devices) as distribution:
-        model = keras.saving.load_model(out / f"{start}.keras") if start else compiled_model()
+        new_model = model_with_levels if name.startswith("levels") else compiled_model
+        model = keras.saving.load_model(out / f"{start}.keras") if start else new_model()
         first = int(ops.convert_to_numpy(model.optimizer.iterations)) if start else 0
         logs = StepLogs()
         model.fit(
@@ -89,7 +116,10 @@ def train(out: Path, name: str, devices: int | str, start: str = "") -> None:
         last = model.evaluate(last, batch_size=BATCH, verbose=0, return_dict=True)
     results = {key: np.array([row[key] for row in logs.rows]) for key in logs.rows[0]}
     results |= {f"evaluated_{key}": np.array(value) for key, value in last.items()}
-    results["codebook"] = model.backbone.codebook
+    codes = [ops.convert_to_numpy(table).ravel() for table in model.backbone.code_tables()]
+    results["codes"] = np.concatenate(codes)
+    state = [ops.convert_to_numpy(v).ravel() for v in model.backbone.quantizer.variables]
+    results["quantizer"] = np.concatenate([values.astype("float64") for values in state])
     results["iterations"] = ops.convert_to_numpy(model.optimizer.iterations)
     weights = [ops.convert_to_numpy(v).reshape(-1) for v in model.trainable_variables]
     results["weights"] = np.concatenate(weights)

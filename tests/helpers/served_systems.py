@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,10 +19,25 @@ CLIPS = (1, 33)
 SYSTEMS = keras_cmg.models.list_models()
 
 
-def built(name: str) -> keras.Model:
+QUANTIZERS: dict[str, Callable[[], keras_cmg.layers.Quantizer]] = {
+    "levels": lambda: keras_cmg.layers.ResidualQuantizer(
+        keras_cmg.layers.Codebook(6, 8), num_levels=2
+    ),
+    "groups of signs": lambda: keras_cmg.layers.GroupedQuantizer(
+        [keras_cmg.layers.Codebook(6, 5), keras_cmg.layers.BSQ(3)]
+    ),
+}
+"""Quantisers of several indices, as wide as `built` makes its codes."""
+
+
+def built(name: str, quantizer: keras_cmg.layers.Quantizer | None = None) -> keras.Model:
     """A small system, its codes moved to where features are, so that several are in use."""
     keras.utils.set_random_seed(0)
-    sizes = {"embedding_dim": 8} if name == "simmmdg" else {"embedding_dim": 8, "num_embeddings": 6}
+    sizes: dict[str, Any] = {"embedding_dim": 8}
+    if name != "simmmdg":
+        sizes["num_embeddings"] = 6
+    if quantizer is not None:
+        sizes["quantizer"] = quantizer
     if name == "vqvae":
         model = keras_cmg.models.VQVAE.from_preset(
             "small", backbone={**sizes, "hidden_channels": 4}
@@ -35,7 +51,7 @@ def built(name: str) -> keras.Model:
         shapes = SHAPES
     backbone = model.backbone
     backbone.build(shapes)
-    if backbone.codebook is not None:
+    if backbone.quantizer is not None:
         random = np.random.default_rng(1)
         batch = {m: random.normal(size=(8, *s[1:])).astype("float32") for m, s in shapes.items()}
         backbone.adapt_codebook(batch, "segment")
@@ -47,12 +63,12 @@ def surroundings(model: keras.Model) -> dict[str, Any]:
     keras.utils.set_random_seed(2)
     backbone = model.backbone
     levels = {"text": "clip"} if "text" in backbone.modalities else {}
-    if backbone.codebook is None:
+    if backbone.quantizer is None:
         probe = keras_cmg.models.LinearProbe(3)
         probe.build((None, None, 8))
         return {"levels": levels, "probes": probe}
     toc = keras_cmg.layers.TOCChannelMask(4)
-    toc.adapt(backbone.codebook)
+    toc.adapt(backbone.code_source())
     probe = keras_cmg.models.LinearProbe(3)
     probe.build((None, None, 4))
     return {"levels": levels, "toc": toc, "probes": probe}

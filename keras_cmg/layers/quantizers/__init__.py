@@ -1,5 +1,6 @@
 """Quantisers: layers that replace vectors by codes, behind one interface."""
 
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
 from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
@@ -15,6 +16,7 @@ __all__ = [
     "BSQ",
     "FSQ",
     "LFQ",
+    "AlignedCodebook",
     "Codebook",
     "GroupedQuantizer",
     "LearnedCodebook",

@@ -62,6 +62,8 @@ class Codebook(Quantizer):
         zero_initial_counts: bool, whether counts start at zero, as in the authors' code, where
             unused codes move far away in the first steps. Otherwise counts start at one, and unused
             codes do not move.
+        usage_modalities: sequence of names, modalities whose use keeps a code from being dead; all
+            if None, or if the inputs have none of them.
         mix_modalities: bool, whether updates use mixtures of modalities (MM-EMA); otherwise those
             of each modality use its own features alone.
         initial_scale: float, bound of the uniform initial codes; default `1 / num_embeddings`.
@@ -121,6 +123,7 @@ class Codebook(Quantizer):
         replace_in_evaluation: bool = False,
         replacement_offset: float = 0.0,
         zero_initial_counts: bool = False,
+        usage_modalities: Sequence[str] | None = None,
         mix_modalities: bool = True,
         initial_scale: float | None = None,
         gradient: str = "straight_through",
@@ -159,6 +162,7 @@ class Codebook(Quantizer):
         self.replace_in_evaluation = replace_in_evaluation
         self.replacement_offset = replacement_offset
         self.zero_initial_counts = zero_initial_counts
+        self.usage_modalities = None if usage_modalities is None else tuple(usage_modalities)
         self.mix_modalities = mix_modalities
         self.initial_scale = initial_scale
         self.gradient = gradient
@@ -186,8 +190,13 @@ class Codebook(Quantizer):
         frozen[list(self.frozen_codes)] = True
         return ops.convert_to_tensor(frozen)
 
+    @property
+    def code_dim(self) -> int:
+        """Length of a row of the codebook."""
+        return self.embedding_dim
+
     def build(self, input_shape: Any = None) -> None:
-        shape = (self.num_embeddings, self.embedding_dim)
+        shape = (self.num_embeddings, self.code_dim)
         scale = self.initial_scale or 1 / self.num_embeddings
         start = np.random.default_rng(self.seed).uniform(-scale, scale, shape)
         if self.similarity == "cosine":
@@ -203,7 +212,7 @@ class Codebook(Quantizer):
 
     def _build_codes(self, initial_codes: Any) -> None:
         """Creates the codes and their statistics."""
-        shape = (self.num_embeddings, self.embedding_dim)
+        shape = (self.num_embeddings, self.code_dim)
         counts = "zeros" if self.zero_initial_counts else "ones"
         self.codebook = self._add_state("codebook", shape, initial_codes)
         self.ema_sums = self._add_state("ema_sums", shape, initial_codes)
@@ -331,7 +340,10 @@ class Codebook(Quantizer):
 
     def _replace_dead_codes(self, inputs, indices, weights):
         used = ops.zeros((self.num_embeddings,), dtype=self.compute_dtype)
+        counted = set(self.usage_modalities or ()) & set(indices) or set(indices)
         for name, index in indices.items():
+            if name not in counted:
+                continue
             ones = ops.ones((*ops.shape(index), 1), dtype=self.compute_dtype)
             counts, _ = quantization.code_statistics(
                 index, ones, self.num_embeddings, weights.get(name)
@@ -339,7 +351,7 @@ class Codebook(Quantizer):
             used = used + counts
         before = ops.convert_to_tensor(self.steps_since_used)
         steps = ops.where(used > 0, 0.0, before + 1.0)
-        if all(name in weights for name in indices):
+        if all(name in weights for name in counted):
             # Where nothing counts, nothing was unused, and no vector can replace a code.
             steps = ops.where(ops.sum(used) > 0, steps, before)
         dead = steps > self.dead_code_patience
@@ -348,15 +360,21 @@ class Codebook(Quantizer):
         steps = ops.where(dead, 0.0, steps)
         codebook = ops.stop_gradient(self._codes())
         replacements = self.sample_replacements(codebook, steps, dead, inputs, weights)
-        noise = counter_random.random_uniform(
-            self.step, (self.num_embeddings, self.embedding_dim), salt=2
-        )
-        noise = ops.cast(2 * noise - 1, self.compute_dtype) * self.replacement_noise
+        noise = ops.cast(self.sample_noise(), self.compute_dtype) * self.replacement_noise
         replacements = self._normalize(replacements + noise + self.replacement_offset)
         # A vector that is not finite replaces no code.
         dead = ops.logical_and(dead, ops.all(ops.isfinite(replacements), axis=1))
         self.steps_since_used.assign(steps)
         self._replace_codes(ops.where(dead[:, None], replacements, codebook), dead)
+
+    def sample_noise(self) -> Tensor:
+        """Samples the noise of replacements, of unit size.
+
+        Returns:
+            float32 tensor `(num_embeddings, code_dim)`, uniform in [-1, 1).
+        """
+        shape = (self.num_embeddings, self.code_dim)
+        return 2 * counter_random.random_uniform(self.step, shape, salt=2) - 1
 
     def _replace_codes(self, codebook: Tensor, dead: Tensor) -> None:
         """Sets the codes; where `dead`, their statistics too."""
@@ -411,6 +429,14 @@ class Codebook(Quantizer):
         )
         return ops.take(rows, counter_random.choose_eligible(eligible, bits), axis=0)
 
+    def adaptable_part(self) -> Quantizer:
+        """Returns the quantiser itself, as `adapt` places its codes.
+
+        Returns:
+            This quantiser.
+        """
+        return self
+
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Sets the codes to the k-means centers of features, and resets the EMA statistics.
 
@@ -431,15 +457,7 @@ class Codebook(Quantizer):
         """
         if not self.built:
             self.build()
-        points = np.asarray(ops.convert_to_numpy(features), "float32")
-        if points.size == 0 or points.shape[-1] != self.embedding_dim:
-            raise ValueError(
-                f"`features` must have shape (..., {self.embedding_dim}) and hold at least one "
-                f"vector. Received shape {points.shape}."
-            )
-        if not np.isfinite(points).all():
-            raise ValueError("`features` must be finite. Received NaN or infinity.")
-        points = points.reshape(-1, self.embedding_dim)
+        points = self._features(features)
         if self.similarity == "cosine":
             points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         codes = k_means(points, self.num_embeddings, num_iterations, self.seed)
@@ -452,13 +470,13 @@ class Codebook(Quantizer):
         """Sets all codes and resets their statistics."""
         self.codebook.assign(codes)
         self.ema_sums.assign(codes)
-        self.ema_counts.assign(np.ones(self.num_embeddings))
+        self.ema_counts.assign(np.ones(self.ema_counts.shape))
 
     def get_config(self):
         names = (
             "num_embeddings embedding_dim decay epsilon dead_code_patience replacement "
             "replacement_noise reset_replaced_state replace_in_evaluation replacement_offset "
-            "zero_initial_counts mix_modalities "
+            "zero_initial_counts usage_modalities mix_modalities "
             "initial_scale gradient similarity frozen_codes seed"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_cmg.layers.arguments import require_positive
@@ -67,6 +68,7 @@ class CompositeQuantizer(Quantizer):
         self.count: int = count if shared and count else len(parts)
         self.num_embeddings = max(part.num_embeddings for part in parts)
         self.index_shape = (self.count, *parts[0].index_shape)
+        self.is_grid = all(part.is_grid for part in parts)
 
     def _part(self, quantizer: Quantizer, number: int) -> Quantizer:
         """The quantiser of a part, from the one given for all."""
@@ -82,6 +84,38 @@ class CompositeQuantizer(Quantizer):
             `keras_cmg.layers.Quantizer`.
         """
         return self.quantizers[0 if self.shared else number]
+
+    def adaptable_part(self) -> Quantizer | None:
+        """Finds the first quantiser within this one of which `adapt` places the codes.
+
+        Returns:
+            A quantiser, or None.
+        """
+        found = [part.adaptable_part() for part in self.quantizers]
+        return next((part for part in found if part is not None), None)
+
+    def _adapt_part(self, number: int, features: np.ndarray, num_iterations: int) -> None:
+        part = self.part(number)
+        if part.adaptable_part() is not None:
+            part.adapt(features, num_iterations)
+
+    @property
+    def index_sizes(self) -> np.ndarray:
+        """Number of values of each index of a vector, int64 array of shape `index_shape`."""
+        return np.stack([self.part(number).index_sizes for number in range(self.count)])
+
+    def code_tables(self) -> list[Tensor]:
+        """Returns all codes of each index of a vector, for `split_by_index`.
+
+        Returns:
+            A float tensor `(values, dim)` for each index, part by part.
+        """
+        return [table for number in range(self.count) for table in self.part(number).code_tables()]
+
+    def _tables_of_parts(self, tables: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+        """Tables of all indices, by part."""
+        size = len(tables) // self.count
+        return [tables[size * number : size * (number + 1)] for number in range(self.count)]
 
     def build(self, input_shape: Any = None) -> None:
         for quantizer in self.quantizers:

@@ -72,6 +72,8 @@ class FSQ(Quantizer):
         Mentzer et al. (2023), Finite Scalar Quantization: VQ-VAE Made Simple, arXiv:2309.15505.
     """
 
+    is_grid = True
+
     def __init__(
         self,
         levels: Sequence[int] = (8, 5, 5, 5),

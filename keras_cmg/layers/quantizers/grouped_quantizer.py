@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_cmg.layers.quantizers.composite_quantizer import CompositeQuantizer
-from keras_cmg.layers.quantizers.quantizer import Quantizer
+from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer
 from keras_cmg.types import Tensor
 
 
@@ -128,6 +129,83 @@ class GroupedQuantizer(CompositeQuantizer):
         indices = ops.convert_to_tensor(indices)
         codes = [self.part(i).decode(self._indices_of(indices, i)) for i in range(self.num_groups)]
         return ops.concatenate(codes, axis=-1)
+
+    def adapt(self, features: Any, num_iterations: int = 10) -> None:
+        """Places the codes of each group at k-means centers of its channels.
+
+        Groups whose codes cannot be placed, such as those of `FSQ`, keep them; a shared quantiser
+        gets the channels of all groups.
+
+        Args:
+            features: float array or tensor `(..., dim)`.
+            num_iterations: int, iterations of Lloyd's algorithm.
+
+        Raises:
+            ValueError: if `features` is empty, not finite, or of another dimension, or no group has
+                codes that can be placed.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.Codebook(num_embeddings=2, embedding_dim=1)
+        >>> quantizer = keras_cmg.layers.GroupedQuantizer(inner, num_groups=2)
+        >>> quantizer.adapt(np.array([[0.0, 3.0], [5.0, 4.0]]))
+        >>> quantizer(np.array([[4.0, 3.1]], "float32"))["codes"].tolist()
+        [[5.0, 3.0]]
+        """
+        if self.adaptable_part() is None:
+            super().adapt(features)
+        if not self.built:
+            self.build()
+        groups = self._split(self._features(features))
+        if self.shared:
+            groups = [np.concatenate(groups)]
+        for number, group in enumerate(groups):
+            self._adapt_part(number, group, num_iterations)
+
+    def coarse_codes(self, max_count: int = MAX_COMBINATIONS) -> tuple[np.ndarray, np.ndarray]:
+        """Computes the codes of the leading groups; the others have the mean of their codes.
+
+        Args:
+            max_count: int, codes at most.
+
+        Returns:
+            Float array `(codes, dim)`, and the number of values of each index, 0 for those left
+            out.
+
+        Example:
+
+        >>> quantizer = keras_cmg.layers.GroupedQuantizer(keras_cmg.layers.FSQ((3, 3)), 2)
+        >>> codes, sizes = quantizer.coarse_codes(max_count=9)
+        >>> codes[5].tolist(), sizes.tolist()
+        ([1.0, 0.0, 0.0, 0.0], [9, 0])
+        """
+        codes, sizes = np.zeros((1, 0), "float32"), []
+        for number in range(self.num_groups):
+            found, used = self.part(number).coarse_codes(max_count // len(codes))
+            codes = np.concatenate(
+                [np.repeat(codes, len(found), axis=0), np.tile(found, (len(codes), 1))], axis=1
+            )
+            sizes.append(used)
+        return codes, np.stack(sizes)
+
+    def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
+        """Computes the channels that each index describes.
+
+        Args:
+            x: float tensor `(..., dim)`.
+            tables: as from `code_tables`.
+
+        Returns:
+            A float tensor `(..., channels)` for each index.
+        """
+        parts = zip(self._split(x), self._tables_of_parts(tables), strict=True)
+        found = [self.part(i).split_by_index(*each) for i, each in enumerate(parts)]
+        return [vectors for part in found for vectors in part]
+
+    def _nearest_in(self, x, tables):
+        parts = zip(self._split(x), self._tables_of_parts(tables), strict=True)
+        found = [self.part(i)._nearest_in(*each) for i, each in enumerate(parts)]
+        return ops.concatenate(found, axis=-1)
 
     def update(self, inputs, indices, weights=None):
         """Updates the state of the inner quantisers and adds their losses.

@@ -82,6 +82,8 @@ class LFQ(Quantizer):
         arXiv:2310.05737, section 3.1.
     """
 
+    is_grid = True
+
     def __init__(
         self,
         num_bits: int = 10,

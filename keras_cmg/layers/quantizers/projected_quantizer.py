@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_cmg.layers.arguments import require_positive
-from keras_cmg.layers.quantizers.quantizer import Quantizer
+from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer
 from keras_cmg.types import Tensor
 
 
@@ -141,6 +143,81 @@ class ProjectedQuantizer(Quantizer):
         [[0.0, 0.0, 0.0, 0.0]]
         """
         return self.project_out(self.quantizer.decode(indices))
+
+    @property
+    def index_sizes(self) -> np.ndarray:
+        """Number of values of each index of a vector, int64 array of shape `index_shape`."""
+        return self.quantizer.index_sizes
+
+    def adaptable_part(self) -> Quantizer | None:
+        """Finds the first quantiser within this one of which `adapt` places the codes.
+
+        Returns:
+            A quantiser, or None.
+        """
+        return self.quantizer.adaptable_part()
+
+    def adapt(self, features: Any, num_iterations: int = 10) -> None:
+        """Places the codes of the inner quantiser at k-means centers of mapped features.
+
+        Args:
+            features: float array or tensor `(..., embedding_dim)`.
+            num_iterations: int, iterations of Lloyd's algorithm.
+
+        Raises:
+            ValueError: as for the inner quantiser.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.Codebook(num_embeddings=2, embedding_dim=1)
+        >>> quantizer = keras_cmg.layers.ProjectedQuantizer(inner, embedding_dim=3)
+        >>> quantizer.adapt(np.eye(3)[:2])
+        >>> sorted(quantizer.encode(np.eye(3)[:2]).tolist())
+        [0, 1]
+        """
+        if not self.built:
+            self.build()
+        self.quantizer.adapt(self.project_in(self._features(features)), num_iterations)
+
+    def coarse_codes(self, max_count: int = MAX_COMBINATIONS) -> tuple[np.ndarray, np.ndarray]:
+        """Computes the codes of the leading indices of the inner quantiser, mapped back.
+
+        Args:
+            max_count: int, codes at most.
+
+        Returns:
+            Float array `(codes, embedding_dim)`, and the number of values of each index, 0 for
+            those left out.
+        """
+        codes, sizes = self.quantizer.coarse_codes(max_count)
+        return ops.convert_to_numpy(self.project_out(codes)), sizes
+
+    def code_tables(self) -> list[Tensor]:
+        """Returns all codes of each index: mapped back if there is one, else of the inner space.
+
+        Returns:
+            A float tensor `(values, dim)` for each index.
+        """
+        return self.quantizer.code_tables() if self.index_shape else super().code_tables()
+
+    def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
+        """Computes the vectors that each index describes, in the inner space if there are several.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+            tables: as from `code_tables`.
+
+        Returns:
+            A float tensor `(..., dim)` for each index.
+        """
+        if not self.index_shape:
+            return [x]
+        return self.quantizer.split_by_index(self.project_in(x), tables)
+
+    def _nearest_in(self, x, tables):
+        if not self.index_shape:
+            return super()._nearest_in(x, tables)
+        return self.project_out(self.quantizer._nearest_in(self.project_in(x), tables))
 
     def update(self, inputs, indices, weights=None):
         """Updates the state of the inner quantiser and adds its losses.

@@ -150,6 +150,14 @@ class Prototypes(Quantizer):
         x = l2_normalize(ops.cast(x, self.compute_dtype))
         return engine.matmul(x, ops.transpose(self.codebook))
 
+    def adaptable_part(self) -> Quantizer:
+        """Returns the quantiser itself, as `adapt` places its codes.
+
+        Returns:
+            This quantiser.
+        """
+        return self
+
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Sets the prototypes to the k-means centers of features at unit length.
 
@@ -169,15 +177,7 @@ class Prototypes(Quantizer):
         """
         if not self.built:
             self.build()
-        points = np.asarray(ops.convert_to_numpy(features), "float32")
-        if points.size == 0 or points.shape[-1] != self.embedding_dim:
-            raise ValueError(
-                f"`features` must have shape (..., {self.embedding_dim}) and hold at least one "
-                f"vector. Received shape {points.shape}."
-            )
-        if not np.isfinite(points).all():
-            raise ValueError("`features` must be finite. Received NaN or infinity.")
-        points = points.reshape(-1, self.embedding_dim)
+        points = self._features(features)
         points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         centers = k_means(points, self.num_embeddings, num_iterations, self.seed)
         norms = np.linalg.norm(centers, axis=1, keepdims=True)

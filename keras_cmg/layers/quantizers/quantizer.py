@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,8 @@ from keras_cmg.types import Tensor
 GRADIENTS = ("straight_through", "rotation", "diveq")
 MAX_CODEBOOK = 2**26
 """Numbers in an implicit codebook that is built at once: 256 MB in float32."""
+MAX_COMBINATIONS = 2**16
+"""Codes that `Quantizer.sample_indices` names, and lists of a `keras_cmg.search.CodeIndex`."""
 
 
 class Quantizer(keras.layers.Layer):
@@ -79,6 +81,8 @@ class Quantizer(keras.layers.Layer):
     index_shape: tuple[int, ...] = ()
     """Axes of the indices of one vector; empty for a single index."""
     gradient: str = "straight_through"
+    is_grid: bool = False
+    """Whether codes are a fixed grid, the same before and after training."""
 
     def __init__(self, *, dtype: Any = None, **kwargs):
         super().__init__(dtype=variable_dtype(dtype), **kwargs)
@@ -263,6 +267,163 @@ class Quantizer(keras.layers.Layer):
             stop = min(start + block_size, self.num_embeddings)
             yield self.decode(ops.arange(start, stop, dtype="int32"))
 
+    def adaptable_part(self) -> Quantizer | None:
+        """Finds the quantiser whose codes `adapt` places: itself, or the first such one within it.
+
+        Returns:
+            A quantiser, or None.
+
+        Example:
+
+        >>> keras_cmg.layers.FSQ((5, 5)).adaptable_part() is None
+        True
+        """
+        return None
+
+    def adapt(self, features: Any, num_iterations: int = 10) -> None:
+        """Places the codes at k-means centers of features, for quantisers that store their codes.
+
+        Args:
+            features: float array or tensor `(..., embedding_dim)`.
+            num_iterations: int, iterations of Lloyd's algorithm.
+
+        Raises:
+            ValueError: for a quantiser whose codes cannot be placed.
+        """
+        raise ValueError(
+            f"{type(self).__name__} stores no codes that could be placed at k-means centers."
+        )
+
+    def _features(self, features: Any) -> np.ndarray:
+        """Features for `adapt` as finite vectors, float32 `(vectors, dim)`."""
+        # Codes of aligned modalities are wider than the vectors that they stand for.
+        dim = getattr(self, "code_dim", self.embedding_dim)
+        points = np.asarray(ops.convert_to_numpy(features), "float32")
+        if points.size == 0 or points.shape[-1] != dim:
+            raise ValueError(
+                f"`features` must have shape (..., {dim}) and hold at least one "
+                f"vector. Received shape {points.shape}."
+            )
+        if not np.isfinite(points).all():
+            raise ValueError("`features` must be finite. Received NaN or infinity.")
+        return points.reshape(-1, dim)
+
+    @property
+    def index_sizes(self) -> np.ndarray:
+        """Number of values of each index of a vector, int64 array of shape `index_shape`."""
+        return np.full(self.index_shape, self.num_embeddings, "int64")
+
+    def sample_indices(self, max_count: int = MAX_COMBINATIONS, seed: int = 0) -> np.ndarray:
+        """Returns the indices of all codes, or of a sample of codes if there are more.
+
+        The sample is a Latin hypercube: each index alone takes all of its values equally often, as
+        far as `max_count` allows, and the indices of one vector are independent of each other.
+
+        Args:
+            max_count: int, codes at most.
+            seed: int, of the sample.
+
+        Returns:
+            int32 array `(codes, *index_shape)`.
+
+        Example:
+
+        >>> quantizer = keras_cmg.layers.GroupedQuantizer(keras_cmg.layers.LFQ(1), num_groups=2)
+        >>> quantizer.sample_indices().tolist()
+        [[0, 0], [0, 1], [1, 0], [1, 1]]
+        >>> quantizer.sample_indices(max_count=2)[:, 0].tolist()
+        [0, 1]
+        """
+        sizes = self.index_sizes.reshape(-1)
+        if np.prod(sizes, dtype=float) <= max_count:
+            columns = np.indices(tuple(sizes.tolist())).reshape(len(sizes), -1)
+        else:
+            random = np.random.default_rng(seed)
+            numbers = np.arange(max_count)
+            columns = np.stack(
+                [
+                    random.permutation(numbers % size)
+                    if size <= max_count
+                    else (random.permutation(numbers) + random.random(max_count))
+                    * (size / max_count)
+                    for size in sizes
+                ]
+            )
+        return columns.T.reshape(-1, *self.index_shape).astype("int32")
+
+    def coarse_codes(self, max_count: int = MAX_COMBINATIONS) -> tuple[np.ndarray, np.ndarray]:
+        """Computes the codes of the leading indices alone, as many indices as a bound allows.
+
+        For quantisers of one index, these are all codes. Levels of a `ResidualQuantizer` that are
+        left out add nothing; groups of a `GroupedQuantizer` that are left out have the mean of
+        their codes.
+
+        Args:
+            max_count: int, codes at most.
+
+        Returns:
+            Float array `(codes, embedding_dim)`, in the order of the mixed-radix numbers of the
+            indices that are used, the last lowest; and an int array of shape `index_shape`, the
+            number of values of each index, 0 for those left out.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.LFQ(num_bits=2)
+        >>> quantizer = keras_cmg.layers.ResidualQuantizer(inner, num_levels=3)
+        >>> codes, sizes = quantizer.coarse_codes(max_count=16)
+        >>> codes.shape, sizes.tolist()
+        ((16, 2), [4, 4, 0])
+        """
+        if self.num_embeddings > max_count:
+            indices = self.sample_indices()
+            mean = ops.convert_to_numpy(self.decode(indices)).mean(axis=0, keepdims=True)
+            return mean, np.zeros(self.index_shape, "int64")
+        indices = np.arange(self.num_embeddings, dtype="int32")
+        return ops.convert_to_numpy(self.decode(indices)), self.index_sizes
+
+    def code_tables(self) -> list[Tensor]:
+        """Returns all codes of each index of a vector, for `split_by_index`.
+
+        Returns:
+            A float tensor `(values, dim)` for each index, in the order of `index_shape`.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.LFQ(num_bits=2)
+        >>> quantizer = keras_cmg.layers.ResidualQuantizer(inner, num_levels=3)
+        >>> [tuple(table.shape) for table in quantizer.code_tables()]
+        [(4, 2), (4, 2), (4, 2)]
+        """
+        return [ops.convert_to_tensor(self.codebook)]
+
+    def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
+        """Computes the vectors that each index describes, to be compared with its codes.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+            tables: as from `code_tables`, of now or of an earlier step.
+
+        Returns:
+            For each index, a float tensor `(..., dim)` as wide as its codes: of a
+            `GroupedQuantizer` the groups of channels, of a `ResidualQuantizer` what the nearest
+            codes of the levels before leave.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.LFQ(num_bits=2)
+        >>> quantizer = keras_cmg.layers.ResidualQuantizer(inner, num_levels=2)
+        >>> x = np.array([0.9, -0.4], "float32")
+        >>> [v.round(1).tolist() for v in map(ops.convert_to_numpy, quantizer.split_by_index(
+        ...     x, quantizer.code_tables()))]
+        [[0.9, -0.4], [-0.1, 0.6]]
+        """
+        return [x]
+
+    def _nearest_in(self, x: Tensor, tables: Sequence[Tensor]) -> Tensor:
+        """The nearest code of each vector in given tables."""
+        index = quantization.nearest_codes(ops.stop_gradient(x), tables[0])
+        return ops.take(tables[0], index, axis=0)
+
     def code_metrics(self, indices: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
         """Computes how the codes of a batch are used.
 
@@ -278,13 +439,14 @@ class Quantizer(keras.layers.Layer):
         parts = int(np.prod(self.index_shape, dtype=int))
         columns = ops.reshape(indices, (-1, parts))
         weights = None if weights is None else ops.reshape(weights, (-1,))
+        sizes = self.index_sizes.reshape(-1).tolist()
         usage = [
-            quantization.code_usage(ops.maximum(columns[:, i], 0), self.num_embeddings, weights)
-            for i in range(parts)
+            quantization.code_usage(ops.maximum(columns[:, i], 0), size, weights)
+            for i, size in enumerate(sizes)
         ]
         perplexity = sum(quantization.perplexity(share) for share in usage) / parts
         used = sum(ops.sum(ops.cast(share > 0, "float32")) for share in usage) / parts
-        return {"perplexity": perplexity, "used": used, "unused": self.num_embeddings - used}
+        return {"perplexity": perplexity, "used": used, "unused": sum(sizes) / parts - used}
 
     def compute_output_spec(self, inputs, weights=None, training=False):
         def spec(x):

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_cmg.layers.quantizers.composite_quantizer import CompositeQuantizer
-from keras_cmg.layers.quantizers.quantizer import Quantizer, check_gradient
+from keras_cmg.layers.quantizers.quantizer import (
+    MAX_COMBINATIONS,
+    Quantizer,
+    check_gradient,
+)
 from keras_cmg.ops.counter_random import random_integer
 from keras_cmg.ops.residual_search import residual_beam_search
 from keras_cmg.types import Tensor
@@ -219,6 +224,97 @@ class ResidualQuantizer(CompositeQuantizer):
         """Whether a level was used for each vector."""
         inner = tuple(range(-len(self.index_shape) + 1, 0))
         return ops.all(indices >= 0, axis=inner) if inner else indices >= 0
+
+    def adapt(self, features: Any, num_iterations: int = 10) -> None:
+        """Places the codes of each level at k-means centers of what the levels before leave.
+
+        Levels whose codes cannot be placed, such as those of `FSQ`, keep them; a shared quantiser
+        gets the vectors of the first level.
+
+        Args:
+            features: float array or tensor `(..., dim)`.
+            num_iterations: int, iterations of Lloyd's algorithm.
+
+        Raises:
+            ValueError: if `features` is empty, not finite, or of another dimension, or no level has
+                codes that can be placed.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.Codebook(num_embeddings=2, embedding_dim=1)
+        >>> quantizer = keras_cmg.layers.ResidualQuantizer(inner, num_levels=2)
+        >>> x = np.array([[0.0], [1.0], [10.0], [11.0]], "float32")
+        >>> quantizer.adapt(x)
+        >>> quantizer(x)["codes"][:, 0].tolist()
+        [0.0, 1.0, 10.0, 11.0]
+        """
+        if self.adaptable_part() is None:
+            super().adapt(features)
+        if not self.built:
+            self.build()
+        residual = ops.convert_to_numpy(self._bounded(self._features(features)))
+        for level in range(self.num_levels):
+            part = self.part(level)
+            if not (self.shared and level):
+                self._adapt_part(level, residual, num_iterations)
+            residual = residual - ops.convert_to_numpy(part.decode(part.encode(residual)))
+
+    def coarse_codes(self, max_count: int = MAX_COMBINATIONS) -> tuple[np.ndarray, np.ndarray]:
+        """Computes the sums of the codes of the leading levels; the others add nothing.
+
+        Args:
+            max_count: int, codes at most.
+
+        Returns:
+            Float array `(codes, dim)`, and the number of values of each index, 0 for those left
+            out.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.LFQ(num_bits=1)
+        >>> quantizer = keras_cmg.layers.ResidualQuantizer(inner, num_levels=3)
+        >>> codes, sizes = quantizer.coarse_codes(max_count=4)
+        >>> codes[:, 0].tolist(), sizes.tolist()
+        ([-1.5, -0.5, 0.5, 1.5], [2, 2, 0])
+        """
+        codes, sizes = self.part(0).coarse_codes(max_count)
+        used = [sizes]
+        for level in range(1, self.num_levels):
+            found, sizes = self.part(level).coarse_codes(max_count // len(codes))
+            # A level describes what is left by all of the levels before.
+            if not (np.all(sizes) and np.all(used[-1])):
+                break
+            codes = (codes[:, None] + found).reshape(-1, self.embedding_dim)
+            used.append(sizes)
+        empty = [np.zeros_like(sizes)] * (self.num_levels - len(used))
+        return codes, np.stack([*used, *empty])
+
+    def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
+        """Computes what each level describes: the vectors less the codes of the levels before.
+
+        Args:
+            x: float tensor `(..., dim)`.
+            tables: as from `code_tables`.
+
+        Returns:
+            A float tensor `(..., dim)` for each level, or for each index of each level.
+        """
+        residual, vectors = self._bounded(x), []
+        by_level = self._tables_of_parts(tables)
+        for level, own in enumerate(by_level):
+            part = self.part(level)
+            vectors += part.split_by_index(residual, own)
+            if level + 1 < self.num_levels:
+                residual = residual - ops.stop_gradient(part._nearest_in(residual, own))
+        return vectors
+
+    def _nearest_in(self, x, tables):
+        residual = self._bounded(x)
+        total = 0.0
+        for level, own in enumerate(self._tables_of_parts(tables)):
+            code = self.part(level)._nearest_in(residual, own)
+            total, residual = total + code, residual - ops.stop_gradient(code)
+        return total
 
     def update(self, inputs, indices, weights=None):
         """Updates the state of the inner quantisers and adds their losses.

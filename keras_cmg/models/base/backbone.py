@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -10,12 +10,14 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
 from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
 from keras_cmg.layers.quantizers.lfq import LFQ
 from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
 from keras_cmg.layers.quantizers.prototypes import Prototypes
+from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.models.base.configs import (
     build_config,
@@ -23,6 +25,7 @@ from keras_cmg.models.base.configs import (
     deserialize_layers,
     freeze_layers,
     frozen_layers,
+    is_serialized,
     refuse_filters,
     serialize_layer,
 )
@@ -34,7 +37,8 @@ from keras_cmg.types import Tensor
 LEVELS = ("segment", "clip")
 
 CODEBOOKS: dict[str, Any] = {
-    layer.__name__: layer for layer in (Codebook, LearnedCodebook, Prototypes, SimVQ)
+    layer.__name__: layer
+    for layer in (AlignedCodebook, Codebook, LearnedCodebook, Prototypes, SimVQ)
 }
 """Quantisers that `quantizer` may name: those of a number of codes and their length."""
 
@@ -97,15 +101,17 @@ class Backbone(keras.Model):
         """Sets the layer that assigns codes to features.
 
         Args:
-            quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, or
-                arguments of `quantizer_class`; an argument `class_name` names another class of
-                `keras_cmg.layers`, such as `"Prototypes"`. `FSQ`, `LFQ` and `BSQ`, which have
-                widths of their own, are wrapped in a `ProjectedQuantizer`. `num_embeddings`
-                becomes that of a layer.
+            quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, its
+                configuration by `keras.saving.serialize_keras_object`, or arguments of
+                `quantizer_class`; an argument `class_name` names another class of
+                `keras_cmg.layers`, such as `"Prototypes"` or `"AlignedCodebook"`. `FSQ`, `LFQ` and
+                `BSQ`, which have widths of their own, are wrapped in a `ProjectedQuantizer`.
+                `num_embeddings` becomes that of a layer.
 
         Raises:
-            ValueError: if a layer has another `embedding_dim` than the backbone, or `class_name`
-                is no quantiser of codes.
+            ValueError: if a layer has another `embedding_dim` than the backbone, an
+                `AlignedCodebook` lacks one of its modalities, or `class_name` is no quantiser of
+                codes.
 
         Example:
 
@@ -114,6 +120,8 @@ class Backbone(keras.Model):
         >>> backbone.quantizer.num_embeddings
         8
         """
+        if is_serialized(quantizer):
+            quantizer = keras.saving.deserialize_keras_object(quantizer)
         if not isinstance(quantizer, keras.Layer):
             arguments = dict(quantizer or {})
             name = arguments.pop("class_name", None)
@@ -123,6 +131,8 @@ class Backbone(keras.Model):
                     f"Received: {name!r}"
                 )
             quantizer_class = self.quantizer_class if name is None else CODEBOOKS[name]
+            if quantizer_class is AlignedCodebook:
+                arguments = {"modalities": self.modalities, **arguments}
             layer = quantizer_class(
                 self.num_embeddings,
                 self.embedding_dim,
@@ -140,6 +150,12 @@ class Backbone(keras.Model):
                     name="codebook",
                 )
             self.num_embeddings = getattr(layer, "num_embeddings", self.num_embeddings)
+        known = layer.modalities if isinstance(layer, AlignedCodebook) else self.modalities
+        if set(self.modalities) - set(known):
+            raise ValueError(
+                f"`quantizer` must have codes of the modalities {self.modalities}. "
+                f"Received: {known}"
+            )
         dim = getattr(layer, "embedding_dim", self.embedding_dim)
         if dim != self.embedding_dim:
             raise ValueError(
@@ -285,12 +301,63 @@ class Backbone(keras.Model):
         general = self.general_features(modality, ops.cast(x, self.compute_dtype), level, mask)
         if self.quantizer is None:
             return {"general": general, "quantized": general}
-        codes = self.quantizer.assign_codes(general)
+        codes = self.quantize_modality(modality, general)
         return {
             "general": general,
             "quantized": codes["quantized"],
             "indices": codes["indices"],
         }
+
+    def quantize_modality(self, modality: str, general: Tensor) -> dict[str, Tensor]:
+        """Quantises features of one modality, without changing state.
+
+        Args:
+            modality: its name.
+            general: float tensor `(batch, [frames,] embedding_dim)`.
+
+        Returns:
+            Dict of `"quantized"`, `(batch, [frames,] code_dim)`, and `"indices"`.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.SequenceBackbone(("audio",), num_embeddings=8)
+        >>> backbone.build({"audio": (None, 10, 128)})
+        >>> tuple(backbone.quantize_modality("audio", np.zeros((2, 256)))["quantized"].shape)
+        (2, 256)
+        """
+        if isinstance(self.quantizer, AlignedCodebook):
+            return self.quantizer.assign_codes(general, modality)
+        return self.quantizer.assign_codes(general)
+
+    @property
+    def code_dim(self) -> int:
+        """Length of quantised vectors: `embedding_dim`, or that of a row of `AlignedCodebook`."""
+        return getattr(self.quantizer, "code_dim", self.embedding_dim)
+
+    def index_features(self, modality: str, codes: Mapping[str, Tensor]) -> Tensor:
+        """Returns the vectors of clips that a search compares, in the space of the codebook.
+
+        Args:
+            modality: name of the modality.
+            codes: as from `encode`.
+
+        Returns:
+            Float tensor `(..., code_dim)`: the general features. With `AlignedCodebook`, the row of
+            codes with the general features in place of the modality's own block.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.SequenceBackbone(("audio",), num_embeddings=8)
+        >>> codes = backbone.encode("audio", np.zeros((2, 10, 128)), "clip")
+        >>> tuple(backbone.index_features("audio", codes).shape)
+        (2, 256)
+        """
+        if not isinstance(self.quantizer, AlignedCodebook):
+            return codes["general"]
+        blocks = {**self.quantizer.blocks(codes["quantized"]), modality: codes["general"]}
+        return ops.concatenate(
+            [ops.cast(block, self.quantizer.compute_dtype) for block in blocks.values()], axis=-1
+        )
 
     def _check_finite(self, modality: str, x: Tensor) -> None:
         if "float" not in keras.backend.standardize_dtype(x.dtype) or not engine.has_values(x):
@@ -327,7 +394,8 @@ class Backbone(keras.Model):
             level: as for `codebook_features`.
 
         Raises:
-            ValueError: without a codebook, or for a batch that `encode` refuses.
+            ValueError: without a codebook, for a quantiser that stores no codes, or for a batch
+                that `encode` refuses.
 
         Example:
 
@@ -348,7 +416,8 @@ class Backbone(keras.Model):
             level: `"clip"` or `"segment"`; default `trained_level` of each modality.
 
         Returns:
-            Array `(vectors, embedding_dim)`.
+            Array `(vectors, code_dim)`. With `AlignedCodebook`, each holds the vectors of all
+            modalities at one clip and frame.
 
         Raises:
             ValueError: for a batch that `encode` refuses, or if there is no batch.
@@ -370,11 +439,19 @@ class Backbone(keras.Model):
 
     def _codebook_rows(self, batch: Mapping[str, Any], level: str | None) -> list[np.ndarray]:
         masks = self.frame_masks(batch)
+        general = {
+            name: self.encode(
+                name, batch[name], level or self.trained_level(name), masks.get(name)
+            )["general"]
+            for name in self.modalities
+        }
+        if isinstance(self.quantizer, AlignedCodebook):
+            weights = {name: weights_like(mask, general[name]) for name, mask in masks.items()}
+            rows, counts = map(ops.convert_to_numpy, self.quantizer.aligned_rows(general, weights))
+            return [rows[counts]]
         features = []
-        for name in self.modalities:
+        for name, x in general.items():
             mask = masks.get(name)
-            chosen = level or self.trained_level(name)
-            x = self.encode(name, batch[name], chosen, mask)["general"]
             rows = ops.convert_to_numpy(x).reshape(-1, self.quantizer.embedding_dim)
             if mask is not None:
                 rows = rows[ops.convert_to_numpy(weights_like(mask, x)).ravel() > 0]
@@ -532,6 +609,50 @@ class Backbone(keras.Model):
         if self.quantizer is None or getattr(self.quantizer, "index_shape", None):
             return None
         return ops.convert_to_numpy(self.quantizer.codebook)
+
+    def code_source(self) -> Any:
+        """Returns the codes as `TOCChannelMask.adapt` and `keras_cmg.search.CodeIndex` take them.
+
+        Returns:
+            The quantiser; of quantisers of other packages, `codebook`; None without a quantiser.
+
+        Example:
+
+        >>> type(keras_cmg.models.FCIDBackbone().code_source()).__name__
+        'Codebook'
+        """
+        return self.quantizer if isinstance(self.quantizer, Quantizer) else self.codebook
+
+    def code_tables(self) -> list[Tensor]:
+        """Returns all codes of each index of a vector, see `keras_cmg.layers.Quantizer`.
+
+        Returns:
+            A float tensor `(values, dim)` for each index.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone(("audio",), num_embeddings=8)
+        >>> backbone.build({"audio": (None, 10, 128)})
+        >>> [tuple(codes.shape) for codes in backbone.code_tables()]
+        [(8, 256)]
+        """
+        if isinstance(self.quantizer, Quantizer):
+            return self.quantizer.code_tables()
+        return [ops.convert_to_tensor(self.quantizer.codebook)]
+
+    def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
+        """Computes the vectors that each index describes, see `keras_cmg.layers.Quantizer`.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+            tables: as from `code_tables`, of now or of an earlier step.
+
+        Returns:
+            A float tensor `(..., dim)` for each index.
+        """
+        if isinstance(self.quantizer, Quantizer):
+            return self.quantizer.split_by_index(x, tables)
+        return [x]
 
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs

@@ -66,17 +66,30 @@ def deserialize_layers(config: Mapping[str, Any], arguments: Iterable[str]) -> d
         value = result.get(name)
         if not isinstance(value, Mapping):
             continue
-        if _is_serialized(value):
+        if is_serialized(value):
             result[name] = keras.saving.deserialize_keras_object(value)
         else:
             result[name] = {
-                key: keras.saving.deserialize_keras_object(v) if _is_serialized(v) else v
+                key: keras.saving.deserialize_keras_object(v) if is_serialized(v) else v
                 for key, v in value.items()
             }
     return result
 
 
-def _is_serialized(value: Any) -> bool:
+def is_serialized(value: Any) -> bool:
+    """Returns whether a value is the configuration of a layer rather than a dict of arguments.
+
+    Args:
+        value: anything.
+
+    Returns:
+        bool.
+
+    Example:
+
+    >>> is_serialized(serialize_layer(keras_cmg.layers.CoarseProjector(4))), is_serialized({})
+    (True, False)
+    """
     return isinstance(value, Mapping) and "class_name" in value and "config" in value
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_cmg.layers.batch_norm_map_encoder import BatchNormMapEncoder
 from keras_cmg.layers.map_decoder import MapDecoder
 from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
@@ -22,7 +23,8 @@ def specific_encoder(
         shape: of the features, `(batch, frames, dim)` or `(batch, frames, height, width,
             channels)`.
         specific: arguments of `SequenceSpecificEncoder`.
-        map_specific: arguments of `MapSpecificEncoder`.
+        map_specific: arguments of `MapSpecificEncoder`, or, with `"batch_norm"` true among them, of
+            `BatchNormMapEncoder`.
         **kwargs: arguments of either.
 
     Returns:
@@ -34,7 +36,10 @@ def specific_encoder(
     'MapSpecificEncoder'
     """
     if len(shape) == 5:
-        return MapSpecificEncoder(**map_specific, **kwargs)
+        arguments = {**map_specific, **kwargs}
+        if arguments.pop("batch_norm", False):
+            return BatchNormMapEncoder(**arguments)
+        return MapSpecificEncoder(**arguments)
     return SequenceSpecificEncoder(**specific, **kwargs)
 
 

@@ -6,6 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from keras_cmg.models.base.configs import is_serialized
+
 Presets = Mapping[str, Mapping[str, Any]]
 
 
@@ -35,6 +37,8 @@ def named(presets: Presets, name: str) -> dict[str, Any]:
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `base` with `changes`; nested dicts are merged, other values replaced.
 
+    The configuration of a layer replaces what it is for, as a layer does.
+
     Args:
         base: dict of settings.
         changes: dict of settings.
@@ -50,5 +54,6 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     result = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        both = both and not is_serialized(value)
         result[key] = merged(result[key], value) if both else value
     return result

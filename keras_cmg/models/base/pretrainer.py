@@ -11,6 +11,7 @@ from keras import ops
 from keras_cmg.backend import engine
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.configs import (
     build_config,
@@ -348,10 +349,10 @@ class Pretrainer(Trainer):
         """
         if not self.built:
             self.build({name: x[name].shape for name in self.backbone.modalities if name in x})
-        codebook = None
+        code_tables: tuple[Tensor, ...] = ()
         if set(self.codebook_terms) & set(self.loss_names):
-            # A copy, because the backbone's call changes the codebook in place on some engines.
-            codebook = ops.copy(ops.convert_to_tensor(self.backbone.quantizer.codebook))
+            # Copies, because the backbone's call changes the codes in place on some engines.
+            code_tables = tuple(ops.copy(codes) for codes in self.backbone.code_tables())
         step = ops.copy(ops.convert_to_tensor(self.step_counter))
         masks = self.backbone.frame_masks(x)
         # So that targets of a reconstruction are finite.
@@ -367,7 +368,7 @@ class Pretrainer(Trainer):
             },
             training=training,
             step=step,
-            codebook=codebook,
+            code_tables=code_tables,
             added_losses=tuple(self._layer_losses()[0]) if training else (),
         ).gather(self.replica_entries)
         return inputs.with_estimator_pairs(self.estimator_pairs(inputs))
@@ -518,12 +519,54 @@ class Pretrainer(Trainer):
         Returns:
             Scalar, in nats.
         """
-        return code_matching.code_matching_loss(
-            inputs.features[self.backbone.quantized_kind],
-            inputs.codebook,
-            self.code_matching_kind,
-            inputs.masks,
-        )
+        return self.matching_of(inputs, inputs.features[self.backbone.quantized_kind])
+
+    def matching_of(self, inputs: StepInputs, features: Mapping[str, Tensor]) -> Tensor:
+        """Computes the code matching of given features.
+
+        Where a vector has several codes, the loss is the mean over them: groups compare their
+        channels with their codes, levels what the nearest codes of the levels before leave.
+
+        Args:
+            inputs: of the step.
+            features: modality to `(batch, [frames,] dim)`.
+
+        Returns:
+            Scalar, in nats.
+        """
+        tables = inputs.code_tables
+        parts = {name: self.backbone.split_by_index(x, tables) for name, x in features.items()}
+        losses = [
+            code_matching.code_matching_loss(
+                {name: vectors[i] for name, vectors in parts.items()},
+                self.modality_codebooks(codes),
+                self.code_matching_kind,
+                inputs.masks,
+            )
+            for i, codes in enumerate(tables)
+        ]
+        return sum(losses) / len(losses)
+
+    def modality_codebooks(self, codebook: Tensor) -> dict[str, Tensor]:
+        """Returns the codes that the features of each modality are compared with.
+
+        Args:
+            codebook: `(num_embeddings, code_dim)`.
+
+        Returns:
+            Modality to `(num_embeddings, embedding_dim)`: the codebook itself, but its blocks with
+            `AlignedCodebook`.
+
+        Example:
+
+        >>> model = keras_cmg.models.DCID(("audio", "text"))
+        >>> {m: codes.shape for m, codes in model.modality_codebooks(np.zeros((4, 256))).items()}
+        {'audio': (4, 256), 'text': (4, 256)}
+        """
+        quantizer = self.backbone.quantizer
+        if isinstance(quantizer, AlignedCodebook):
+            return quantizer.blocks(codebook)
+        return dict.fromkeys(self.backbone.modalities, codebook)
 
     def cpc_features(self, inputs: StepInputs) -> dict[str, Tensor]:
         """Returns the features in time that contrastive predictive coding predicts.

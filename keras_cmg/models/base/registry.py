@@ -100,7 +100,7 @@ def create_model(
 
     Args:
         name: one of `list_models()`.
-        preset: name of the settings, `"paper"` and `"small"` for every system of the library; if
+        preset: name of the settings, a key of the system's `presets`, which all have `"small"`; if
             None the system's `default_preset`, `"plus"` of FCID and `"small"` of the others.
         modalities: names; default audio, video and text.
         seed: of the initial codes and of dropout. Other weights follow

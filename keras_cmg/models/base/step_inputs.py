@@ -30,8 +30,8 @@ class StepInputs:
             mask are missing.
         training: whether this is a training step.
         step: int32 scalar, number of training steps before this one.
-        codebook: the codes before the step's update, `(num_embeddings, dim)`; None for systems
-            whose terms do not use them.
+        code_tables: the codes before the step's update, `(num_embeddings, dim)`, one tensor for
+            each index of a vector; empty for systems whose terms do not use them.
         added_losses: scalars that layers passed to `add_loss` in the forward pass.
         presence: modality to float tensor `(batch,)`: 1 for clips with a frame that counts.
             Computed from `masks` if None.
@@ -51,7 +51,7 @@ class StepInputs:
     masks: Mapping[str, Tensor]
     training: bool = False
     step: Any = 0
-    codebook: Tensor | None = None
+    code_tables: tuple[Tensor, ...] = ()
     added_losses: tuple[Tensor, ...] = ()
     presence: Mapping[str, Tensor] = None  # type: ignore[assignment]
     estimator_pairs: Mapping[str, EstimatorPair] = dataclasses.field(default_factory=dict)

@@ -95,9 +95,7 @@ class CMCM(AlignmentPretrainer):
         return self._matching(inputs, inputs.clip_features(inputs.features["general"]))
 
     def _matching(self, inputs, features):
-        loss = code_matching.code_matching_loss(
-            features, inputs.codebook, self.code_matching_kind, inputs.masks
-        )
+        loss = self.matching_of(inputs, features)
         return loss * ops.cast(inputs.step >= self.warm_start_steps, loss.dtype)
 
     def get_config(self):

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.batch_norm_map_encoder import BatchNormMapEncoder
 from keras_cmg.layers.stacked_bilstm import StackedBiLSTM
 from keras_cmg.models.base.feature_layers import specific_encoder
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
@@ -22,14 +23,17 @@ class DCIDBackbone(SequenceBackbone):
     Each modality has a general encoder, whose features are quantised frame by frame by one
     codebook, and a specific encoder. Text first passes a bidirectional LSTM.
 
-    Training updates the codebook (`Codebook`); inference changes no state.
+    Training updates the codebook (`Codebook`) and the statistics of `BatchNormMapEncoder`;
+    inference changes no state.
 
     Args:
         modalities: names, in the order in which they update the codebook.
         recurrent: modality to arguments of `StackedBiLSTM`, for those that pass one before
             their encoders.
         specific: modality to arguments of `SequenceSpecificEncoder`.
-        map_specific: arguments of `MapSpecificEncoder`.
+        map_specific: arguments of `MapSpecificEncoder`, or, with `"batch_norm"` true among them, of
+            `BatchNormMapEncoder`, which reads the map after the channel attention of the general
+            encoder.
         **kwargs: the arguments of `SequenceBackbone`.
 
     Call arguments:
@@ -120,12 +124,21 @@ class DCIDBackbone(SequenceBackbone):
         }
         for name in self.modalities:
             x = self._in_context(name, inputs[name], masks.get(name))
-            specific = self.specific_encoders[name](x)
+            specific = self._specific_features(name, x, masks.get(name), training)
             features["input"][name] = x
             features["general"][name] = self.encode_frames(name, x, masks.get(name), training)
             features["specific"][name] = specific
             features["summary"][name] = self.specific_encoders[name].summarize(specific)
         return {**features, **self.assign_codes(features["general"], masks, training)}
+
+    def _specific_features(self, name, x, mask, training):
+        encoder = self.specific_encoders[name]
+        if not isinstance(encoder, BatchNormMapEncoder):
+            return encoder(x)
+        # It reads the map after the channel attention of the general encoder.
+        pooling = getattr(self.general_encoders[name], "map_pooling", None)
+        x = x if pooling is None else pooling.gate(x)
+        return encoder(x, frame_mask=mask, training=training)
 
     def _in_context(self, name, x, mask):
         if name not in self.contexts:

@@ -124,27 +124,45 @@ class DCID(Pretrainer):
 
     def build_layers(self):
         backbone, dtype = self.backbone, self.dtype_policy
-        frames = {
-            m: (None, backbone.feature_shapes[m][1], backbone.embedding_dim)
-            for m in backbone.modalities
-        }
+        frames, codes = (
+            {m: (None, backbone.feature_shapes[m][1], width) for m in backbone.modalities}
+            for width in (backbone.embedding_dim, backbone.code_dim)
+        )
         for name in backbone.modalities:
             shape = backbone.encoded_shape(name)
             specific = backbone.specific_encoders[name]
             if "reconstruction" in self.loss_names:
-                widths = self.decoder_channels, self.pre_activation_skip
-                decoder = feature_decoder(shape, *widths, dtype=dtype, name=f"{name}_decoder")
-                decoder.build(frames[name], specific.compute_output_shape(shape))
+                decoder = self.feature_decoder(name, shape)
+                decoder.build(codes[name], specific.compute_output_shape(shape))
                 self.decoders[name] = decoder
             if self.num_event_classes:
                 head = EventHead(self.num_event_classes, dtype=dtype, name=f"{name}_event_decoder")
-                head.build(frames[name])
+                head.build(codes[name])
                 self.event_heads[name] = head
             estimator = self.estimators.get(f"club_{name}")
             if estimator is not None and not estimator.built:
-                estimator.build(frames[name], specific.summary_shape(shape))
+                estimator.build(codes[name], specific.summary_shape(shape))
         if "cpc" in self.loss_names:
             self.cpc_predictor.build(frames)
+
+    def feature_decoder(self, name: str, shape: Any) -> keras.Layer:
+        """Returns a new decoder of a modality.
+
+        Args:
+            name: of the modality.
+            shape: of what it reconstructs.
+
+        Returns:
+            A layer that takes codes and specific features, not built.
+
+        Example:
+
+        >>> model = keras_cmg.models.DCID(("audio", "text"))
+        >>> type(model.feature_decoder("audio", (None, 10, 128))).__name__
+        'SequenceDecoder'
+        """
+        widths = self.decoder_channels, self.pre_activation_skip
+        return feature_decoder(shape, *widths, dtype=self.dtype_policy, name=f"{name}_decoder")
 
     @property
     def replica_entries(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -135,14 +135,14 @@ PLUS: dict[str, Any] = {
         "disentangle": False,
         "general": {"feedforward_units": 256, "dropout": 0.1},
         "map_general": {"pooling": "flatten", "reduction": 8},
-        "quantizer": {"class_name": "Prototypes", "initial_norm": 0.03},
+        "quantizer": {"class_name": "Prototypes", "initial_norm": 0.1},
     },
     "objective": {
         "loss_weights": {
             "commitment": 0.0,
             "cpc": 0.0,
             "infonce": 1.0,
-            "segment_infonce": 1.0,
+            "segment_infonce": 0.3,
             "code_prediction": 1.0,
         },
         "infonce_temperature": 0.1,

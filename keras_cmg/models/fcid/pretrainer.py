@@ -11,7 +11,9 @@ from keras import ops
 
 from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
 from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
+from keras_cmg.models.base import masked_terms
 from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.configs import serialize_layers
 from keras_cmg.models.base.feature_layers import feature_decoder
@@ -22,6 +24,8 @@ from keras_cmg.models.fcid.backbone import FCIDBackbone
 from keras_cmg.ops import code_prediction
 
 INFONCE_PAIRS = ("coarse", "all")
+OF_MICU = ("masked_frame_infonce", "masked_clip_infonce", "jigsaw")
+"""Terms of another system."""
 
 
 @register_model("fcid")
@@ -34,19 +38,19 @@ class FCID(Pretrainer):
     `club_<modality>` and `club_<group>` disentangle, with estimators trained in
     `estimator_steps` steps of their own per step. Additions: `code_matching` of the authors' code;
     `segment_infonce`, InfoNCE of the fine modalities in each segment; `code_prediction`, in which
-    each modality predicts the balanced assignment of the others to codes (Caron et al., 2020). With
-    fewer modalities the terms that apply to them are used; one modality alone gives a VQVAE over
-    segments.
+    each modality predicts the balanced assignment of the others to codes (Caron et al., 2020); and
+    of MICU `masked_frame_infonce` and `masked_clip_infonce`, of the fine modalities' features in
+    time, and `jigsaw`, of codes. With fewer modalities the terms that apply to them are used; one
+    modality alone gives a VQVAE over segments.
 
     Args:
         backbone: an `FCIDBackbone`, or a tuple of modalities for that of the preset `"small"`.
-        loss_weights: term to weight. By default 1, but 0 of `code_matching`, `segment_infonce` and
-            `code_prediction`, and the two arguments below of CLUB's terms. A term of weight 0 is
-            not computed. With `disentangle=False` in the backbone there are no terms of CLUB and
-            of reconstruction.
+        loss_weights: term to weight. By default 1, but 0 of the additions, and the two arguments
+            below of CLUB's terms. A term of weight 0 is not computed. With `disentangle=False` in
+            the backbone there are no terms of CLUB and of reconstruction.
         commitment_cost: the paper's beta.
         cross_modal_commitment: see `keras_cmg.ops.commitment_loss`.
-        infonce_temperature: the paper's tau, of both terms of InfoNCE.
+        infonce_temperature: the paper's tau, of all terms of InfoNCE.
         infonce_symmetric: both directions, of both terms.
         prediction_temperature: of the softmax over codes that `code_prediction` trains.
         assignment_temperature: of the balanced assignments that it predicts.
@@ -64,16 +68,19 @@ class FCID(Pretrainer):
         decoder_channels: inner width of map decoders.
         pre_activation_skip: see `keras_cmg.layers.ResidualUnit`, for map decoders.
         detach_coarse_targets: no gradient into the targets of the coarse reconstruction.
+        mask_ratio: share of frames that the masked terms mask, or modality to share.
+        jigsaw: arguments of `JigsawClassifier`.
         decoders: modality to Keras layer that replaces its fine decoder: takes
             `(general, specific)`, returns the modality's features.
         estimator_steps: steps of the estimators per step, the K of the training loop.
         codebook_init_step: training step, from 0, before which `fit` places the codes by k-means on
             the features of its data, see `keras_cmg.callbacks.KMeansCodebookInit`; None for never.
+            Without effect for quantisers that store no codes.
         **kwargs: the arguments of every Keras model.
 
     Call arguments:
         inputs: a batch, see `FCIDBackbone`; an optional entry `"draws"` replaces random draws:
-            `"cpc_time"`, an int scalar, and `"club_<name>"`, permutations.
+            `"cpc_time"`, an int scalar, `"club_<name>"`, permutations, and those of `MICU`.
         training: whether dropout is active and the codebook is updated.
 
     Returns:
@@ -109,6 +116,7 @@ class FCID(Pretrainer):
         "segment_infonce",
         "code_matching",
         "code_prediction",
+        *OF_MICU,
     )
     layer_arguments: ClassVar[tuple[str, ...]] = ("backbone", "decoders")
 
@@ -134,6 +142,8 @@ class FCID(Pretrainer):
         decoder_channels: int = 1024,
         pre_activation_skip: bool = False,
         detach_coarse_targets: bool = False,
+        mask_ratio: masked_terms.MaskRatio = 0.3,
+        jigsaw: Mapping[str, Any] | None = None,
         decoders: Mapping[str, keras.Layer] | None = None,
         estimator_steps: int = 5,
         codebook_init_step: int | None = None,
@@ -174,6 +184,9 @@ class FCID(Pretrainer):
         self.decoder_channels = decoder_channels
         self.pre_activation_skip = pre_activation_skip
         self.detach_coarse_targets = detach_coarse_targets
+        masked_terms.check_mask_ratio(mask_ratio)
+        self.mask_ratio = mask_ratio
+        self.jigsaw = dict(jigsaw or {})
         self.decoders = dict(decoders or {})
         self.estimator_steps = estimator_steps
         self.set_loss_weights(loss_weights)
@@ -192,6 +205,8 @@ class FCID(Pretrainer):
             )
         if "cpc" in self.loss_names:
             self.cpc_predictor = CPCPredictor(dtype=self.dtype_policy, name="cpc", **self.cpc)
+        if "jigsaw" in self.loss_names:
+            self.jigsaw_classifier = masked_terms.jigsaw_classifier(self.dtype_policy, self.jigsaw)
         self.set_estimators(self.club)
         self.fine_decoders: dict[str, Any] = {}
         self.coarse_decoders: dict[str, Any] = {}
@@ -210,8 +225,11 @@ class FCID(Pretrainer):
             "segment_infonce": len(fine) > 1,
             "code_matching": len(modalities) > 1,
             "code_prediction": len(modalities) > 1,
+            "masked_frame_infonce": len(fine) > 1,
+            "masked_clip_infonce": len(fine) > 1,
+            "jigsaw": len(modalities) > 1,
         }
-        off = ("segment_infonce", "code_matching", "code_prediction")
+        off = ("segment_infonce", "code_matching", "code_prediction", *OF_MICU)
         weights = {term: float(term not in off) for term, there in applies.items() if there}
         if not self.backbone.disentangle:
             return weights
@@ -233,9 +251,11 @@ class FCID(Pretrainer):
 
     @property
     def log_keys(self) -> tuple[str, ...]:
-        """Every logged key: the terms, statistics of the codes, fit of estimators and of CPC."""
+        """Every logged key: the terms, statistics of the codes, fit of estimators, CPC, puzzles."""
         fine = self.backbone.fine if "cpc" in self.loss_names else ()
-        return (*super().log_keys, *(f"cpc_accuracy_{a}_{b}" for a in fine for b in fine))
+        puzzles = ("jigsaw_accuracy",) if "jigsaw" in self.loss_names else ()
+        pairs = (f"cpc_accuracy_{a}_{b}" for a in fine for b in fine)
+        return (*super().log_keys, *pairs, *puzzles)
 
     # Layers.
 
@@ -257,11 +277,15 @@ class FCID(Pretrainer):
                 decoder.build((*shape[:2], dim), specific)
         for name in backbone.modalities if "coarse_reconstruction" in self.loss_names else ():
             decoder = SequenceDecoder(dim, dtype=self.dtype_policy, name=f"{name}_coarse_decoder")
-            decoder.build(self._coarse_shape(name), self._coarse_shape(name))
+            shape = self._coarse_shape(name)
+            decoder.build((*shape[:-1], backbone.code_dim), shape)
             self.coarse_decoders[name] = decoder
         if "cpc" in self.loss_names:
             shapes = {m: (None, backbone.feature_shapes[m][1], dim) for m in backbone.fine}
             self.cpc_predictor.build(shapes)
+        if "jigsaw" in self.loss_names:
+            shapes = dict.fromkeys(backbone.modalities, (None, None, backbone.code_dim))
+            self.jigsaw_classifier.build(shapes)
         for term, estimator in self.estimators.items():
             name = term.removeprefix("club_")
             if estimator.built:
@@ -365,6 +389,31 @@ class FCID(Pretrainer):
             level="segment",
         )
 
+    def masked_frame_infonce_loss(self, inputs):
+        """InfoNCE from masked to complete features among the frames of each clip, as in MICU."""
+        return self._masked_infonce(inputs, "frame")
+
+    def masked_clip_infonce_loss(self, inputs):
+        """InfoNCE from masked to complete features in time among clips, as in MICU."""
+        return self._masked_infonce(inputs, "clip")
+
+    def _masked_infonce(self, inputs, level):
+        fine = {m: inputs.features["fine_general"][m] for m in self.backbone.fine}
+        return masked_terms.masked_infonce(
+            inputs, fine, self.mask_ratio, self.infonce_temperature, level
+        )
+
+    def jigsaw_loss(self, inputs):
+        """Cross-entropy of the order of pieces of codes, as in MICU.
+
+        Of clips, where some modalities are quantised by clip.
+        """
+        codes = inputs.features["quantized"]
+        if len({len(x.shape) for x in codes.values()}) > 1:
+            codes = inputs.clip_features(codes)
+        loss, accuracy = masked_terms.jigsaw_loss(inputs, self.jigsaw_classifier, codes)
+        return loss, {"jigsaw_accuracy": accuracy}
+
     def code_prediction_loss(self, inputs):
         """Cross-entropy of each modality's codes with the balanced assignments of the others."""
         features = inputs.features[self.backbone.quantized_kind]
@@ -382,7 +431,9 @@ class FCID(Pretrainer):
         )
 
     def training_callbacks(self):
-        if self.codebook_init_step is None:
+        quantizer = self.backbone.quantizer
+        stored = not isinstance(quantizer, Quantizer) or quantizer.adaptable_part() is not None
+        if self.codebook_init_step is None or not stored:
             return []
         return [KMeansCodebookInit(self.codebook_init_step)]
 
@@ -392,7 +443,7 @@ class FCID(Pretrainer):
             "infonce_pairs prediction_temperature assignment_temperature code_matching_kind club "
             "coarse_club_weight fine_club_weight cpc cpc_self_weight cpc_candidates "
             "cpc_first_frame decoder_channels pre_activation_skip detach_coarse_targets "
-            "estimator_steps codebook_init_step"
+            "mask_ratio jigsaw estimator_steps codebook_init_step"
         ).split()
         return {
             **super().get_config(),

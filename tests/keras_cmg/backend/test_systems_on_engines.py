@@ -1,4 +1,4 @@
-"""Every peer of FCID takes the same steps on every engine."""
+"""Every system without a test of its own takes the same steps on every engine."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from tests.helpers import small_systems
-from tests.helpers.small_systems import PEERS
+from tests.helpers.small_systems import ON_ENGINES
 
 ENGINE = keras.backend.backend()
 
@@ -18,7 +18,7 @@ def array(value):
 
 
 @pytest.mark.every_engine
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", ON_ENGINES)
 def test_three_steps_repeat_the_numbers_of_float64(name, tmp_path):
     model = small_systems.fixed_system(name)
     found = small_systems.three_steps(model)

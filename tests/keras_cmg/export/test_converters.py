@@ -47,10 +47,10 @@ def litert_answers(folder: Path, asked: Asked) -> dict[str, Any]:
     return found
 
 
-def check(name: str, format: str, folder: Path) -> dict[str, Any]:
+def check(name: str, format: str, folder: Path, quantizer: Any = None) -> dict[str, Any]:
     """Exports a system and compares; gives the metadata."""
     pytest.importorskip("tf2onnx" if format == "onnx" else "ai_edge_litert")
-    model = built(name)
+    model = built(name, quantizer)
     # One probe will do: each conversion takes about a second.
     arguments = served_systems.surroundings(model)
     arguments["probes"] = {model.backbone.modalities[0]: arguments["probes"]}
@@ -81,6 +81,17 @@ def test_fcid_is_converted_as_it_is(format: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(set(SYSTEMS) - {"fcid"}))
 def test_every_system_is_converted_as_it_is(name: str, format: str, tmp_path: Path) -> None:
     check(name, format, tmp_path)
+
+
+@pytest.mark.every_engine
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", served_systems.QUANTIZERS)
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_a_system_of_several_indices_is_converted_as_it_is(
+    kind: str, format: str, tmp_path: Path
+) -> None:
+    metadata = check("turn", format, tmp_path, served_systems.QUANTIZERS[kind]())
+    assert metadata["codebook"]["index_shape"] == [2] and not metadata["codebook"]["sha256"]
 
 
 @pytest.mark.every_engine

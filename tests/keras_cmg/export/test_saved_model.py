@@ -77,6 +77,16 @@ def test_every_system_is_served_as_it_is(name: str, tmp_path: Path) -> None:
     check(ServedSystem(model.backbone, **arguments), path, tmp_path)
 
 
+@pytest.mark.every_engine
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", served_systems.QUANTIZERS)
+def test_a_system_of_several_indices_is_served_as_it_is(kind: str, tmp_path: Path) -> None:
+    model = served_systems.built("turn", served_systems.QUANTIZERS[kind]())
+    arguments = served_systems.surroundings(model)
+    path = export(model, tmp_path / "model", **arguments)
+    check(ServedSystem(model.backbone, **arguments), path, tmp_path)
+
+
 @pytest.fixture(scope="module")
 def loud_system() -> tuple[keras_cmg.models.FCIDBackbone, dict[str, Any]]:
     """A backbone of sound and words, with a front end from waveforms."""

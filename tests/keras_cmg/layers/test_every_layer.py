@@ -14,7 +14,19 @@ WAVEFORM = np.random.default_rng(3).standard_normal((2, 1500)).astype("float32")
 PAIR = {"audio": SEQUENCE, "video": 2 * SEQUENCE}
 TEMPORAL = {"units": 8, "num_heads": 2, "feedforward_units": 4, "dropout": 0.0}
 
+
+def projected_decoder(units, **kwargs):
+    """Both layers of one policy."""
+    decoder = layers.SequenceDecoder(5, dtype=kwargs.get("dtype"))
+    return layers.ProjectedDecoder(units, decoder, **kwargs)
+
+
 CASES = {
+    "BatchNormMapEncoder": (
+        layers.BatchNormMapEncoder,
+        {"hidden_channels": 3, "channels": 4},
+        (MAP,),
+    ),
     "CLUBEstimator": (layers.CLUBEstimator, {"hidden_units": 4}, (SEQUENCE, SEQUENCE[..., :3])),
     "CPCPredictor": (layers.CPCPredictor, {"units": 3}, (PAIR,)),
     "CPCPredictor split": (
@@ -26,6 +38,8 @@ CASES = {
     "Codebook": (layers.Codebook, {"num_embeddings": 5, "embedding_dim": 6}, (SEQUENCE,)),
     "Codebook pair": (layers.Codebook, {"num_embeddings": 5, "embedding_dim": 6}, (PAIR,)),
     "LogMelSummary": (layers.LogMelSummary, {"sample_rate": 1000}, (WAVEFORM,)),
+    "GlobalBatchNormalization": (layers.GlobalBatchNormalization, {}, (MAP[:, 0],)),
+    "JigsawClassifier": (layers.JigsawClassifier, {"hidden_units": 3}, (PAIR,)),
     "ImageDecoder": (
         layers.ImageDecoder,
         {"channels": 2, "grid": (2, 2), "hidden_channels": 3, "num_residual": 1, "upsampling": 1},
@@ -60,6 +74,7 @@ CASES = {
     "ResidualUnit": (layers.ResidualUnit, {"channels": 6}, (MAP[:, 0],)),
     "TransposedConvolution": (layers.TransposedConvolution, {"filters": 6}, (MAP[:, 0],)),
     "MLP": (layers.MLP, {"units": 3, "hidden_units": 5}, (CLIP,)),
+    "ProjectedDecoder": (projected_decoder, {"units": 2}, (SEQUENCE, SEQUENCE[..., :3])),
     "SequenceDecoder": (layers.SequenceDecoder, {"units": 5}, (SEQUENCE, SEQUENCE[..., :3])),
     "SequenceDecoder clip": (layers.SequenceDecoder, {"units": 5}, (CLIP, CLIP)),
     "SequenceSpecificEncoder": (layers.SequenceSpecificEncoder, {"units": 3}, (SEQUENCE,)),
@@ -83,7 +98,13 @@ CASES = {
         (SEQUENCE,),
     ),
 }
-FULL_PRECISION = ("CLUBEstimator", "Codebook", "LogMelSummary", "PCAProjection")
+FULL_PRECISION = (
+    "CLUBEstimator",
+    "Codebook",
+    "JigsawClassifier",
+    "LogMelSummary",
+    "PCAProjection",
+)
 
 
 def is_quantizer(name):

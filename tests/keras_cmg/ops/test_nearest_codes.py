@@ -143,6 +143,30 @@ def test_any_number_of_vectors_after_compilation(code_block):
 
 
 @pytest.mark.every_engine
+def test_many_blocks_are_a_loop_in_a_compiled_graph():
+    name, x, codebook = keras.backend.backend(), draw(600, 3), ops.convert_to_tensor(draw(7, 3))
+
+    def search(x):
+        return quantization.nearest_codes(x, codebook, max_elements=21)
+
+    if name == "jax":
+        import jax
+
+        compiled = jax.jit(search)
+        size = len(str(jax.make_jaxpr(search)(x)).splitlines())
+    elif name == "tensorflow":
+        import tensorflow as tf
+
+        compiled = tf.function(search)
+        size = len(compiled.get_concrete_function(tf.constant(x)).graph.get_operations())
+    else:
+        pytest.skip("PyTorch runs the blocks one by one")
+    # There are 200 blocks of several operations.
+    assert size < 200
+    assert_nearest(compiled(ops.convert_to_tensor(x)), x, ops.convert_to_numpy(codebook))
+
+
+@pytest.mark.every_engine
 def test_memory_is_bounded_where_the_number_of_vectors_is_unknown(monkeypatch):
     name, codebook = keras.backend.backend(), ops.convert_to_tensor(draw(64, 4))
     rows = 2**16
@@ -159,13 +183,13 @@ def test_memory_is_bounded_where_the_number_of_vectors_is_unknown(monkeypatch):
     elif name == "tensorflow":
         import tensorflow as tf
 
-        sizes, matmul = [], engine.matmul
+        sizes, best_columns = [], engine.best_columns
 
-        def recorded(x, y):
+        def recorded(x, y, z):
             tf.numpy_function(lambda x: sizes.append(len(x)), [x], [])
-            return matmul(x, y)
+            return best_columns(x, y, z)
 
-        monkeypatch.setattr(engine, "matmul", recorded)
+        monkeypatch.setattr(engine, "best_columns", recorded)
         with_unknown_rows(search, 4)(x)
         # Keras' `map` evaluates one more block, for the types of its result.
         assert max(sizes) <= 1024 and sum(sizes) < 1.03 * rows

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import keras_cmg
+from keras_cmg import layers
 from keras_cmg.search import code_index
 from tests.helpers.served_systems import MODALITIES, SHAPES, built
+from tests.helpers.small_systems import batch, small_system
 
 pytest.importorskip("faiss")
 
@@ -280,6 +282,81 @@ def test_another_backbones_codes_are_refused():
         index.add_clips(backbone, "audio", np.zeros((1, 10, 12)), [0])
 
 
+def family():
+    codebook = layers.Codebook(8, 4, initial_scale=1.0)
+    return {
+        "levels": layers.ResidualQuantizer(codebook, num_levels=2),
+        "groups": layers.GroupedQuantizer(layers.FSQ((3, 3)), num_groups=2),
+        "projected": layers.ProjectedQuantizer(layers.FSQ((3, 3, 3)), 4),
+        "projected levels": layers.ProjectedQuantizer(
+            layers.ResidualQuantizer(layers.LFQ(2), num_levels=3), 4
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["levels", "groups", "projected", "projected levels"])
+@pytest.mark.parametrize("storage", ["float32", "codes"])
+def test_clips_are_found_by_all_indices_of_a_quantizer(name, storage, tmp_path):
+    quantizer = family()[name]
+    quantizer.build()
+    features = np.random.default_rng(0).standard_normal((200, 4)).astype("float32")
+    codes = np.asarray(keras.ops.convert_to_numpy(quantizer.encode(features)))
+    index = keras_cmg.search.CodeIndex(quantizer, storage)
+    index.add(np.arange(200), features, codes)
+    index.save(tmp_path / "clips")
+    index = keras_cmg.search.CodeIndex.load(tmp_path / "clips")
+    same = (codes.reshape(200, 1, -1) == codes.reshape(1, 200, -1)).all(axis=2)
+    found = index.search_codes(codes[:20], num_clips=200)["ids"]
+    for row, expected in zip(found, same[:20], strict=True):
+        assert set(row[row >= 0].tolist()) == set(np.flatnonzero(expected).tolist())
+    # Lists of several codes: those of the segments of a clip.
+    pairs = index.search_codes(np.stack([codes[:20], codes[20:40]], axis=1), num_clips=200)["ids"]
+    assert set(pairs[0][pairs[0] >= 0].tolist()) == set(np.flatnonzero(same[0] | same[20]).tolist())
+    # A query visits the list of its own code first, nearest or not.
+    own = index.search(features[:20], num_clips=200, num_codes=1, codes=codes[:20])["ids"]
+    for row, expected in zip(own, same[:20], strict=True):
+        assert set(row[row >= 0].tolist()) == set(np.flatnonzero(expected).tolist())
+    everything = index.search(features[:20], 5, num_codes=10**4, codes=codes[:20])
+    if storage == "float32":
+        exact = np.argsort(squared(features[:20], features), axis=1)[:, :5]
+        np.testing.assert_array_equal(everything["ids"], exact)
+
+
+def test_the_leading_levels_choose_the_list_where_there_are_many():
+    quantizer = layers.ResidualQuantizer(layers.LFQ(num_bits=6), num_levels=4)
+    index = keras_cmg.search.CodeIndex(quantizer)
+    assert index.index_sizes.tolist() == [64, 64, 0, 0] and len(index.codebook) == 4096
+    features = np.random.default_rng(0).standard_normal((50, 6)).astype("float32")
+    codes = np.asarray(keras.ops.convert_to_numpy(quantizer.encode(features)))
+    index.add(np.arange(50), features, codes)
+    np.testing.assert_array_equal(
+        np.flatnonzero(index.list_sizes), np.unique(codes[:, 0] * 64 + codes[:, 1])
+    )
+    with pytest.raises(ValueError, match=r"`codes` must have shape \(\.\.\., 4\)"):
+        index.search_codes(codes[:, :2])
+    with pytest.raises(ValueError, match="`codes` must be those of 3 queries"):
+        index.search(features[:3], codes=codes[:2])
+
+
+def test_lists_are_bounded():
+    with pytest.raises(ValueError, match="at most 65536 values of its first index"):
+        keras_cmg.search.CodeIndex(layers.GroupedQuantizer(layers.LFQ(17), num_groups=2))
+
+
+def test_a_system_with_levels_is_searched():
+    quantizer = layers.ResidualQuantizer(layers.Codebook(6, 8, initial_scale=1.0), num_levels=2)
+    backbone = small_system("turn", backbone={"quantizer": quantizer}).backbone
+    data = batch(clips=6)
+    backbone(data)
+    index = keras_cmg.search.CodeIndex(backbone.code_source())
+    index.add_clips(backbone, "audio", data["audio"], ids=np.arange(6))
+    found = index.search_clips(backbone, "audio", data["audio"], num_clips=1)
+    assert found["ids"][:, 0].tolist() == list(range(6))
+    quantizer.quantizers[1].codebook.assign(quantizer.quantizers[1].codebook + 1.0)
+    with pytest.raises(ValueError, match="must have the codebook that this index was made with"):
+        index.search_clips(backbone, "audio", data["audio"])
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -292,6 +369,9 @@ def test_another_backbones_codes_are_refused():
         {"clips": 10**30},
         {"storage": "pickle"},
         {"dim": 10**9},
+        {"index_sizes": [10**30]},
+        {"index_sizes": "all"},
+        {"index_sizes": [-1, -6]},
     ],
     ids=str,
 )

@@ -3,29 +3,68 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
+import keras_cmg
 from keras_cmg import layers
+from keras_cmg.models.base.step_inputs import StepInputs
+from keras_cmg.ops import code_matching_loss
 from tests.helpers.small_systems import batch, compiled_system, small_system
 
-CASES = {
-    "fcid": lambda: layers.FSQ((3, 3)),
-    "dcid": lambda: layers.SimVQ(6, 8),
-    "cmcm": lambda: layers.BSQ(3),
-    "turn": lambda: layers.ResidualQuantizer(layers.Codebook(6, 8), num_levels=2),
-    "fac": lambda: layers.GroupedQuantizer(layers.FSQ((3, 3, 3, 3)), num_groups=2),
-    "vanilla": lambda: layers.LearnedCodebook(6, 8),
+FAMILY = {
+    "BSQ": lambda: layers.BSQ(3),
+    "Codebook": lambda: layers.Codebook(6, 8),
+    "FSQ": lambda: layers.FSQ((3, 3)),
+    "GroupedQuantizer": lambda: layers.GroupedQuantizer(
+        [layers.Codebook(6, 3), layers.LearnedCodebook(5, 5)]
+    ),
+    "GroupedQuantizer of grids": lambda: layers.GroupedQuantizer(layers.FSQ((3, 3, 3, 3)), 2),
+    "LFQ": lambda: layers.LFQ(3),
+    "LearnedCodebook": lambda: layers.LearnedCodebook(6, 8, gradient="diveq"),
+    "ProjectedQuantizer of levels": lambda: layers.ProjectedQuantizer(
+        layers.ResidualQuantizer(layers.Codebook(6, 4), num_levels=2), 8
+    ),
+    "ResidualQuantizer": lambda: layers.ResidualQuantizer(
+        layers.Codebook(6, 8), num_levels=2, min_levels=1
+    ),
+    "SimVQ": lambda: layers.SimVQ(6, 8),
 }
+NAMES = ("cmcm", "dcid", "fac", "fcid", "turn", "vanilla")
+SAVED = {
+    ("cmcm", "BSQ"),
+    ("dcid", "SimVQ"),
+    ("fac", "GroupedQuantizer"),
+    ("fcid", "FSQ"),
+    ("turn", "ResidualQuantizer"),
+    ("vanilla", "LearnedCodebook"),
+}
+"""Those that are also saved and loaded."""
+QUICK = {*SAVED, ("fcid", "ResidualQuantizer"), ("vanilla", "ProjectedQuantizer of levels")}
+EVERY = [
+    pytest.param(name, kind, marks=() if (name, kind) in QUICK else pytest.mark.slow)
+    for name in NAMES
+    for kind in FAMILY
+]
+TEXT_MASK = np.tile([1, 1, 1, 0, 0, 0, 0, 0, 0, 0], (4, 1))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_system_trains_and_is_saved_with_any_quantizer(name, tmp_path):
-    model = compiled_system(name, backbone={"quantizer": CASES[name]()})
-    data = {**batch(), "text_mask": np.tile([1, 1, 1, 0, 0, 0, 0, 0, 0, 0], (4, 1))}
+@pytest.mark.parametrize(("name", "kind"), EVERY)
+def test_a_system_trains_and_encodes_with_any_quantizer(name, kind, tmp_path):
+    model = compiled_system(name, backbone={"quantizer": FAMILY[kind]()})
+    data = {**batch(), "text_mask": TEXT_MASK}
     logs = model.train_on_batch(data, return_dict=True)
     assert np.isfinite(list(map(float, logs.values()))).all()
-    quantizer = model.backbone.quantizer
-    assert quantizer.embedding_dim == model.backbone.embedding_dim == 8
-    assert model.backbone.num_embeddings == quantizer.num_embeddings
+    backbone = model.backbone
+    quantizer = backbone.quantizer
+    assert quantizer.embedding_dim == backbone.embedding_dim == 8
+    assert backbone.num_embeddings == quantizer.num_embeddings
+    for level, frames in (("segment", (10,)), ("clip", ())):
+        found = backbone.encode("text", data["text"], level, TEXT_MASK)
+        assert tuple(found["indices"].shape) == (4, *frames, *quantizer.index_shape)
+        codes = ops.convert_to_numpy(quantizer.decode(found["indices"]))
+        np.testing.assert_allclose(ops.convert_to_numpy(found["quantized"]), codes, atol=1e-5)
+    if (name, kind) not in SAVED:
+        return
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     for a, b in zip(
@@ -36,6 +75,98 @@ def test_a_system_trains_and_is_saved_with_any_quantizer(name, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.every_engine
+def test_two_levels_of_groups_train_compiled():
+    """State, losses and draws of several kinds within one step of a system."""
+    groups = layers.GroupedQuantizer(
+        [layers.Codebook(6, 3), layers.LearnedCodebook(5, 2), layers.LFQ(3)]
+    )
+    quantizer = layers.ResidualQuantizer(groups, num_levels=2, min_levels=1)
+    model = compiled_system("cmcm", backbone={"quantizer": quantizer}, warm_start_steps=0)
+    losses = [float(model.train_on_batch(batch(), return_dict=True)["loss"]) for _ in range(3)]
+    assert np.isfinite(losses).all() and len(set(losses)) == 3
+    indices = model.backbone.encode("text", batch()["text"])["indices"]
+    assert tuple(indices.shape) == (4, 10, 2, 3)
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_an_image_system_trains_and_reconstructs_with_any_quantizer(kind):
+    images = np.random.default_rng(0).random((4, 8, 8, 1), "float32")
+    model = keras_cmg.models.VQVAE.from_preset(
+        "small",
+        backbone={"hidden_channels": 4, "embedding_dim": 8, "quantizer": FAMILY[kind]()},
+    )
+    model.compile("adam")
+    logs = model.train_on_batch({"image": images}, return_dict=True)
+    assert np.isfinite(list(map(float, logs.values()))).all()
+    quantizer = model.backbone.quantizer
+    found = model.backbone.encode("image", images)
+    assert tuple(found["indices"].shape) == (4, 4, *quantizer.index_shape)
+    whole = model.decode(found["quantized"])
+    again = model.decode(quantizer.decode(found["indices"]))
+    np.testing.assert_allclose(*map(ops.convert_to_numpy, (whole, again)), atol=1e-5)
+    assert tuple(whole.shape) == images.shape
+
+
+def test_code_matching_of_groups_is_the_mean_of_their_own():
+    features = {name: x[:, 0] for name, x in batch().items()}
+    features = {name: x[:, :8] for name, x in features.items()}
+    quantizer = layers.GroupedQuantizer(layers.LearnedCodebook(5, 4, initial_scale=1.0), 2)
+    model = small_system("cmcm", backbone={"quantizer": quantizer})
+    model.build({name: x.shape for name, x in batch().items()})
+    tables = model.backbone.code_tables()
+    found = model.matching_of(StepInputs({}, {}, {}, code_tables=tuple(tables)), features)
+    expected = [
+        code_matching_loss({n: x[:, 4 * i : 4 * i + 4] for n, x in features.items()}, codes)
+        for i, codes in enumerate(tables)
+    ]
+    np.testing.assert_allclose(float(found), np.mean(list(map(float, expected))), rtol=1e-6)
+
+
+def test_levels_match_what_the_levels_before_leave():
+    x = np.random.default_rng(0).standard_normal((5, 8)).astype("float32")
+    quantizer = layers.ResidualQuantizer(layers.Codebook(6, 8, initial_scale=1.0), num_levels=3)
+    quantizer.build()
+    residuals = [x]
+    indices = quantizer.encode(x)
+    for level in range(2):
+        codes = quantizer.part(level).decode(indices[:, level])
+        residuals.append(residuals[-1] - ops.convert_to_numpy(codes))
+    found = quantizer.split_by_index(ops.convert_to_tensor(x), quantizer.code_tables())
+    for a, b in zip(found, residuals, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(a), b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        lambda: layers.FSQ((3, 3)),
+        lambda: layers.ProjectedQuantizer(
+            layers.ResidualQuantizer(layers.Codebook(6, 4), num_levels=2), 8
+        ),
+        lambda: layers.GroupedQuantizer(layers.LearnedCodebook(6, 4), num_groups=2),
+    ],
+)
+def test_the_preset_that_places_codes_takes_any_quantizer(quantizer):
+    model = small_system("fcid", preset="disentangled", backbone={"quantizer": quantizer()})
+    model.codebook_init_step = 1
+    model.compile("adam")
+    model.fit(batch(clips=8), batch_size=4, epochs=1, verbose=0)
+    part = model.backbone.quantizer.adaptable_part()
+    if part is not None:
+        # From near zero, codes are now where features are.
+        codes = ops.convert_to_numpy(model.backbone.code_tables()[0])
+        assert np.abs(codes).max() > 2 / part.num_embeddings
+
+
+def test_codes_that_cannot_be_placed_are_named():
+    model = compiled_system("fcid", backbone={"quantizer": layers.FSQ((3, 3))})
+    with pytest.raises(ValueError, match=r"needs a quantizer that stores its codes\. .* Projected"):
+        model.fit(batch(), verbose=0, callbacks=[keras_cmg.callbacks.KMeansCodebookInit()])
+    with pytest.raises(ValueError, match="FSQ stores no codes that could be placed"):
+        model.backbone.adapt_codebook(batch())
+
+
 def test_losses_of_a_quantizer_are_part_of_the_loss():
     totals = []
     for weight in (0.0, 100.0):
@@ -43,11 +174,3 @@ def test_losses_of_a_quantizer_are_part_of_the_loss():
         model = compiled_system("vanilla", backbone={"quantizer": quantizer})
         totals.append(float(model.train_on_batch(batch(), return_dict=True)["loss"]))
     assert totals[1] > totals[0] + 1
-
-
-def test_code_matching_needs_a_single_codebook():
-    quantizer = layers.ResidualQuantizer(layers.Codebook(6, 8), num_levels=2)
-    model = small_system("cmcm", backbone={"quantizer": quantizer})
-    model.compile()
-    with pytest.raises(ValueError, match="ResidualQuantizer has no single codebook"):
-        model.train_on_batch(batch())

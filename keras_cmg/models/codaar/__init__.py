@@ -1,0 +1,5 @@
+"""CoDAAR (2026)."""
+
+from keras_cmg.models.codaar.pretrainer import CoDAAR
+
+__all__ = ["CoDAAR"]
