@@ -9,7 +9,7 @@ import pytest
 from tests.fuzz.cases import run
 from tests.fuzz.targets import SLOW, TARGETS
 
-CASES = 40
+CASES = 25
 
 
 @pytest.mark.parametrize("name", sorted(set(TARGETS) - set(SLOW)))

@@ -57,9 +57,8 @@ def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDat
     """
     manifest = folder.manifest
     with reading(folder.root / layout.MANIFEST, "name the data set and its options"):
-        name, options = manifest["dataset"], dict(manifest["options"])
         root = manifest["root"] if raw is None else raw
-    return open_raw(name, root, **options)
+        return open_raw(str(manifest["dataset"]), root, **dict(manifest["options"]))
 
 
 def render(root: str | os.PathLike[str], index: int, raw: str | None = None) -> dict[str, Any]:

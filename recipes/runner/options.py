@@ -358,7 +358,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_options(parser: argparse.ArgumentParser, recipe: str, options: RecipeOptions) -> None:
-    """Adds the options of a recipe to its parser; a value that is not given is None.
+    """Adds the options of a recipe to its parser; a value that is not given is None, but `out`.
 
     Args:
         parser: parser of the recipe.
@@ -395,4 +395,6 @@ def add_options(parser: argparse.ArgumentParser, recipe: str, options: RecipeOpt
             arguments["nargs"] = option.nargs
         if option.metavar is not None:
             arguments["metavar"] = option.metavar
+        # The folder is no setting, whose default depends on the data and on finished runs.
+        arguments["default"] = default if name == "out" else None
         parser.add_argument(word, type=option.type, choices=choices, help=text, **arguments)
