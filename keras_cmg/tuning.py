@@ -211,7 +211,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
         codebook = getattr(model.backbone, "quantizer", None)
         found: dict[str, Any] = {}
         if codebook is not None:
-            found |= {k: getattr(codebook, k) for k in ("num_embeddings", "embedding_dim")}
+            found |= {k: getattr(model.backbone, k) for k in ("num_embeddings", "embedding_dim")}
             if getattr(codebook, "dead_code_patience", None):
                 found["dead_code_patience"] = codebook.dead_code_patience
             found |= {"toc_share": 1.0, "toc_lambda": TOCChannelMask(1).variance_weight}
@@ -357,14 +357,14 @@ class CMGHyperModel(keras_tuner.HyperModel):
         64
         """
         share = values.get("toc_share", 1.0)
-        if share >= 1 or backbone.codebook is None:
+        codebooks = backbone.codebooks
+        if share >= 1 or codebooks is None:
             return None
-        codebook = backbone.codebook
         mask = TOCChannelMask(
-            max(1, round(share * codebook.shape[1])),
+            max(1, round(share * backbone.code_dim)),
             variance_weight=values.get("toc_lambda", TOCChannelMask(1).variance_weight),
         )
-        mask.adapt(codebook)
+        mask.adapt(codebooks)
         return mask
 
     def settled(self) -> dict[str, Any]:

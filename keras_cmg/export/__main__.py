@@ -99,11 +99,11 @@ def _levels(words: list[str]) -> str | dict[str, str]:
 def _toc(channels: int | None, model: keras.Model) -> TOCChannelMask | None:
     if channels is None:
         return None
-    codebook = getattr(model, "backbone", model).codebook
-    if codebook is None:
+    codebooks = getattr(model, "backbone", model).codebooks
+    if codebooks is None:
         raise ValueError("--toc must be left out for a system without a codebook.")
     toc = TOCChannelMask(channels)
-    toc.adapt(codebook)
+    toc.adapt(codebooks)
     return toc
 
 

@@ -75,7 +75,7 @@ def metadata_of(
             if hasattr(layer, "sample_rate")
         },
         "toc": _toc(served.toc),
-        "codebook": _codebook(served.backbone.codebook),
+        "codebooks": [_codebook(codes) for codes in served.backbone.codebooks or ()],
         "limits": dict(limits or {}),
         "versions": {
             "keras_cmg": __version__,
@@ -93,9 +93,7 @@ def _toc(toc: Any) -> dict[str, Any] | None:
     return {"channels": toc.channel_indices.tolist(), **settings}
 
 
-def _codebook(codebook: np.ndarray | None) -> dict[str, Any] | None:
-    if codebook is None:
-        return None
+def _codebook(codebook: np.ndarray) -> dict[str, Any]:
     num_embeddings, embedding_dim = codebook.shape
     return {
         "num_embeddings": num_embeddings,

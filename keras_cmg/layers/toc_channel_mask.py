@@ -108,11 +108,15 @@ class TOCChannelMask(keras.layers.Layer):
         """Chooses the channels, and replaces an earlier choice.
 
         Args:
-            codebook: float array or tensor `(num_embeddings, dim)`.
-            usage: optional `(num_embeddings,)` weights of the codes, such as `ema_counts`.
+            codebook: float array or tensor `(num_embeddings, dim)`; or a sequence of them, whose
+                channels follow each other, such as a backbone's `codebooks`: each then keeps a
+                share of `num_channels` in proportion to its own channels.
+            usage: optional `(num_embeddings,)` weights of the codes, such as `ema_counts`; for a
+                single codebook.
 
         Raises:
-            ValueError: as `keras_cmg.ops.channel_scores` and `keras_cmg.ops.select_channels`.
+            ValueError: as `keras_cmg.ops.channel_scores` and `keras_cmg.ops.select_channels`, or
+                for `usage` with several codebooks.
 
         Example:
 
@@ -121,16 +125,24 @@ class TOCChannelMask(keras.layers.Layer):
         >>> sorted(layer.channel_indices.tolist())
         [0, 3]
         """
-        scores = channel_selection.channel_scores(
-            codebook,
-            usage,
-            variance_weight=self.variance_weight,
-            criterion=self.criterion,
-            normalize=self.normalize,
-            unbiased=self.unbiased,
-        )
-        dim = len(scores.importance)
-        indices = channel_selection.select_channels(scores.importance, self.num_channels)
+        codebooks = codebook if isinstance(codebook, list | tuple) else (codebook,)
+        if usage is not None and len(codebooks) > 1:
+            raise ValueError(
+                f"`usage` must be None with several codebooks. Received {len(codebooks)} of them."
+            )
+        importance = [
+            channel_selection.channel_scores(
+                codes,
+                usage,
+                variance_weight=self.variance_weight,
+                criterion=self.criterion,
+                normalize=self.normalize,
+                unbiased=self.unbiased,
+            ).importance
+            for codes in codebooks
+        ]
+        dim = sum(map(len, importance))
+        indices = channel_selection.select_channels_by_group(importance, self.num_channels)
         if not self.built:
             self._build_for(dim)
         elif dim != self.dim:

@@ -8,7 +8,12 @@ from keras_cmg.ops.binary_codes import (
     summed_sign_probabilities,
     unpack_signs,
 )
-from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, select_channels
+from keras_cmg.ops.channel_selection import (
+    ChannelScores,
+    channel_scores,
+    select_channels,
+    select_channels_by_group,
+)
 from keras_cmg.ops.code_activation import code_activation
 from keras_cmg.ops.code_identities import activation_shares, code_histograms, code_overlap
 from keras_cmg.ops.code_matching import (
@@ -143,6 +148,7 @@ __all__ = [
     "scalar_values",
     "segment_counts",
     "select_channels",
+    "select_channels_by_group",
     "sign_entropy",
     "sinkhorn",
     "spectrogram_sizes",

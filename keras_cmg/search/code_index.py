@@ -26,7 +26,9 @@ class CodeIndex:
     stored vectors, by the distance to the code alone. Lists and ranking are FAISS's.
 
     Args:
-        codebook: float array `(num_embeddings, dim)`, a backbone's `codebook`.
+        codebook: float array `(num_embeddings, dim)`, a backbone's `codebook`; for a backbone whose
+            vectors have several codes each, centers of its features, such as
+            `keras_cmg.ops.k_means` returns: the lists are those of the nearest centers.
         storage: how a clip's features are stored: `"float32"`, `"float16"`, or `"codes"`, which
             stores the clip's list and id alone (8 bytes); clips of one code then have equal
             distances.
@@ -233,7 +235,8 @@ class CodeIndex:
         [[0], [1], [2]]
         """
         codes = self._encoded(backbone, modality, x, mask)
-        self.add(ids, codes["general"], codes["indices"])
+        single = backbone.codebook is not None
+        self.add(ids, codes["general"], codes["indices"] if single else None)
 
     def search_clips(
         self,
@@ -331,7 +334,10 @@ class CodeIndex:
         from keras import ops
 
         codebook = backbone.codebook
-        if codebook is None or not np.array_equal(codebook.astype("float32"), self.codebook):
+        several = codebook is None and backbone.codebooks is not None
+        if not several and (
+            codebook is None or not np.array_equal(codebook.astype("float32"), self.codebook)
+        ):
             raise ValueError("`backbone` must have the codebook that this index was made with.")
         codes = backbone.encode(modality, x, "clip", mask)
         return {key: ops.convert_to_numpy(value) for key, value in codes.items()}

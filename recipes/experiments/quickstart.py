@@ -75,7 +75,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     clips = trained_encoders.open_clips(job)
     encoder = trained_encoders.train_new(job, clips)
     backbone, codebook = encoder.backbone, code_use.codebook_array(encoder.backbone)
-    masks = cross_modal_probes.toc_masks(settings.toc_channels, codebook)
+    masks = cross_modal_probes.toc_masks(settings.toc_channels, [codebook])
     kept = {name: mask.channel_indices for name, mask in masks.items()}
     print("probing every modality on every modality", flush=True)
     encoded = cross_modal_probes.EncodedClips(backbone, clips)

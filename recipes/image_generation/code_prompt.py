@@ -121,10 +121,11 @@ def with_toc(
         Suffix of the model's name, "" and "+TOC", to codes.
     """
     found = {"": {split: dict(parts) for split, parts in codes.items()}}
-    if backbone.codebook is None:
+    codebooks = backbone.codebooks
+    if codebooks is None:
         return found
     toc = keras_cmg.layers.TOCChannelMask(channels)
-    toc.adapt(backbone.codebook)
+    toc.adapt(codebooks)
     found["+TOC"] = {
         split: {modality: x[:, toc.channel_indices] for modality, x in parts.items()}
         for split, parts in codes.items()

@@ -37,7 +37,8 @@ def measure(backbone: keras_cmg.models.Backbone, clips: Clips, num_codes: int) -
         for name in backbone.modalities
     }
     classes = clip_classes(next(iter(found.values())).labels)
-    codes, codebook = {n: f.codes for n, f in found.items()}, codebook_array(backbone)
+    codes = {name: one.codes for name, one in found.items()}
+    codebook = list_centers(backbone, clips)
     return {
         "scores": {
             ranking: scores_of_ranking(codes, classes, codebook, ranking, num_codes)
@@ -47,6 +48,26 @@ def measure(backbone: keras_cmg.models.Backbone, clips: Clips, num_codes: int) -
         "clips": len(classes),
         "num_embeddings": len(codebook),
     }
+
+
+def list_centers(backbone: keras_cmg.models.Backbone, clips: Clips) -> np.ndarray:
+    """Returns the vectors whose nearest clips form the lists of an index.
+
+    Args:
+        backbone: trained, with codes.
+        clips: where clips are read from.
+
+    Returns:
+        (lists, dim) float: the codes; of a model with several codes per vector, as many k-means
+        centers of training clips.
+    """
+    if backbone.codebook is not None:
+        return codebook_array(backbone)
+    features = [
+        encode(backbone, clips, "train", name, "clip").codes["general"]
+        for name in backbone.modalities
+    ]
+    return keras_cmg.ops.k_means(np.concatenate(features), backbone.num_embeddings)
 
 
 def scores_of_ranking(
@@ -59,9 +80,10 @@ def scores_of_ranking(
     """Computes what queries of each modality find among clips of each modality.
 
     Args:
-        encoded: modality to `general` (clips, dim) and `indices` (clips,).
+        encoded: modality to `general` (clips, dim) and `indices` (clips,); without `indices`, or
+            with several per clip, clips are listed under their nearest code.
         classes: (clips,) int.
-        codebook: (num_embeddings, dim).
+        codebook: (num_embeddings, dim), codes or centers.
         ranking: a key of `RANKINGS`.
         num_codes: codes whose clips a query visits; brute force visits all.
 
@@ -80,7 +102,9 @@ def scores_of_ranking(
     found = {}
     for target, filed in encoded.items():
         index = keras_cmg.search.CodeIndex(codebook, "codes" if ranking == "codes" else "float32")
-        index.add(order, filed["general"][order], filed["indices"][order])
+        indices = filed.get("indices")
+        single = indices is not None and indices.ndim == 1
+        index.add(order, filed["general"][order], indices[order] if single else None)
         for source, queries in encoded.items():
             visited = len(codebook) if ranking == "brute force" else num_codes
             ids = index.search(queries["general"], FIRST + 1, visited)["ids"]

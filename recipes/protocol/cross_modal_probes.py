@@ -30,33 +30,34 @@ class ProbeScores(NamedTuple):
 
 
 def toc_masks(
-    channels: Sequence[int], codebook: np.ndarray | None, **options: Any
+    channels: Sequence[int], codebooks: Sequence[np.ndarray] | None, **options: Any
 ) -> dict[str, keras_cmg.layers.TOCChannelMask]:
     """Returns an adapted TOC mask for each number of kept dimensions.
 
     Args:
         channels: numbers of dimensions to keep.
-        codebook: (codes, dim); None for a model without codes.
+        codebooks: (codes, channels) each, whose channels follow each other; None for a model
+            without codes.
         options: further arguments of `TOCChannelMask`.
 
     Returns:
         Number of dimensions, as text, to mask; nothing without a codebook.
 
     Raises:
-        ValueError: if a number is below 1 or above `dim`.
+        ValueError: if a number is below 1 or above that of all channels.
 
     Example:
 
-    >>> masks = toc_masks((2, 1), np.eye(3))
+    >>> masks = toc_masks((2, 1), [np.eye(3)])
     >>> [mask.num_channels for mask in masks.values()]
     [2, 1]
     """
-    if codebook is None:
+    if codebooks is None:
         return {}
-    check_channels(channels, codebook.shape[1])
+    check_channels(channels, sum(codes.shape[1] for codes in codebooks))
     masks = {str(kept): keras_cmg.layers.TOCChannelMask(kept, **options) for kept in channels}
     for mask in masks.values():
-        mask.adapt(codebook)
+        mask.adapt(tuple(codebooks))
     return masks
 
 

@@ -84,12 +84,13 @@ def protocol_masks(
     Returns:
         Number of dimensions, as text, to mask.
     """
-    codebook = backbone.codebook
-    if codebook is None or protocol == "heldout":
-        return toc_masks(channels, codebook, criterion=criterion or "both")
+    codebooks = backbone.codebooks
+    if codebooks is None or protocol == "heldout":
+        return toc_masks(channels, codebooks, criterion=criterion or "both")
+    # The authors of H-DCID select as many channels from each layer's codebook.
     return toc_masks(
-        (min(task.reference_channels, codebook.shape[1]),),
-        codebook,
+        (sum(min(task.reference_channels, codes.shape[1]) for codes in codebooks),),
+        codebooks,
         criterion=criterion or task.reference_criterion,
         normalize=False,
         unbiased=True,

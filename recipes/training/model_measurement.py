@@ -132,7 +132,7 @@ def measure(settings: Mapping[str, Any], clips: Mapping[str, Any], seed: int) ->
         start = time.perf_counter()
         history = model.fit(batches, epochs=chosen.epochs, shuffle=False, verbose=0).history
         seconds = time.perf_counter() - start
-    masks = toc_masks(chosen.toc_channels[:1], model.backbone.codebook)
+    masks = toc_masks(chosen.toc_channels[:1], model.backbone.codebooks)
     encoded = EncodedClips(model.backbone, source)
     probes = probe_every_pair(encoded, masks, chosen.probe_epochs, seed)
     return {

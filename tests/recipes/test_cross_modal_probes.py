@@ -93,4 +93,4 @@ def test_toc_view_holds_the_chosen_channels() -> None:
 def test_a_model_without_codes_has_no_masks() -> None:
     assert cross_modal_probes.toc_masks((4, 2), None) == {}
     with pytest.raises(ValueError, match=r"--toc-channels must lie between 1 and 8\. Received: 9"):
-        cross_modal_probes.toc_masks((4, 9), np.eye(8))
+        cross_modal_probes.toc_masks((4, 9), [np.eye(8)])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_cmg.layers.quantizers.composite_quantizer import CompositeQuantizer
@@ -128,6 +129,38 @@ class GroupedQuantizer(CompositeQuantizer):
         indices = ops.convert_to_tensor(indices)
         codes = [self.part(i).decode(self._indices_of(indices, i)) for i in range(self.num_groups)]
         return ops.concatenate(codes, axis=-1)
+
+    @property
+    def codebooks(self) -> tuple[Tensor, ...]:
+        """The codes of each group, float tensors `(codes, channels)`; empty if one has none."""
+        found = [self.part(i).codebooks for i in range(self.num_groups)]
+        return sum(found, ()) if all(found) else ()
+
+    def adapt(self, features: Any, num_iterations: int = 10) -> None:
+        """Sets the codes of each group to the k-means centers of its channels.
+
+        Args:
+            features: float array or tensor `(..., dim)`.
+            num_iterations: int, iterations of Lloyd's algorithm.
+
+        Raises:
+            ValueError: as `Codebook.adapt`.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.Codebook(num_embeddings=2, embedding_dim=1)
+        >>> quantizer = keras_cmg.layers.GroupedQuantizer(inner, num_groups=2)
+        >>> quantizer.adapt(np.array([[0.0, 7.0], [5.0, 9.0]]))
+        >>> quantizer.assign_codes(np.array([[4.0, 8.9]]))["codes"].tolist()
+        [[5.0, 9.0]]
+        """
+        if not self.built:
+            self.build()
+        groups = self._split(np.asarray(ops.convert_to_numpy(features)))
+        if self.shared:
+            groups = [np.concatenate([g.reshape(-1, g.shape[-1]) for g in groups])]
+        for quantizer, group in zip(self.quantizers, groups, strict=True):
+            quantizer.adapt(group, num_iterations)
 
     def update(self, inputs, indices, weights=None):
         """Updates the state of the inner quantisers and adds their losses.

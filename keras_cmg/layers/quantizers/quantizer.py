@@ -250,6 +250,16 @@ class Quantizer(keras.layers.Layer):
             )
         return self.decode(ops.arange(self.num_embeddings, dtype="int32"))
 
+    @property
+    def codebooks(self) -> tuple[Tensor, ...]:
+        """The codes of each group of channels, float tensors `(codes, channels)`, in order.
+
+        One for a single codebook; one per group of a `GroupedQuantizer`; of a `ResidualQuantizer`,
+        whose levels describe the same channels, the codes of all levels together. Empty where the
+        parts have no codebooks.
+        """
+        return () if self.index_shape else (self.codebook,)
+
     def code_blocks(self, block_size: int = 2**16) -> Iterator[Tensor]:
         """Yields all codes in the order of their indices, in blocks of bounded memory.
 

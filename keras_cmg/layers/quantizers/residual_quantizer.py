@@ -220,6 +220,41 @@ class ResidualQuantizer(CompositeQuantizer):
         inner = tuple(range(-len(self.index_shape) + 1, 0))
         return ops.all(indices >= 0, axis=inner) if inner else indices >= 0
 
+    @property
+    def codebooks(self) -> tuple[Tensor, ...]:
+        """The codes of all levels, for each group of channels; empty if a level has none."""
+        found = [self.part(level).codebooks for level in range(self.num_levels)]
+        if len({len(level) for level in found}) > 1:
+            return ()
+        return tuple(ops.concatenate(codes) for codes in zip(*found, strict=True))
+
+    def adapt(self, features: Any, num_iterations: int = 10) -> None:
+        """Sets the codes of each level to the k-means centers of what the levels before leave.
+
+        Args:
+            features: float array or tensor `(..., dim)`.
+            num_iterations: int, iterations of Lloyd's algorithm.
+
+        Raises:
+            ValueError: as `Codebook.adapt`, or if one quantiser serves all levels.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.Codebook(num_embeddings=2, embedding_dim=1)
+        >>> quantizer = keras_cmg.layers.ResidualQuantizer(inner, num_levels=2)
+        >>> quantizer.adapt(np.array([[0.0], [1.0], [8.0], [9.0]]))
+        >>> quantizer.assign_codes(np.array([[8.9]]))["codes"].tolist()
+        [[9.0]]
+        """
+        if self.shared:
+            raise ValueError("`adapt` needs a quantiser of its own for each level, not a shared one.")
+        if not self.built:
+            self.build()
+        residual = self._bounded(ops.convert_to_tensor(features, dtype=self.compute_dtype))
+        for quantizer in self.quantizers:
+            quantizer.adapt(residual, num_iterations)
+            residual = residual - ops.stop_gradient(quantizer.decode(quantizer.encode(residual)))
+
     def update(self, inputs, indices, weights=None):
         """Updates the state of the inner quantisers and adds their losses.
 

@@ -122,10 +122,10 @@ class Backbone(keras.Model):
                     name="codebook",
                 )
             self.num_embeddings = getattr(layer, "num_embeddings", self.num_embeddings)
-        dim = getattr(layer, "embedding_dim", self.embedding_dim)
-        if dim != self.embedding_dim:
+        dim = getattr(layer, "embedding_dim", self.general_dim)
+        if dim != self.general_dim:
             raise ValueError(
-                f"`quantizer` must have the `embedding_dim` of the backbone, {self.embedding_dim}. "
+                f"`quantizer` must have the `embedding_dim` of the backbone, {self.general_dim}. "
                 f"Received: {dim}"
             )
         self.quantizer = layer
@@ -330,7 +330,7 @@ class Backbone(keras.Model):
             level: `"clip"` or `"segment"`; default `trained_level` of each modality.
 
         Returns:
-            Array `(vectors, embedding_dim)`.
+            Array `(vectors, general_dim)`.
 
         Raises:
             ValueError: for a batch that `encode` refuses, or if there is no batch.
@@ -406,11 +406,12 @@ class Backbone(keras.Model):
             zeroed[name] = ops.where(counts, x, ops.zeros((), dtype=x.dtype))
         return {**inputs, **zeroed} if zeroed else inputs
 
-    def require_codebook(self, purpose: str) -> None:
+    def require_codebook(self, purpose: str, single: bool = False) -> None:
         """Raises an error if the system has no codebook.
 
         Args:
             purpose: what needs codes, the start of a sentence, such as `"TOC"`.
+            single: whether it needs a single code per vector.
 
         Raises:
             ValueError: naming the system and the reason.
@@ -424,6 +425,11 @@ class Backbone(keras.Model):
             raise ValueError(
                 f"{purpose} needs codes, and {system} has none: its features are continuous. "
                 "Its `codebook` is None."
+            )
+        if single and getattr(self.quantizer, "index_shape", None):
+            raise ValueError(
+                f"{purpose} needs one code per vector. Received a {type(self).__name__} with "
+                f"indices of shape {self.quantizer.index_shape} per vector."
             )
 
     def check_modality(self, modality: str) -> None:
@@ -508,12 +514,36 @@ class Backbone(keras.Model):
     def codebook(self) -> np.ndarray | None:
         """The codes, float array `(num_embeddings, embedding_dim)`; None without a codebook.
 
-        Quantisers that describe a vector by several codes have no single codebook.
+        Quantisers that describe a vector by several codes have no single codebook, but
+        `codebooks`.
         """
         # Quantisers of other packages may have no `index_shape`.
         if self.quantizer is None or getattr(self.quantizer, "index_shape", None):
             return None
         return ops.convert_to_numpy(self.quantizer.codebook)
+
+    @property
+    def codebooks(self) -> tuple[np.ndarray, ...] | None:
+        """The codes of each group of channels, float arrays `(codes, channels)`; None without.
+
+        What TOC measures: a single codebook, or those of a quantiser that describes a vector by
+        several codes, see `keras_cmg.layers.Quantizer.codebooks`.
+        """
+        codebook = self.codebook
+        if codebook is not None:
+            return (codebook,)
+        parts = getattr(self.quantizer, "codebooks", ())
+        return tuple(ops.convert_to_numpy(codes) for codes in parts) or None
+
+    @property
+    def general_dim(self) -> int:
+        """Width of `"general"`, as `encode` returns it."""
+        return self.embedding_dim
+
+    @property
+    def code_dim(self) -> int:
+        """Width of `"quantized"`, as `encode` returns it."""
+        return self.embedding_dim
 
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs

@@ -140,7 +140,7 @@ def test_metadata_say_what_is_inside(loud_system, loud) -> None:
     }
     assert found["sample_rates"] == {"audio": 8000}
     assert found["limits"] == {"max_clips": 64, "max_frames": 8, "max_samples": 64000}
-    assert found["codebook"]["num_embeddings"] == len(backbone.codebook)
+    assert found["codebooks"][0]["num_embeddings"] == len(backbone.codebook)
     assert found["versions"]["keras"] == keras.__version__
     assert found["versions"]["tensorflow"] == tf.__version__
     assert found["extra"]["command"].startswith("python")
