@@ -103,7 +103,8 @@ class KMeansCodebookInit(keras.callbacks.Callback):
         self.steps_per_execution = self.model.steps_per_execution
         # Read once per epoch: on JAX a look at a weight interrupts training.
         quantizer = self.model.backbone.quantizer
-        self.steps_before = int(ops.convert_to_numpy(quantizer.step)) if quantizer.built else 0
+        step = _first_part(quantizer).step if quantizer.built else 0
+        self.steps_before = int(ops.convert_to_numpy(step))
         self.due = quantizer.trainable and self.steps_before <= self.step
         if not self.due:
             self.kept = []
@@ -140,6 +141,13 @@ class KMeansCodebookInit(keras.callbacks.Callback):
                 places: Iterable[int] = itertools.count() if count is None else range(count)
                 batches = map(self.data.__getitem__, places)
             yield from map(_entries, batches)
+
+
+def _first_part(quantizer: Any) -> Any:
+    """The quantiser itself, or the first of those that describe a vector together."""
+    while hasattr(quantizer, "quantizers"):
+        quantizer = quantizer.quantizers[0]
+    return quantizer
 
 
 def _entries(batch: Any) -> Mapping[str, Any]:

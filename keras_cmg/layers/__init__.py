@@ -27,6 +27,7 @@ from keras_cmg.layers.quantizers.residual_quantizer import ResidualQuantizer
 from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.layers.residual_unit import ResidualUnit
 from keras_cmg.layers.saturating_attention import SaturatingAttention
+from keras_cmg.layers.second_level import SecondLevel
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.layers.sequence_specific_encoder import SequenceSpecificEncoder
 from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
@@ -64,6 +65,7 @@ __all__ = [
     "ResidualQuantizer",
     "ResidualUnit",
     "SaturatingAttention",
+    "SecondLevel",
     "SequenceDecoder",
     "SequenceSpecificEncoder",
     "SimVQ",

@@ -20,6 +20,7 @@ from keras_cmg.models.codis import CODIS, CODISBackbone
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fac import FAC, FACBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.hdcid import HDCID
 from keras_cmg.models.linear_probe import LinearProbe
 from keras_cmg.models.modality_encoder import ModalityEncoder
 from keras_cmg.models.simmmdg import SimMMDG, SimMMDGBackbone
@@ -33,6 +34,7 @@ __all__ = [
     "DCID",
     "FAC",
     "FCID",
+    "HDCID",
     "TURN",
     "VQVAE",
     "AlignmentPretrainer",

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.fcid import FCIDBackbone
 from keras_cmg.reference.names import UNUSED, model_links, unused_tensors
 from keras_cmg.reference.sizes import MAP_SIZE, model_for
 
@@ -41,7 +41,12 @@ def _shown(names: list[str], most: int = 8) -> str:
 
 
 MODULES = ("decoder", "cpc", "club_audio", "club_video", "club_text")
-"""Those of every pretrainer; FCID has `club_audiovisual` too."""
+"""Those of every pretrainer."""
+FURTHER = {
+    "fcid": ("club_audiovisual",),
+    "hdcid": ("cpc2", "club2_audio", "club2_video", "club2_text"),
+}
+"""Those of a system besides."""
 
 
 def import_state(
@@ -78,8 +83,10 @@ def import_state(
     model = model_for(shapes, map_size, dtype, dropout)
     mapped = assign_state(model, state)
     rest = sorted(set(state) - set(mapped))
-    fine_and_coarse = isinstance(model, FCID | FCIDBackbone)
-    modules = (*MODULES, "club_audiovisual") if fine_and_coarse else MODULES
+    backbone = getattr(model, "backbone", model)
+    levels = "hdcid" if getattr(backbone, "second_level", False) else "dcid"
+    system = "fcid" if isinstance(backbone, FCIDBackbone) else levels
+    modules = (*MODULES, *FURTHER.get(system, ()))
     summary = Summary(
         mapped=mapped,
         ignored=[name for name in rest if UNUSED.match(name)],
@@ -95,7 +102,7 @@ def assign_state(model: Any, state: Mapping[str, np.ndarray]) -> list[str]:
     """Writes the authors' weights into a model of matching sizes.
 
     Args:
-        model: built `FCID`, `DCID`, or a backbone of one.
+        model: built `FCID`, `DCID`, `HDCID`, or a backbone of one.
         state: name to array.
 
     Returns:
@@ -133,7 +140,7 @@ def export_state(model: Any) -> dict[str, np.ndarray]:
     """Returns a model's weights with the authors' names and layout.
 
     Args:
-        model: built `FCID`, `DCID`, or a backbone of one.
+        model: built `FCID`, `DCID`, `HDCID`, or a backbone of one.
 
     Returns:
         Name to array; zeros for the tensors that the authors' code registers without using them,

@@ -9,7 +9,9 @@ from typing import Any
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.dcid.pretrainer import DCID, DCIDBackbone
+from keras_cmg.models.base.presets import merged
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.hdcid import HDCID
 from keras_cmg.reference.names import MODALITIES
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -47,7 +49,8 @@ def model_for(
     if "encoder/Cross_quantizer_coarse.embedding" in shapes:
         return _fcid(shapes, map_size, dtype, dropout)
     if "encoder/Cross_quantizer.embedding" in shapes:
-        return _dcid(shapes, map_size, dtype, dropout)
+        levels = len(shapes["encoder/Cross_quantizer.embedding"]) - 1
+        return _dcid(shapes, map_size, dtype, dropout, HDCID if levels == 2 else DCID)
     raise ValueError(
         "The tensors must hold a codebook, 'encoder/Cross_quantizer_coarse.embedding' (FCID) or "
         f"'encoder/Cross_quantizer.embedding' (DCID). Received {len(shapes)} tensors, "
@@ -87,9 +90,9 @@ def _fcid(shapes, map_size, dtype, dropout):
     return model
 
 
-def _dcid(shapes, map_size, dtype, dropout):
+def _dcid(shapes, map_size, dtype, dropout, system):
     squeeze = shape_of(shapes, "encoder/video_semantic_encoder.se_layer.0.weight")
-    codes, dim = shape_of(shapes, "encoder/Cross_quantizer.embedding")
+    codes, dim = shape_of(shapes, "encoder/Cross_quantizer.embedding")[-2:]
     units = {
         name: shape_of(shapes, f"encoder/{name.capitalize()}_encoder.{name}_linear.weight")[0]
         for name in ("audio", "text")
@@ -113,13 +116,15 @@ def _dcid(shapes, map_size, dtype, dropout):
         "video": (None, None, *map_size, squeeze[1]),
         "text": (None, None, text),
     }
-    if not complete(
-        shapes, "text_lstm", "decoder", "cpc", *(f"club_{name}" for name in MODALITIES)
-    ):
-        model = DCIDBackbone.from_preset("reference", dtype=dtype, **backbone)
+    modules = ["text_lstm", "decoder", "cpc", *(f"club_{name}" for name in MODALITIES)]
+    if system is HDCID:
+        modules += ["cpc2", *(f"club2_{name}" for name in MODALITIES)]
+    if not complete(shapes, *modules):
+        settings = merged(system.presets["reference"]["backbone"], {"dtype": dtype, **backbone})
+        model = DCIDBackbone(**settings)
     else:
         head = "decoder/audio_semantic_decoder.event_classifier.weight"
-        model = DCID.from_preset(
+        model = system.from_preset(
             "reference",
             dtype=dtype,
             backbone=backbone,

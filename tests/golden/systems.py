@@ -38,12 +38,19 @@ def batch_of(file: Mapping[str, np.ndarray], prefix: str = "") -> dict[str, Any]
 
 def draws_of(file: Mapping[str, np.ndarray], prefix: str = "") -> dict[str, Any]:
     """Recorded draws, under the names that a batch gives them."""
-    permutations = f"{prefix}rand/perm_"
-    draws = {"cpc_time": ops.convert_to_tensor(file[f"{prefix}rand/cpc_t"], dtype="int32")}
+    names = {
+        "cpc_t": "cpc_time",
+        "cpc2_t": "second_cpc_time",
+        "perm_": "club_",
+        "perm2_": "club_second_",
+    }
+    draws = {}
     for key in file:
-        if key.startswith(permutations):
-            name = f"club_{key.removeprefix(permutations)}"
-            draws[name] = ops.convert_to_tensor(file[key], dtype="int32")
+        for recorded, name in names.items():
+            start = f"{prefix}rand/{recorded}"
+            if key.startswith(start):
+                value = ops.convert_to_tensor(file[key], dtype="int32")
+                draws[f"{name}{key.removeprefix(start)}"] = value
     return draws
 
 
@@ -317,7 +324,10 @@ def gradients(model, batch) -> dict[str, Any]:
         return model.main_losses(model.prepare_step(x, training=True))["loss"]
 
     slopes, found = engine.gradients(total, variables, inputs)
-    found = {f"grad/in/{name}": value for name, value in found.items()}
+    found = {f"grad/in/{name}": ops.convert_to_numpy(value) for name, value in found.items()}
+    video = found["grad/in/video"].astype("float64")
+    found["grad/in/video_spatial_sum"] = video.sum(axis=(2, 3))
+    found["grad_l2/in/video"] = np.asarray(np.linalg.norm(video))
     remaining = iter(slopes)
     squares: dict[str, float] = {}
     for link in links:
@@ -329,5 +339,6 @@ def gradients(model, batch) -> dict[str, Any]:
             module = name.split("/")[0]
             squares[module] = squares.get(module, 0.0) + norm**2
     # Tensors without effect have no gradient.
-    found |= {f"grad_l2/{name}": np.zeros(()) for name in unused_tensors(links)}
+    for name, zeros in unused_tensors(links).items():
+        found[f"grad/{name}"], found[f"grad_l2/{name}"] = zeros, np.zeros(())
     return found | {f"grad_l2/{name}": np.sqrt(value) for name, value in squares.items()}

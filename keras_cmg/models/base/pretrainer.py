@@ -351,7 +351,7 @@ class Pretrainer(Trainer):
         codebook = None
         if set(self.codebook_terms) & set(self.loss_names):
             # A copy, because the backbone's call changes the codebook in place on some engines.
-            codebook = ops.copy(ops.convert_to_tensor(self.backbone.quantizer.codebook))
+            codebook = ops.copy(ops.convert_to_tensor(self.matched_codebook()))
         step = ops.copy(ops.convert_to_tensor(self.step_counter))
         masks = self.backbone.frame_masks(x)
         # So that targets of a reconstruction are finite.
@@ -371,6 +371,21 @@ class Pretrainer(Trainer):
             added_losses=tuple(self._layer_losses()[0]) if training else (),
         ).gather(self.replica_entries)
         return inputs.with_estimator_pairs(self.estimator_pairs(inputs))
+
+    def matched_codebook(self) -> Tensor:
+        """Returns the codes that terms in `codebook_terms` compare features with.
+
+        Returns:
+            Float tensor `(num_embeddings, dim)`.
+
+        Example:
+
+        >>> model = keras_cmg.models.CMCM.from_preset("small", ("audio", "text"))
+        >>> model.backbone.build({"audio": (None, 10, 128), "text": (None, 7, 64)})
+        >>> tuple(model.matched_codebook().shape)
+        (400, 256)
+        """
+        return self.backbone.quantizer.codebook
 
     def _full_precision(self, x: Tensor) -> Tensor:
         """Casts floats to the dtype of the variables: losses are never summed in half precision."""
@@ -549,9 +564,33 @@ class Pretrainer(Trainer):
         Raises:
             ValueError: if the clips have too few frames.
         """
-        features, first = self.cpc_features(inputs), self.cpc_first_frame
-        num_steps = self.cpc_predictor.num_prediction_steps
-        time = inputs.draws.get("cpc_time")
+        return self.predictive_coding(inputs, self.cpc_features(inputs), self.cpc_predictor)
+
+    def predictive_coding(
+        self,
+        inputs: StepInputs,
+        features: Mapping[str, Tensor],
+        predictor: CPCPredictor,
+        name: str = "cpc",
+        salt: int = 1,
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Computes contrastive predictive coding of some features.
+
+        Args:
+            inputs: of the step.
+            features: modality to `(batch, frames, dim)`.
+            predictor: the layer that predicts them.
+            name: prefix of the logs, and of `<name>_time` in the batch's `"draws"`.
+            salt: of the random draw of the time, another for each predictor.
+
+        Returns:
+            As `cpc_loss`, with keys `<name>_accuracy_<source>_<target>`.
+
+        Raises:
+            ValueError: if the clips have too few frames.
+        """
+        first, num_steps = self.cpc_first_frame, predictor.num_prediction_steps
+        time = inputs.draws.get(f"{name}_time")
         if time is None:
             frames = min(x.shape[1] for x in features.values())
             if frames <= first + num_steps:
@@ -561,18 +600,18 @@ class Pretrainer(Trainer):
                 )
             # Drawn so that all predicted frames exist.
             time = counter_random.random_integer(
-                inputs.draw_counter, first, frames - num_steps, salt=1
+                inputs.draw_counter, first, frames - num_steps, salt=salt
             )
         loss, accuracies = 0.0, {}
         axis = 0 if self.cpc_candidates == "targets" else 1
-        for pair, logits in self.cpc_predictor(features, time=time).items():
+        for pair, logits in predictor(features, time=time).items():
             source, target = pair.split("->")
             logits = self._full_precision(logits)
             weight = self.cpc_self_weight if source == target else 1.0
             present = _cpc_presence(inputs, source, target, features, time, logits.shape[0])
             if weight:
                 loss = loss + weight * contrastive.cpc_loss(logits, self.cpc_candidates, present)
-            accuracies[f"cpc_accuracy_{source}_{target}"] = contrastive.diagonal_accuracy(
+            accuracies[f"{name}_accuracy_{source}_{target}"] = contrastive.diagonal_accuracy(
                 logits[-1], axis, present and (present[0][-1], present[1])
             )
         return loss, accuracies
