@@ -3,8 +3,10 @@
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.coarse_level import CoarseLevel
 from keras_cmg.layers.coarse_projector import CoarseProjector
+from keras_cmg.layers.code_discriminator import CodeDiscriminator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.event_head import EventHead
+from keras_cmg.layers.gradient_reversal import GradientReversal
 from keras_cmg.layers.image_decoder import ImageDecoder
 from keras_cmg.layers.image_encoder import ImageEncoder
 from keras_cmg.layers.log_mel_summary import LogMelSummary
@@ -46,8 +48,10 @@ __all__ = [
     "CPCPredictor",
     "CoarseLevel",
     "CoarseProjector",
+    "CodeDiscriminator",
     "Codebook",
     "EventHead",
+    "GradientReversal",
     "GroupedQuantizer",
     "ImageDecoder",
     "ImageEncoder",

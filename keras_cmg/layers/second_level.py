@@ -85,7 +85,9 @@ class SecondLevel(keras.layers.Layer):
                 name: self.encode_general(name, x, masks.get(name), training)
                 for name, x in inputs.items()
             },
-            "second_specific": {name: self.specific_encoders[name](x) for name, x in inputs.items()},
+            "second_specific": {
+                name: self.specific_encoders[name](x) for name, x in inputs.items()
+            },
         }
 
     def encode_general(

@@ -14,6 +14,13 @@ from keras_cmg.ops.channel_selection import (
     select_channels,
     select_channels_by_group,
 )
+from keras_cmg.ops.chunked_codes import (
+    chunk_code_log_probabilities,
+    chunk_matching_loss,
+    frame_overlap,
+    normalize_chunks,
+    uniformity_loss,
+)
 from keras_cmg.ops.code_activation import code_activation
 from keras_cmg.ops.code_identities import activation_shares, code_histograms, code_overlap
 from keras_cmg.ops.code_matching import (
@@ -47,6 +54,7 @@ from keras_cmg.ops.finite_scalars import (
     unpack_digits,
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
+from keras_cmg.ops.gradient_reversal import reverse_gradient
 from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
 from keras_cmg.ops.log_mel import decibels, mel_weights, spectrogram_sizes, summarize_mel
@@ -78,6 +86,11 @@ from keras_cmg.ops.residual_search import residual_beam_search
 from keras_cmg.ops.retrieval import retrieval_hits
 from keras_cmg.ops.rotation_trick import rotation_trick
 from keras_cmg.ops.saturating_softmax import saturating_softmax
+from keras_cmg.ops.sliding_alignment import (
+    sliding_distance,
+    sliding_info_nce,
+    sliding_window,
+)
 from keras_cmg.ops.supervised_contrastive import (
     distance_loss,
     same_event,
@@ -90,6 +103,8 @@ __all__ = [
     "adaptive_weights",
     "assignments",
     "channel_scores",
+    "chunk_code_log_probabilities",
+    "chunk_matching_loss",
     "club_upper_bound",
     "code_activation",
     "code_agreement",
@@ -113,6 +128,7 @@ __all__ = [
     "ema_update",
     "entropy",
     "event_counts",
+    "frame_overlap",
     "frechet_distance",
     "info_nce",
     "k_means",
@@ -125,6 +141,7 @@ __all__ = [
     "merge_moments",
     "mix_modalities",
     "nearest_codes",
+    "normalize_chunks",
     "orthogonality_loss",
     "pack_digits",
     "pack_signs",
@@ -142,6 +159,7 @@ __all__ = [
     "random_uniform",
     "residual_beam_search",
     "retrieval_hits",
+    "reverse_gradient",
     "rotation_trick",
     "same_event",
     "saturating_softmax",
@@ -151,12 +169,16 @@ __all__ = [
     "select_channels_by_group",
     "sign_entropy",
     "sinkhorn",
+    "sliding_distance",
+    "sliding_info_nce",
+    "sliding_window",
     "spectrogram_sizes",
     "straight_through",
     "summarize_mel",
     "summed_sign_probabilities",
     "supervised_contrastive_loss",
     "transport_cost",
+    "uniformity_loss",
     "unpack_digits",
     "unpack_signs",
     "weighted_mean",

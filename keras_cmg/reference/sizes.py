@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_cmg.models.base.backbone import Backbone
+from keras_cmg.models.base.presets import merged
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.dcid.pretrainer import DCID, DCIDBackbone
-from keras_cmg.models.base.presets import merged
 from keras_cmg.models.fcid import FCID, FCIDBackbone
 from keras_cmg.models.hdcid import HDCID
 from keras_cmg.reference.names import MODALITIES

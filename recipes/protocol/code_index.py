@@ -80,8 +80,8 @@ def scores_of_ranking(
     """Computes what queries of each modality find among clips of each modality.
 
     Args:
-        encoded: modality to `general` (clips, dim) and `indices` (clips,); without `indices`, or
-            with several per clip, clips are listed under their nearest code.
+        encoded: modality to `general` (clips, dim) and `indices` (clips,); with several
+            indices per clip, clips are listed under their nearest center.
         classes: (clips,) int.
         codebook: (num_embeddings, dim), codes or centers.
         ranking: a key of `RANKINGS`.
@@ -102,9 +102,8 @@ def scores_of_ranking(
     found = {}
     for target, filed in encoded.items():
         index = keras_cmg.search.CodeIndex(codebook, "codes" if ranking == "codes" else "float32")
-        indices = filed.get("indices")
-        single = indices is not None and indices.ndim == 1
-        index.add(order, filed["general"][order], indices[order] if single else None)
+        indices = filed["indices"][order]
+        index.add(order, filed["general"][order], indices if indices.ndim == 1 else None)
         for source, queries in encoded.items():
             visited = len(codebook) if ranking == "brute force" else num_codes
             ids = index.search(queries["general"], FIRST + 1, visited)["ids"]

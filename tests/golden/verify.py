@@ -28,7 +28,9 @@ MODEL_TOLERANCES = (
     # The map is a plain sum over 49 positions, so attention scores reach 15,000: in float32 their
     # own rounding moves the softmax by 1e-3, in any implementation.
     Tolerance(
-        r"^grad.*(v_self_att|video_self_att|se_layer)|^grad(_l2)?/in/video|_l2(_early)?/encoder$", 1e-3, 1e-9
+        r"^grad.*(v_self_att|video_self_att|se_layer)|^grad(_l2)?/in/video|_l2(_early)?/encoder$",
+        1e-3,
+        1e-9,
     ),
     Tolerance(r"^out/(v_gen|fine_v_vq|club_video|dec_fine_v)", 1e-4, 1e-9),
     # A gap between squared distances of hundreds.

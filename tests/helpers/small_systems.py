@@ -16,8 +16,11 @@ import numpy as np
 import keras_cmg
 from tests.helpers import small_fcid
 
-SYSTEMS = ("cmcm", "codis", "dcid", "fac", "fcid", "simmmdg", "turn", "vanilla")
-PEERS = ("cmcm", "codis", "fac", "simmmdg", "turn", "vanilla")
+SYSTEMS = (
+    "aha", "cmcm", "codebind", "codis", "dcid", "fac", "fcid", "hdcid", "simmmdg", "turn",
+    "vanilla",
+)  # fmt: skip
+PEERS = ("aha", "cmcm", "codebind", "codis", "fac", "simmmdg", "turn", "vanilla")
 """Those that learn from pairs of modalities alone."""
 
 EXPECTED = Path(__file__).with_name("three_steps.json")
@@ -36,9 +39,14 @@ OWN: dict[str, dict[str, Any]] = {
     },
 }
 ESTIMATORS = {"club": {"hidden_units": 4}, "cpc": {"units": 4}, "decoder_channels": 3}
+OWN["hdcid"] = OWN["dcid"]
+OWN["aha"] = {key: OWN["dcid"][key] for key in ("map_specific", "specific")}
+OWN["codebind"] = {"chunk_dim": 4, "specific_dim": 8, "specific_embeddings": 5}
 OBJECTIVE: dict[str, dict[str, Any]] = {
     "fcid": ESTIMATORS,
     "dcid": ESTIMATORS,
+    "hdcid": {**ESTIMATORS, "second_level_start_step": 1},
+    "aha": {"discriminator": {"hidden_units": 4}, "decoder_channels": 3},
     "cmcm": {"warm_start_steps": 1},
     "codis": {"momentum": 0.9},
 }

@@ -247,7 +247,9 @@ class ResidualQuantizer(CompositeQuantizer):
         [[9.0]]
         """
         if self.shared:
-            raise ValueError("`adapt` needs a quantiser of its own for each level, not a shared one.")
+            raise ValueError(
+                "`adapt` needs a quantiser of its own for each level, not a shared one."
+            )
         if not self.built:
             self.build()
         residual = self._bounded(ops.convert_to_tensor(features, dtype=self.compute_dtype))

@@ -454,10 +454,7 @@ class Pretrainer(Trainer):
         """
         if not self.code_logs:
             return {}
-        # Of quantisers with several indices per vector, those of the first level or group.
-        several = len(getattr(self.backbone.quantizer, "index_shape", ()))
-        first = (..., *(0,) * several)
-        indices = {name: index[first] for name, index in inputs.features["indices"].items()}
+        indices = self.first_indices(inputs)
         weights = inputs.weights(inputs.features[self.backbone.quantized_kind])
         every = ops.concatenate([ops.reshape(index, (-1,)) for index in indices.values()])
         counts = None
@@ -476,6 +473,26 @@ class Pretrainer(Trainer):
         if "code_agreement" in self.code_logs:
             logs["code_agreement"] = quantization.code_agreement(indices, weights)
         return logs
+
+    def first_indices(self, inputs: StepInputs) -> dict[str, Tensor]:
+        """Returns one index per vector: of several, that of the first level or group.
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            Modality to int tensor `(batch, [frames])`.
+
+        Example:
+
+        >>> model = keras_cmg.models.FCID(("audio",))
+        >>> inputs = model.prepare_step({"audio": np.zeros((2, 10, 128), "float32")})
+        >>> tuple(model.first_indices(inputs)["audio"].shape)
+        (2, 10)
+        """
+        several = len(getattr(self.backbone.quantizer, "index_shape", ()))
+        first = (..., *(0,) * several)
+        return {name: index[first] for name, index in inputs.features["indices"].items()}
 
     def estimator_loss(self, inputs: StepInputs) -> dict[str, Tensor]:
         return {

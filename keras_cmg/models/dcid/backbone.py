@@ -55,7 +55,8 @@ class DCIDBackbone(SequenceBackbone):
         `"second_indices"`.
 
     Raises:
-        ValueError: for a quantiser of another number of groups than levels, a batch that misses a modality, or features of another shape than at first.
+        ValueError: for a quantiser of another number of groups than levels, a batch that misses a
+            modality, or features of another shape than at first.
 
     Example:
 
@@ -209,7 +210,7 @@ class DCIDBackbone(SequenceBackbone):
         """
         if not self.second_level:
             return super().assign_codes(features["general"], masks, training)
-        found = {}
+        found: dict[str, dict[str, Tensor]] = {}
         for number, prefix in enumerate(("", "second_")):
             # Each codebook is called by itself, with all that it does in a call.
             codes = self.quantizer.part(number)(

@@ -135,6 +135,17 @@ class HDCID(DCID):
         """
         return self.backbone.quantizer.part(0).codebook
 
+    def first_indices(self, inputs):
+        """Returns the indices of the first level.
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            Modality to int tensor `(batch, frames)`.
+        """
+        return dict(inputs.features["indices"])
+
     def estimator_pairs(self, inputs):
         features = inputs.features
         pairs = {}

@@ -44,14 +44,16 @@ def test_any_subset_trains_and_encodes(name, modalities):
     assert np.isfinite(list(history.values())).all()
     for m in modalities:
         for level, shape in (("segment", x[m].shape[:2]), ("clip", x[m].shape[:1])):
-            codes = model.backbone.encode(m, x[m], level)
-            assert tuple(codes["general"].shape) == (*shape, 8)
-            assert tuple(codes["quantized"].shape) == (*shape, 8)
-            if model.backbone.codebook is None:
-                assert "indices" not in codes
+            backbone = model.backbone
+            codes = backbone.encode(m, x[m], level)
+            assert tuple(codes["general"].shape) == (*shape, backbone.general_dim)
+            assert tuple(codes["quantized"].shape) == (*shape, backbone.code_dim)
+            if backbone.quantizer is None:
+                assert "indices" not in codes and backbone.codebooks is None
                 continue
-            found = model.backbone.codebook[array(codes["indices"])]
+            found = array(backbone.quantizer.decode(codes["indices"]))
             np.testing.assert_allclose(array(codes["quantized"]), found, atol=1e-5)
+            assert sum(part.shape[1] for part in backbone.codebooks) == backbone.code_dim
 
 
 @every_system
@@ -73,7 +75,8 @@ def test_total_is_the_weighted_sum_and_zero_drops_a_term(name):
 @every_system
 def test_training_lowers_the_loss(name):
     # Without the warm start, at whose end a term comes in.
-    options = {"warm_start_steps": 0} if name == "cmcm" else {}
+    options = {"cmcm": {"warm_start_steps": 0}, "hdcid": {"second_level_start_step": 0}}
+    options = options.get(name, {})
     model, x = compiled_system(name, **options), batch(clips=8)
     history = model.fit(x, batch_size=8, epochs=12, verbose=0).history["loss"]
     assert history[-1] < history[0]
@@ -135,8 +138,8 @@ def test_missing_text_is_masked_not_dropped(name):
     for clips in (x, junk):
         model = compiled_system(name, modalities, backbone=_reviving(name))
         history = model.fit(clips, batch_size=4, epochs=3, shuffle=False, verbose=0).history
-        codebook = model.backbone.codebook
-        trained.append((history["loss"], codebook if codebook is not None else 0.0))
+        codebooks = model.backbone.codebooks
+        trained.append((history["loss"], np.concatenate(codebooks) if codebooks else 0.0))
     assert trained[1][0] == pytest.approx(trained[0][0], rel=1e-3)
     np.testing.assert_allclose(trained[1][1], trained[0][1], rtol=1e-3, atol=1e-4)
 
@@ -201,7 +204,9 @@ def test_presets_have_the_published_widths(name, preset):
     model = keras_cmg.models.create_model(name, preset)
     assert model.backbone.modalities == ("audio", "video", "text")
     assert model.backbone.embedding_dim == 256
-    assert name == "simmmdg" or model.backbone.num_embeddings == 400
+    chunk_codes = {"paper": 1024, "small": 256}
+    expected = chunk_codes[preset] if name == "codebind" else 400
+    assert name == "simmmdg" or model.backbone.num_embeddings == expected
     width = model.backbone.general["feedforward_units"]
     assert width == (1024 if preset == "paper" else 256)
 
@@ -225,9 +230,9 @@ def test_codes_can_start_at_the_clips_that_have_them(name):
             model.backbone.adapt_codebook(x)
         return
     model.backbone.adapt_codebook(x, "segment")
-    before = model.backbone.codebook
+    before = np.concatenate(model.backbone.codebooks)
     model.backbone.adapt_codebook({**x, "text": np.where(x["text_mask"][..., None], x["text"], 9)})
     model.backbone.adapt_codebook(
         {**x, "text": np.where(x["text_mask"][..., None], x["text"], 9)}, "segment"
     )
-    np.testing.assert_allclose(model.backbone.codebook, before, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(model.backbone.codebooks), before, atol=1e-4)
