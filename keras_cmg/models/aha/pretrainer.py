@@ -209,7 +209,7 @@ class AHA(Pretrainer):
                 self.window_radius,
                 self.temperature,
                 self.symmetric,
-                self._weights(inputs, {anchor: general[anchor], name: general[name]}),
+                inputs.frame_weight_pair({anchor: general[anchor], name: general[name]}),
             )
             for name in self.others()
         ]
@@ -224,18 +224,11 @@ class AHA(Pretrainer):
                 general[name],
                 codes,
                 self.window_radius,
-                self._weights(inputs, {name: general[name], anchor: codes}),
+                inputs.frame_weight_pair({name: general[name], anchor: codes}),
             )
             for name in self.others()
         ]
         return sum(losses)
-
-    @staticmethod
-    def _weights(inputs, pair):
-        """Weights of the frames of two modalities; None without masks."""
-        if not set(pair) & set(inputs.masks):
-            return None
-        return tuple(inputs.frame_weights(name, x) for name, x in pair.items())
 
     def term_loss(self, term, inputs):
         name = term.removeprefix("adversarial_")
