@@ -22,6 +22,8 @@ def built(name: str) -> keras.Model:
     """A small system, its codes moved to where features are, so that several are in use."""
     keras.utils.set_random_seed(0)
     sizes = {"embedding_dim": 8} if name == "simmmdg" else {"embedding_dim": 8, "num_embeddings": 6}
+    if name == "codebind":
+        sizes |= {"chunk_dim": 4, "specific_dim": 8}
     if name == "vqvae":
         model = keras_cmg.models.VQVAE.from_preset(
             "small", backbone={**sizes, "hidden_channels": 4}
@@ -35,7 +37,7 @@ def built(name: str) -> keras.Model:
         shapes = SHAPES
     backbone = model.backbone
     backbone.build(shapes)
-    if backbone.codebook is not None:
+    if backbone.codebooks is not None:
         random = np.random.default_rng(1)
         batch = {m: random.normal(size=(8, *s[1:])).astype("float32") for m, s in shapes.items()}
         backbone.adapt_codebook(batch, "segment")
@@ -47,12 +49,12 @@ def surroundings(model: keras.Model) -> dict[str, Any]:
     keras.utils.set_random_seed(2)
     backbone = model.backbone
     levels = {"text": "clip"} if "text" in backbone.modalities else {}
-    if backbone.codebook is None:
+    if backbone.codebooks is None:
         probe = keras_cmg.models.LinearProbe(3)
         probe.build((None, None, 8))
         return {"levels": levels, "probes": probe}
     toc = keras_cmg.layers.TOCChannelMask(4)
-    toc.adapt(backbone.codebook)
+    toc.adapt(backbone.codebooks)
     probe = keras_cmg.models.LinearProbe(3)
     probe.build((None, None, 4))
     return {"levels": levels, "toc": toc, "probes": probe}

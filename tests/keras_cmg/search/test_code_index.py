@@ -278,3 +278,23 @@ def test_another_backbones_codes_are_refused():
     index = keras_cmg.search.CodeIndex(backbone.codebook + 1)
     with pytest.raises(ValueError, match="must have the codebook"):
         index.add_clips(backbone, "audio", np.zeros((1, 10, 12)), [0])
+
+
+@pytest.mark.parametrize("name", ["hdcid", "codebind"])
+def test_clips_of_several_codes_are_listed_under_the_nearest_center(name):
+    backbone = built(name).backbone
+    random = np.random.default_rng(0)
+    batch = {m: random.normal(size=(9, *SHAPES[m][1:])).astype("float32") for m in MODALITIES}
+    features = keras.ops.convert_to_numpy(
+        backbone.encode("audio", batch["audio"], "clip")["general"]
+    )
+    index = keras_cmg.search.CodeIndex(keras_cmg.ops.k_means(features, 3))
+    index.add_clips(backbone, "audio", batch["audio"], np.arange(9))
+    assert index.list_sizes.sum() == 9
+    found = index.search_clips(backbone, "audio", batch["audio"], num_clips=1, num_codes=3)
+    assert found["ids"][:, 0].tolist() == list(range(9))
+    query = keras.ops.convert_to_numpy(backbone.encode("video", batch["video"], "clip")["general"])
+    found = index.search_clips(backbone, "video", batch["video"], num_clips=9, num_codes=3)
+    np.testing.assert_allclose(
+        found["distances"], np.sort(squared(query, features), axis=1), rtol=1e-3, atol=1e-4
+    )

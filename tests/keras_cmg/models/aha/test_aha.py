@@ -114,9 +114,7 @@ def test_any_sequence_may_be_the_anchor():
     model = small_system("aha", backbone={"anchor": "text"})
     assert model.others() == ["audio"]
     with pytest.raises(ValueError, match=r"`anchor` must name a modality of sequences.*'video'"):
-        losses_of(
-            small_system("aha", MODALITIES, backbone={"anchor": "video"}), batch(MODALITIES)
-        )
+        losses_of(small_system("aha", MODALITIES, backbone={"anchor": "video"}), batch(MODALITIES))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_segments_may_be_out_of_step():
 
 
 def test_unknown_switches_are_named():
-    with pytest.raises(ValueError, match="`disentangling` must be one of .*'magic'"):
+    with pytest.raises(ValueError, match=r"`disentangling` must be one of .*'magic'"):
         small_fcid(MODALITIES, disentangling="magic")
     with pytest.raises(ValueError, match="`segment_window_radius` must not be negative"):
         small_fcid(MODALITIES, segment_window_radius=-1.0)
