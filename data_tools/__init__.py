@@ -9,6 +9,7 @@ from data_tools.io.feature_folder import FeatureFolder
 from data_tools.loading.load import load
 from data_tools.published.inspection import inspect
 from data_tools.published.registry import open_published
+from data_tools.raw.clip_origins import read_clip_origins
 from data_tools.raw.preparation import prepare
 from data_tools.raw.registry import open_raw
 from data_tools.raw.rendering import render
@@ -22,6 +23,7 @@ __all__ = [
     "open_raw",
     "prepare",
     "prepare_composed",
+    "read_clip_origins",
     "render",
     "verify",
 ]

@@ -98,6 +98,8 @@ class CMGHyperModel(keras_tuner.HyperModel):
         overrides: changes to the preset, as arguments of `keras_cmg.models.create_model`.
         identity: everything else that determines a score, in types of JSON: a checksum of the data,
             the batch size, versions. Scores in `folder` are reused for equal identities only.
+        callbacks: function that returns the callbacks of one training, such as one that keeps the
+            best epoch; none if None.
 
     Raises:
         ValueError: if `system` or `preset` is unknown, or there are no seeds or epochs.
@@ -124,6 +126,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
         estimator_learning_rate: float = 1e-3,
         overrides: Mapping[str, Any] | None = None,
         identity: Mapping[str, Any] | None = None,
+        callbacks: Callable[[], list[keras.callbacks.Callback]] | None = None,
     ):
         super().__init__(name=system)
         if not seeds:
@@ -145,6 +148,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
         }
         self.overrides = dict(overrides or {})
         self.identity = dict(identity or {})
+        self.callbacks = callbacks
         self.known = self.create({}, 0)
 
     def create(self, values: Mapping[str, Any], seed: int) -> Pretrainer:
@@ -336,7 +340,8 @@ class CMGHyperModel(keras_tuner.HyperModel):
         data = self.data(seed)
         scheduled = values.get("schedule", SCHEDULES[0]) != SCHEDULES[0]
         model = self.compiled(values, seed, len(data) * self.epochs if scheduled else 1)
-        model.fit(data, epochs=self.epochs, shuffle=False, verbose=0)
+        callbacks = [] if self.callbacks is None else self.callbacks()
+        model.fit(data, epochs=self.epochs, shuffle=False, verbose=0, callbacks=callbacks)
         return model
 
     def mask(self, values: Mapping[str, Any], backbone: Any) -> TOCChannelMask | None:

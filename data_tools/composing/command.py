@@ -112,9 +112,10 @@ def run(options: argparse.Namespace, num_clips: Mapping[str, int]) -> list[str]:
     lines = [f"features of {options.name} are in {out}"]
     for kind, found in (
         ("failures", report["failures"]),
-        ("duplicates", report["near_duplicates"]),
+        ("pairs of near-duplicates", report["near_duplicates"]),
+        ("files of the test folder left out", report["left_out_of_test_root"]),
     ):
-        lines += [f"{len(found)} {kind.replace('duplicates', 'pairs of near-duplicates')}"]
+        lines.append(f"{len(found)} {kind}")
         for each in found[:SHOWN]:
             files = each.get("file") or " = ".join(each["files"])
             lines.append(f"  {files}: {each.get('reason') or each['correlation']}")

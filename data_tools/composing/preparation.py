@@ -35,8 +35,8 @@ from data_tools.raw.preparation import (
 )
 from data_tools.raw.registry import open_raw
 
-FORMAT = "keras-cmg composed features 1"
-"""Changes whenever the same arguments would give other numbers."""
+FORMAT = "keras-cmg composed features 2"
+"""Changes whenever the same arguments would give another folder."""
 REPORT = "report.json"
 OFFLINE = {
     "audio": {"name": "log_mel", "options": {}},
@@ -63,7 +63,8 @@ def prepare_composed(
 
     Every file is extracted once; the features of a clip are those of the seconds, pictures and
     caption that it is made of. The folder has the layout of `data_tools.prepare`, and `report.json`
-    with the files that failed, near-duplicates, and how well collections can be told apart.
+    with the files that failed, near-duplicates, and how well collections can be told apart, and
+    `items.jsonl` with groups and collections, see `data_tools.read_clip_origins`.
 
     Args:
         name: data set, "natural" or "folders".
@@ -124,6 +125,7 @@ def prepare_composed(
     with threadpool_limits(1), atomic_folder(out) as built:
         _write_features(built, dataset, clips, features)
         write_descriptions(built, dataset, clips)
+        _write_items(built, dataset, clips)
         _write_extractors(built, features)
         report = _report(dataset, features)
         (built / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -190,6 +192,25 @@ def _row(
     return labels
 
 
+def _write_items(folder: Path, dataset: ComposedDataset, clips: list[Clip]) -> None:
+    """Keeps group and collection of the files that clips are made of."""
+    used = {
+        (modality, name)
+        for clip in clips
+        for modality, names in clip.sources.items()
+        for name in names
+    }
+    known = {(item.modality, item.name): item for item in dataset.usable()}
+    lines = []
+    for modality, name in sorted(used):
+        item = known.get((modality, name))
+        # Backgrounds that are made up have no item.
+        group, collection = (item.group, item.collection) if item else (name, "generated")
+        described = {"modality": modality, "name": name, "group": group, "collection": collection}
+        lines.append(json.dumps(described))
+    (folder / layout.ITEMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def _write_extractors(folder: Path, features: Mapping[str, ItemFeatures]) -> None:
     """Keeps what serving needs: how each modality was extracted, and what was learned."""
     kept: dict[str, dict[str, Any]] = {}
@@ -219,5 +240,6 @@ def _report(dataset: ComposedDataset, features: Mapping[str, ItemFeatures]) -> d
         "items": {" ".join(key): count for key, count in sorted(counts.items())},
         "failures": dataset.failures,
         "near_duplicates": dataset.duplicates,
+        "left_out_of_test_root": dataset.leaks,
         "collections": collection_probe(sounds, means),
     }

@@ -30,6 +30,8 @@ FILES = {
 MODALITIES = ("audio", "video", "text")
 RANKS = {"audio": 3, "video": 5, "text": 3, "labels": 3}
 MANIFEST, CLIPS, EXTRACTORS = "manifest.json", "clips.jsonl", "extractors.npz"
+ITEMS = "items.jsonl"
+"""Group and collection of each file of composed clips, see `data_tools.read_clip_origins`."""
 SCHEMA = "schema.json"
 """File of a store, see `data_tools.store`; a feature folder has none."""
 ANNOTATIONS, CAPTIONS, CATEGORIES = "Annotations.txt", "captions.txt", "categories.txt"

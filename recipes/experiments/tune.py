@@ -33,7 +33,7 @@ OPTIONS = RecipeOptions(
     (
         *("model", "preset", "trials", "trial_seeds", "final_seeds", "method"),
         *("hyperparameters", "workers", "epochs", "batch_size", "learning_rate"),
-        *("cache", "probe_epochs"),
+        "cache",
         *(name for name in DATA if name not in ("max_clips", "protocol")),
     ),
     data=PREPARED,

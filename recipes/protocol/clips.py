@@ -15,6 +15,7 @@ import keras_cmg
 from data_tools.io.feature_folder import MODALITIES
 from data_tools.io.files import sha256_file
 from data_tools.loading import BatchReader, SelectionSource
+from data_tools.loading.batch_reader import add_text_mask
 from data_tools.loading.pydataset import FeatureDataset
 from data_tools.published.examples import Example
 from data_tools.published.registry import PUBLISHED_DATASETS, open_published, published_class
@@ -219,6 +220,47 @@ def clip_classes(labels: np.ndarray) -> np.ndarray:
     return labels[..., :-1].sum(axis=1).argmax(axis=-1)
 
 
+def clip_labels(clips: Clips, split: str) -> np.ndarray:
+    """Returns the class of each clip of a prepared split.
+
+    Args:
+        clips: the clips.
+        split: "train", "val" or "test".
+
+    Returns:
+        (clips,) int.
+    """
+    folder = data_tools.FeatureFolder(clips.root)
+    return clip_classes(folder.read("labels", folder.order(split)))
+
+
+def num_clips(clips: Clips) -> dict[str, int]:
+    """Returns the number of clips of each split of a prepared folder.
+
+    Args:
+        clips: the clips.
+    """
+    folder = data_tools.FeatureFolder(clips.root)
+    return {split: len(folder.order(split)) for split in folder.split_names()}
+
+
+def clip_origins(clips: Clips, split: str, kind: str) -> dict[str, list[list[str]]]:
+    """Returns what the events of the clips of a prepared split are made of.
+
+    Args:
+        clips: the clips.
+        split: "train", "val" or "test".
+        kind: "groups", such as Freesound recordings, or "collections", such as ESC-10.
+
+    Returns:
+        Modality to the names of each clip; none where the modality was made for the clip alone.
+    """
+    folder = data_tools.FeatureFolder(clips.root)
+    origins = data_tools.read_clip_origins(folder)
+    found = [getattr(origins[row], kind) for row in folder.order(split)]
+    return {name: [list(of.get(name, ())) for of in found] for name in clips.modalities()}
+
+
 class Encoded(NamedTuple):
     """Codes and labels of clips."""
 
@@ -229,6 +271,8 @@ class Encoded(NamedTuple):
     """(clips, frames, classes + 1), the last column background; None without labels."""
     missing: int
     """Clips that could not be read."""
+    mask: np.ndarray | None = None
+    """(clips, frames) bool, False for padding; None if all frames count."""
 
 
 def encode(
@@ -269,8 +313,13 @@ def encode(
     if labels:
         of_labels = selection.sources["labels"]
         stacked = np.stack([of_labels.read(example) for example in source.examples])
+    mask = None
+    if modality == "text":
+        arrays = source.read_all()
+        add_text_mask(arrays)
+        mask = arrays["text_mask"]
     selection.close()
-    return Encoded(codes, stacked, len(bad))
+    return Encoded(codes, stacked, len(bad), mask)
 
 
 def encoders(

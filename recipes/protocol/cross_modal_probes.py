@@ -131,15 +131,18 @@ class EncodedClips:
         self.missing = 0
         """Clips that could not be read."""
 
-    def encoded(self, split: str, modality: str, **options: Any) -> Encoded:
+    def encoded(
+        self, split: str, modality: str, level: str | None = None, **options: Any
+    ) -> Encoded:
         """Returns codes and labels of a split.
 
         Args:
             split: "train", "val" or "test".
             modality: one of the backbone's.
+            level: "segment" or "clip"; that of the modality if None.
             options: options of a published data set.
         """
-        level = self.levels.get(modality, "segment")
+        level = level or self.levels.get(modality, "segment")
         key = (self.clips.data, split, modality, level, *sorted(options.items()))
         if key not in self.cache:
             encoder = self.cache.setdefault(

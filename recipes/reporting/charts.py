@@ -175,6 +175,43 @@ def similarity_map(title: str, similarity: np.ndarray, lowest: float) -> bytes:
     return png(figure)
 
 
+def confusion_map(title: str, shares: np.ndarray, names: Sequence[str]) -> bytes:
+    """Draws how often each class is taken for each other.
+
+    Args:
+        title: title, plain text.
+        shares: (classes, classes) float in [0, 1]; rows are classes, columns answers.
+        names: names of the classes.
+
+    Returns:
+        Content of a PNG file.
+
+    Example:
+
+    >>> confusion_map("audio to text", np.eye(2), ["dog", "cat"])[1:4]
+    b'PNG'
+    """
+    size = 1.6 + 0.3 * len(names)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", interpolation="none")
+    axes.set_title(title, fontsize=9, color=INK)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8, color=INK)
+    axes.set_yticks(range(len(names)), names, fontsize=8, color=INK)
+    for row, column in np.argwhere(shares >= 0.005):
+        share = shares[row, column]
+        axes.text(
+            column,
+            row,
+            f"{100 * share:.0f}",
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="white" if share > 0.5 else INK,
+        )
+    return png(figure)
+
+
 def code_use_bars(counts: np.ndarray, colours: np.ndarray) -> bytes:
     """Draws a bar per code in use: how often it is used, coloured by the modalities that use it.
 

@@ -164,6 +164,9 @@ CATALOGUE: dict[str, Option] = {
     "toc_channels": Option(
         "numbers of dimensions that TOC keeps", (192, 128, 64), int, "+", metavar="Q", minimum=1
     ),
+    "labels": Option(
+        "labelled clips per class of further probes", (10, 100), int, "+", metavar="N", minimum=1
+    ),
     "num_pairs": Option("clips to search among", 500, int, metavar="N", minimum=10),
     "num_codes": _count("codes whose clips a query visits", 8),
     "level": Option("a code per clip or per segment", "clip", choices=("clip", "segment")),
@@ -193,7 +196,7 @@ CATALOGUE: dict[str, Option] = {
     "hyperparameters": Option(
         "hyperparameters to search (default: all of the model)", nargs="+", metavar="NAME"
     ),
-    "workers": _count("processes that run trials", 1, setting=False),
+    "workers": _count("processes that train at once", 1, setting=False),
     # Cost.
     "steps": _count("training steps timed at once", 5),
     "rounds": _count("number of times each model is timed", 3),

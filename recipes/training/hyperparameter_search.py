@@ -22,15 +22,12 @@ from typing import Any
 
 from data_tools.io.files import atomic_file, read_json
 from keras_cmg import tuning
+from recipes.protocol import clip_probes, clip_views
 from recipes.protocol.clips import Clips
-from recipes.protocol.cross_modal_probes import (
-    QUANTIZED,
-    EncodedClips,
-    ProbeScores,
-    probe_every_pair,
-)
+from recipes.protocol.cross_modal_probes import EncodedClips
 from recipes.runner import content_cache
 from recipes.runner.seed_runs import Job
+from recipes.training.best_epoch import BestEpoch, within_modality
 from recipes.training.model_entries import parts
 from recipes.training.trained_encoders import training_batches
 
@@ -52,7 +49,6 @@ class Search:
         epochs: epochs of a training.
         batch_size: clips per step.
         learning_rate: learning rate where it is not searched.
-        probe_epochs: epochs of training a probe.
         seed: seed of the search.
         method: "bayesian" or "random".
     """
@@ -67,7 +63,6 @@ class Search:
     epochs: int
     batch_size: int
     learning_rate: float
-    probe_epochs: int
     seed: int
     method: str
 
@@ -94,13 +89,8 @@ class Search:
             seeds=tuple(self.seeds),
             epochs=self.epochs,
             learning_rate=self.learning_rate,
-            identity=content_cache.with_code(
-                {
-                    "data": self.data,
-                    "batch_size": self.batch_size,
-                    "probe_epochs": self.probe_epochs,
-                }
-            ),
+            identity=content_cache.with_code({"data": self.data, "batch_size": self.batch_size}),
+            callbacks=lambda: [BestEpoch(self.source)],
         )
         return found
 
@@ -114,36 +104,18 @@ class Search:
             self.method,
         )
 
-    def probes(self, backbone: Any, mask: Any, seed: int, test: bool) -> ProbeScores:
-        """Trains probes of every modality on the codes, or on the dimensions that a mask keeps.
-
-        Args:
-            backbone: trained.
-            mask: TOC mask, adapted, or None.
-            seed: seed of the probes.
-            test: whether they are also tested on the test clips of every modality.
-
-        Returns:
-            Scores; without `test` only those on validation clips of the source.
-        """
-        masks = {} if mask is None else {SEARCHED: mask}
-        encoded = EncodedClips(backbone, self.source)
-        return probe_every_pair(encoded, masks, self.probe_epochs, seed, test)
-
     def score(self, backbone: Any, mask: Any, seed: int) -> float:
         """Computes what is maximised: accuracy on validation clips of the probes' own modality.
 
         Args:
-            backbone: trained.
+            backbone: trained, with the weights of its best epoch.
             mask: TOC mask, adapted, or None.
-            seed: seed of the probes.
+            seed: seed of the training; probes have none.
 
         Returns:
             Mean over modalities, a fraction.
         """
-        view = QUANTIZED if mask is None else SEARCHED
-        found = self.probes(backbone, mask, seed, test=False).validation[view]
-        return sum(found.values()) / len(found)
+        return within_modality(backbone, self.source, mask)
 
 
 def new_search(
@@ -170,7 +142,6 @@ def new_search(
         settings.epochs,
         settings.batch_size,
         settings.learning_rate,
-        settings.probe_epochs,
         seeds[0],
         settings.method,
     )
@@ -223,12 +194,22 @@ def final_scores(wanted: Search, values: Mapping[str, Any], seed: int) -> dict[s
     model = wanted.hypermodel()
     backbone = model.trained(values, seed).backbone
     mask = model.mask(values, backbone)
-    view = QUANTIZED if mask is None else SEARCHED
-    probes = wanted.probes(backbone, mask, seed, test=True)
-    own = list(probes.validation[view].values())
-    ends = {pair: pair.split("->") for pair in probes.scores[view]}
-    within = [probes.scores[view][pair] for pair, (a, b) in ends.items() if a == b]
-    across = [probes.scores[view][pair] for pair, (a, b) in ends.items() if a != b]
+    view = clip_views.CODES if mask is None else SEARCHED
+    masks = {} if mask is None else {SEARCHED: mask}
+    encoded = EncodedClips(backbone, wanted.source)
+    train, val, test = (
+        clip_views.vectors_of(encoded, split, masks, tokens=False)[view]
+        for split in ("train", "val", "test")
+    )
+    sources = {name: (train[name], val[name]) for name in train}
+    number = len(wanted.source.categories())
+    probes, predicted = clip_probes.probe_pairs(sources, test, number)
+    own = [probe.validation for probe in probes.values()]
+    within, across = [], []
+    for pair, answer in predicted.items():
+        source, target = pair.split("->")
+        right = (answer == test[target].classes)[test[target].present]
+        (within if source == target else across).append(float(right.mean()))
     return {
         "source validation": sum(own) / len(own),
         "across modalities": sum(across) / len(across),

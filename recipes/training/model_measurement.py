@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from recipes.protocol import clip_retrieval
-from recipes.protocol.clips import Clips
-from recipes.protocol.cross_modal_probes import (
-    CONTINUOUS,
-    QUANTIZED,
-    EncodedClips,
-    probe_every_pair,
-    toc_masks,
+from data_tools.loading import SelectionSource
+from data_tools.loading.batch_reader import add_text_mask
+from recipes.protocol import (
+    clip_probes,
+    clip_retrieval,
+    clip_views,
+    code_sharing,
+    segment_probes,
+    toc_criteria,
 )
+from recipes.protocol.clips import Clips, clip_labels
+from recipes.protocol.cross_modal_probes import EncodedClips, toc_masks
 from recipes.protocol.resource_use import PeakMemory, device_gigabytes
 from recipes.runner import content_cache, provenance
 from recipes.runner.settings import Settings
+from recipes.training.best_epoch import BestEpoch
 from recipes.training.trained_encoders import compile_model, new_model, training_batches
 
 PAIRS = (("video", "audio"), ("text", "audio"), ("text", "video"))
@@ -34,13 +41,15 @@ MEASURED = (
     "schedule",
     "epochs",
     "batch_size",
-    "probe_epochs",
     "toc_channels",
+    "labels",
 )
 """Settings that decide a measurement."""
 
 
-def cached_measurement(cache: Path, settings: Settings, clips: Clips, seed: int) -> dict[str, Any]:
+def cached_measurement(
+    cache: Path, settings: Settings, clips: Clips, seed: int, workers: int = 1
+) -> dict[str, Any]:
     """Returns what `measure` measures, from the cache or measured now in a process of its own.
 
     Args:
@@ -48,6 +57,7 @@ def cached_measurement(cache: Path, settings: Settings, clips: Clips, seed: int)
         settings: settings with `MEASURED`.
         clips: clips to train and test on.
         seed: seed of the training.
+        workers: measurements that run at once, between which the cores are divided.
 
     Returns:
         What `measure` returns.
@@ -59,15 +69,16 @@ def cached_measurement(cache: Path, settings: Settings, clips: Clips, seed: int)
     identity = content_cache.with_code({**chosen, "seed": seed, "clips": clips.identity()})
     request = {"settings": chosen, "clips": {**clips._asdict(), "root": str(clips.root)}}
     return content_cache.remembered(
-        cache / "measurements", identity, lambda: isolated({**request, "seed": seed})
+        cache / "measurements", identity, lambda: isolated({**request, "seed": seed}, workers)
     )
 
 
-def isolated(request: Mapping[str, Any]) -> dict[str, Any]:
+def isolated(request: Mapping[str, Any], workers: int = 1) -> dict[str, Any]:
     """Calls `measure` in a process of its own, so that its memory is its own.
 
     Args:
         request: arguments of `measure`.
+        workers: processes that run at once.
 
     Returns:
         What it measured.
@@ -81,7 +92,7 @@ def isolated(request: Mapping[str, Any]) -> dict[str, Any]:
     if "forkserver" in methods:
         context.set_forkserver_preload([__name__])
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(dict(request), sender), daemon=True)
+    process = context.Process(target=_answer, args=(dict(request), workers, sender), daemon=True)
     process.start()
     sender.close()
     try:
@@ -99,11 +110,14 @@ def isolated(request: Mapping[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _answer(request: Mapping[str, Any], sender: Any) -> None:
+def _answer(request: Mapping[str, Any], workers: int, sender: Any) -> None:
     # An interruption is reported once, by the parent process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        sender.send(provenance.plain(measure(**request)))
+        # Threads of several processes that wait for one another make all of them slow.
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        with threadpool_limits(threads if workers > 1 else None):
+            sender.send(provenance.plain(measure(**request)))
     except (OSError, RuntimeError, ValueError) as error:
         sender.send({"error": " ".join(str(error).split())})
 
@@ -112,14 +126,13 @@ def measure(settings: Mapping[str, Any], clips: Mapping[str, Any], seed: int) ->
     """Trains a model and measures its codes across modalities.
 
     Args:
-        settings: settings with `MEASURED`; of `toc_channels`, the first is used.
+        settings: settings with `MEASURED`; of `toc_channels`, one is chosen for each modality.
         clips: fields of `Clips`.
-        seed: seed of weights, dropout, order and probes.
+        seed: seed of weights, dropout, order and of the clips of small probes.
 
     Returns:
-        `scores`, view and pair to accuracy; `validation`, the mean over modalities of the accuracy
-        on validation clips of the probe's own modality; `retrieval`, see `retrieval`; times,
-        memory, parameters.
+        The epoch that was chosen and the scores that chose it; `measured_codes`; times, memory,
+        parameters.
 
     Raises:
         ValueError: if a setting is wrong, or training fails.
@@ -129,103 +142,319 @@ def measure(settings: Mapping[str, Any], clips: Mapping[str, Any], seed: int) ->
         model = new_model(chosen, source.modalities(), seed)
         batches = training_batches(source, chosen.batch_size, seed, model)
         compile_model(model, chosen, len(batches) * chosen.epochs)
-        start = time.perf_counter()
-        history = model.fit(batches, epochs=chosen.epochs, shuffle=False, verbose=0).history
-        seconds = time.perf_counter() - start
-    masks = toc_masks(chosen.toc_channels[:1], model.backbone.codebooks)
+        best, clock = BestEpoch(source), EpochClock()
+        history = model.fit(
+            batches, epochs=chosen.epochs, shuffle=False, verbose=0, callbacks=[clock, best]
+        ).history
     encoded = EncodedClips(model.backbone, source)
-    probes = probe_every_pair(encoded, masks, chosen.probe_epochs, seed)
     return {
-        "train_seconds": round(seconds, 2),
+        "train_seconds": round(sum(clock.seconds), 2),
         "memory_gigabytes": device_gigabytes() or memory.gigabytes,
         "parameters": {"model": model.count_params(), "kept": model.backbone.count_params()},
         "loss": history["loss"],
         "code_usage": history["code_usage"][-1] if "code_usage" in history else None,
-        "validation": float(np.mean(list(probes.validation[QUANTIZED].values()))),
-        "scores": named_views(probes.scores, masks),
-        "retrieval": named_views(retrieval(encoded, masks), masks),
+        "epoch": best.epoch,
+        "validation": max(best.scores),
+        "validation_of_epochs": best.scores,
+        **measured_codes(encoded, chosen.toc_channels, chosen.labels, seed),
     }
 
 
-def named_views(values: Mapping[str, Any], masks: Mapping[str, Any]) -> dict[str, Any]:
-    """Renames views so that their names do not depend on the dimensions that TOC keeps.
-
-    Args:
-        values: view to anything.
-        masks: TOC masks, by the names of their views.
-
-    Returns:
-        The same under "codes", "toc" and "continuous".
+class EpochClock(keras.callbacks.Callback):
+    """Measures the seconds of training of each epoch, without other callbacks.
 
     Example:
 
-    >>> named_views({"quantized": 1, "continuous": 2, "128": 3}, {"128": None})
-    {'codes': 1, 'continuous': 2, 'toc': 3}
+    >>> EpochClock().seconds
+    []
     """
-    names = {QUANTIZED: "codes", CONTINUOUS: CONTINUOUS, **dict.fromkeys(masks, "toc")}
-    return {names[view]: value for view, value in values.items()}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._start = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.seconds.append(time.perf_counter() - self._start)
 
 
-def retrieval(encoded: EncodedClips, masks: Mapping[str, Any]) -> dict[str, Any]:
-    """Computes recall of test clips of one modality by those of another, in both directions.
-
-    Clips are compared by the cosine of their codes, averaged over segments, see `recalls_of`.
+def measured_codes(
+    encoded: EncodedClips, toc_channels: Sequence[int], labels: Sequence[int], seed: int
+) -> dict[str, Any]:
+    """Measures codes across modalities, from their vectors and from their identities.
 
     Args:
         encoded: codes of the clips.
-        masks: name to TOC mask, adapted.
+        toc_channels: numbers of dimensions among which TOC chooses.
+        labels: labelled clips per class of further probes.
+        seed: seed of random dimensions and of the clips of small probes.
 
     Returns:
-        View to "instance" and "class" to pair of modalities to recall at 1, 5 and 10, fractions.
+        `scores`, view and "source->target" to accuracy; `correct`, the same to which test clips
+        are right, packed into hexadecimal digits; `few_labels`, number of labels to view and pair
+        to accuracy; `toc`, chosen numbers of dimensions, and accuracies at half of them by
+        criterion; `segments`, `retrieval`, `overlap` and `shares`.
     """
-    found = {name: encoded.labelled("test", name, masks) for name in encoded.backbone.modalities}
-    views = {
-        name: {view: x.mean(axis=1) for view, x in labelled.views.items()}
-        for name, labelled in found.items()
+    backbone, clips = encoded.backbone, encoded.clips
+    number = len(clips.categories())
+    masks, half = {}, 0
+    if backbone.codebooks is not None:
+        half = max(1, backbone.code_dim // 2)
+        masks = toc_masks(tuple(dict.fromkeys((*toc_channels, half))), backbone.codebooks)
+    splits = {
+        split: clip_views.vectors_of(encoded, split, masks) for split in ("train", "val", "test")
     }
-    classes = clip_retrieval.clip_classes(next(iter(found.values())).labels)
-    return recalls_of(views, classes)
+    tests = splits["test"][clip_views.CODES]
+    classes = next(iter(tests.values())).classes
+    present = {name: clips.present for name, clips in tests.items()}
+    probes, predicted = {}, {}
+    for view in splits["test"]:
+        probes[view], predicted[view] = _probed(splits, view, number)
+    toc: dict[str, Any] = {}
+    if masks:
+        toc = _toc(encoded, splits, probes, predicted, toc_channels, half, seed)
+    correct = {
+        view: {pair: answer == classes for pair, answer in pairs.items()}
+        for view, pairs in predicted.items()
+    }
+    vectors = {
+        view: {name: clips.vectors for name, clips in splits["test"][view].items()}
+        for view in splits["test"]
+    }
+    return {
+        "scores": {
+            view: {pair: _share(right, present, pair) for pair, right in pairs.items()}
+            for view, pairs in correct.items()
+        },
+        "correct": {
+            view: {pair: packed(right) for pair, right in pairs.items()}
+            for view, pairs in correct.items()
+        },
+        "confusion": {
+            view: {pair: confusion(classes, answer, number) for pair, answer in pairs.items()}
+            for view, pairs in predicted.items()
+            if view in (clip_views.CODES, clip_views.IDENTITIES)
+        },
+        "few_labels": {
+            str(count): {
+                view: {
+                    pair: _share(answer == classes, present, pair)
+                    for pair, answer in _probed(splits, view, number, count, seed)[1].items()
+                }
+                for view in splits["test"]
+            }
+            for count in labels
+        },
+        "toc": toc,
+        "segments": segment_probes.segment_scores(encoded, backbone.modalities),
+        "retrieval": recalls_of(vectors, classes, present),
+        "clip_codes": {
+            name: codes.tolist()
+            for name, codes in code_sharing.commonest_codes(encoded, "test").items()
+        },
+        **code_sharing.shared_codes(encoded, "test"),
+    }
+
+
+def _probed(
+    splits: Mapping[str, Any], view: str, number: int, few: int | None = None, seed: int = 0
+) -> tuple[dict[str, clip_probes.Probe], dict[str, np.ndarray]]:
+    """Probes of one view, of some labelled clips per class or of all."""
+    sources = {}
+    for name in splits["train"][view]:
+        train, val = (splits[split][view][name] for split in ("train", "val"))
+        if few is not None:
+            # The strength is chosen on as few clips, so that no other label is read.
+            train, val = (clip_probes.few_labels(clips, few, seed) for clips in (train, val))
+        sources[name] = (train, val)
+    return clip_probes.probe_pairs(sources, splits["test"][view], number)
+
+
+def _toc(
+    encoded: EncodedClips,
+    splits: Mapping[str, Any],
+    probes: Mapping[str, Any],
+    predicted: dict[str, Any],
+    candidates: Sequence[int],
+    half: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Chooses numbers of dimensions, renames the views of masks, and compares criteria."""
+    names = [str(kept) for kept in candidates]
+    codes = clip_views.CODES
+    # The largest of equally good numbers.
+    best = {
+        name: max((probes[kept][name].validation, int(kept)) for kept in names)[1]
+        for name in probes[codes]
+    }
+    chosen = {pair: predicted[str(best[pair.split("->")[0]])][pair] for pair in predicted[codes]}
+    views = {"toc": chosen, "toc at half": predicted[str(half)]}
+    for kept in {*names, str(half)}:
+        del predicted[kept]
+        for by_view in splits.values():
+            of_mask = by_view.pop(kept)
+            if kept == str(half):
+                by_view["toc at half"] = of_mask
+    predicted.update(views)
+    if encoded.backbone.codebook is None:
+        # Criteria weigh the codes of one codebook by their use.
+        return {"channels": best, "criteria": {}}
+    number = len(encoded.clips.categories())
+    train = splits["train"][codes]
+    channels = toc_criteria.chosen_channels(
+        np.asarray(keras.ops.convert_to_numpy(encoded.backbone.codebook), "float64"),
+        np.sum(list(code_sharing.counts_of(encoded, "train").values()), axis=0),
+        {name: clips.vectors for name, clips in train.items()},
+        half,
+        seed,
+    )
+    tests = splits["test"][codes]
+    present = {name: clips.present for name, clips in tests.items()}
+    classes = next(iter(tests.values())).classes
+    criteria: dict[str, dict[str, float]] = {}
+    for criterion, draws in channels.items():
+        scores: dict[str, list[float]] = {}
+        for kept_channels in draws:
+            reduced = {
+                split: {codes: _reduced(by_view[codes], kept_channels)}
+                for split, by_view in splits.items()
+            }
+            for pair, answer in _probed(reduced, codes, number)[1].items():
+                scores.setdefault(pair, []).append(_share(answer == classes, present, pair))
+        criteria[criterion] = {pair: float(np.mean(found)) for pair, found in scores.items()}
+    return {"channels": best, "criteria": criteria}
+
+
+def _reduced(
+    clips: Mapping[str, clip_probes.ClipVectors], channels: np.ndarray
+) -> dict[str, clip_probes.ClipVectors]:
+    return {name: each._replace(vectors=each.vectors[:, channels]) for name, each in clips.items()}
+
+
+def _share(right: np.ndarray, present: Mapping[str, np.ndarray], pair: str) -> float:
+    """Accuracy on the test clips that have the target."""
+    return float(right[present[pair.split("->")[1]]].mean())
+
+
+def confusion(classes: np.ndarray, answers: np.ndarray, number: int) -> list[list[int]]:
+    """Counts test clips by their class and the class that they were given.
+
+    Args:
+        classes: (clips,) int.
+        answers: (clips,) int, -1 for a clip that lacks the modality.
+        number: number of classes.
+
+    Returns:
+        Rows of classes, columns of answers.
+
+    Example:
+
+    >>> confusion(np.array([0, 1, 1]), np.array([0, 0, -1]), 2)
+    [[1, 0], [1, 0]]
+    """
+    counts = np.zeros((number, number), int)
+    np.add.at(counts, (classes[answers >= 0], answers[answers >= 0]), 1)
+    return counts.tolist()
+
+
+def raw_scores(clips: Clips) -> dict[str, float]:
+    """Computes the accuracy of probes on raw features, within each modality.
+
+    Features are averaged over segments or words. Raw features of different modalities have
+    different dimensions, so that no probe can be tested on another modality.
+
+    Args:
+        clips: where clips are read from.
+
+    Returns:
+        "modality->modality" to accuracy, a fraction.
+    """
+    found = {}
+    number = len(clips.categories())
+    for name in clips.modalities():
+        splits = {}
+        for split in ("train", "val", "test"):
+            source = SelectionSource(clips.select(split, (name,)))
+            arrays = source.read_all()
+            add_text_mask(arrays)
+            x = arrays[name].reshape(*arrays[name].shape[:2], -1)
+            mask = arrays.get(f"{name}_mask")
+            counted: np.ndarray = np.ones(x.shape[:2], bool) if mask is None else mask
+            vectors = clip_views.mean_over_frames(x, mask)
+            splits[split] = clip_probes.ClipVectors(
+                vectors, clip_labels(clips, split), np.asarray(counted.any(axis=1))
+            )
+        probe = clip_probes.train_probe(splits["train"], splits["val"], number)
+        found[f"{name}->{name}"] = clip_probes.accuracy(probe, splits["test"])
+    return found
+
+
+def packed(flags: np.ndarray) -> str:
+    """Packs flags into hexadecimal digits.
+
+    Args:
+        flags: (clips,) bool.
+
+    Returns:
+        Four flags a digit, the first one the highest.
+
+    Example:
+
+    >>> packed(np.array([True, False, True, False, False, False, False, True]))
+    'a1'
+    """
+    return np.packbits(flags).tobytes().hex()
 
 
 def recalls_of(
-    vectors: Mapping[str, Mapping[str, np.ndarray]], classes: np.ndarray
+    vectors: Mapping[str, Mapping[str, np.ndarray]],
+    classes: np.ndarray,
+    present: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
     """Computes recall of every pair of modalities: of the very clip, and of its class.
 
     "instance": only the query's own clip is correct; "class": any clip of the same class is. Ties
-    count as their expected hits.
+    count as their expected hits. Vectors are compared by cosine, identities by the Bhattacharyya
+    coefficient, which is the cosine of the roots of the shares of codes.
 
     Args:
-        vectors: modality to view to float (clips, dim).
+        vectors: view to modality to float (clips, dim).
         classes: (clips,) int.
+        present: modality to (clips,) bool; a clip that lacks one of two modalities is left out.
 
     Returns:
         View to "instance" and "class" to pair of modalities to recall at 1, 5 and 10, fractions.
 
     Example:
 
-    >>> x = {"codes": np.eye(2, dtype="float32")}
-    >>> found = recalls_of({"audio": x, "video": x, "text": x}, np.array([0, 1]))
+    >>> x = np.eye(2, dtype="float32")
+    >>> everywhere = dict.fromkeys(("audio", "video", "text"), np.ones(2, bool))
+    >>> found = recalls_of({"codes": dict.fromkeys(everywhere, x)}, np.array([0, 1]), everywhere)
     >>> found["codes"]["instance"]["video<->audio"]
     [1.0, 1.0, 1.0]
     """
-    right = {
-        "instance": np.eye(len(classes), dtype=bool),
-        "class": classes[:, None] == classes[None],
-    }
     result: dict[str, Any] = {}
-    for view in next(iter(vectors.values())):
-        scores = {
-            f"{a}<->{b}": clip_retrieval.cosine(vectors[a][view], vectors[b][view])
-            for a, b in PAIRS
-        }
-        result[view] = {
-            kind: {
-                pair: [_recall(relevant, cosines, k) for k in clip_retrieval.RANKS]
-                for pair, cosines in scores.items()
+    for view, by_modality in vectors.items():
+        if view in (clip_views.IDENTITIES, clip_views.TOKENS):
+            by_modality = {name: np.sqrt(x) for name, x in by_modality.items()}
+        result[view] = {"instance": {}, "class": {}}
+        for a, b in PAIRS:
+            if a not in by_modality or b not in by_modality:
+                continue
+            both = present[a] & present[b]
+            cosines = clip_retrieval.cosine(by_modality[a][both], by_modality[b][both])
+            of_class = classes[both]
+            right = {
+                "instance": np.eye(len(of_class), dtype=bool),
+                "class": of_class[:, None] == of_class[None],
             }
-            for kind, relevant in right.items()
-        }
+            for kind, relevant in right.items():
+                result[view][kind][f"{a}<->{b}"] = [
+                    _recall(relevant, cosines, k) for k in clip_retrieval.RANKS
+                ]
     return result
 
 

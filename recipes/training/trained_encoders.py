@@ -12,6 +12,8 @@ import keras
 
 import data_tools
 import keras_cmg
+from data_tools.composing.preparation import prepare_composed
+from data_tools.io import feature_folder as layout
 from data_tools.io.files import atomic_folder, read_json, sha256_file
 from data_tools.published.registry import open_published
 from data_tools.published.selection import PREPARED
@@ -32,6 +34,8 @@ TRAINING_OPTIONS: dict[str, dict[str, Any]] = {"avvp": {"weak": True}}
 WITH_VIDEOS = ("vggsound", "valor", "ave", "avvp", "ave_avvp")
 """Data sets of YouTube videos, some of which are test videos of other data sets."""
 SHOWN = ("loss", "val_loss", "val_perplexity", "val_code_agreement")
+COMPOSED = ("natural", "folders")
+"""Data sets that are prepared by a command of their own, with the extractors that it names."""
 ESTIMATOR_RATE = 1e-3
 
 
@@ -74,6 +78,8 @@ def open_clips(job: Job) -> Clips:
         home = run_folder(run, job.seed)
         stored = [place / "features" for place in (home, home.parent)]
         folder = next((place for place in stored if place.is_dir()), folder)
+    if settings.data in COMPOSED:
+        return _open_composed(settings, folder, resources.root)
     try:
         data_tools.prepare(
             settings.data,
@@ -86,6 +92,33 @@ def open_clips(job: Job) -> Clips:
         )
     except ValueError as error:
         raise ValueError(f"features in {folder}: {error}") from error
+    return Clips(settings.data, folder, settings.protocol)
+
+
+def _open_composed(settings: Settings, folder: Path, root: str | None) -> Clips:
+    """Opens a composed data set; one that is not prepared yet gets features of no network."""
+    manifest = folder / layout.MANIFEST
+    if not manifest.is_file():
+        prepare_composed(
+            settings.data,
+            folder,
+            root,
+            num_clips=settings.num_clips,
+            progress=True,
+            **settings.option,
+        )
+    made = read_json(manifest)
+    if made.get("dataset") != settings.data:
+        raise ValueError(
+            f"--features must be a prepared folder of {settings.data}. Received: {folder}, of "
+            f"{made.get('dataset')}"
+        )
+    for name, value in settings.option.items():
+        if made["options"].get(name) != value:
+            raise ValueError(
+                f"--option {name}={value} must be that of the preparation; {folder} has "
+                f"{made['options'].get(name)!r}"
+            )
     return Clips(settings.data, folder, settings.protocol)
 
 

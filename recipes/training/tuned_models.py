@@ -85,7 +85,7 @@ def tune_model(job: Job, clips: Clips, entry: str) -> dict[str, Any]:
 
     space = space_of(entry, (*COMPARED, *arguments_of(entry)))
     wanted = new_search(job, clips, entry, space, (SEARCH_SEED,))
-    trials = search(wanted)
+    trials = search(wanted, job.resources.workers)
     model = wanted.hypermodel()
 
     def found(trial: dict[str, Any]) -> dict[str, Any]:

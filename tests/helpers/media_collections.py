@@ -12,12 +12,15 @@ CAPTIONS = {
 }
 
 
-def write_collections(root: Path, recordings: int = 12, pictures: int = 24) -> Path:
-    """Dogs and seas with sounds, pictures and captions; rain and roads as background."""
+def write_collections(root: Path, recordings: int = 12, pictures: int = 24, first: int = 0) -> Path:
+    """Dogs and seas with sounds, pictures and captions; rain and roads as background.
+
+    Files, Freesound recordings and videos are numbered from `first` on, and so are their contents.
+    """
     import soundfile
     from PIL import Image
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(first)
 
     def sound(path: Path, hertz: float, rate: int = 16_000, seconds: float = 1.2) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,13 +34,13 @@ def write_collections(root: Path, recordings: int = 12, pictures: int = 24) -> P
         pixels = rng.integers(0, 120, (32, 32, 3)) + np.array(tint)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
 
-    for number in range(recordings):
+    for number in range(first, first + recordings):
         sound(root / f"ESC-10/001 - Dog bark/1-{1000 + number}-A.ogg", 400)
         sound(root / f"ESC-10/003 - Sea waves/1-{2000 + number}-A.ogg", 1500)
         sound(root / f"ESC-10/002 - Rain/1-{3000 + number}-A.ogg", 3000)
         sound(root / f"Animal-Sound-Dataset/Kopek-Part1/dog_{number}.wav", 420, 11_025)
     sound(root / "ESC-10/009 - Rooster/1-4000-A.ogg", 700)
-    for number in range(pictures):
+    for number in range(first, first + pictures):
         part = ("train", "test")[number % 2]
         picture(root / f"CIFAR-10-images/{part}/dog/{number:04d}.jpg", (120, 60, 0))
         picture(root / f"CIFAR-100-dataset/{part}/sea/sea_s_{number:06d}.png", (0, 60, 120))
@@ -49,7 +52,7 @@ def write_collections(root: Path, recordings: int = 12, pictures: int = 24) -> P
     for category, captions in CAPTIONS.items():
         for number in range(12):
             caption = f"{captions[number % 2]} {'again ' * (number // 2)}".strip()
-            lines.append(f"{len(lines)},{category}{number},0,{caption}")
+            lines.append(f"{first + len(lines)},{category}{first + number},0,{caption}")
     lines += ["90,both,0,A dog by the sea", "91,none,0,Rain falls", '92,comma,0,"Cats, cats"']
     table.write_text("\n".join(lines) + "\n")
     return root

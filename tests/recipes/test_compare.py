@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -15,15 +16,22 @@ import keras_cmg
 from keras_cmg.optimizers.learning_rates import scheduled_learning_rate
 from recipes.experiments import compare
 from recipes.protocol.clips import Clips
-from recipes.reporting import compare_tables
+from recipes.reporting import compare_pictures, compare_tables, group_intervals
 from recipes.runner import command_line
 from recipes.runner.settings import resolve
-from recipes.training import hyperparameter_spaces, model_entries, model_measurement, tuned_models
+from recipes.training import (
+    best_epoch,
+    hyperparameter_spaces,
+    model_entries,
+    model_measurement,
+    tuned_models,
+)
 from recipes.training.ablation_variants import undone_parts
 from recipes.training.model_measurement import PAIRS as MODALITY_PAIRS
+from tests.helpers.media_collections import write_collections
 
 MODALITIES = ("audio", "video", "text")
-FEW = ["--num-clips", "10", "5", "10", "--epochs", "1", "--batch-size", "5", "--probe-epochs", "1"]
+FEW = ["--num-clips", "10", "5", "10", "--epochs", "1", "--batch-size", "5", "--labels", "1"]
 PAIRS = [f"{a}->{b}" for a in MODALITIES for b in MODALITIES]
 
 
@@ -38,15 +46,30 @@ def measured(request: dict[str, Any]) -> dict[str, Any]:
     settings = request["settings"]
     score = 0.2 + 100 * settings["learning_rate"] + 0.01 * request["seed"]
     recall = {f"{a}<->{b}": [score] * 3 for a, b in MODALITY_PAIRS}
-    views = ["codes", "continuous"] + ["toc"] * (settings["model"] != "simmmdg")
-    return {
+    views = ["codes", "continuous"]
+    if settings["model"] != "simmmdg":
+        views += ["identities", "identities, text by token", "toc", "toc at half"]
+    scores = {view: dict.fromkeys(PAIRS, score) for view in views}
+    found = {
         "train_seconds": 1.0,
+        "epoch": 1,
         "memory_gigabytes": 0.001,
         "parameters": {"model": 2, "kept": 1},
         "validation": score,
-        "scores": {view: dict.fromkeys(PAIRS, score) for view in views},
+        "scores": scores,
+        # Eight of ten test clips are right.
+        "correct": {view: dict.fromkeys(PAIRS, "ff00") for view in views},
+        "few_labels": {"1": scores},
+        "toc": {},
+        "segments": {view: dict.fromkeys(PAIRS, score) for view in views},
         "retrieval": {view: {"class": recall, "instance": recall} for view in views},
     }
+    if settings["model"] != "simmmdg":
+        shares = {"specific": 0.25, "partial": 0.25, "shared": 0.5}
+        found["shares"] = {"clip": shares, "token": shares}
+        found["overlap"] = {level: {"mean": 0.5} for level in ("clip", "token")}
+        found["toc"] = {"criteria": {"paper": dict.fromkeys(PAIRS, score)}}
+    return found
 
 
 @pytest.fixture
@@ -54,7 +77,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """The requests of all measurements, which are quick here: nothing is trained."""
     found: list[dict[str, Any]] = []
 
-    def answer(request: dict[str, Any]) -> dict[str, Any]:
+    def answer(request: dict[str, Any], workers: int) -> dict[str, Any]:
         found.append(request)
         return measured(request)
 
@@ -212,7 +235,7 @@ def test_finished_measurements_are_kept_model_by_model(
     out = tmp_path / "run"
     words = command(out, features, "--models", "vanilla", "fac", "--seeds", "2", "--resume")
 
-    def stop_at_the_third(request: dict[str, Any]) -> dict[str, Any]:
+    def stop_at_the_third(request: dict[str, Any], workers: int) -> dict[str, Any]:
         if len(calls) == 3:
             raise KeyboardInterrupt
         calls.append(request)
@@ -221,7 +244,9 @@ def test_finished_measurements_are_kept_model_by_model(
     monkeypatch.setattr(model_measurement, "isolated", stop_at_the_third)
     assert command_line.main(words) == 130
     monkeypatch.setattr(
-        model_measurement, "isolated", lambda request: calls.append(request) or measured(request)
+        model_measurement,
+        "isolated",
+        lambda request, workers: calls.append(request) or measured(request),
     )
     assert command_line.main(words) == 0
     keys = [(request["settings"]["model"], request["seed"]) for request in calls]
@@ -273,7 +298,7 @@ def test_tables_name_what_does_not_beat_chance_and_leave_toc_of_simmmdg_open(
         (["--trials", "1", "--tuned", "x.json"], "give one of them"),
         (["--tuned", "no-such-file.json"], "no-such-file.json"),
         (["--epochs", "0"], "--epochs must be at least 1"),
-        (["--toc-channels", "8", "4"], "--toc-channels must be one number"),
+        (["--labels", "0"], "--labels must be at least 1"),
     ],
 )
 def test_bad_options_are_told(
@@ -293,18 +318,52 @@ def test_a_file_that_is_no_search_is_refused(tmp_path: Path) -> None:
 
 def request_of(features: Path, model: str, **arguments: Any) -> dict[str, Any]:
     settings = {"model": model, "preset": "small", "set": arguments, "learning_rate": 4e-4}
-    settings |= {"schedule": "constant", "epochs": 1, "batch_size": 5, "probe_epochs": 1}
+    settings |= {"schedule": "constant", "epochs": 2, "batch_size": 5, "labels": [1]}
     clips = {**Clips("synthetic", features)._asdict(), "root": str(features)}
     return {"settings": {**settings, "toc_channels": [16]}, "clips": clips, "seed": 0}
+
+
+VIEWS = {"codes", "identities", "identities, text by token", "toc", "toc at half", "continuous"}
 
 
 def test_a_measurement_has_all_scores(features: Path) -> None:
     backbone = {"num_embeddings": 8, "embedding_dim": 32}
     found = model_measurement.measure(**request_of(features, "vanilla", backbone=backbone))
-    assert set(found["scores"]) == set(found["retrieval"]) == {"codes", "toc", "continuous"}
+    assert set(found["scores"]) == set(found["correct"]) == VIEWS
+    assert set(found["few_labels"]["1"]) == VIEWS - {"toc"}
     assert set(found["scores"]["toc"]) == set(PAIRS)
+    # What is kept of each clip gives the accuracies again.
+    for view, scores in found["scores"].items():
+        for pair, score in scores.items():
+            right = group_intervals.unpacked(found["correct"][view][pair], 10)
+            assert right.mean() == pytest.approx(score)
+    assert np.sum(found["confusion"]["codes"]["audio->text"]) == 10
+    assert set(found["toc"]["criteria"]) == {"paper", "usage", "centred", "agreement", "random"}
+    assert all(number == 16 for number in found["toc"]["channels"].values())
+    assert set(found["segments"]) == {"codes", "identities"}
+    assert sum(found["shares"]["token"].values()) == pytest.approx(1)
     assert found["memory_gigabytes"] > 0 and found["train_seconds"] > 0
-    assert 0 <= found["validation"] <= 1
+    assert found["validation"] == max(found["validation_of_epochs"])
+    assert len(found["validation_of_epochs"]) == 2
+
+
+def test_the_best_epoch_is_kept(features: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the epochs that are equally good on validation clips the last one."""
+    scores = iter([0.5, 0.75, 0.75, 0.25])
+    monkeypatch.setattr(best_epoch, "within_modality", lambda backbone, clips: next(scores))
+    best = best_epoch.BestEpoch(Clips("synthetic", features))
+    seen = []
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.backbone = None
+    record = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(model.get_weights())
+    )
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 1)), np.zeros((4, 1)), epochs=4, verbose=0, callbacks=[record, best])
+    assert best.epoch == 3
+    for kept, third in zip(model.get_weights(), seen[2], strict=True):
+        np.testing.assert_array_equal(kept, third)
+    assert not np.array_equal(seen[2][0], seen[3][0])
 
 
 def test_a_failure_in_a_process_of_its_own_is_an_error_here(features: Path) -> None:
@@ -315,17 +374,81 @@ def test_a_failure_in_a_process_of_its_own_is_an_error_here(features: Path) -> N
 
 def test_recall_counts_pairs_classes_and_ties() -> None:
     classes = np.array([0, 0, 1])
-    x = {"codes": np.eye(3, dtype="float32")}
-    tied = {"codes": np.ones((3, 3), "float32")}
-    vectors = {"video": x, "audio": x, "text": tied}
-    found = model_measurement.recalls_of(vectors, classes)["codes"]
+    x, tied = np.eye(3, dtype="float32"), np.ones((3, 3), "float32")
+    everywhere = dict.fromkeys(MODALITIES, np.ones(3, bool))
+    vectors = {"codes": {"video": x, "audio": x, "text": tied}}
+    found = model_measurement.recalls_of(vectors, classes, everywhere)["codes"]
     assert found["instance"]["video<->audio"] == [1.0, 1.0, 1.0]
     assert found["instance"]["text<->audio"][0] == pytest.approx(1 / 3)
     # Two of three queries have two right answers among three alike, one has one.
     assert found["class"]["text<->video"][0] == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)
 
 
+def test_recall_of_identities_compares_shares_of_codes() -> None:
+    """A clip on three codes is nearer to one on the same three than to one on a single one."""
+    queries = np.array([[0.6, 0.2, 0.2]])
+    answers = np.array([[0.2, 0.4, 0.4], [1.0, 0.0, 0.0]])
+    vectors = {"audio": np.repeat(queries, 2, axis=0), "video": answers, "text": answers}
+    everywhere = dict.fromkeys(MODALITIES, np.ones(2, bool))
+    found = model_measurement.recalls_of({"identities": vectors}, np.array([0, 1]), everywhere)[
+        "identities"
+    ]["instance"]["video<->audio"]
+    # Forward, both pictures find both sounds alike; backward, both sounds find the first picture.
+    assert found[0] == pytest.approx(0.5)
+
+
+def test_clips_without_a_modality_are_not_searched() -> None:
+    x = np.eye(3, dtype="float32")
+    present = dict.fromkeys(MODALITIES, np.ones(3, bool))
+    present["text"] = np.array([True, False, True])
+    wrong = x[[0, 2, 2]]
+    vectors = {"codes": {"video": x, "audio": x, "text": wrong}}
+    found = model_measurement.recalls_of(vectors, np.arange(3), present)["codes"]["instance"]
+    assert found["text<->audio"][0] == 1.0
+
+
 def test_schedule_is_checked() -> None:
     with pytest.raises(ValueError, match=r"`schedule` must be one of .* Received: 'linear'"):
         scheduled_learning_rate(1.0, "linear", 10)
     assert scheduled_learning_rate(0.5, "constant", 10) == 0.5
+
+
+def test_files_become_a_comparison_in_two_commands(tmp_path: Path) -> None:
+    """From recordings, pictures and captions to tables, pictures and clips that share a code."""
+    from data_tools.__main__ import main as data_tools_main
+
+    root, folder, out = write_collections(tmp_path / "raw"), tmp_path / "features", tmp_path / "run"
+    small = ["--train", "12", "--val", "4", "--test", "4", "--video-channels", "8"]
+    words = ["--option", "classes=dog,sea", "--cache", str(tmp_path / "cache"), *small]
+    words += ["--root", str(root), "--out", str(folder)]
+    assert data_tools_main(["prepare", "natural", *words]) == 0
+    few = ["--models", "vanilla", "simmmdg", "--smoke", "--batch-size", "4", "--workers", "2"]
+    data = ["--data", "natural", "--features", str(folder)]
+    words = ["compare", *data, *few, "--out", str(out)]
+    assert command_line.main(words) == 0
+    table = (out / "table.md").read_text(encoding="utf-8")
+    for title in (
+        "Probes on code vectors (%)",
+        "Probes on code identities (%)",
+        "Paired differences from vanilla (points)",
+        "Sharing of codes (% of segments)",
+        "dog by collection (%)",
+        "Ceilings: probes within a modality (%)",
+        "Few labels (%)",
+        "Seconds of events (F1, %)",
+        "Half the dimensions, by criterion (points)",
+    ):
+        assert title in table
+    found = result_of(out)
+    assert found["num_clips"] == {"train": 12, "val": 4, "test": 4}
+    assert all(groups for groups in found["groups"]["audio"])
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Confusions of vanilla" in page and "12 training clips" in page
+    codes = {"audio": [0, 1, 2, 3], "video": [1, 0, 2, 2], "text": [1, 0, -1, 3]}
+    clips = Clips("natural", folder)
+    assert compare_pictures.write_shared_codes(tmp_path, clips, "vanilla", codes, str(root))
+    page = (tmp_path / "shared_codes.html").read_text(encoding="utf-8")
+    assert "audio/wav" in page and "image/png" in page
+    # A set that was prepared with other options is another set.
+    words = [*words[:-1], str(tmp_path / "other"), "--option", "captions=masked"]
+    assert command_line.main(words) == 2

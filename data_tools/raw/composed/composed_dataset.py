@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import abc
 import collections
+import dataclasses
 import functools
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,8 @@ GENERATED = 3
 CAPTIONS, MISSING = ("written", "masked"), ("masked", "prompt")
 FREQUENCIES = ("balanced", "natural")
 NEAR_DUPLICATES = ("drop", "keep")
+TEST_ROOT = "test_root"
+"""Folder of the names of items that are in the folder of the tests."""
 
 
 class ComposedDataset(RawDataset):
@@ -61,14 +65,23 @@ class ComposedDataset(RawDataset):
         captions: "written", or "masked" for captions without any word that names a class.
         missing_text: of classes without captions: "masked" for no words, "prompt" for a sentence
             that names the class, as the paper generates text.
-        near_duplicates: "drop" those of a training or validation item that are in a later split,
-            or "keep" them; they are reported either way.
+        near_duplicates: "drop" training and validation items that nearly equal an item of a later
+            split, or items of `test_root` that nearly equal one of `root`; "keep" them all. They
+            are reported either way.
         bandwidth: highest frequency of the recordings, in hertz.
         side: pixels of a side of the pictures.
+        test_root: folder of the same layout of which all test clips are composed, whatever the
+            hash of a group; `root` then gives training and validation clips alone. Files of it
+            are left out and reported if their group is in training or validation, or if they
+            equal, or nearly equal, a file there (see `near_duplicates`). The same sentence about
+            another video is kept.
 
     Raises:
         ValueError: if an argument is unknown.
     """
+
+    names_identify_files = True
+    """Whether files of one name in `root` and `test_root` are the same file."""
 
     sample_rate = SAMPLE_RATE
     default_num_clips: Mapping[str, int] = {"train": 1500, "val": 300, "test": 1000}
@@ -84,6 +97,7 @@ class ComposedDataset(RawDataset):
         near_duplicates: str = "drop",
         bandwidth: int = 8000,
         side: int = 32,
+        test_root: str | None = None,
     ) -> None:
         super().__init__(root, split)
         for argument, value, choices in (
@@ -104,15 +118,59 @@ class ComposedDataset(RawDataset):
         self.frequencies, self.captions, self.missing_text = frequencies, captions, missing_text
         self.near_duplicates = near_duplicates
         self.bandwidth, self.side = bandwidth, side
+        # A folder that is named by a number comes as one from the command line.
+        self.test_root = None if test_root is None else str(test_root)
         self.failures: list[dict[str, str]] = []
         """Files that cannot be used: `modality`, `file` and `reason`."""
         self.duplicates: list[dict[str, Any]] = []
-        """Pairs of nearly equal files: `modality`, `files`, `splits`, `correlation`, `dropped`."""
+        """Pairs of nearly equal files: `modality`, `files`, `splits`, `correlation` and `dropped`,
+        the one that is left out or None."""
+        self.leaks: list[dict[str, str]] = []
+        """Files of `test_root` that are left out: `modality`, `file` and `reason`."""
         self._left_out: set[tuple[str, str]] = set()
 
     @abc.abstractmethod
+    def read_items(self, root: str | None) -> list[Item]:
+        """Reads all items that a folder holds, of the classes and the background.
+
+        Args:
+            root: the folder; the data set's own default if None.
+        """
+
     def items(self) -> list[Item]:
-        """All items that the files hold, of the classes and the background."""
+        """Returns all items, those of `test_root` included; see `leaks` for what was left out.
+
+        Raises:
+            FileNotFoundError: if `test_root` does not exist.
+        """
+        items = self.read_items(self.root)
+        if self.test_root is None:
+            return items
+        if not Path(self.test_root).is_dir():
+            raise FileNotFoundError(
+                f"`test_root` must be a folder with the layout of `root`. Received: "
+                f"{self.test_root}"
+            )
+        items = [item for item in items if item.in_split != "test"]
+        groups = {(item.modality, item.group): item.name for item in items}
+        contents = {_content(item): item.name for item in items if item.path}
+        self.leaks = []
+        for item in self.read_items(self.test_root):
+            named = self.names_identify_files or item.group != item.name
+            name = f"{TEST_ROOT}/{item.name}"
+            held = dataclasses.replace(
+                item, name=name, group=item.group if named else name, split="test"
+            )
+            known = groups.get((held.modality, held.group))
+            reason = f"is of group {held.group}, as is {known}, which is not for tests"
+            if known is None and item.path:
+                known = contents.get(_content(item))
+                reason = f"equals {known}, which is not for tests"
+            if known is None:
+                items.append(held)
+            elif item.category in (*self.categories, BACKGROUND):
+                self.leaks.append({"modality": item.modality, "file": name, "reason": reason})
+        return items
 
     @property
     def masked_categories(self) -> tuple[str, ...]:
@@ -120,8 +178,8 @@ class ComposedDataset(RawDataset):
         return self.categories
 
     def options(self) -> dict[str, Any]:
-        names = "frequencies captions missing_text near_duplicates bandwidth side".split()
-        return {"split": self.split, **{name: getattr(self, name) for name in names}}
+        names = "frequencies captions missing_text near_duplicates bandwidth side test_root"
+        return {"split": self.split, **{name: getattr(self, name) for name in names.split()}}
 
     def sources(self) -> dict[str, str]:
         digests = {}
@@ -214,9 +272,13 @@ class ComposedDataset(RawDataset):
                     (items[one], items[other]), key=lambda item: SPLITS.index(item.in_split)
                 )
                 splits = [item.in_split for item in pair]
-                dropped = self.near_duplicates == "drop" and splits[0] != splits[1]
-                if dropped:
-                    self._left_out.add((modality, pair[0].name))
+                dropped = None
+                if self.near_duplicates == "drop" and splits[0] != splits[1]:
+                    # Of a test folder's own files it is the test's, so that training is the same
+                    # whatever it is tested on.
+                    held = self.test_root is not None and splits[1] == "test"
+                    dropped = pair[1 if held else 0].name
+                    self._left_out.add((modality, dropped))
                 self.duplicates.append(
                     {
                         "modality": modality,
@@ -286,9 +348,14 @@ class ComposedDataset(RawDataset):
                 pool = [f"generated/{split}-{place}" for place in range(GENERATED)]
             if not pool:
                 what = "a recording" if modality == "audio" else "a picture"
+                held = self.test_root is not None and split == "test"
                 raise ValueError(
-                    f"split {split!r} must have {what} of {kind!r}; the files of {self.root} have "
-                    "none there"
+                    f"split {split!r} must have {what} of {kind!r}; "
+                    + (
+                        f"{self.test_root} has none that is not in training or validation"
+                        if held
+                        else f"the files of {self.root} have none there"
+                    )
                 )
             return [pool[at] for at in rng.choice(len(pool), min(count, len(pool)), replace=False)]
 
@@ -345,6 +412,10 @@ class ComposedDataset(RawDataset):
 
     def frames(self, clip: Clip) -> np.ndarray:
         return np.stack([self.material["video", name] for name in clip.sources["video"]])
+
+
+def _content(item: Item) -> tuple[str, str]:
+    return item.modality, sha256_file(item.path)
 
 
 def _rng(name: str) -> np.random.Generator:

@@ -39,6 +39,7 @@ class Folders(ComposedDataset):
 
     name = "folders"
     categories = ()
+    names_identify_files = False
 
     def __init__(
         self,
@@ -48,11 +49,9 @@ class Folders(ComposedDataset):
         side: int = 224,
         **options: Any,
     ) -> None:
-        if root is None or not Path(root).is_dir():
-            raise FileNotFoundError(f"`root` must be a folder of sounds and pictures: {root}")
-        self._items = list(_table(Path(root)) if (Path(root) / TABLE).is_file() else _scan(root))
+        items = self.read_items(root)
         have = [
-            {item.category for item in self._items if item.modality == modality} - {BACKGROUND}
+            {item.category for item in items if item.modality == modality} - {BACKGROUND}
             for modality in FOLDERS
         ]
         known = sorted(have[0] & have[1])
@@ -66,8 +65,10 @@ class Folders(ComposedDataset):
     def options(self) -> dict[str, Any]:
         return {**super().options(), "classes": ",".join(self.categories)}
 
-    def items(self) -> list[Item]:
-        return self._items
+    def read_items(self, root: str | None) -> list[Item]:
+        if root is None or not Path(root).is_dir():
+            raise FileNotFoundError(f"`root` must be a folder of sounds and pictures: {root}")
+        return list(_table(Path(root)) if (Path(root) / TABLE).is_file() else _scan(root))
 
 
 def _scan(root: str) -> Iterator[Item]:

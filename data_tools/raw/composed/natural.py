@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,8 +68,6 @@ class Natural(ComposedDataset):
         split: "official", the only one: by a hash of the Freesound recording, file or video.
         classes: 7 for dog, cat, bird, frog, baby, clock and sea, 10 for cow, lion and monkey too,
             whose captions are few or none; or names with commas between.
-        test_root: folder of the same layout of which all test clips are composed; `root` then gives
-            training and validation clips alone, without groups that are in both.
         options: of `ComposedDataset`.
 
     Raises:
@@ -91,7 +88,6 @@ class Natural(ComposedDataset):
         root: str | None = None,
         split: str | None = None,
         classes: int | str = DEFAULT_CLASSES,
-        test_root: str | None = None,
         **options: Any,
     ) -> None:
         if isinstance(classes, int):
@@ -106,7 +102,6 @@ class Natural(ComposedDataset):
         if unknown := [name for name in names if name not in ALL_CLASSES]:
             raise ValueError(f"`classes` must be of {ALL_CLASSES}. Received: {unknown}")
         super().__init__(root, split, names, **options)
-        self.test_root = test_root
 
     @property
     def masked_categories(self) -> tuple[str, ...]:
@@ -114,28 +109,10 @@ class Natural(ComposedDataset):
         return tuple(KIN)
 
     def options(self) -> dict[str, Any]:
-        return {
-            **super().options(),
-            "classes": ",".join(self.categories),
-            "test_root": self.test_root,
-        }
+        return {**super().options(), "classes": ",".join(self.categories)}
 
-    def items(self) -> list[Item]:
-        root = Path(self.root) if self.root is not None else natural_downloads.find()
-        items = list(read_collections(root))
-        if self.test_root is not None:
-            test = [
-                dataclasses.replace(item, name=f"test_root/{item.name}", split="test")
-                for item in read_collections(Path(self.test_root))
-            ]
-            held_out = {(item.modality, item.group) for item in test}
-            items = [
-                item
-                for item in items
-                if item.in_split != "test" and (item.modality, item.group) not in held_out
-            ]
-            items += test
-        return items
+    def read_items(self, root: str | None) -> list[Item]:
+        return list(read_collections(natural_downloads.find() if root is None else Path(root)))
 
 
 def read_collections(root: Path) -> Iterator[Item]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from data_tools.raw.composed import Folders, Natural, natural_downloads
 from data_tools.raw.composed.naming_words import mask_names, named_classes
@@ -202,26 +203,94 @@ def test_bad_files_are_named_and_copies_left_out(root: Path, tmp_path: Path) -> 
     assert len(everything.duplicates) == len(dataset.duplicates) == 21 * 20 / 2
 
 
-def test_test_clips_from_another_folder(root: Path, tmp_path: Path) -> None:
-    other = write_collections(tmp_path / "other", recordings=3, pictures=6)
-    (other / "ESC-10/001 - Dog bark/1-1001-A.ogg").rename(
-        other / "ESC-10/001 - Dog bark/1-9001-A.ogg"
+@pytest.fixture(scope="module")
+def other(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for tests: new files, some of the first folder, and copies of its training files."""
+    folder = tmp_path_factory.mktemp("other")
+    write_collections(folder, recordings=4, pictures=6, first=500)
+    shutil.copytree(
+        root / "ESC-10/003 - Sea waves", folder / "ESC-10/003 - Sea waves", dirs_exist_ok=True
     )
-    dataset = Natural(str(root), classes="dog,sea", test_root=str(other), near_duplicates="keep")
-    clips = dataset.plan({"train": 20, "val": 4, "test": 20}, seed=0)
-    for clip in clips:
-        for names in clip.sources.values():
-            assert all(name.startswith("test_root/") == (clip.split == "test") for name in names)
-    groups = {
-        split: {
-            (item.modality, item.group)
-            for item in dataset.items()
-            if (item.in_split == "test") == (split == "test")
-        }
-        for split in ("train", "test")
+    items = Natural(str(root)).items()
+    for modality, folder_name in (("audio", "Kopek"), ("video", "sea")):
+        trained = next(
+            item
+            for item in items
+            if item.modality == modality and item.in_split == "train" and folder_name in item.name
+        )
+        path = Path(trained.name)
+        shutil.copyfile(trained.path, folder / path.with_name(f"equal{path.suffix}"))
+        if modality == "audio":
+            waveform, rate = soundfile.read(trained.path)
+            soundfile.write(folder / path.with_name("nearly.wav"), 0.5 * waveform, rate)
+    return folder
+
+
+def test_test_clips_from_another_folder(root: Path, other: Path) -> None:
+    dataset = Natural(str(root), classes="dog,sea", test_root=str(other))
+    alone = Natural(str(root), classes="dog,sea")
+    split_of = {(item.modality, item.group): item.in_split for item in alone.items()}
+    items = {(item.modality, item.name): item for item in dataset.items()}
+    used = collections.Counter()
+    for clip in dataset.plan({"train": 20, "val": 4, "test": 40}, seed=0):
+        for modality, names in clip.sources.items():
+            for name in names:
+                assert name.startswith("test_root/") == (clip.split == "test")
+                group = modality, items[modality, name].group
+                expected = clip.split if clip.split != "test" else split_of.get(group, "test")
+                assert split_of.get(group, "test") == expected
+                used[clip.split, group in split_of] += 1
+    # A group that is in both folders is tested if it is a test group of the first.
+    assert used["test", True] and used["test", False]
+    assert not used["train", False]
+
+
+def test_files_of_training_are_left_out_of_tests(root: Path, other: Path) -> None:
+    dataset = Natural(str(root), classes="dog,sea", test_root=str(other))
+    usable = {item.name for item in dataset.usable()}
+    reasons = {leak["file"]: leak["reason"] for leak in dataset.leaks}
+    for number in range(12):
+        item = next(
+            item
+            for item in dataset.read_items(str(root))
+            if item.group == f"freesound:{2000 + number}"
+        )
+        leaked = item.in_split != "test"
+        assert (f"test_root/{item.name}" in usable) == (not leaked)
+        assert (f"test_root/{item.name}" in reasons) == leaked
+    (sound,) = (name for name in reasons if name.endswith("equal.wav"))
+    (picture,) = (name for name in reasons if name.endswith("equal.png"))
+    assert "equals Animal-Sound-Dataset/Kopek-Part1/dog_" in reasons[sound]
+    assert "equals CIFAR-100-dataset/" in reasons[picture]
+    nearly = sound.replace("equal", "nearly")
+    (pair,) = (pair for pair in dataset.duplicates if nearly in pair["files"])
+    assert pair["dropped"] == nearly
+    assert nearly not in usable
+    kept = Natural(str(root), classes="dog,sea", test_root=str(other), near_duplicates="keep")
+    assert nearly in {item.name for item in kept.usable()}
+    assert sound not in {item.name for item in kept.usable()}
+
+
+def test_a_folder_that_is_its_own_test_folder(root: Path) -> None:
+    both = Natural(str(root), classes="dog,sea", test_root=str(root))
+    alone = {
+        (item.modality, item.name) for item in Natural(str(root)).items() if item.in_split == "test"
     }
-    assert ("audio", "freesound:9001") in groups["test"]
-    assert not groups["train"] & groups["test"]
+    tested = {
+        (item.modality, item.name.removeprefix("test_root/"))
+        for item in both.items()
+        if item.in_split == "test"
+    }
+    assert tested == alone
+
+
+def test_a_test_folder_needs_every_class(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="`test_root` must be a folder with the layout"):
+        Natural(str(root), test_root=str(tmp_path / "nowhere")).items()
+    shutil.copytree(root / "CIFAR-100-dataset", tmp_path / "CIFAR-100-dataset")
+    dataset = Natural(str(root), classes="dog,sea", test_root=str(tmp_path))
+    with pytest.raises(ValueError, match="none that is not in training or validation"):
+        dataset.plan({"train": 2, "test": 2}, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -249,17 +318,19 @@ def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
         Natural(str(tmp_path)).items()
 
 
-def write_folders(root: Path) -> Path:
+def write_folders(root: Path, first: int = 0) -> Path:
     """Sounds, pictures and captions of cars and trains, without any background."""
     from PIL import Image
 
     for number in range(16):
-        media.write_sound(root / f"sounds/car/{number}.wav", 1.0, 16_000, 200 + 20 * number)
-        media.write_sound(root / f"sounds/train/{number}.wav", 1.0, 16_000, 900 + 70 * number)
+        media.write_sound(root / f"sounds/car/{number}.wav", 1.0, 16_000, 200 + 20 * number + first)
+        media.write_sound(
+            root / f"sounds/train/{number}.wav", 1.0, 16_000, 900 + 70 * number + first
+        )
         for place, name in enumerate(("car", "train")):
             path = root / f"pictures/{name}/{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(media.pictures(1, 2 * number + place)[0]).save(path)
+            Image.fromarray(media.pictures(1, first + 2 * number + place)[0]).save(path)
     (root / "captions").mkdir()
     lines = [f"a car passes {number} times" for number in range(20)]
     (root / "captions/car.txt").write_text("\n".join(lines))
@@ -294,11 +365,23 @@ def test_a_table_of_files_and_groups(tmp_path: Path) -> None:
     items = Folders(str(root)).items()
     tapes = {(item.group, item.in_split) for item in items if item.modality == "audio"}
     assert len(tapes) == 4, "a group is in one split"
+    assert ("tape3", "val") in tapes
     pictures = [item for item in items if item.modality == "video"]
     assert all(
         (int(Path(each.name).stem) % 2 == 1) == (each.in_split == "test") for each in pictures
     )
     assert sum(item.modality == "text" for item in items) == 20
+    other = write_folders(tmp_path / "other", first=7)
+    tested = Folders(str(root), test_root=str(other)).items()
+    names = {item.name for item in tested if item.in_split == "test"}
+    assert "test_root/sounds/car/3.wav" in names, "equal names are not equal files"
+    assert sum(name.startswith("test_root/sounds") for name in names) == 32
+    lines = ["file,class,group", "sounds/car/1.wav,car,tape3", "sounds/train/1.wav,train,tape9"]
+    (other / "files.csv").write_text("\n".join(lines) + "\n")
+    dataset = Folders(str(root), test_root=str(other))
+    tested = {item.name for item in dataset.items() if item.in_split == "test"}
+    assert tested == {"test_root/sounds/train/1.wav"}
+    assert [leak["file"] for leak in dataset.leaks] == ["test_root/sounds/car/1.wav"]
     (root / "files.csv").write_text("path,class\na.wav,car\n")
     with pytest.raises(ValueError, match="with columns file and class"):
         Folders(str(root))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ import data_tools
 from data_tools.__main__ import main
 from data_tools.extraction import open_extractors
 from data_tools.io.feature_folder import FeatureFolder
+from data_tools.raw.base import Clip
+from data_tools.raw.composed import Natural
 from data_tools.raw.rendering import read_clips
 from tests.helpers import tiny_networks
 from tests.helpers.media_collections import write_collections
@@ -87,6 +91,53 @@ def test_features_are_those_of_the_composed_signals(prepared: Path) -> None:
     folder.close()
 
 
+def test_origins_of_clips(prepared: Path, root: Path) -> None:
+    folder = FeatureFolder(prepared)
+    origins, clips = data_tools.read_clip_origins(folder), read_clips(folder)
+    assert len(origins) == len(clips) == 20
+    items = {(item.modality, item.name): item for item in Natural(str(root)).items()}
+    heard = set()
+    for origin, clip in zip(origins, clips, strict=True):
+        event = {
+            modality: dict.fromkeys(
+                items[modality, name]
+                for segment, name in enumerate(names)
+                if modality == "text" or clip.start <= segment < clip.end
+            )
+            for modality, names in clip.sources.items()
+        }
+        for modality, used in event.items():
+            assert origin.groups[modality] == tuple(item.group for item in used)
+            assert set(origin.collections[modality]) == {item.collection for item in used}
+        assert all(group.startswith("freesound:30") for group in origin.background["audio"])
+        assert bool(origin.background["video"]) == (clip.end - clip.start < 10)
+        heard |= {(folder.categories[clip.category], *origin.collections["audio"])}
+    assert heard == {("dog", "ESC-10"), ("dog", "Animal-Sound-Dataset"), ("sea", "ESC-10")}
+    groups = [
+        {group for row in folder.order(split) for group in origins[row].groups["audio"]}
+        for split in ("train", "test")
+    ]
+    assert not groups[0] & groups[1]
+
+
+def test_origins_of_digits_are_their_files(tmp_path: Path) -> None:
+    sources = {"recordings": ["3_a_0", "3_b_0", "3_a_0"], "images": ["train:1"] * 3}
+    clip = Clip("train-0", "train", 3, 2, 5, "a three", 0, sources)
+    (tmp_path / "clips.jsonl").write_text(json.dumps(dataclasses.asdict(clip)))
+    (origin,) = data_tools.read_clip_origins(FeatureFolder(tmp_path))
+    assert origin.groups == {"audio": ("3_a_0", "3_b_0"), "video": ("train:1",)}
+    assert origin.collections["audio"] == ("",)
+
+
+def test_files_without_an_origin_are_named(prepared: Path, tmp_path: Path) -> None:
+    for name in ("clips.jsonl", "items.jsonl"):
+        (tmp_path / name).write_bytes((prepared / name).read_bytes())
+    lines = (tmp_path / "items.jsonl").read_text().splitlines()
+    (tmp_path / "items.jsonl").write_text("\n".join(lines[1:]) + "\n")
+    with pytest.raises(ValueError, match="must list the files of all clips"):
+        data_tools.read_clip_origins(FeatureFolder(tmp_path))
+
+
 def test_the_report_tells_what_was_found(prepared: Path) -> None:
     report = json.loads((prepared / "report.json").read_text())
     assert report["items"]["audio train dog"] > 5
@@ -121,6 +172,34 @@ def test_files_are_extracted_once(
     option = ["--option", "frequencies=natural", "--option", "near_duplicates=keep"]
     assert main([*words, *option, "--out", str(tmp_path / "out")]) == 0
     assert "no raw material in two of them" in data_tools.verify(tmp_path / "out")[-1]
+
+
+def test_tests_from_another_folder(
+    words: list[str], root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_collections(tmp_path / "other", recordings=3, pictures=6, first=500)
+    leaked = "ESC-10/001 - Dog bark/1-1000-A.ogg"
+    shutil.copyfile(root / leaked, other / leaked)
+    out = tmp_path / "out"
+    assert main([*words, "--option", f"test_root={other}", "--out", str(out)]) == 0
+    assert "1 files of the test folder left out" in capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    (left_out,) = report["left_out_of_test_root"]
+    assert left_out["file"] == f"test_root/{leaked}"
+    assert "is of group freesound:1000" in left_out["reason"]
+    assert "no raw material in two of them" in data_tools.verify(out)[-1]
+    folder = FeatureFolder(out)
+    origins = data_tools.read_clip_origins(folder)
+    assert {group for row in folder.order("test") for group in origins[row].groups["audio"]} <= {
+        *(
+            f"freesound:{number + 500}"
+            for place in (1000, 2000)
+            for number in range(place, place + 3)
+        ),
+        *(f"Animal-Sound-Dataset:dog_{number}" for number in range(500, 503)),
+    }
+    assert data_tools.render(out, int(folder.order("test")[0]))["waveform"].shape == (160_000,)
+    folder.close()
 
 
 def test_pretrained_networks(words: list[str], tmp_path: Path) -> None:

@@ -1,0 +1,109 @@
+"""How far modalities share codes: which codes each uses, and how often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_cmg.ops.code_activation import ACTIVATIONS
+from keras_cmg.ops.code_identities import activation_shares, code_overlap
+from recipes.protocol.clip_views import num_embeddings
+from recipes.protocol.cross_modal_probes import EncodedClips
+
+PER_MODALITY = 1e6
+"""Every modality weighs as much as this number of segments, whatever it has."""
+
+
+def counts_of(encoded: EncodedClips, split: str, tokens: bool = False) -> dict[str, np.ndarray]:
+    """Counts the segments of each modality by code.
+
+    Args:
+        encoded: codes of the clips.
+        split: "train", "val" or "test".
+        tokens: whether a modality with one code per clip is counted by frame instead.
+
+    Returns:
+        Modality to float (codes,) of a single quantiser, or of the codes of all levels or groups,
+        one level after another. Empty for a model without codes.
+    """
+    number = num_embeddings(encoded.backbone)
+    found = {}
+    for name in encoded.backbone.modalities if number else ():
+        of = encoded.encoded(split, name, level="segment" if tokens else None)
+        indices = of.codes["indices"]
+        framed = of.codes["general"].ndim == 3
+        if of.mask is not None:
+            # Padding, and clips without the modality, have codes that mean nothing.
+            indices = indices[of.mask] if framed else indices[of.mask.any(axis=1)]
+        single = of.codes["indices"].ndim == of.codes["general"].ndim - 1
+        levels = indices.reshape(-1, 1) if single else indices.reshape(-1, indices.shape[-1])
+        found[name] = np.concatenate(
+            [np.bincount(level, minlength=number) for level in levels.T]
+        ).astype(np.float64)
+    return found
+
+
+def shared_codes(encoded: EncodedClips, split: str) -> dict[str, Any]:
+    """Computes the overlap of the modalities' codes and the shares of segments by kind of code.
+
+    Every modality weighs alike: its counts are divided by their sum.
+
+    Args:
+        encoded: codes of the clips.
+        split: "train", "val" or "test".
+
+    Returns:
+        `overlap`, "ONE_OTHER" and "mean" to a fraction; `shares`, "specific", "partial" and
+        "shared" to a fraction; each under "clip", text with one code, and "token", text with a
+        code per word; `used`, number of codes in use by modality. Empty for a model without codes.
+    """
+    found: dict[str, Any] = {}
+    for tokens, level in ((False, "clip"), (True, "token")):
+        counts = counts_of(encoded, split, tokens)
+        if not counts or min(count.sum() for count in counts.values()) == 0:
+            return {}
+        names = list(counts)
+        weighed = np.stack([x / x.sum() * PER_MODALITY for x in counts.values()], axis=1)
+        overlap = np.asarray(ops.convert_to_numpy(code_overlap(weighed)))
+        pairs = {
+            f"{a}_{b}": float(overlap[i, j])
+            for i, a in enumerate(names)
+            for j, b in enumerate(names)
+            if i < j
+        }
+        shares = np.asarray(ops.convert_to_numpy(activation_shares(weighed)))
+        kinds = zip(ACTIVATIONS, shares.tolist(), strict=True)
+        mean = float(np.mean(list(pairs.values())))
+        found.setdefault("overlap", {})[level] = {**pairs, "mean": mean}
+        found.setdefault("shares", {})[level] = {k: v for k, v in kinds if k != "unused"}
+        found.setdefault("used", {})[level] = {
+            name: int((count > 0).sum()) for name, count in counts.items()
+        }
+    return found
+
+
+def commonest_codes(encoded: EncodedClips, split: str) -> dict[str, np.ndarray]:
+    """Returns the code that most segments of each clip have.
+
+    Args:
+        encoded: codes of the clips.
+        split: "train", "val" or "test".
+
+    Returns:
+        Modality to int (clips,), -1 for a clip without the modality. Empty for a model without
+        codes, or with several codes per segment.
+    """
+    found = {}
+    for name in encoded.backbone.modalities:
+        of = encoded.encoded(split, name)
+        indices = of.codes.get("indices")
+        if indices is None or indices.ndim != of.codes["general"].ndim - 1:
+            return {}
+        if indices.ndim == 2:
+            indices = np.array([np.bincount(row).argmax() for row in indices])
+        if of.mask is not None:
+            indices = np.where(of.mask.any(axis=1), indices, -1)
+        found[name] = indices
+    return found
