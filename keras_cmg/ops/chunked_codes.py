@@ -23,6 +23,10 @@ def normalize_chunks(x: Tensor, chunk_dim: int) -> Tensor:
 
     >>> normalize_chunks(np.array([[3.0, 4.0, 0.0, 2.0]], "float32"), 2).tolist()
     [[0.6..., 0.8..., 0.0, 1.0]]
+
+    References:
+        Chen et al. (2026), CodeBind: Decoupled Representation Learning for Multimodal Alignment
+        with Unified Compositional Codebook.
     """
     x = ops.convert_to_tensor(x)
     shape = ops.shape(x)

@@ -29,6 +29,10 @@ def sliding_window(frames: int, other_frames: int, radius: float) -> Tensor:
     [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
     >>> ops.cast(sliding_window(4, 2, 0), "int32").tolist()
     [[1, 0], [1, 0], [0, 1], [0, 1]]
+
+    References:
+        Wu et al. (2026), Asymmetric Hierarchical Anchoring for Audio-Visual Joint Representation
+        (local sliding alignment; the form is ours).
     """
     here = ops.arange(frames, dtype="float32") + 0.5
     there = (ops.arange(other_frames, dtype="float32") + 0.5) * (frames / other_frames)
@@ -121,6 +125,10 @@ def sliding_distance(
     >>> x = np.array([[[0.0], [3.0]]], "float32")
     >>> [float(sliding_distance(x, x[:, ::-1], radius)) for radius in (0, 1)]
     [9.0, 0.0]
+
+    References:
+        Wu et al. (2026), Asymmetric Hierarchical Anchoring for Audio-Visual Joint Representation
+        (local sliding alignment; the form is ours).
     """
     window = ops.cast(sliding_window(features.shape[1], targets.shape[1], radius), features.dtype)
     differences = features[:, :, None, :] - targets[:, None, :, :]
