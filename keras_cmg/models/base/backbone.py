@@ -543,7 +543,7 @@ class Backbone(keras.Model):
     @property
     def code_dim(self) -> int:
         """Width of `"quantized"`, as `encode` returns it."""
-        return self.embedding_dim
+        return getattr(self.quantizer, "code_dim", self.general_dim)
 
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs

@@ -104,11 +104,6 @@ class DCIDBackbone(SequenceBackbone):
         """Width of `"general"`, as `encode` returns it: that of all levels."""
         return (2 if self.second_level else 1) * self.embedding_dim
 
-    @property
-    def code_dim(self) -> int:
-        """Width of `"quantized"`, as `encode` returns it: that of all levels."""
-        return self.general_dim
-
     def set_quantizer(self, quantizer):
         if self.second_level and not isinstance(quantizer, keras.Layer):
             quantizer = GroupedQuantizer(

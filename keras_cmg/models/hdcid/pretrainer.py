@@ -17,6 +17,7 @@ from keras_cmg.ops import quantization
 
 SECOND_LEVEL_WEIGHT = 0.3
 """Weight of the second level's terms in the authors' code."""
+SECOND_SALT = 201
 
 
 @register_model("hdcid")
@@ -192,7 +193,11 @@ class HDCID(DCID):
     def second_cpc_loss(self, inputs):
         """Predictive coding of the second level's general features."""
         loss, accuracies = self.predictive_coding(
-            inputs, inputs.features["second_general"], self.second_cpc_predictor, "second_cpc", 101
+            inputs,
+            inputs.features["second_general"],
+            self.second_cpc_predictor,
+            "second_cpc",
+            SECOND_SALT,
         )
         return self._started(inputs, loss), accuracies
 
