@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from pathlib import Path
@@ -73,10 +74,18 @@ def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
     """
     if rate != sample_rate:
         common = math.gcd(rate, sample_rate)
+        up, down = sample_rate // common, rate // common
         samples = signal.resample_poly(
-            samples.astype(np.float32), sample_rate // common, rate // common
+            samples.astype(np.float32), up, down, window=_resampling_filter(max(up, down))
         )
     return samples.astype(np.float32, copy=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _resampling_filter(ratio: int) -> np.ndarray:
+    """The default filter of `scipy.signal.resample_poly`, which designs it anew in each call."""
+    design = signal.firwin(20 * ratio + 1, 1.0 / ratio, window=("kaiser", 5.0))
+    return design.astype(np.float32)
 
 
 def _read_sound(path: Path, kind: str, seconds: float) -> tuple[np.ndarray, int]:

@@ -8,25 +8,34 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
+from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.files import read_json
 from data_tools.store.schema import read_schema
 
 EXTRACTION = "extraction.json"
 """In a prepared folder of composed clips: how each modality was extracted."""
+REDUCE = ("reduce", "whiten")
+"""Options of extractors that ask for a reduction."""
 
 
 def open_extractors(
     store: str | os.PathLike[str],
     options: Mapping[str, Mapping[str, Any]] | None = None,
     root: str | os.PathLike[str] = ".",
+    reduced: bool = True,
 ) -> ClipFeatures:
     """Opens the extractors of a store with all that they learned, to serve raw files.
+
+    Of a prepared folder they extract clips of ten seconds, as the folder has them; its own clips
+    were made of recordings that were brought to one loudness and bandwidth before.
 
     Args:
         store: folder that `extract` or `prepare_composed` wrote.
         options: modality to options that a store does not keep, paths of model files above all:
             `{"audio": {"model": "yamnet.tflite"}}`.
         root: folder of the clips' paths.
+        reduced: whether features are reduced to principal components where they were in the store;
+            False for a model that was exported with its reductions.
 
     Returns:
         A function of a clip such as `{"id": "a", "audio": "a.wav"}` that returns its features by
@@ -48,13 +57,15 @@ def open_extractors(
     store = Path(store)
     specs, segments, states = _recorded(store)
     given = options or {}
-    chosen = {
-        modality: {
-            "name": spec["name"],
-            "options": {**spec["options"], **given.get(modality, {})},
+    chosen = {}
+    for modality, spec in specs.items():
+        kept = {
+            name: value for name, value in spec["options"].items() if reduced or name not in REDUCE
         }
-        for modality, spec in specs.items()
-    }
+        chosen[modality] = {
+            "name": spec["name"],
+            "options": {**kept, **given.get(modality, {})},
+        }
     features = ClipFeatures(root, chosen, segments=segments)
     for modality, spec in specs.items():
         found = features.extractors[modality].sources()
@@ -77,11 +88,14 @@ def _recorded(store: Path) -> tuple[dict[str, Any], int, dict[str, Path]]:
         specs = {
             modality: each["extraction"]["extractors"][modality] for modality, each in kept.items()
         }
-        segments = max(each["extraction"]["segments"] for each in kept.values())
+        for spec in specs.values():
+            # Recordings and pictures were extracted one by one, clips are composed of them.
+            if "segments" in spec["options"]:
+                spec["options"]["segments"] = NUM_SEGMENTS
         states = {
             modality: store / each["state"] for modality, each in kept.items() if each["state"]
         }
-        return specs, segments, states
+        return specs, NUM_SEGMENTS, states
     identity = read_schema(store)["origin"].get("extraction")
     if not identity:
         raise ValueError(f"`store` must be one that `extract` wrote. Received: {store}")

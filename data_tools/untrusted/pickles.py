@@ -1,7 +1,8 @@
-"""Reads pickled NumPy arrays without unpickling.
+"""Reads pickled NumPy arrays, and dicts of them, without unpickling.
 
 A pickle is a program. This module reads its instructions one by one and follows only those that
-NumPy writes for an array of numbers; nothing that they name is imported or called.
+NumPy writes for an array of numbers, and those of dicts and lists where they are expected; nothing
+that they name is imported or called.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from data_tools.untrusted.bounds import MAX_BYTES, BoundedStream, describe
 
 MAX_OPCODES = 1000
 """An array takes 30 to 60 instructions."""
+MAX_TABLE_OPCODES = 2_000_000
+"""A batch of CIFAR takes up to four for each picture: two numbers, a name and its place."""
 MAX_AXES = 32
 
 _DTYPE = re.compile(r"([<>=|]?)(b1|[iu][1248]|f[248])")
@@ -71,6 +74,42 @@ def read_pickled_array(
     return array
 
 
+def read_pickled_table(
+    stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the pickle"
+) -> dict[str, np.ndarray | list]:
+    """Reads one pickled dict of arrays and lists, such as a batch of CIFAR.
+
+    Args:
+        stream: binary stream at the start of the pickle, which must end with it.
+        max_bytes: size that it may have.
+        name: its name in error messages.
+
+    Returns:
+        Arrays, and lists of numbers and strings, by name. Other entries are left out.
+
+    Raises:
+        ValueError: if the stream holds anything else, is truncated or too large. No code of it is
+            run.
+
+    Example:
+        >>> import io, pickle
+        >>> content = pickle.dumps({b"labels": [3, 8], "data": np.zeros((2, 4))}, protocol=2)
+        >>> table = read_pickled_table(io.BytesIO(content))
+        >>> table["labels"], table["data"].shape
+        ([3, 8], (2, 4))
+    """
+    bounded = BoundedStream(stream, max_bytes, name)
+    try:
+        table = _TableMachine(name).run(bounded)
+    except (IndexError, KeyError, OverflowError, MemoryError) as error:
+        raise ValueError(
+            f"{name} must be a whole pickle; reading it gave: {type(error).__name__} {error}"
+        ) from error
+    if not bounded.at_end():
+        raise ValueError(f"{name} must end with its dict. Received more bytes")
+    return table
+
+
 class _Mark:
     """The beginning of a tuple on the stack."""
 
@@ -117,16 +156,18 @@ class _Array:
 class _Machine:
     """Interprets the instructions that create an array, on values of the types above only."""
 
+    kind, max_opcodes = "NumPy array", MAX_OPCODES
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
-    def run(self, stream: BoundedStream) -> np.ndarray:
+    def run(self, stream: BoundedStream) -> Any:
         for count, (opcode, argument, _) in enumerate(self._instructions(stream)):
-            if count >= MAX_OPCODES:
+            if count >= self.max_opcodes:
                 raise ValueError(
-                    f"{self.name} must be a pickled NumPy array, at most {MAX_OPCODES} "
+                    f"{self.name} must be a pickled {self.kind}, at most {self.max_opcodes} "
                     "instructions. Received more"
                 )
             if opcode.name == "STOP":
@@ -134,13 +175,17 @@ class _Machine:
             try:
                 self._step(opcode.name, argument)
             except ValueError as error:
-                raise ValueError(f"{self.name} must be a pickled NumPy array {error}") from error
-        result = self.stack.pop()
-        if self.stack or not isinstance(result, _Array) or result.value is None:
+                raise ValueError(f"{self.name} must be a pickled {self.kind} {error}") from error
+        last = self.stack.pop()
+        result = self._finished(last)
+        if self.stack or result is None:
             raise ValueError(
-                f"{self.name} must be one pickled NumPy array. Received: {describe(result)}"
+                f"{self.name} must be one pickled {self.kind}. Received: {describe(last)}"
             )
-        return result.value
+        return result
+
+    def _finished(self, value: Any) -> Any:
+        return value.value if isinstance(value, _Array) else None
 
     def _instructions(self, stream: BoundedStream) -> Any:
         try:
@@ -195,6 +240,63 @@ class _Machine:
                 raise ValueError(f"with {error}") from error
         elif opcode not in _NO_MEANING:
             raise ValueError(f"and use no instruction {opcode}. Received one that does")
+
+
+class _TableMachine(_Machine):
+    """Interprets the instructions that create a dict of arrays and lists."""
+
+    kind, max_opcodes = "dict of arrays and lists", MAX_TABLE_OPCODES
+
+    def _step(self, opcode: str, argument: Any) -> None:
+        stack = self.stack
+        if opcode in ("EMPTY_DICT", "EMPTY_LIST"):
+            stack.append({} if opcode == "EMPTY_DICT" else [])
+        elif opcode in ("DICT", "LIST"):
+            items = self._since_mark()
+            stack.append({} if opcode == "DICT" else [])
+            self._add(items, dict if opcode == "DICT" else list)
+        elif opcode in ("APPEND", "SETITEM"):
+            count = 1 if opcode == "APPEND" else 2
+            items = stack[-count:]
+            del stack[-count:]
+            self._add(items, list if opcode == "APPEND" else dict)
+        elif opcode in ("APPENDS", "SETITEMS"):
+            self._add(self._since_mark(), list if opcode == "APPENDS" else dict)
+        else:
+            super()._step(opcode, argument)
+
+    def _since_mark(self) -> list[Any]:
+        place = len(self.stack) - 1
+        while self.stack[place] is not _Mark:
+            place -= 1
+            if place < 0:
+                raise IndexError("empty stack")
+        items = self.stack[place + 1 :]
+        del self.stack[place:]
+        return items
+
+    def _add(self, items: list[Any], kind: type) -> None:
+        target: Any = self.stack[-1]
+        if type(self.stack[-1]) is not kind:
+            raise ValueError(f"and put items into a {kind.__name__}, not {describe(target)}")
+        if isinstance(target, list):
+            target.extend(items)
+            return
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, str | bytes):
+                raise ValueError(f"with names as keys. Received: {describe(key)}")
+            target[key if isinstance(key, str) else key.decode("latin-1")] = value
+
+    def _finished(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return None
+        table: dict[str, Any] = {}
+        for key, entry in value.items():
+            if isinstance(entry, _Array) and entry.value is not None:
+                table[key] = entry.value
+            elif isinstance(entry, list) and all(isinstance(x, str | bytes | int) for x in entry):
+                table[key] = [x.decode("latin-1") if isinstance(x, bytes) else x for x in entry]
+        return table
 
 
 def _lookup(module: Any, attribute: Any) -> _Name:

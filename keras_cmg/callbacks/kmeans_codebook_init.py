@@ -102,10 +102,9 @@ class KMeansCodebookInit(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.steps_per_execution = self.model.steps_per_execution
         # Read once per epoch: on JAX a look at a weight interrupts training.
-        quantizer = self.model.backbone.quantizer
-        step = _first_part(quantizer).step if quantizer.built else 0
-        self.steps_before = int(ops.convert_to_numpy(step))
-        self.due = quantizer.trainable and self.steps_before <= self.step
+        counter = self.model.step_counter if self.model.built else 0
+        self.steps_before = int(ops.convert_to_numpy(counter))
+        self.due = self.model.backbone.quantizer.trainable and self.steps_before <= self.step
         if not self.due:
             self.kept = []
 
@@ -141,13 +140,6 @@ class KMeansCodebookInit(keras.callbacks.Callback):
                 places: Iterable[int] = itertools.count() if count is None else range(count)
                 batches = map(self.data.__getitem__, places)
             yield from map(_entries, batches)
-
-
-def _first_part(quantizer: Any) -> Any:
-    """The quantiser itself, or the first of those that describe a vector together."""
-    while hasattr(quantizer, "quantizers"):
-        quantizer = quantizer.quantizers[0]
-    return quantizer
 
 
 def _entries(batch: Any) -> Mapping[str, Any]:

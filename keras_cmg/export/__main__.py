@@ -12,7 +12,7 @@ import keras
 
 from keras_cmg.export.exporting import FORMATS, MAX_CLIPS, MAX_FRAMES, export
 from keras_cmg.export.metadata import read_metadata
-from keras_cmg.export.runs import load_log_mel_summary, load_run
+from keras_cmg.export.runs import load_log_mel_summary, load_reductions, load_run
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
 
 
@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             probe_view=options.probe_view,
             activation=options.activation,
             front_ends=_front_ends(options.waveform, options.format),
+            reductions=_reductions(options.reduction, model),
             max_clips=options.max_clips,
             max_frames=options.max_frames,
             extra=origin,
@@ -82,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FEATURES",
         help="folder of prepared features; adds endpoints that take waveforms",
     )
+    parser.add_argument(
+        "--reduction",
+        metavar="FEATURES",
+        help="folder of extracted or prepared features; adds endpoints that take features before "
+        "their reduction to principal components",
+    )
     parser.add_argument("--max-clips", type=int, default=MAX_CLIPS, help="of a request")
     parser.add_argument("--max-frames", type=int, default=MAX_FRAMES, help="of a clip")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
@@ -113,6 +120,14 @@ def _front_ends(features: str | None, format: str) -> dict[str, Any] | None:
     # LiteRT has no double precision.
     dtype = "float32" if format == "litert" else "float64"
     return {"audio": load_log_mel_summary(features, dtype)}
+
+
+def _reductions(features: str | None, model: keras.Model) -> dict[str, Any] | None:
+    if features is None:
+        return None
+    # A model may have been trained on some of the modalities.
+    modalities = getattr(model, "backbone", model).modalities
+    return {name: each for name, each in load_reductions(features).items() if name in modalities}
 
 
 if __name__ == "__main__":

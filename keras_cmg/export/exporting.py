@@ -13,6 +13,7 @@ from keras_cmg.export import tensorflow_process
 from keras_cmg.export.metadata import metadata_of
 from keras_cmg.export.served_system import ServedSystem
 from keras_cmg.files import new_folder
+from keras_cmg.layers.pca_projection import PCAProjection
 from keras_cmg.models.base.backbone import Backbone
 
 FORMATS = ("saved_model", "onnx", "litert")
@@ -34,6 +35,7 @@ def export(
     probe_view: str | None = None,
     activation: str = "softmax",
     front_ends: Mapping[str, keras.Layer] | None = None,
+    reductions: Mapping[str, PCAProjection] | None = None,
     masked: Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
     max_clips: int = MAX_CLIPS,
@@ -47,8 +49,8 @@ def export(
     `(batch, frames, dim)`, `indices` `(batch, frames)` if there is a codebook, and `selected` with
     `toc`; `(batch, dim)` and `(batch,)` at the level `"clip"`. With a probe, `classify_<modality>`
     returns `logits`, `probabilities` and `label_index`. Endpoints with the suffix `_masked` take a
-    second input `<modality>_mask`, those with `_waveform` take waveforms. The numbers of clips and
-    frames are dynamic.
+    second input `<modality>_mask`, those with `_waveform` take waveforms, those with `_unreduced`
+    take features before `reductions`. The numbers of clips and frames are dynamic.
 
     A SavedModel checks each request, and answers one of another rank or width, an empty one, one
     beyond `max_clips` or `max_frames`, and one with NaN by an error. The other formats have no
@@ -71,6 +73,8 @@ def export(
         probe_view: input of the probes, see `ServedSystem`.
         activation: `"softmax"` or `"sigmoid"`, from logits to probabilities.
         front_ends: modality to a layer from waveforms to features, such as `LogMelSummary`.
+        reductions: modality to a `PCAProjection` from the features of a network to those that the
+            model takes, such as `load_reductions` returns.
         masked: modalities that also get endpoints with a mask; default text, if there is one.
         modalities: modalities that get endpoints; default all of the model.
         max_clips: int, clips of a request to a SavedModel.
@@ -113,6 +117,7 @@ def export(
         probe_view=probe_view,
         activation=activation,
         front_ends=front_ends,
+        reductions=reductions,
         masked=None if masked is None else tuple(masked),
         modalities=None if modalities is None else tuple(modalities),
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_cmg.files import read_json
 from keras_cmg.layers.log_mel_summary import LogMelSummary
+from keras_cmg.layers.pca_projection import PCAProjection
 
 MODEL, RESULT, EXTRACTORS = "model.keras", "result.json", "extractors.npz"
 ORIGIN = ("recipe", "settings", "seed", "command", "date", "versions")
@@ -84,3 +85,45 @@ def load_log_mel_summary(path: str | os.PathLike[str], dtype: str = "float64") -
     except (EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{file} must hold the statistics of audio features. {error}") from error
     return LogMelSummary(sample_rate, mean, std, dtype=dtype, name="log_mel")
+
+
+def load_reductions(path: str | os.PathLike[str]) -> dict[str, PCAProjection]:
+    """Loads the principal components that an extraction with the option `reduce` fitted.
+
+    Args:
+        path: folder that `python -m data_tools extract` or `prepare` wrote, with `extractors.npz`
+            or `<modality>_extractors.npz`.
+
+    Returns:
+        Modality to a `keras_cmg.layers.PCAProjection`.
+
+    Raises:
+        FileNotFoundError: if no such file is there.
+        ValueError: if a file is damaged, or none has a reduction.
+
+    Example:
+
+    >>> np.savez("extractors.npz", audio_reduction_mean=np.zeros(3),
+    ...     audio_reduction_components=np.eye(3)[:, :2])
+    >>> load_reductions(".")["audio"].num_components
+    2
+    """
+    files = sorted(Path(path).glob(f"*{EXTRACTORS}"))
+    if not files:
+        raise FileNotFoundError(f"There is no {EXTRACTORS} in {path}.")
+    found = {}
+    for file in files:
+        try:
+            with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+                for name in arrays.files:
+                    modality, _, rest = name.partition("_reduction_")
+                    if rest == "components":
+                        components = arrays[name]
+                        layer = PCAProjection(components.shape[1], name=f"{modality}_reduction")
+                        layer.assign(arrays[f"{modality}_reduction_mean"], components)
+                        found[modality] = layer
+        except (EOFError, IndexError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{file} must hold what extractors learned. {error}") from error
+    if not found:
+        raise ValueError(f"{path} must hold features that were extracted with `reduce`.")
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.pca_projection import PCAProjection
 from keras_cmg.models.base.backbone import LEVELS, Backbone
 from keras_cmg.types import Tensor
 
@@ -49,6 +50,8 @@ class ServedSystem(keras.Model):
             probabilities.
         front_ends: modality to a Keras layer from `(batch, samples)` to features, such as
             `LogMelSummary`.
+        reductions: modality to a built `PCAProjection` from the features of a network to those that
+            the backbone takes.
         masked: modalities that also get endpoints with a mask; default text, if there is one.
         modalities: modalities that get endpoints; default all of the backbone.
         **kwargs: the arguments of every Keras model.
@@ -75,6 +78,7 @@ class ServedSystem(keras.Model):
         probe_view: str | None = None,
         activation: str = "softmax",
         front_ends: Mapping[str, keras.Layer] | None = None,
+        reductions: Mapping[str, PCAProjection] | None = None,
         masked: tuple[str, ...] | None = None,
         modalities: tuple[str, ...] | None = None,
         **kwargs,
@@ -95,12 +99,14 @@ class ServedSystem(keras.Model):
         self.toc = toc
         self.probes = dict(probes or {})
         self.front_ends = dict(front_ends or {})
+        self.reductions = dict(reductions or {})
         self.masked = tuple(masked)
         self.modalities = names if modalities is None else tuple(modalities)
         for argument, keys in (
             ("levels", by_name),
             ("probes", self.probes),
             ("front_ends", self.front_ends),
+            ("reductions", self.reductions),
             ("masked", self.masked),
             ("modalities", self.modalities),
         ):
@@ -119,6 +125,18 @@ class ServedSystem(keras.Model):
             if not probe.built:
                 raise ValueError(
                     f"`probes` must be built. The probe of {name!r} is not: call it on some codes."
+                )
+        for name, reduction in self.reductions.items():
+            if not reduction.built:
+                raise ValueError(
+                    f"`reductions` must be built. That of {name!r} is not: `assign` its components."
+                )
+            width = backbone.feature_shapes[name][-1]
+            if reduction.num_components != width:
+                raise ValueError(
+                    f"`reductions` must give the features that the backbone takes. That of "
+                    f"{name!r} has {reduction.num_components} components, and the backbone takes "
+                    f"{width}."
                 )
         views = VIEWS if toc is not None else VIEWS[:2]
         self.probe_view = probe_view or self._default_view()
@@ -156,7 +174,8 @@ class ServedSystem(keras.Model):
 
         Returns:
             Endpoints `encode_<modality>`, and `classify_<modality>` of modalities with a probe;
-            each also with the suffixes `_masked` for `masked` and `_waveform` for `front_ends`.
+            each also with the suffixes `_masked` for `masked`, `_waveform` for `front_ends`, and
+            `_unreduced` and `_unreduced_masked` for `reductions`.
 
         Raises:
             ValueError: if `toc` is not adapted.
@@ -184,18 +203,25 @@ class ServedSystem(keras.Model):
         # Images have a fixed size; other modalities have any number of frames.
         unit = "rows" if len(shape) == 4 else "frames"
         shape = (None, *shape[1:]) if unit == "rows" else (None, None, *shape[2:])
-        features, mask, level = modality, f"{modality}_mask", self.levels[modality]
+        mask, level = f"{modality}_mask", self.levels[modality]
         waveform = f"{modality}_waveform"
-        yield Endpoint(
-            f"{kind}_{modality}", modality, level, {features: shape}, unit,
-            lambda **inputs: answer(modality, inputs[features]),
-        )  # fmt: skip
-        if modality in self.masked:
+
+        def of_features(features: str, shape: tuple, reduce: Callable[[Any], Any]):
             yield Endpoint(
-                f"{kind}_{modality}_masked", modality, level,
-                {features: shape, mask: (None, None)}, unit,
-                lambda **inputs: answer(modality, inputs[features], inputs[mask]),
+                f"{kind}_{features}", modality, level, {features: shape}, unit,
+                lambda **inputs: answer(modality, reduce(inputs[features])),
             )  # fmt: skip
+            if modality in self.masked:
+                yield Endpoint(
+                    f"{kind}_{features}_masked", modality, level,
+                    {features: shape, mask: (None, None)}, unit,
+                    lambda **inputs: answer(modality, reduce(inputs[features]), inputs[mask]),
+                )  # fmt: skip
+
+        yield from of_features(modality, shape, lambda features: features)
+        if modality in self.reductions:
+            reduction = self.reductions[modality]
+            yield from of_features(f"{modality}_unreduced", (*shape[:-1], reduction.dim), reduction)
         if modality in self.front_ends:
             front_end = self.front_ends[modality]
             yield Endpoint(
@@ -274,6 +300,7 @@ class ServedSystem(keras.Model):
             "toc": self.toc and keras.saving.serialize_keras_object(self.toc),
             "probes": serialized(self.probes),
             "front_ends": serialized(self.front_ends),
+            "reductions": serialized(self.reductions),
             "levels": self.levels,
             "probe_view": self.probe_view,
             "activation": self.activation,
@@ -284,7 +311,7 @@ class ServedSystem(keras.Model):
     @classmethod
     def from_config(cls, config):
         config, restore = dict(config), keras.saving.deserialize_keras_object
-        for key in ("probes", "front_ends"):
+        for key in ("probes", "front_ends", "reductions"):
             config[key] = {name: restore(layer) for name, layer in config[key].items()}
         for key in ("backbone", "toc"):
             config[key] = config[key] and restore(config[key])

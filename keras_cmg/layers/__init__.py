@@ -17,6 +17,7 @@ from keras_cmg.layers.map_specific_encoder import MapSpecificEncoder
 from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
 from keras_cmg.layers.patch_convolution import PatchConvolution
+from keras_cmg.layers.pca_projection import PCAProjection
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
 from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
@@ -62,6 +63,7 @@ __all__ = [
     "MapPooling",
     "MapSpecificEncoder",
     "MomentumTeacher",
+    "PCAProjection",
     "PatchConvolution",
     "ProjectedQuantizer",
     "Prototypes",

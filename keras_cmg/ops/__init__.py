@@ -29,6 +29,7 @@ from keras_cmg.ops.code_matching import (
     code_matching_loss,
     pair_loss,
 )
+from keras_cmg.ops.code_prediction import balanced_assignments, code_prediction_loss
 from keras_cmg.ops.contrastive import (
     cosine_logits,
     cpc_loss,
@@ -102,6 +103,7 @@ __all__ = [
     "activation_shares",
     "adaptive_weights",
     "assignments",
+    "balanced_assignments",
     "channel_scores",
     "chunk_code_log_probabilities",
     "chunk_matching_loss",
@@ -114,6 +116,7 @@ __all__ = [
     "code_matching_logits",
     "code_matching_loss",
     "code_overlap",
+    "code_prediction_loss",
     "code_statistics",
     "code_usage",
     "codebook_center",

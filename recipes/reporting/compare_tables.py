@@ -238,7 +238,7 @@ def tables_of_collections(results: Sequence[Mapping[str, Any]]) -> list[tables.T
         def cells(
             model: Mapping[str, Any], rows: Mapping[str, np.ndarray] = rows
         ) -> dict[str, float]:
-            scores = {}
+            scores: dict[str, float] = {}
             for source in ("audio", "video", "text"):
                 packed = model["correct"]["codes"].get(f"{source}->audio")
                 if packed is not None:

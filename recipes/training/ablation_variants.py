@@ -27,6 +27,24 @@ LOSS_ROWS = {
 }
 """Rows of Table 5 to a part of the names of the terms that are left out."""
 
+PLUS_ROWS: dict[str, dict[str, Any]] = {
+    "": {},
+    "32 codes": {"backbone": {"num_embeddings": 32}},
+    "128 codes": {"backbone": {"num_embeddings": 128}},
+    "400 codes": {"backbone": {"num_embeddings": 400}},
+    "without InfoNCE": {"loss_weights": {"infonce": 0.0}},
+    "InfoNCE alone, codes by moving averages": {
+        "backbone": {"quantizer": {"class_name": "Codebook", "decay": 0.9}},
+        "loss_weights": {"code_prediction": 0.0, "commitment": 1.0},
+    },
+    "without InfoNCE of segments": {"loss_weights": {"segment_infonce": 0.0}},
+    "codes placed by k-means": {"codebook_init_step": 26},
+    "codes of unit length": {"backbone": {"quantizer": {"initial_norm": 1.0}}},
+    "with CPC": {"loss_weights": {"cpc": 1.0}},
+    "with code matching": {"loss_weights": {"code_matching": 1.0}},
+}
+"""What `compare --ablate plus` changes in the preset."""
+
 Variants = dict[str, dict[str, Any]]
 """Row to arguments of the model."""
 
@@ -128,7 +146,9 @@ def columns(scores: Mapping[str, Mapping[str, float]], kind: str) -> dict[str, f
 
 
 def undone_parts(preset: str) -> dict[str, Any]:
-    """Returns a preset of FCID, "small", and the preset without each of its changes to "small".
+    """Returns a preset of FCID, and the preset with one thing changed at a time.
+
+    "plus" has the changes in `PLUS_ROWS`; of other presets each change to "small" is undone.
 
     Args:
         preset: name of the preset.
@@ -141,12 +161,22 @@ def undone_parts(preset: str) -> dict[str, Any]:
 
     Example:
 
-    >>> list(undone_parts("plus"))[:3]
-    ['small', 'plus', 'plus without backbone.quantize_level']
+    >>> list(undone_parts("disentangled"))[1:3]
+    ['disentangled', 'disentangled without backbone.quantize_level']
+    >>> list(undone_parts("plus"))[:2]
+    ['plus', 'plus, 32 codes']
     """
     presets = keras_cmg.models.FCID.presets
     if preset not in presets:
         raise ValueError(f"--ablate must be one of {sorted(presets)}. Received: {preset!r}")
+    if preset == "plus":
+        entry = entry_of("fcid", "plus")
+        rows = {
+            ", ".join(filter(None, ("plus", name))): {"entry": entry, "arguments": arguments}
+            for name, arguments in PLUS_ROWS.items()
+        }
+        other = {"entry": entry, "arguments": {}, "preset": "disentangled"}
+        return {**rows, "disentangled": other}
     small, changed = (_arguments(presets[name]) for name in ("small", preset))
     entry = entry_of("fcid", preset)
     without_each = {

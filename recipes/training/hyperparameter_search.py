@@ -205,7 +205,8 @@ def final_scores(wanted: Search, values: Mapping[str, Any], seed: int) -> dict[s
     number = len(wanted.source.categories())
     probes, predicted = clip_probes.probe_pairs(sources, test, number)
     own = [probe.validation for probe in probes.values()]
-    within, across = [], []
+    within: list[float] = []
+    across: list[float] = []
     for pair, answer in predicted.items():
         source, target = pair.split("->")
         right = (answer == test[target].classes)[test[target].present]

@@ -20,6 +20,13 @@ DCID: dict[str, Sequence[Any]] = {
     "commitment_cost": SHARES,
     **DECAY,
 }
+DISENTANGLING: dict[str, Sequence[Any]] = {
+    "infonce_temperature": TEMPERATURE,
+    "loss_weights.infonce": (1.0, 3.0, 10.0),
+    "loss_weights.code_matching": (0.0, 0.5, 1.0),
+    "fine_club_weight": (0.004, 0.1, 1.0),
+    **DECAY,
+}
 
 ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
     "aha": {
@@ -48,11 +55,12 @@ ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
     "fac": ALIGNMENT,
     "fcid": {
         "infonce_temperature": TEMPERATURE,
-        "loss_weights.infonce": (1.0, 3.0, 10.0),
-        "loss_weights.code_matching": (0.0, 0.5, 1.0),
-        "fine_club_weight": (0.004, 0.1, 1.0),
-        **DECAY,
+        "prediction_temperature": (0.05, 0.1, 0.2),
+        "loss_weights.segment_infonce": (0.0, 0.3, 1.0, 3.0),
+        "loss_weights.code_prediction": (0.3, 1.0, 3.0),
     },
+    "fcid:disentangled": DISENTANGLING,
+    "fcid:small": DISENTANGLING,
     "fcid:paper_small": {},
     "fcid:paper": {},
     "hdcid": {**DCID, "loss_weights.second_reconstruction": SHARES},
@@ -67,9 +75,11 @@ ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
 """Model, or `model:preset`, to arguments of the model and the values that are tried. The paper's
 equations keep their published weights and temperature."""
 
-COMPARED = ("learning_rate", "schedule")
-"""Hyperparameters that `compare` searches of every model, besides its arguments: widths, number of
-codes and TOC stay as in the preset, so that models compare."""
+COMPARED = ("learning_rate", "schedule", "num_embeddings")
+"""Hyperparameters that `compare` searches of every model, besides its arguments: widths and TOC
+stay as in the preset, so that models compare."""
+NUM_EMBEDDINGS = (64, 128, 400)
+"""Numbers of codes that are tried; with fewer, modalities share more of them."""
 
 
 def arguments_of(entry: str) -> Mapping[str, Sequence[Any]]:
@@ -129,7 +139,7 @@ def space_of(entry: str, names: Sequence[str] | None = None) -> dict[str, Any]:
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise ValueError(f"--hyperparameters must be of {known}. Received: {unknown}")
-    defaults = {**vars(Space()), "schedule": SCHEDULES}
+    defaults = {**vars(Space()), "schedule": SCHEDULES, "num_embeddings": NUM_EMBEDDINGS}
     space = {
         name: values if name in names else ()
         for name, values in defaults.items()

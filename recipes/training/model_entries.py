@@ -8,7 +8,7 @@ import keras_cmg
 from recipes.runner.options import model_names
 from recipes.runner.settings import Settings, check_preset
 
-BESIDE_DEFAULT = ("small", "paper_small")
+BESIDE_DEFAULT = ("disentangled", "small", "paper_small")
 """Presets that are compared beside the default one, where a model has them."""
 
 

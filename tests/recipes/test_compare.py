@@ -166,10 +166,10 @@ def test_the_papers_equations_keep_their_weights() -> None:
 
 def test_an_ablation_undoes_one_thing_at_a_time() -> None:
     presets = keras_cmg.models.FCID.presets
-    variants = undone_parts("plus")
+    variants = undone_parts("disentangled")
     undone = []
     for name, variant in variants.items():
-        if name in ("small", "plus"):
+        if name in ("small", "disentangled"):
             continue
         values = variant["arguments"]
         while isinstance(values, dict):
@@ -178,7 +178,7 @@ def test_an_ablation_undoes_one_thing_at_a_time() -> None:
         undone.append(name)
     assert len(undone) == len(variants) - 2 >= 4
     # Undoing everything gives "small".
-    everything = presets["plus"]
+    everything = presets["disentangled"]
     for name in undone:
         changes = dict(variants[name]["arguments"])
         body = changes.pop("backbone", {})
@@ -292,7 +292,7 @@ def test_tables_name_what_does_not_beat_chance_and_leave_toc_of_simmmdg_open(
     [
         (["--models", "gpt"], "must be one of"),
         (["--models", "dcid:plus"], "--preset of dcid must be one of"),
-        (["--ablate", "plus", "--models", "fcid"], "leave out --models"),
+        (["--ablate", "disentangled", "--models", "fcid"], "leave out --models"),
         (["--ablate", "huge"], "--ablate must be one of"),
         (["--trials", "-1"], "--trials must be at least 0"),
         (["--trials", "1", "--tuned", "x.json"], "give one of them"),

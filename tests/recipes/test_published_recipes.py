@@ -228,7 +228,7 @@ def test_pretraining_does_not_see_the_videos_of_the_evaluation(root: Path, tmp_p
 
 def vggsound_job(batch_size: int, **changes) -> Job:
     """A training on VGGSound, as `pretrain` has it."""
-    values = {"data": "vggsound", "model": "fcid", "preset": "plus", "set": {}, "epochs": 1}
+    values = {"data": "vggsound", "model": "fcid", "preset": "disentangled", "set": {}, "epochs": 1}
     values |= {"learning_rate": 4e-4, "schedule": "constant", "held_out": None}
     settings = Settings(**{**values, "batch_size": batch_size, **changes})
     return Job("pretrain", "", settings, Settings(), 0)

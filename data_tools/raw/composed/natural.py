@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,11 @@ PICTURE_FOLDERS = {
     "cattle": "cow",
     "chimpanzee": "monkey",
 }
+PICTURED = {
+    SMALL: ("dog", "cat", "bird", "frog"),
+    SMALLER: ("baby", "clock", "sea", "cow", "lion", "monkey"),
+}
+"""Collection of photographs to the classes that it has."""
 SCENES = (
     "bottle",
     "bridge",
@@ -63,8 +68,9 @@ class Natural(ComposedDataset):
     """Recordings (ESC-10, animal sounds), photographs (CIFAR) and captions (AudioCaps) by class.
 
     Args:
-        root: folder with the collections in their own layouts; whichever are there are read. The
-            same files are downloaded into the cache if None.
+        root: folder with the collections in their own layouts; whichever are there are read.
+            Photographs that are not there, for a class that needs them, come from
+            `keras.datasets`. The same files are downloaded into the cache if None.
         split: "official", the only one: by a hash of the Freesound recording, file or video.
         classes: 7 for dog, cat, bird, frog, baby, clock and sea, 10 for cow, lion and monkey too,
             whose captions are few or none; or names with commas between.
@@ -112,28 +118,49 @@ class Natural(ComposedDataset):
         return {**super().options(), "classes": ",".join(self.categories)}
 
     def read_items(self, root: str | None) -> list[Item]:
-        return list(read_collections(natural_downloads.find() if root is None else Path(root)))
+        if root is None:
+            return list(read_collections(natural_downloads.find()))
+        missing = [
+            collection
+            for collection, classes in PICTURED.items()
+            if not (Path(root) / collection).is_dir() and set(classes) & set(self.categories)
+        ]
+        check_root(Path(root))
+        found = natural_downloads.find(collections=missing) if missing else Path(root)
+        return list(read_collections(Path(root), dict.fromkeys(missing, found)))
 
 
-def read_collections(root: Path) -> Iterator[Item]:
+def check_root(root: Path) -> None:
+    """Raises a FileNotFoundError unless a folder holds any of the collections.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist or holds none of the collections.
+    """
+    names = (SOUNDS, ANIMALS, SMALL, SMALLER, CAPTIONED)
+    if not any((root / name).is_dir() for name in names):
+        raise FileNotFoundError(f"`root` must be a folder with any of {names}. Received: {root}")
+
+
+def read_collections(root: Path, elsewhere: Mapping[str, Path] | None = None) -> Iterator[Item]:
     """Items of all collections below a folder.
 
     Args:
         root: the folder, which holds any of the collections under their names.
+        elsewhere: collection of pictures to the folder that holds it instead of `root`.
 
     Yields:
         The items, of all ten classes and the background.
 
     Raises:
-        FileNotFoundError: if the folder does not exist or holds none of the collections.
         ValueError: if the captions are damaged.
     """
-    names = (SOUNDS, ANIMALS, SMALL, SMALLER, CAPTIONED)
-    if not any((root / name).is_dir() for name in names):
-        raise FileNotFoundError(f"`root` must be a folder with any of {names}. Received: {root}")
     yield from _esc_10(root)
     yield from _animal_sounds(root)
-    yield from _pictures(root)
+    for collection in (SMALL, SMALLER):
+        yield from _pictures((elsewhere or {}).get(collection, root), collection)
     yield from _captions(root)
 
 
@@ -168,17 +195,16 @@ def _animal_sounds(root: Path) -> Iterator[Item]:
             yield Item("audio", name, category or "", f"{ANIMALS}:{path.stem}", ANIMALS, str(path))
 
 
-def _pictures(root: Path) -> Iterator[Item]:
-    for collection in (SMALL, SMALLER):
-        for part in ("train", "test"):
-            for folder in _folders(root / collection / part):
-                category = PICTURE_FOLDERS.get(folder.name)
-                if category is None and folder.name not in SCENES:
-                    continue
-                for path in _files(folder, ".jpg", ".png"):
-                    name = path.relative_to(root).as_posix()
-                    kind = BACKGROUND if category is None else category
-                    yield Item("video", name, kind, name, collection, str(path))
+def _pictures(root: Path, collection: str) -> Iterator[Item]:
+    for part in ("train", "test"):
+        for folder in _folders(root / collection / part):
+            category = PICTURE_FOLDERS.get(folder.name)
+            if category is None and folder.name not in SCENES:
+                continue
+            for path in _files(folder, ".jpg", ".png"):
+                name = path.relative_to(root).as_posix()
+                kind = BACKGROUND if category is None else category
+                yield Item("video", name, kind, name, collection, str(path))
 
 
 def _captions(root: Path) -> Iterator[Item]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_tools.io import download
 from data_tools.io.files import atomic_file, read_json
+from data_tools.raw.composed import keras_pictures
 
 LISTING = Path(__file__).with_name("natural_files.json")
 """Collection to repository, commit and folders; of a folder the names of its files and the
@@ -40,12 +42,20 @@ def folder_checksum(contents: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def find(folder: Path | None = None, addresses: tuple[str, ...] = ARCHIVES) -> Path:
+def find(
+    folder: Path | None = None,
+    addresses: Sequence[str] | None = None,
+    collections: Sequence[str] | None = None,
+) -> Path:
     """Folder of the collections; downloads what is missing.
+
+    Photographs of CIFAR come from `keras.datasets`, and from their repository if that fails.
 
     Args:
         folder: where they go; into the download cache if None.
-        addresses: of an archive, with `{repository}` and `{commit}`, tried in order.
+        addresses: of an archive, with `{repository}` and `{commit}`, tried in order; those of
+            GitHub if None.
+        collections: names of those to get; all if None.
 
     Returns:
         The folder.
@@ -56,12 +66,25 @@ def find(folder: Path | None = None, addresses: tuple[str, ...] = ARCHIVES) -> P
     folder = download.cache_folder() / "natural" if folder is None else folder
     for collection, listed in read_json(LISTING).items():
         target = folder / collection
-        if _is_whole(target, listed["folders"]):
+        wanted = collections is None or collection in collections
+        if not wanted or _is_whole(target, listed["folders"]):
             continue
+        reason = ""
+        if collection in keras_pictures.COLLECTIONS:
+            try:
+                keras_pictures.write_pictures(collection, listed["folders"], target)
+                _compare(collection, listed["folders"], target)
+                continue
+            except (FileNotFoundError, ValueError) as error:
+                reason = f"{error}\n"
         archive = folder / f"{collection}.zip"
         names = {name: listed[name] for name in ("repository", "commit")}
-        urls = [address.format(**names) for address in addresses]
-        download.fetch(urls, archive, _check(collection, listed["folders"]))
+        templates = ARCHIVES if addresses is None else addresses
+        urls = [address.format(**names) for address in templates]
+        try:
+            download.fetch(urls, archive, _check(collection, listed["folders"]))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{reason}{error}") from error
         with zipfile.ZipFile(archive) as opened:
             for name, contents in _read(opened, listed["folders"]):
                 (target / name).mkdir(parents=True, exist_ok=True)
@@ -70,6 +93,22 @@ def find(folder: Path | None = None, addresses: tuple[str, ...] = ARCHIVES) -> P
                         temporary.write_bytes(content)
         archive.unlink()
     return folder
+
+
+def _compare(collection: str, folders: Mapping[str, Any], target: Path) -> None:
+    """Warns if files that were encoded here differ from the published ones."""
+    changed = []
+    for name, listed in folders.items():
+        contents = {file: (target / name / file).read_bytes() for file in listed["files"]}
+        if folder_checksum(contents) != listed["sha256"]:
+            changed.append(name)
+    if changed:
+        warnings.warn(
+            f"{len(changed)} of {len(folders)} folders of {collection} in {target} differ from the "
+            "published files, since this version of Pillow encodes pictures in another way, or "
+            "since the batches of Keras have another order",
+            stacklevel=3,
+        )
 
 
 def _is_whole(target: Path, folders: Mapping[str, Any]) -> bool:

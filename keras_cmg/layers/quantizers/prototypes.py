@@ -30,7 +30,9 @@ class Prototypes(Quantizer):
     Args:
         num_embeddings: int, number of prototypes.
         embedding_dim: int, length of a prototype.
-        seed: int, seed of the initial prototypes, normal draws of about unit length.
+        initial_norm: float, length that prototypes start with; only their direction counts, and a
+            step of the optimiser turns shorter ones further.
+        seed: int, seed of the initial prototypes, normal draws.
         dtype: dtype policy; weights and computation use its variable dtype.
         **kwargs: the arguments of every Keras layer.
 
@@ -43,7 +45,7 @@ class Prototypes(Quantizer):
         As `Codebook`.
 
     Raises:
-        ValueError: if a size is below 1.
+        ValueError: if a size is below 1, or `initial_norm` is not positive.
 
     Example:
 
@@ -59,20 +61,25 @@ class Prototypes(Quantizer):
         self,
         num_embeddings: int = 400,
         embedding_dim: int = 256,
+        initial_norm: float = 1.0,
         seed: int = 0,
         dtype: Any = None,
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
         require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if not initial_norm > 0:
+            raise ValueError(f"`initial_norm` must be positive. Received: {initial_norm}")
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
+        self.initial_norm = initial_norm
         self.seed = seed
 
     def build(self, input_shape: Any = None) -> None:
         shape = (self.num_embeddings, self.embedding_dim)
-        # About unit length, so that steps of the optimiser rotate prototypes and features alike.
-        start = np.random.default_rng(self.seed).standard_normal(shape) / np.sqrt(shape[1])
+        # Of about one length, so that steps of the optimiser turn all of them alike.
+        start = np.random.default_rng(self.seed).standard_normal(shape)
+        start *= self.initial_norm / np.sqrt(shape[1])
 
         def initial(shape, dtype=None):
             return ops.convert_to_tensor(start, dtype=dtype)
@@ -172,8 +179,10 @@ class Prototypes(Quantizer):
             raise ValueError("`features` must be finite. Received NaN or infinity.")
         points = points.reshape(-1, self.embedding_dim)
         points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-        self.prototypes.assign(k_means(points, self.num_embeddings, num_iterations, self.seed))
+        centers = k_means(points, self.num_embeddings, num_iterations, self.seed)
+        norms = np.linalg.norm(centers, axis=1, keepdims=True)
+        self.prototypes.assign(self.initial_norm * centers / np.maximum(norms, 1e-12))
 
     def get_config(self):
-        names = "num_embeddings embedding_dim seed".split()
+        names = "num_embeddings embedding_dim initial_norm seed".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

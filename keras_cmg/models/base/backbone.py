@@ -12,8 +12,11 @@ from keras import ops
 from keras_cmg.backend import engine
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
+from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
 from keras_cmg.layers.quantizers.lfq import LFQ
 from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
+from keras_cmg.layers.quantizers.prototypes import Prototypes
+from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.models.base.configs import (
     build_config,
     build_from_config,
@@ -29,6 +32,11 @@ from keras_cmg.ops.masking import weights_like
 from keras_cmg.types import Tensor
 
 LEVELS = ("segment", "clip")
+
+CODEBOOKS: dict[str, Any] = {
+    layer.__name__: layer for layer in (Codebook, LearnedCodebook, Prototypes, SimVQ)
+}
+"""Quantisers that `quantizer` may name: those of a number of codes and their length."""
 
 
 class Backbone(keras.Model):
@@ -90,12 +98,14 @@ class Backbone(keras.Model):
 
         Args:
             quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, or
-                arguments of `quantizer_class`. `FSQ`, `LFQ` and `BSQ`, which have widths of their
-                own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes that of a
-                layer.
+                arguments of `quantizer_class`; an argument `class_name` names another class of
+                `keras_cmg.layers`, such as `"Prototypes"`. `FSQ`, `LFQ` and `BSQ`, which have
+                widths of their own, are wrapped in a `ProjectedQuantizer`. `num_embeddings`
+                becomes that of a layer.
 
         Raises:
-            ValueError: if a layer has another `embedding_dim` than the backbone.
+            ValueError: if a layer has another `embedding_dim` than the backbone, or `class_name`
+                is no quantiser of codes.
 
         Example:
 
@@ -105,11 +115,19 @@ class Backbone(keras.Model):
         8
         """
         if not isinstance(quantizer, keras.Layer):
-            layer = self.quantizer_class(
+            arguments = dict(quantizer or {})
+            name = arguments.pop("class_name", None)
+            if name is not None and name not in CODEBOOKS:
+                raise ValueError(
+                    f"`class_name` of `quantizer` must be one of {sorted(CODEBOOKS)}. "
+                    f"Received: {name!r}"
+                )
+            quantizer_class = self.quantizer_class if name is None else CODEBOOKS[name]
+            layer = quantizer_class(
                 self.num_embeddings,
                 self.embedding_dim,
                 **{"seed": self.seed, "dtype": self.dtype_policy, "name": "codebook"},
-                **(quantizer or {}),
+                **arguments,
             )
         else:
             layer = quantizer

@@ -49,7 +49,7 @@ class Pretrainer(Trainer):
 
     Args:
         backbone: an instance of `backbone_class`; or a tuple of modalities, for the backbone of the
-            preset `default_preset`.
+            preset that is the default of that class, `"small"`.
         frozen_layers: paths of inner layers that do not train, see `Backbone`; those within the
             backbone are listed by the backbone itself.
         **kwargs: the arguments of every Keras model.
@@ -140,7 +140,7 @@ class Pretrainer(Trainer):
 
     @classmethod
     def default_backbone(cls, modalities: tuple[str, ...], **overrides) -> Backbone:
-        """Makes the backbone of the preset `default_preset`.
+        """Makes the backbone of the preset that is the default of `backbone_class`.
 
         Args:
             modalities: names.
@@ -162,7 +162,7 @@ class Pretrainer(Trainer):
                 f"`backbone` must be a {cls.backbone_class.__name__} or a tuple of modalities. "
                 f"Received: {modalities!r}"
             )
-        settings = named(cls.presets, cls.default_preset)["backbone"]
+        settings = named(cls.presets, cls.backbone_class.default_preset)["backbone"]
         changes = {**overrides, "modalities": tuple(modalities)}
         return cls.backbone_class(**merged(settings, changes))
 

@@ -12,8 +12,7 @@ from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer, requ
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.codis import presets
 from keras_cmg.models.codis.backbone import CODISBackbone
-from keras_cmg.ops import contrastive, masking, optimal_transport
-from keras_cmg.ops.quantization import as_frames_of
+from keras_cmg.ops import code_prediction, contrastive, optimal_transport
 
 
 @register_model("codis")
@@ -119,25 +118,16 @@ class CODIS(AlignmentPretrainer):
     def codes_loss(self, inputs):
         """Cross-entropy of the students' codes with the assignments of the other teachers."""
         general, teachers = inputs.features["general"], inputs.features["teacher"]
-        log_p, assigned = {}, {}
-        for name, value in general.items():
-            scores = self.backbone.quantizer.similarities(value)
-            log_p[name] = ops.log_softmax(scores / self.code_temperature, axis=-1)
+        weights = inputs.weights(general)
+        similarities = {m: self.backbone.quantizer.similarities(x) for m, x in general.items()}
+        assigned = {}
+        for name, value in similarities.items():
             plan, _ = self._plan(inputs, name, teachers[name])
             targets = optimal_transport.assignments(ops.stop_gradient(plan))
-            assigned[name] = ops.reshape(targets, ops.shape(scores))
-        weights = inputs.weights(general)
-        losses = []
-        for a, b in self.pairs():
-            for student, teacher in ((a, b), (b, a)):
-                target = as_frames_of(assigned[teacher], general[student], weights.get(teacher))
-                entropies = -ops.sum(target * log_p[student], axis=-1)
-                counts = weights.get(student)
-                if teacher in weights:
-                    present = inputs.weights_like(teacher, general[student])
-                    counts = present if counts is None else counts * present
-                losses.append(masking.weighted_mean(entropies, counts))
-        return sum(losses) / 2
+            assigned[name] = ops.reshape(targets, ops.shape(value))
+        return code_prediction.code_prediction_loss(
+            similarities, assigned, self.code_temperature, weights
+        )
 
     def _plan(self, inputs, name, features):
         """Transport plan between a teacher's frames and the prototypes, and the similarities."""

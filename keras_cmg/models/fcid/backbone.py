@@ -12,6 +12,8 @@ from keras_cmg.models.base.configs import serialize_layers
 from keras_cmg.models.base.feature_layers import build_all, specific_encoder
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
 from keras_cmg.models.fcid import presets
+from keras_cmg.ops.contrastive import l2_normalize
+from keras_cmg.ops.masking import mean_over_time
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -24,6 +26,9 @@ class FCIDBackbone(SequenceBackbone):
     one set for each other modality. The general coarse features of all modalities are quantised by
     one codebook.
 
+    With `disentangle=False` there are general encoders alone, of all modalities. Their features, at
+    unit length, take the place of the general coarse features, frame by frame.
+
     Training updates the codebook (`Codebook`); inference changes no state.
 
     Args:
@@ -32,6 +37,7 @@ class FCIDBackbone(SequenceBackbone):
         quantize_level: `"clip"`, codes are learned on clips and applied to segments (the paper);
             `"segment"`, fine modalities are quantised per segment in training too. One modality
             alone is always quantised per segment.
+        disentangle: whether there are specific encoders and a coarse level, as in the paper.
         specific_encoders: modality to layer that replaces its specific encoder, see
             `keras_cmg.layers.SequenceSpecificEncoder`.
         specific: arguments of `SequenceSpecificEncoder`.
@@ -47,7 +53,8 @@ class FCIDBackbone(SequenceBackbone):
         Dict of dicts by modality: `"fine_general"` `(batch, frames, dim)`; `"fine_specific"` and
         `"fine_summary"` of the fine modalities; `"projected"`, `"coarse_general"`,
         `"coarse_specific"`, `"quantized"`, `"codes"`, each `(batch, dim)`, or `(batch, frames,
-        dim)` where segments are quantised; `"indices"`.
+        dim)` where segments are quantised; `"indices"`. With `disentangle=False`, without specific
+        and projected features, and with frames throughout.
 
     Raises:
         ValueError: for unknown modalities in `fine`, an unknown level, a batch that misses a
@@ -66,7 +73,7 @@ class FCIDBackbone(SequenceBackbone):
     """
 
     presets = presets.PRESETS
-    default_preset = "plus"
+    default_preset = "small"
     quantized_kind = "coarse_general"
     layer_arguments: ClassVar[tuple[str, ...]] = ("quantizer", "encoders", "specific_encoders")
 
@@ -75,6 +82,7 @@ class FCIDBackbone(SequenceBackbone):
         modalities: tuple[str, ...] = ("audio", "video", "text"),
         fine: tuple[str, ...] | None = None,
         quantize_level: str = "clip",
+        disentangle: bool = True,
         specific_encoders: Mapping[str, keras.Layer] | None = None,
         specific: Mapping[str, Any] | None = None,
         map_specific: Mapping[str, Any] | None = None,
@@ -92,20 +100,25 @@ class FCIDBackbone(SequenceBackbone):
         )
         self.fine = self.coarse_level.fine
         self.quantize_level = quantize_level
+        self.disentangle = disentangle
         self.specific_encoders = dict(specific_encoders or {})
         self.specific = dict(specific or {})
         self.map_specific = dict(map_specific or {})
         self.fine_specific_encoders: dict[str, Any] = {}
 
     def trained_level(self, modality):
+        if not self.disentangle:
+            return "segment"
         return "segment" if self.coarse_level.keeps_frames(modality) else "clip"
 
     def build_layers(self):
         for name, shape in self.feature_shapes.items():
             self.general_encoders[name] = self.general_encoder(name, shape)
-            if name in self.fine:
+            if name in self.fine and self.disentangle:
                 self.fine_specific_encoders[name] = self._specific_encoder(name, shape)
         build_all(self.general_encoders, self.feature_shapes)
+        if not self.disentangle:
+            return
         build_all(self.fine_specific_encoders, self.feature_shapes)
         frames = (None, None, self.embedding_dim)
         self.coarse_level.build(dict.fromkeys(self.modalities, frames))
@@ -124,6 +137,10 @@ class FCIDBackbone(SequenceBackbone):
     def call(self, inputs, training=False):
         inputs, masks = self.prepare_inputs(inputs)
         general = self.encode_all(inputs, masks, training)
+        if not self.disentangle:
+            unit = {name: l2_normalize(x) for name, x in general.items()}
+            codes = self.assign_codes(unit, masks, training)
+            return {"fine_general": general, "coarse_general": unit, **codes}
         coarse = self.coarse_level(general, frame_masks=masks)
         encoders = self.fine_specific_encoders
         specific = {name: encoder(inputs[name]) for name, encoder in encoders.items()}
@@ -138,10 +155,13 @@ class FCIDBackbone(SequenceBackbone):
     def general_features(self, modality, x, level, mask=None):
         mask = mask if self.use_masks else None
         frames = self.encode_frames(modality, x, mask)
+        if not self.disentangle:
+            frames = l2_normalize(frames)
+            return frames if level == "segment" else l2_normalize(mean_over_time(frames, mask))
         return self.coarse_level.general_features(modality, frames, level, mask)
 
     def get_config(self):
-        names = "fine quantize_level specific map_specific".split()
+        names = "fine quantize_level disentangle specific map_specific".split()
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in names},

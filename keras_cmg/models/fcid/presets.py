@@ -112,25 +112,55 @@ PAPER_SMALL["objective"] = merged(
 """The equations of the paper, all weights as published, at the widths and with the encoders of
 `"small"`, for comparison with `"small"` and `"plus"`."""
 
-PLUS: dict[str, Any] = copy.deepcopy(SMALL)
-PLUS["backbone"]["quantize_level"] = "segment"
-PLUS["backbone"]["quantizer"].update(decay=0.9, gradient="rotation")
-PLUS["objective"].update(
+DISENTANGLED: dict[str, Any] = copy.deepcopy(SMALL)
+DISENTANGLED["backbone"]["quantize_level"] = "segment"
+DISENTANGLED["backbone"]["quantizer"].update(decay=0.9, gradient="rotation")
+DISENTANGLED["objective"].update(
     loss_weights={"code_matching": 1.0, "infonce": 5.0, "segment_infonce": 30.0},
     infonce_pairs="all",
     fine_club_weight=1 / 256,
     # Two epochs of the comparison it was chosen on: 400 clips in batches of 32.
     codebook_init_step=26,
 )
-"""The best settings known, at the widths of `"small"`: alignment of the clips of every pair of
-modalities and of the segments of audio and video outweighs the other terms, and fine CLUB terms are
-means over features as well; segments are quantised, codes are placed by k-means after some training
-and follow with a shorter average. `python -m recipes compare --ablate plus` measures each."""
+"""The paper's parts with the best weights known, at the widths of `"small"`: alignment of the clips
+of every pair of modalities and of the segments of audio and video outweighs the other terms, and
+fine CLUB terms are means over features as well; segments are quantised, codes are placed by k-means
+after some training and follow with a shorter average. `python -m recipes compare --ablate
+disentangled` measures each."""
+
+PLUS: dict[str, Any] = {
+    "backbone": {
+        "num_embeddings": 64,
+        "embedding_dim": 256,
+        "disentangle": False,
+        "general": {"feedforward_units": 256, "dropout": 0.1},
+        "map_general": {"pooling": "flatten", "reduction": 8},
+        "quantizer": {"class_name": "Prototypes", "initial_norm": 0.03},
+    },
+    "objective": {
+        "loss_weights": {
+            "commitment": 0.0,
+            "cpc": 0.0,
+            "infonce": 1.0,
+            "segment_infonce": 1.0,
+            "code_prediction": 1.0,
+        },
+        "infonce_temperature": 0.1,
+        "infonce_symmetric": True,
+        "infonce_pairs": "all",
+    },
+}
+"""The best settings known: one code space for all modalities. General features at unit length are
+aligned by InfoNCE of clips and of the segments of audio and video, and each modality predicts the
+balanced assignment of the others to few codes, which are learned by gradient and start short, so
+that they turn quickly. The other parts of the paper are left out: with pretrained features they
+cost accuracy and time, see docs/results.md."""
 
 PRESETS = {
     "paper": PAPER,
     "paper_small": PAPER_SMALL,
     "reference": REFERENCE,
     "small": SMALL,
+    "disentangled": DISENTANGLED,
     "plus": PLUS,
 }

@@ -14,13 +14,14 @@ from keras_cmg.layers.code_discriminator import CodeDiscriminator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.models.base.adversarial_terms import adversarial_loss
+from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.configs import serialize_layers
 from keras_cmg.models.base.feature_layers import feature_decoder
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.fcid import presets
 from keras_cmg.models.fcid.backbone import FCIDBackbone
-from keras_cmg.ops import sliding_alignment
+from keras_cmg.ops import code_prediction, sliding_alignment
 
 INFONCE_PAIRS = ("coarse", "all")
 DISENTANGLING = ("club", "adversarial")
@@ -35,21 +36,26 @@ class FCID(Pretrainer):
     The loss is the weighted sum of the terms in `loss_names` (the paper's Eq. 19):
     `fine_reconstruction`, `coarse_reconstruction`, `commitment`, `cpc` and `infonce` align;
     `club_<modality>` and `club_<group>` disentangle, with estimators trained in
-    `estimator_steps` steps of their own per step; `code_matching` is an addition of the authors'
-    code, and `segment_infonce` ours: InfoNCE of the fine modalities in each segment. With fewer
-    modalities the terms that apply to them are used; one modality alone gives a VQVAE over
+    `estimator_steps` steps of their own per step. Additions: `code_matching` of the authors' code;
+    `segment_infonce`, InfoNCE of the fine modalities in each segment; `code_prediction`, in which
+    each modality predicts the balanced assignment of the others to codes (Caron et al., 2020). With
+    fewer modalities the terms that apply to them are used; one modality alone gives a VQVAE over
     segments.
 
     Args:
-        backbone: an `FCIDBackbone`, or a tuple of modalities for that of the preset `"plus"`.
-        loss_weights: term to weight. By default 1, but 0 of `code_matching` and `segment_infonce`,
-            and the two arguments below of CLUB's terms. A term of weight 0 is not computed.
+        backbone: an `FCIDBackbone`, or a tuple of modalities for that of the preset `"small"`.
+        loss_weights: term to weight. By default 1, but 0 of `code_matching`, `segment_infonce` and
+            `code_prediction`, and the two arguments below of CLUB's terms. A term of weight 0 is
+            not computed. With `disentangle=False` in the backbone there are no terms of CLUB and
+            of reconstruction.
         commitment_cost: the paper's beta.
         cross_modal_commitment: see `keras_cmg.ops.commitment_loss`.
         infonce_temperature: the paper's tau, of both terms of InfoNCE.
         infonce_symmetric: both directions, of both terms.
         segment_window_radius: frames by which `segment_infonce` may be out of step, see
             `keras_cmg.ops.sliding_info_nce`; 0 for the same frame alone.
+        prediction_temperature: of the softmax over codes that `code_prediction` trains.
+        assignment_temperature: of the balanced assignments that it predicts.
         infonce_pairs: `"coarse"`, each fine modality with each coarse one; `"all"`, every pair.
         code_matching_kind: see `keras_cmg.ops.code_matching_loss`.
         disentangling: `"club"`; or `"adversarial"`, as in `AHA`: in place of each `club_<name>` an
@@ -112,6 +118,7 @@ class FCID(Pretrainer):
         "infonce",
         "segment_infonce",
         "code_matching",
+        "code_prediction",
     )
     layer_arguments: ClassVar[tuple[str, ...]] = ("backbone", "decoders")
 
@@ -125,6 +132,8 @@ class FCID(Pretrainer):
         infonce_symmetric: bool = False,
         segment_window_radius: float = 0.0,
         infonce_pairs: str = "coarse",
+        prediction_temperature: float = 0.1,
+        assignment_temperature: float = 0.05,
         code_matching_kind: str = "symmetric",
         disentangling: str = "club",
         discriminator: Mapping[str, Any] | None = None,
@@ -156,6 +165,10 @@ class FCID(Pretrainer):
             raise ValueError(
                 f"`segment_window_radius` must not be negative. Received: {segment_window_radius}"
             )
+        require_positive(
+            prediction_temperature=prediction_temperature,
+            assignment_temperature=assignment_temperature,
+        )
         if estimator_steps < 1:
             raise ValueError(f"`estimator_steps` must be at least 1. Received: {estimator_steps}")
         if codebook_init_step is not None and codebook_init_step < 0:
@@ -170,6 +183,8 @@ class FCID(Pretrainer):
         self.infonce_symmetric = infonce_symmetric
         self.segment_window_radius = segment_window_radius
         self.infonce_pairs = infonce_pairs
+        self.prediction_temperature = prediction_temperature
+        self.assignment_temperature = assignment_temperature
         self.code_matching_kind = code_matching_kind
         self.disentangling = disentangling
         self.discriminator = dict(discriminator or {})
@@ -186,6 +201,19 @@ class FCID(Pretrainer):
         self.decoders = dict(decoders or {})
         self.estimator_steps = estimator_steps
         self.set_loss_weights(loss_weights)
+        if not self.loss_names:
+            raise ValueError(
+                "`loss_weights` must leave at least one term with a weight for modalities "
+                f"{self.backbone.modalities}; one modality alone has terms in the preset 'small'. "
+                f"Received: {loss_weights}"
+            )
+        if "code_prediction" in self.loss_names and not hasattr(
+            self.backbone.quantizer, "similarities"
+        ):
+            raise ValueError(
+                "The term 'code_prediction' needs a quantiser with `similarities`, such as "
+                f"`Prototypes`. Received: {type(self.backbone.quantizer).__name__}"
+            )
         if "cpc" in self.loss_names:
             self.cpc_predictor = CPCPredictor(dtype=self.dtype_policy, name="cpc", **self.cpc)
         self.set_estimators(self.club)
@@ -199,16 +227,19 @@ class FCID(Pretrainer):
         fine, modalities = self.backbone.fine, self.backbone.modalities
         groups = self.backbone.coarse_level.groups
         applies = {
-            "fine_reconstruction": bool(fine),
-            "coarse_reconstruction": True,
+            "fine_reconstruction": self.backbone.disentangle and bool(fine),
+            "coarse_reconstruction": self.backbone.disentangle,
             "commitment": True,
             "cpc": len(fine) > 1,
             "infonce": bool(self._aligned_pairs()),
             "segment_infonce": len(fine) > 1,
             "code_matching": len(modalities) > 1,
+            "code_prediction": len(modalities) > 1,
         }
-        off = ("segment_infonce", "code_matching")
+        off = ("segment_infonce", "code_matching", "code_prediction")
         weights = {term: float(term not in off) for term, there in applies.items() if there}
+        if not self.backbone.disentangle:
+            return weights
         clubs = {f"club_{name}": self.fine_club_weight for name in fine}
         if len(modalities) > 1:
             clubs |= {f"club_{group}": self.coarse_club_weight for group in groups}
@@ -404,6 +435,22 @@ class FCID(Pretrainer):
             level="segment",
         )
 
+    def code_prediction_loss(self, inputs):
+        """Cross-entropy of each modality's codes with the balanced assignments of the others."""
+        features = inputs.features[self.backbone.quantized_kind]
+        weights = inputs.weights(features)
+        quantizer = self.backbone.quantizer
+        similarities = {name: quantizer.similarities(x) for name, x in features.items()}
+        assignments = {
+            name: code_prediction.balanced_assignments(
+                x, self.assignment_temperature, weights=weights.get(name)
+            )
+            for name, x in similarities.items()
+        }
+        return code_prediction.code_prediction_loss(
+            similarities, assignments, self.prediction_temperature, weights
+        )
+
     def training_callbacks(self):
         if self.codebook_init_step is None:
             return []
@@ -412,10 +459,11 @@ class FCID(Pretrainer):
     def get_config(self):
         names = (
             "commitment_cost cross_modal_commitment infonce_temperature infonce_symmetric "
-            "segment_window_radius infonce_pairs code_matching_kind disentangling discriminator "
-            "club coarse_club_weight fine_club_weight cpc "
-            "cpc_self_weight cpc_candidates cpc_first_frame decoder_channels pre_activation_skip "
-            "detach_coarse_targets estimator_steps codebook_init_step"
+            "segment_window_radius infonce_pairs prediction_temperature assignment_temperature "
+            "code_matching_kind disentangling discriminator club "
+            "coarse_club_weight fine_club_weight cpc cpc_self_weight cpc_candidates "
+            "cpc_first_frame decoder_channels pre_activation_skip detach_coarse_targets "
+            "estimator_steps codebook_init_step"
         ).split()
         return {
             **super().get_config(),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import collections
+import io
 import json
 import os
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from data_tools.raw.composed import Folders, Natural, natural_downloads
+from data_tools.raw.composed.keras_pictures import encode
 from data_tools.raw.composed.naming_words import mask_names, named_classes
-from tests.helpers import media
+from tests.helpers import cifar_batches, media
 from tests.helpers.media_collections import write_collections
 
 NUM_CLIPS = {"train": 20, "val": 6, "test": 10}
@@ -55,12 +59,14 @@ def test_collections_are_read_in_their_own_layouts(dataset: Natural) -> None:
 
 def test_a_split_depends_on_the_group_alone(root: Path, dataset: Natural, tmp_path: Path) -> None:
     part = tmp_path / "part"
-    shutil.copytree(root / "ESC-10", part / "ESC-10")
+    shutil.copytree(root, part, ignore=shutil.ignore_patterns("Animal*", "audiocaps", "*.png"))
     for path in list((part / "ESC-10").rglob("*"))[::2]:
         if path.is_file():
             path.unlink()
     splits = {item.name: item.in_split for item in dataset.items()}
-    fewer = Natural(str(part), classes="dog,sea").items()
+    fewer = [
+        item for item in Natural(str(part), classes="dog,sea").items() if item.modality == "audio"
+    ]
     assert 0 < len(fewer) < 40
     assert all(splits[item.name] == item.in_split for item in fewer)
     cuts = [f"{root}/ESC-10/001 - Dog bark/1-77-{take}.ogg" for take in "AB"]
@@ -287,7 +293,8 @@ def test_a_folder_that_is_its_own_test_folder(root: Path) -> None:
 def test_a_test_folder_needs_every_class(root: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="`test_root` must be a folder with the layout"):
         Natural(str(root), test_root=str(tmp_path / "nowhere")).items()
-    shutil.copytree(root / "CIFAR-100-dataset", tmp_path / "CIFAR-100-dataset")
+    for name in ("CIFAR-10-images", "CIFAR-100-dataset"):
+        shutil.copytree(root / name, tmp_path / name)
     dataset = Natural(str(root), classes="dog,sea", test_root=str(tmp_path))
     with pytest.raises(ValueError, match="none that is not in training or validation"):
         dataset.plan({"train": 2, "test": 2}, seed=0)
@@ -422,6 +429,90 @@ def test_download_of_the_listed_files(
     path.write_text(json.dumps(listing))
     with pytest.raises(FileNotFoundError, match="ESC-10/002 - Rain must have the checksum 000"):
         natural_downloads.find(tmp_path / "other", addresses)
+
+
+@pytest.fixture
+def batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty folders of a download cache and of a Keras home; a list of pictures to ask for."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("KERAS_CMG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(natural_downloads, "ARCHIVES", ())
+    monkeypatch.setattr(natural_downloads, "LISTING", tmp_path / "listing.json")
+    listing = cifar_batches.listing()
+    (tmp_path / "listing.json").write_text(json.dumps(listing))
+    return tmp_path / "keras/datasets"
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_photographs_from_keras_are_the_published_files(
+    root: Path, tmp_path: Path, batches: Path, monkeypatch: pytest.MonkeyPatch, cached: bool
+) -> None:
+    import keras
+
+    def load(module: str) -> None:
+        assert not cached
+        cifar_batches.write(batches, module)
+
+    for module in ("cifar10", "cifar100"):
+        monkeypatch.setattr(getattr(keras.datasets, module), "load_data", partial(load, module))
+        if cached:
+            cifar_batches.write(batches, module)
+    part = tmp_path / "part"
+    shutil.copytree(root, part, ignore=shutil.ignore_patterns("CIFAR*"))
+    dataset = Natural(str(part), classes="dog,sea")
+    pictures = {item.name: item for item in dataset.items() if item.modality == "video"}
+    assert len(pictures) == 60
+    # The second dog of the training batches, of which there are two.
+    dog = pictures["CIFAR-10-images/train/dog/0001.jpg"]
+    assert (dog.category, dog.group) == ("dog", dog.name)
+    pixels = np.asarray(Image.open(dog.path)).mean((0, 1))
+    np.testing.assert_allclose(pixels, cifar_batches.colour("cifar10", "train", "dog", 1), atol=2)
+    sea = pictures["CIFAR-100-dataset/test/sea/sea_s_000007.png"]
+    pixels = np.asarray(Image.open(sea.path))
+    assert (pixels == cifar_batches.colour("cifar100", "test", "sea", 7)).all()
+    assert dataset.plan({"train": 4, "test": 2}, seed=0)
+
+
+def test_photographs_that_keras_cannot_load(
+    root: Path, tmp_path: Path, batches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    def fail() -> None:
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", fail)
+    part = tmp_path / "part"
+    shutil.copytree(root, part, ignore=shutil.ignore_patterns("CIFAR-10-*"))
+    with pytest.raises(FileNotFoundError, match=r"cifar10 could not be loaded: URL fetch failure"):
+        Natural(str(part), classes="dog,sea").items()
+    assert Natural(str(part), classes="sea").items(), "no class needs the missing folder"
+    cifar_batches.write(batches, "cifar10")
+    listing = json.loads(natural_downloads.LISTING.read_text())
+    listing["CIFAR-10-images"]["folders"]["train/dog"]["sha256"] = "0" * 64
+    natural_downloads.LISTING.write_text(json.dumps(listing))
+    with pytest.warns(UserWarning, match="1 of 2 folders of CIFAR-10-images .* differ"):
+        Natural(str(part), classes="dog,sea").items()
+    shutil.rmtree(tmp_path / "cache")
+    listing["CIFAR-10-images"]["folders"]["train/dog"]["files"].append("9999.jpg")
+    natural_downloads.LISTING.write_text(json.dumps(listing))
+    with pytest.raises(FileNotFoundError, match=r"1 are missing, such as train/dog/9999\.jpg"):
+        Natural(str(part), classes="dog,sea").items()
+    (batches / "cifar-10-batches-py-target/cifar-10-batches-py/data_batch_1").write_bytes(b"cos")
+    with pytest.raises(FileNotFoundError, match="data_batch_1 must be a whole pickle"):
+        Natural(str(part), classes="dog,sea").items()
+
+
+def test_the_published_photographs_were_encoded_alike() -> None:
+    root = SHARED / "data/natural"
+    if not root.is_dir():
+        pytest.skip(f"{root} is not there: KERAS_CMG_DATA names the folder of the shared data")
+    paths = sorted((root / "CIFAR-100-dataset/test/sea").iterdir())
+    for path in paths[:5]:
+        assert encode(np.asarray(Image.open(path)), ".png") == path.read_bytes()
+    photograph = Image.open(root / "CIFAR-10-images/test/bird/0005.jpg")
+    again = Image.open(io.BytesIO(encode(np.asarray(photograph), ".jpg")))
+    assert photograph.quantization == again.quantization  # type: ignore[attr-defined]
 
 
 def test_the_listing_is_that_of_the_files() -> None:

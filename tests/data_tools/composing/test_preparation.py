@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from data_tools.io.feature_folder import FeatureFolder
 from data_tools.raw.base import Clip
 from data_tools.raw.composed import Natural
 from data_tools.raw.rendering import read_clips
+from keras_cmg.export import load_reductions
 from tests.helpers import tiny_networks
 from tests.helpers.media_collections import write_collections
 
@@ -64,8 +66,6 @@ def test_features_are_those_of_the_composed_signals(prepared: Path) -> None:
     rows = np.array([0, 5, 13])
     stored = {kind: folder.read(kind, rows) for kind in ("audio", "video", "text", "labels")}
     extractors = open_extractors(prepared).extractors
-    for modality in ("audio", "video"):
-        extractors[modality].segments = 10  # type: ignore[attr-defined]
     for place, row in enumerate(rows):
         made = data_tools.render(prepared, int(row))
         audio = extractors["audio"](made["waveform"])
@@ -202,7 +202,7 @@ def test_tests_from_another_folder(
     folder.close()
 
 
-def test_pretrained_networks(words: list[str], tmp_path: Path) -> None:
+def test_pretrained_networks(words: list[str], root: Path, tmp_path: Path) -> None:
     sound = tiny_networks.write_litert(tmp_path / "sound.tflite")
     pictures = tiny_networks.write_onnx_pictures(tmp_path / "pictures.onnx")
     networks = ["--audio", "litert", "--audio-model", str(sound), "--audio-output", "energy"]
@@ -214,7 +214,18 @@ def test_pretrained_networks(words: list[str], tmp_path: Path) -> None:
     assert arrays["audio"].shape == (4, 10, 3)
     assert arrays["video"].shape == (4, 10, 4, 4, 5)
     models = {"audio": {"model": str(sound)}, "video": {"model": str(pictures)}}
-    assert open_extractors(tmp_path / "out", models).extractors["audio"].field.shape == (5, 3)
+    features = open_extractors(tmp_path / "out", models)
+    assert features.extractors["audio"].field.shape == (10, 3)
+    # An exported model may take the features of the network and reduce them itself.
+    unreduced = open_extractors(tmp_path / "out", models, reduced=False)
+    clip = {"id": "a", "audio": str(root / "Animal-Sound-Dataset/Kopek-Part1/dog_1.wav")}
+    clip |= {"video": str(root / "CIFAR-10-images/train/dog/0000.jpg"), "caption": "a dog barks"}
+    before, after = unreduced(clip), features(clip)
+    assert before["audio"].shape == (10, 4)
+    reduction = load_reductions(tmp_path / "out")["audio"]
+    reduced = keras.ops.convert_to_numpy(reduction(before["audio"]))
+    np.testing.assert_allclose(reduced, after["audio"], atol=1e-5)
+    np.testing.assert_array_equal(before["video"], after["video"])
 
 
 @pytest.mark.parametrize(

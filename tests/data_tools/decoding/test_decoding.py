@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from data_tools.decoding import (
     decode_video,
 )
 from data_tools.decoding.pictures import MAX_PIXELS
+from data_tools.decoding.sounds import resample
 from tests.helpers import media
 
 
@@ -114,3 +116,14 @@ def test_speech(digits_root: Path, tmp_path: Path) -> None:
             assert len(sound) == 2 * len(same)
             assert 0.01 < np.abs(same).max() <= 1
     assert names
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 48_000])
+def test_resampling_is_that_of_scipy(rate: int) -> None:
+    from scipy import signal
+
+    samples = np.random.default_rng(0).normal(size=rate // 2).astype(np.float32)
+    common = math.gcd(rate, 16_000)
+    expected = signal.resample_poly(samples, 16_000 // common, rate // common)
+    for _ in range(2):
+        np.testing.assert_array_equal(resample(samples, rate, 16_000), expected)

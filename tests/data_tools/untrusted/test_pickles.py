@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.untrusted import read_pickled_array
+from data_tools.untrusted import read_pickled_array, read_pickled_table
 from tests.helpers.hostile_files import ARRAY, hostile_pickles, memory_bombs
 from tests.helpers.memory import bounded_memory
 
@@ -144,3 +144,48 @@ def test_altered_bytes_give_an_array_or_a_value_error(protocol: int) -> None:
 def test_other_objects_are_refused_by_name(value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         loads(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_tables_are_read_exactly(protocol: int) -> None:
+    table = {
+        b"labels": list(range(1200)),
+        "filenames": [f"{number}.png" for number in range(1200)],
+        "empty": [],
+        "label": "training batch 1 of 5",
+        "data": ARRAYS["uint8"],
+    }
+    found = read_pickled_table(io.BytesIO(pickle.dumps(table, protocol=protocol)))
+    assert set(found) == {"labels", "filenames", "empty", "data"}
+    assert found["labels"] == table[b"labels"]
+    assert found["filenames"] == table["filenames"]
+    np.testing.assert_array_equal(found["data"], table["data"])
+
+
+def test_tables_of_python_2_are_read() -> None:
+    content = (
+        b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(K\x06K\teU\tfilenamesq\x04]q\x05(U\x05a.pngq\x06"
+        b"U\x05b.pngq\x07eu."
+    )
+    expected = {"labels": [6, 9], "filenames": ["a.png", "b.png"]}
+    assert read_pickled_table(io.BytesIO(content)) == expected
+    assert pickle.loads(content) == expected
+
+
+@pytest.mark.parametrize("kind", hostile_pickles(Path("witness")))
+def test_hostile_tables_are_refused_and_not_run(kind: str, tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    with pytest.raises(ValueError, match="must"):
+        read_pickled_table(io.BytesIO(hostile_pickles(witness)[kind]))
+    inside = b"\x80\x02}(U\x01a" + hostile_pickles(witness)[kind].rstrip(b".") + b"u."
+    with pytest.raises(ValueError, match="must"):
+        read_pickled_table(io.BytesIO(inside))
+    assert not witness.exists()
+
+
+def test_values_that_are_no_table_are_refused() -> None:
+    for content in (b"\x80\x02]K\x01a.", b"\x80\x02}K\x01K\x02s.", b"\x80\x02K\x01K\x02a."):
+        with pytest.raises(ValueError, match="must be"):
+            read_pickled_table(io.BytesIO(content))
+    with pytest.raises(ValueError, match="must be a whole pickle"):
+        read_pickled_table(io.BytesIO(b"\x80\x02}K\x01e."))

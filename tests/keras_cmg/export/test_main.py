@@ -89,6 +89,7 @@ def test_a_run_is_exported_with_all_around_it(run: Path, capsys) -> None:
         (["--max-frames", "0"], "`max_frames` must be at least 1"),
         (["--waveform", "no-such-folder"], "no-such-folder"),
         (["--activation", "relu"], "`activation` must be one of"),
+        (["--reduction", "no-such-folder"], "There is no extractors.npz in no-such-folder"),
     ],
 )
 def test_bad_options_are_told_in_one_line(run: Path, options, message, capsys) -> None:
@@ -97,6 +98,15 @@ def test_bad_options_are_told_in_one_line(run: Path, options, message, capsys) -
     assert message in error
     assert error.startswith("error: ") and error.count("\n") == 1
     assert not run.with_name("served").exists()
+
+
+def test_features_without_a_reduction_are_named(run: Path, tmp_path: Path, capsys) -> None:
+    words = [str(run), "--to", str(run.with_name("served")), "--reduction"]
+    assert main([*words, str(run.with_name("features"))]) == 2
+    assert "must hold features that were extracted with `reduce`" in capsys.readouterr().err
+    np.savez(tmp_path / "audio_extractors.npz", audio_reduction_components=np.eye(2))
+    assert main([*words, str(tmp_path)]) == 2
+    assert "audio_extractors.npz must hold what extractors learned" in capsys.readouterr().err
 
 
 def test_features_without_audio_are_named(run: Path, tmp_path: Path, capsys) -> None:
@@ -119,6 +129,8 @@ def test_arguments_must_fit_the_model(tmp_path: Path) -> None:
     probe.build((None, None, 8))
     narrow = keras_cmg.models.LinearProbe(2)
     narrow.build((None, None, 3))
+    reduction = keras_cmg.layers.PCAProjection(2)
+    reduction.assign(np.zeros(3), np.zeros((3, 2)))
     for arguments, message in (
         ({"format": "pickle"}, "`format` must be one of"),
         ({"probes": {"smell": probe}}, "`probes` must name modalities"),
@@ -127,6 +139,8 @@ def test_arguments_must_fit_the_model(tmp_path: Path) -> None:
         ({"probes": probe, "labels": ["a"]}, "`labels` must name the 2 classes"),
         ({"probe_view": "selected"}, "`probe_view` must be one of"),
         ({"toc": keras_cmg.layers.TOCChannelMask(2)}, "no channels have been chosen"),
+        ({"reductions": {"audio": keras_cmg.layers.PCAProjection(128)}}, "must be built"),
+        ({"reductions": {"audio": reduction}}, "has 2 components, and the backbone takes 128"),
     ):
         with pytest.raises(ValueError, match=message):
             export(backbone, tmp_path / "served", **arguments)

@@ -51,6 +51,7 @@ CASES = {
         (MAP,),
     ),
     "StackedBiLSTM": (layers.StackedBiLSTM, {"units": 4}, (SEQUENCE,)),
+    "PCAProjection": (layers.PCAProjection, {"num_components": 2}, (SEQUENCE,)),
     "PatchConvolution": (
         layers.PatchConvolution,
         {"filters": 4, "padding": "same"},
@@ -93,7 +94,7 @@ CASES = {
         (SEQUENCE,),
     ),
 }
-FULL_PRECISION = ("CLUBEstimator", "Codebook", "LogMelSummary")
+FULL_PRECISION = ("CLUBEstimator", "Codebook", "LogMelSummary", "PCAProjection")
 
 
 def is_quantizer(name):

@@ -78,3 +78,24 @@ def test_bad_sizes_are_named():
     for name in ("num_embeddings", "embedding_dim"):
         with pytest.raises(ValueError, match=f"`{name}` must be at least 1"):
             Prototypes(**{name: 0})
+
+
+def test_shorter_prototypes_turn_further():
+    """Their direction alone counts, so that the length sets the size of a step."""
+    start = np.random.default_rng(0).standard_normal((8, 4)).astype("float32")
+    moved = {}
+    for norm in (1.0, 0.1):
+        layer = Prototypes(3, 4, initial_norm=norm)
+        layer.adapt(start)
+        before = np.array(keras.ops.convert_to_numpy(layer.codebook))
+        lengths = np.linalg.norm(keras.ops.convert_to_numpy(layer.prototypes), axis=1)
+        np.testing.assert_allclose(lengths, norm, rtol=1e-5)
+        step = np.random.default_rng(1).standard_normal((3, 4)).astype("float32")
+        layer.prototypes.assign_add(0.01 * step)
+        after = np.array(keras.ops.convert_to_numpy(layer.codebook))
+        moved[norm] = np.linalg.norm(after - before)
+    assert moved[0.1] > 5 * moved[1.0]
+    config = Prototypes(3, 4, initial_norm=0.1).get_config()
+    assert Prototypes.from_config(config).initial_norm == 0.1
+    with pytest.raises(ValueError, match="`initial_norm` must be positive"):
+        Prototypes(3, 4, initial_norm=0.0)

@@ -387,10 +387,11 @@ def test_unknown_preset_is_named():
 @pytest.mark.parametrize(
     "preset, off",
     [
-        ("paper", {"code_matching", "segment_infonce"}),
-        ("reference", {"segment_infonce"}),
-        ("small", {"segment_infonce"}),
-        ("plus", set()),
+        ("paper", {"code_matching", "segment_infonce", "code_prediction"}),
+        ("reference", {"segment_infonce", "code_prediction"}),
+        ("small", {"segment_infonce", "code_prediction"}),
+        ("disentangled", {"code_prediction"}),
+        ("plus", {"commitment", "cpc", "code_matching"}),
     ],
 )
 def test_presets_say_which_terms_are_off(preset, off):

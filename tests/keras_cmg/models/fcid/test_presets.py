@@ -1,5 +1,7 @@
 """What the presets of FCID promise of each other."""
 
+import keras
+import numpy as np
 import pytest
 
 import keras_cmg
@@ -19,29 +21,86 @@ def test_paper_small_has_the_papers_equations_and_smalls_backbone():
     assert presets.PRESETS["paper_small"]["backbone"] == presets.PRESETS["small"]["backbone"]
 
 
-def test_what_is_published_has_no_switch_of_plus():
+def test_what_is_published_has_no_switch_of_other_presets():
     for name in ("paper", "paper_small", "reference", "small"):
         model = keras_cmg.models.FCID.from_preset(name)
         assert model.codebook_init_step is None and model.infonce_pairs == "coarse"
         assert model.backbone.quantizer.gradient == "straight_through"
         assert model.backbone.quantize_level == "clip"
-        assert "segment_infonce" not in model.loss_names
+        assert not {"segment_infonce", "code_prediction"} & set(model.loss_names)
+        assert model.backbone.disentangle
         assert {model.loss_weights[term] for term in ("infonce", "club_audio", "club_video")} == {
             1.0
         }
 
 
 @pytest.mark.every_engine
-def test_plus_trains():
+def test_every_term_of_disentangled_trains():
     sizes = {"general": {"feedforward_units": 8}, "embedding_dim": 8, "num_embeddings": 6}
     narrow = {"club": {"hidden_units": 4}, "cpc": {"units": 4}, "decoder_channels": 3}
     # Two sequences in step: every term, and no feature maps to compile.
     modalities = ("audio", "depth")
     model = compiled(
-        keras_cmg.models.FCID.from_preset("plus", modalities, backbone=sizes, **narrow)
+        keras_cmg.models.FCID.from_preset("disentangled", modalities, backbone=sizes, **narrow)
     )
     history = model.fit(small_batch(modalities, 8), epochs=4, batch_size=8, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
+
+
+PLUS = {"general": {"feedforward_units": 8}, "embedding_dim": 8, "num_embeddings": 6}
+
+
+@pytest.mark.every_engine
+def test_plus_trains():
+    model = compiled(keras_cmg.models.FCID.from_preset("plus", ("audio", "text"), backbone=PLUS))
+    before = keras.ops.convert_to_numpy(model.backbone.codebook) if model.built else None
+    batch = small_batch(("audio", "text"), 8)
+    history = model.fit(batch, epochs=4, batch_size=8, verbose=0).history
+    assert before is None and history["loss"][-1] < history["loss"][0]
+    assert {"infonce", "code_prediction"} <= set(history)
+
+
+def test_plus_has_no_weights_that_no_term_trains():
+    model = compiled(keras_cmg.models.FCID.from_preset("plus", ("audio", "text"), backbone=PLUS))
+    batch = small_batch(("audio", "text"), 4)
+    model.fit(batch, epochs=1, verbose=0)
+    start = [keras.ops.convert_to_numpy(w) for w in model.trainable_variables]
+    model.fit(batch, epochs=1, verbose=0)
+    moved = [
+        not np.array_equal(before, keras.ops.convert_to_numpy(after))
+        for before, after in zip(start, model.trainable_variables, strict=True)
+    ]
+    assert all(moved) and not model.estimators
+    assert not model.backbone.fine_specific_encoders
+
+
+def test_one_modality_alone_has_no_term_of_plus():
+    with pytest.raises(ValueError, match=r"at least one term .* for modalities \('audio',\)"):
+        keras_cmg.models.FCID.from_preset("plus", ("audio",))
+
+
+def test_features_without_disentangling_have_unit_length():
+    model = keras_cmg.models.FCID.from_preset("plus", ("audio", "text"), backbone=PLUS)
+    batch = small_batch(("audio", "text"), 4)
+    features = model.backbone(batch)
+    assert set(features) == {"fine_general", "coarse_general", "quantized", "codes", "indices"}
+    for name, x in features["coarse_general"].items():
+        norms = np.linalg.norm(keras.ops.convert_to_numpy(x), axis=-1)
+        np.testing.assert_allclose(norms, 1, atol=1e-5)
+        one = model.backbone.encode(name, batch[name])
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(one["general"]), keras.ops.convert_to_numpy(x), atol=1e-5
+        )
+
+
+def test_code_prediction_needs_codes_that_are_compared_by_angle():
+    with pytest.raises(ValueError, match="needs a quantiser with `similarities`"):
+        keras_cmg.models.FCID.from_preset("small", loss_weights={"code_prediction": 1.0})
+
+
+def test_terms_of_disentangling_need_it():
+    with pytest.raises(ValueError, match="must name terms of"):
+        keras_cmg.models.FCID.from_preset("plus", loss_weights={"club_audio": 1.0})
 
 
 def test_fine_club_weight_is_that_of_features_in_time_alone():

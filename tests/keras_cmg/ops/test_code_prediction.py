@@ -1,0 +1,98 @@
+"""Swapped prediction of codes against slow NumPy, and what masks do to it."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_cmg.ops import balanced_assignments, code_prediction_loss, sinkhorn
+
+RANDOM = np.random.default_rng(0)
+pytestmark = pytest.mark.every_engine
+
+
+def similarities(*shape):
+    return RANDOM.uniform(-1, 1, shape).astype("float32")
+
+
+def array(value):
+    return np.array(ops.convert_to_numpy(value))
+
+
+def slow_loss(similar, assigned, temperature):
+    """Of modalities with the same frames, pair by pair."""
+    total = 0.0
+    names = list(similar)
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            for student, teacher in ((a, b), (b, a)):
+                logits = np.float64(similar[student]) / temperature
+                log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+                total -= np.mean(np.sum(assigned[teacher] * log_p, axis=-1)) / 2
+    return total
+
+
+def test_loss_is_the_mean_of_both_directions_over_pairs():
+    names = ("audio", "video", "text")
+    similar = {name: similarities(3, 4, 5) for name in names}
+    assigned = {name: array(balanced_assignments(x)) for name, x in similar.items()}
+    found = float(code_prediction_loss(similar, assigned, 0.2))
+    assert found == pytest.approx(slow_loss(similar, assigned, 0.2), rel=1e-5)
+
+
+def test_every_code_has_the_same_share_of_each_modality():
+    """However far the features of a modality lie from half of the codes."""
+    similar = similarities(16, 4, 6)
+    similar[..., :3] -= 5
+    shares = array(balanced_assignments(similar, 0.05, num_iterations=50)).mean(axis=(0, 1))
+    np.testing.assert_allclose(shares, 1 / 6, atol=1e-3)
+
+
+def test_assignments_are_rows_of_the_plan():
+    similar = similarities(2, 3, 4)
+    plan = array(sinkhorn(similar.reshape(6, 4), 0.05, 5))
+    expected = plan / plan.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(array(balanced_assignments(similar)).reshape(6, 4), expected, 1e-5)
+
+
+def test_clips_without_frames_of_their_own_teach_all_frames():
+    """A caption with one code and a sound with four: the mean of the sound teaches the caption."""
+    similar = {"audio": similarities(3, 4, 5), "text": similarities(3, 5)}
+    assigned = {name: array(balanced_assignments(x)) for name, x in similar.items()}
+    spread = {
+        "audio": similar["audio"],
+        "text": np.repeat(similar["text"][:, None], 4, axis=1),
+    }
+    taught = {
+        "audio": np.repeat(assigned["audio"].mean(axis=1, keepdims=True), 4, axis=1),
+        "text": np.repeat(assigned["text"][:, None], 4, axis=1),
+    }
+    found = float(code_prediction_loss(similar, assigned))
+    assert found == pytest.approx(slow_loss(spread, taught, 0.1), rel=1e-5)
+
+
+def test_masked_frames_and_missing_clips_change_nothing():
+    similar = {"audio": similarities(4, 3, 5), "text": similarities(4, 6, 5)}
+    mask = np.ones((4, 6), "float32")
+    mask[0, 2:] = 0
+    # The last clip has no text.
+    mask[3] = 0
+    weights = {"text": mask}
+
+    def loss(text):
+        given = {**similar, "text": text}
+        assigned = {
+            name: balanced_assignments(x, weights=weights.get(name)) for name, x in given.items()
+        }
+        return float(code_prediction_loss(given, assigned, weights=weights))
+
+    changed = np.where(mask[..., None] > 0, similar["text"], 7.0).astype("float32")
+    assert loss(changed) == pytest.approx(loss(similar["text"]), rel=1e-6)
+    assigned = array(balanced_assignments(similar["text"], weights=mask))
+    assert (assigned[mask == 0] == 0).all()
+
+
+def test_assignments_have_no_gradient():
+    variable = keras.Variable(similarities(2, 3, 4))
+    assigned = balanced_assignments(ops.convert_to_tensor(variable))
+    assert not getattr(assigned, "requires_grad", False)
