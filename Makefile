@@ -5,6 +5,8 @@ ENGINE ?= jax
 VENV   ?= .venv
 OUT    ?= runs/demo
 BEAM_VENV ?= .venv-beam
+# Minutes of `make fuzz`.
+MINUTES ?= 60
 
 BIN      := $(VENV)/bin
 PACKAGES := $(wildcard keras_cmg data_tools recipes benchmarks)
@@ -18,7 +20,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.5
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-jax test-tensorflow test-torch test-slow test-beam test-keras docs lint format wheel clean
+.PHONY: help demo test test-jax test-tensorflow test-torch test-slow test-beam test-keras fuzz docs lint format wheel clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +47,9 @@ test-slow: $(VENV)/.test  ## The slow tests, on PyTorch.
 # tests run on.
 test-keras: $(VENV)/.test  ## The tests that run on every engine, on the oldest and the newest Keras allowed.
 	$(BIN)/python tests/helpers/keras_versions.py --cache .cache/keras -- -m "every_engine and not slow" tests/keras_cmg
+
+fuzz: $(VENV)/.test  ## Damage files of every reader for an hour (MINUTES=60).
+	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 docs: $(VENV)/.test  ## Build the documentation site into build/site; warnings are errors.
 	@mkdir -p build/docs

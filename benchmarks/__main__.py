@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 # TensorFlow reads this once, and Keras imports it wherever it is installed.
@@ -24,6 +23,7 @@ from benchmarks import (
     train,
 )
 from benchmarks.results import report
+from data_tools.io.files import run_command
 from recipes.runner.options import Parser
 
 BENCHMARKS = {
@@ -123,17 +123,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = vars(parser().parse_args(arguments))
     name, out, debug = (options.pop(key) for key in ("name", "out", "debug"))
-    try:
+
+    def run() -> int:
         report(f"{name} on {keras.backend.backend()}", BENCHMARKS[name].run(**options), out)
-    except (ImportError, OSError, ValueError) as error:
-        if debug:
-            traceback.print_exc()
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    return 0
+        return 0
+
+    return run_command(run, debug, interrupted="stopped")
 
 
 if __name__ == "__main__":

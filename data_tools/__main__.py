@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
@@ -15,12 +14,14 @@ from data_tools.extraction import command as extraction
 from data_tools.features.audio import AUDIO_BACKENDS
 from data_tools.io.arguments import parse_options
 from data_tools.io.constants import SPLITS
+from data_tools.io.files import run_command
 from data_tools.published.inspection import inspect, write_clean
 from data_tools.published.registry import PUBLISHED_DATASETS
 from data_tools.raw.registry import COMPOSED_DATASETS, RAW_DATASETS
 
-WHOLE, NOT_WHOLE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes. `NOT_WHOLE`: `verify` found something missing or damaged."""
+WHOLE, NOT_WHOLE, BAD_INPUT = 0, 1, 2
+"""Exit codes, with those of `run_command`. `NOT_WHOLE`: `verify` found something missing or
+damaged."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -210,13 +211,14 @@ def run_verify(arguments: argparse.Namespace) -> int:
 def _verify_prepared(arguments: argparse.Namespace) -> int:
     if not Path(arguments.name).is_dir():
         raise FileNotFoundError(f"`name` must be a prepared folder. Received: {arguments.name}")
-    try:
+
+    def check() -> int:
         print("\n".join(verify(arguments.name)))
-    except (FileNotFoundError, ValueError) as error:
-        _report_error(error, arguments.debug)
-        return NOT_WHOLE
-    print(f"{arguments.name} is whole")
-    return WHOLE
+        print(f"{arguments.name} is whole")
+        return WHOLE
+
+    code = run_command(check, arguments.debug)
+    return NOT_WHOLE if code == BAD_INPUT else code
 
 
 def run_pack(arguments: argparse.Namespace) -> int:
@@ -246,12 +248,6 @@ def run_pack(arguments: argparse.Namespace) -> int:
     return WHOLE
 
 
-def _report_error(error: BaseException, debug: bool) -> None:
-    if debug:
-        traceback.print_exception(error, file=sys.stderr)
-    print(f"error: {error}", file=sys.stderr)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
@@ -270,18 +266,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser().parse_known_args(arguments)
     if rest and options.command != "extract":
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
-    try:
+    commands = {"prepare": run_prepare, "pack": run_pack, "verify": run_verify}
+
+    def run() -> int:
         if options.command == "extract":
             print("\n".join(extraction.run(options, rest)))
             return WHOLE
-        commands = {"prepare": run_prepare, "pack": run_pack, "verify": run_verify}
         return commands[options.command](options)
-    except (OSError, ValueError, ImportError) as error:
-        _report_error(error, options.debug)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+
+    resumable = "; the same command goes on with the clips that are left"
+    line = f"interrupted{resumable if options.command == 'extract' else ''}"
+    return run_command(run, options.debug, line)
 
 
 if __name__ == "__main__":

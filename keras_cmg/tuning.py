@@ -7,13 +7,14 @@ import hashlib
 import inspect
 import json
 import os
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_cmg.faults import reading
+from keras_cmg.files import atomic_file, read_json
 from keras_cmg.layers import TOCChannelMask
 from keras_cmg.models import Pretrainer, create_model
 from keras_cmg.models.base import registry
@@ -315,16 +316,16 @@ class CMGHyperModel(keras_tuner.HyperModel):
         """
         path = self.folder / f"{self._key(values, seed)}.json"
         if path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))["score"]
+            with reading(path, "hold a score"):
+                return float(read_json(path)["score"])
         model = self.trained(values, seed)
         score = float(self.score(model.backbone, self.mask(values, model.backbone), seed))
         if score != score or score in (float("inf"), -float("inf")):
             raise ValueError(f"`score` must give a finite number. Received: {score}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{uuid.uuid4().hex}.part")
         text = json.dumps({"values": dict(values), "seed": seed, "score": score}, indent=1)
-        scratch.write_text(text, encoding="utf-8")
-        os.replace(scratch, path)
+        with atomic_file(path) as scratch:
+            scratch.write_text(text, encoding="utf-8")
         return score
 
     def trained(self, values: Mapping[str, Any], seed: int) -> Pretrainer:

@@ -19,7 +19,9 @@ PACKAGES = ("keras_cmg", "data_tools", "recipes", "benchmarks")
 
 LAYERS = {
     "keras_cmg": (
-        ("version", "types", "files"),
+        ("version", "types", "faults"),
+        ("files", "isolated_hdf5"),
+        ("saved_models",),
         ("backend",),
         ("ops",),
         ("layers",),

@@ -80,7 +80,7 @@ def test_checkpoints_import_pytorch_only_to_read_a_file(repository: Path) -> Non
         for inner in ast.walk(node)
         if isinstance(inner, ast.Import) and inner.names[0].name == "torch"
     ]
-    assert functions == ["_read_torch"]
+    assert functions == ["read_torch"]
     assert imported_packages(path) & ENGINES == {"torch"}
 
 

@@ -52,7 +52,7 @@ def options_of(name: str) -> tuple[str, ...]:
 ON_SHARED_ENCODERS = [
     name
     for name in sorted(command_line.RECIPES)
-    if "cache" in options_of(name) and "trials" not in options_of(name)
+    if "cache" in options_of(name) and not {"trials", "workers"} & set(options_of(name))
 ]
 OTHERS = sorted(set(command_line.RECIPES) - set(ON_SHARED_ENCODERS))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from data_tools.decoding.signatures import DecodeError
+from data_tools.decoding.signatures import DecodeError, MissingFileError
 
 MAX_BYTES = 2**20
 """Longest caption file that is read."""
@@ -30,7 +30,7 @@ def decode_caption(path: str | os.PathLike[str]) -> str:
     """
     path = Path(path)
     if not path.is_file():
-        raise DecodeError("does not exist")
+        raise MissingFileError
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise DecodeError(f"has {size} bytes, more than a caption can have ({MAX_BYTES})")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.decoding.signatures import PICTURES, DecodeError, kind_of
+from data_tools.decoding.signatures import PICTURES, DecodeError, decoding, kind_of
 
 MAX_PIXELS = 2**26
 """Largest picture that is decoded: 8,192 x 8,192."""
@@ -41,23 +41,19 @@ def decode_picture(path: str | os.PathLike[str], side: int, crop: bool = False) 
     from PIL import Image
 
     kind_of(Path(path))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=[*{"JPEG", "PNG", "BMP", "WEBP"}]) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise DecodeError(
-                        f"has {picture.width} x {picture.height} pixels, more than {MAX_PIXELS}"
-                    )
-                picture.draft("RGB", (side, side))
-                return to_square(picture.convert("RGB"), side, crop)
-    except DecodeError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise DecodeError(f"has more than {MAX_PIXELS} pixels") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = str(error).replace(os.fspath(path), "the file")
-        raise DecodeError(f"cannot be decoded: {reason}") from error
+    with decoding(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            picture = Image.open(path, formats=["JPEG", "PNG", "BMP", "WEBP"])
+        except Image.DecompressionBombError as error:
+            raise DecodeError(f"has more than {MAX_PIXELS} pixels") from error
+        with picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise DecodeError(
+                    f"has {picture.width} x {picture.height} pixels, more than {MAX_PIXELS}"
+                )
+            picture.draft("RGB", (side, side))
+            return to_square(picture.convert("RGB"), side, crop)
 
 
 def to_square(picture: Any, side: int, crop: bool = False) -> np.ndarray:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from data_tools.io.files import machine_fault, shorten
 
 SOUNDS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "Ogg", ".oga": "Ogg", ".mp3": "MP3"}
 VIDEOS = {
@@ -32,6 +37,53 @@ class DecodeError(ValueError):
         >>> str(DecodeError("is empty"))
         'is empty'
     """
+
+
+class MissingFileError(DecodeError):
+    """Raised for a file that is not there.
+
+    Example:
+        >>> str(MissingFileError())
+        'does not exist'
+    """
+
+    def __init__(self) -> None:
+        super().__init__("does not exist")
+
+
+@contextlib.contextmanager
+def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns whatever a decoder raises on a damaged file into a DecodeError without the file's name.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DecodeError: for any error inside the block but missing packages and faults of the machine,
+            such as lost permissions, which pass as they are.
+
+    Example:
+        >>> with decoding("a.mp4"):
+        ...     None.codec
+        Traceback (most recent call last):
+        ...
+        data_tools.decoding.signatures.DecodeError: cannot be decoded: AttributeError: ...
+    """
+    try:
+        yield
+    except (DecodeError, ImportError):
+        raise
+    except Exception as error:
+        # FFmpeg calls damage of some files an input/output error.
+        if not type(error).__module__.startswith("av.") and machine_fault(error) is not None:
+            raise
+        # Libraries begin their messages with the path.
+        named = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+        reason = str(named).replace(os.fspath(path), "the file").strip().rstrip(".")
+        known = (OSError, RuntimeError, ValueError, SyntaxError)
+        kind = "" if isinstance(error, known) and reason else f"{type(error).__name__}: "
+        text = shorten(f"{kind}{reason}").removesuffix(": ").removesuffix(":")
+        raise DecodeError(f"cannot be decoded: {text}") from error
 
 
 def sniff(head: bytes) -> str | None:
@@ -94,7 +146,7 @@ def kind_of(path: Path) -> str:
     if expected is None:
         raise DecodeError(f"has the extension {suffix!r}, which is not known")
     if not path.is_file():
-        raise DecodeError("does not exist")
+        raise MissingFileError
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     if not head:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
-from data_tools.decoding.signatures import SOUNDS, DecodeError, kind_of
+from data_tools.decoding.signatures import SOUNDS, DecodeError, decoding, kind_of
+from data_tools.decoding.tracks import check_track
 
 SILENCE = 1e-4
 """Peak below which a sound is silent: -80 dB of full scale."""
 BLOCK = 65_536
-MAX_RATE = 384_000
 
 
 def decode_audio(path: str | os.PathLike[str], sample_rate: int, seconds: float) -> np.ndarray:
@@ -93,27 +93,20 @@ def _read_sound(path: Path, kind: str, seconds: float) -> tuple[np.ndarray, int]
 
     _check_whole(path, kind)
     blocks = []
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate = file.samplerate
-            if not 0 < rate <= MAX_RATE:
-                raise DecodeError(f"has a sample rate of {rate} Hz")
-            wanted = min(file.frames, math.ceil(seconds * rate))
-            missing = wanted
-            while missing > 0:
-                block = file.read(min(BLOCK, missing), dtype="float32", always_2d=True)
-                if not len(block):
-                    is_mp3 = kind == "WAV" and file.subtype.startswith("MPEG")
-                    inner = "; the WAV file holds MP3" if is_mp3 else ""
-                    raise DecodeError(
-                        f"is truncated: {wanted - missing} of {file.frames} samples{inner}"
-                    )
-                blocks.append(block.mean(axis=1))
-                missing -= len(block)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        # Without the path, with which libsndfile begins its messages.
-        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise DecodeError(f"cannot be decoded: {reason}") from error
+    with decoding(path), soundfile.SoundFile(path) as file:
+        rate = check_track(file.samplerate, file.channels)
+        wanted = min(file.frames, math.ceil(seconds * rate))
+        missing = wanted
+        while missing > 0:
+            block = file.read(min(BLOCK, missing), dtype="float32", always_2d=True)
+            if not len(block):
+                is_mp3 = kind == "WAV" and file.subtype.startswith("MPEG")
+                inner = "; the WAV file holds MP3" if is_mp3 else ""
+                raise DecodeError(
+                    f"is truncated: {wanted - missing} of {file.frames} samples{inner}"
+                )
+            blocks.append(block.mean(axis=1))
+            missing -= len(block)
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate
 
 

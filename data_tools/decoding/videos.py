@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from data_tools.decoding.pictures import MAX_PIXELS, to_square
-from data_tools.decoding.signatures import DecodeError, kind_of
+from data_tools.decoding.signatures import DecodeError, decoding, kind_of
+from data_tools.decoding.tracks import MAX_RATE, check_track
 
 WHOLE = 0.95
 """Share of the announced frames that a complete file has at least, less one frame."""
@@ -41,10 +42,9 @@ def decode_video(path: str | os.PathLike[str], side: int, times: Sequence[float]
     start, count = 0.0, 0
     with _opened(path, "video") as (container, stream):
         for frame in container.decode(stream):
+            _check_size(frame.width, frame.height)
             time = frame.time if frame.time is not None else count / (stream.average_rate or 25)
             if count == 0:
-                if frame.width * frame.height > MAX_PIXELS:
-                    raise DecodeError(f"has frames of {frame.width} x {frame.height} pixels")
                 start = time
             count += 1
             while len(frames) < len(times) and time - start > times[len(frames)]:
@@ -81,10 +81,17 @@ def read_track(path: Path, seconds: float) -> tuple[np.ndarray, int]:
 
     blocks: list[np.ndarray] = []
     with _opened(path, "audio") as (container, stream):
-        rate = int(stream.rate)
-        resampler = av.AudioResampler(format="fltp", rate=rate)
-        wanted, found = math.ceil(seconds * rate), 0
+        # A track whose rate is in its packets alone gets it with the first frame.
+        rate = int(stream.rate or 0)
+        if rate:
+            check_track(rate, stream.codec_context.channels or 1)
+        resampler: Any = None
+        wanted, found = math.ceil(seconds * MAX_RATE), 0
         for frame in container.decode(stream):
+            rate = check_track(rate or frame.sample_rate, frame.layout.nb_channels)
+            wanted = math.ceil(seconds * rate)
+            check_track(frame.sample_rate, frame.layout.nb_channels)
+            resampler = resampler or av.AudioResampler(format="fltp", rate=rate)
             for part in resampler.resample(frame):
                 block = part.to_ndarray().mean(axis=0, dtype=np.float32)
                 blocks.append(block)
@@ -95,6 +102,11 @@ def read_track(path: Path, seconds: float) -> tuple[np.ndarray, int]:
     return samples, rate
 
 
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise DecodeError(f"has frames of {width} x {height} pixels")
+
+
 @contextlib.contextmanager
 def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
     try:
@@ -102,17 +114,17 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
     except ImportError as error:
         raise ImportError("video files need PyAV: pip install av") from error
     av.logging.set_level(None)
-    try:
-        with av.open(os.fspath(path), metadata_errors="replace") as container:
-            streams = container.streams.video if kind == "video" else container.streams.audio
-            if not streams:
-                raise DecodeError(f"holds no {kind}")
-            stream = streams[0]
-            stream.codec_context.thread_count = 1
-            yield container, stream
-    except av.FFmpegError as error:
-        reason = (error.strerror or type(error).__name__).strip().rstrip(".")
-        raise DecodeError(f"cannot be decoded: {reason}") from error
+    with decoding(path), av.open(os.fspath(path), metadata_errors="replace") as container:
+        streams = container.streams.video if kind == "video" else container.streams.audio
+        if not streams:
+            raise DecodeError(f"holds no {kind}")
+        stream = streams[0]
+        if stream.codec_context is None:
+            raise DecodeError(f"holds {kind} of a kind that cannot be decoded")
+        if kind == "video":
+            _check_size(stream.codec_context.width, stream.codec_context.height)
+        stream.codec_context.thread_count = 1
+        yield container, stream
 
 
 def _square(frame: Any, side: int) -> np.ndarray:

@@ -8,8 +8,6 @@ workers. Beam repeats a lost shard and skips a finished one.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from data_tools.extraction.local_extraction import TIMEOUT, fit, note
 from data_tools.extraction.lock import locked
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Worker
+from data_tools.io.files import scratch_folder
 from data_tools.store.schema import SCHEMA, shard_path
 
 
@@ -103,11 +102,11 @@ def extract_shard(job: Job, number: int, worker: Worker) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that the last step is a rename; two workers may extract the same shard.
-    scratch = Path(tempfile.mkdtemp(prefix=f".{number:05d}.", suffix=".part", dir=target.parent))
-    try:
+    with scratch_folder(target) as scratch:
         shard = job.shard(number, scratch)
+        clips = job.clips(number)
         for slot in shard.missing:
-            task = {"clip": shard.clips[slot], "part": str(shard.part), "slot": slot}
+            task = job.task(number, clips[slot], shard, slot)
             note(shard, task, worker.run(task))
         shard.finish()
         try:
@@ -116,8 +115,6 @@ def extract_shard(job: Job, number: int, worker: Worker) -> None:
             # Another worker finished first, with the same bytes.
             if not target.exists():
                 raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _beam() -> Any:

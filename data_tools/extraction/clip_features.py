@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.extraction.clips import Clip
+from data_tools.decoding import MissingFileError
+from data_tools.extraction.clips import ABSENT, Clip
 from data_tools.extraction.extractor import Extractor, create_extractor
+from data_tools.io.files import machine_fault, read_arrays, reading, shorten
 from data_tools.store import Field
 from data_tools.store.schema import check_row
 
@@ -81,8 +84,7 @@ class ClipFeatures:
         Raises:
             ValueError: if the file lacks what an extractor must have.
         """
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            state = dict(archive)
+        state = read_arrays(path)
         for modality, extractor in self.extractors.items():
             if extractor.needs_fit:
                 prefix = f"{modality}_"
@@ -91,12 +93,8 @@ class ClipFeatures:
                     for name, array in state.items()
                     if name.startswith(prefix)
                 }
-                try:
+                with reading(path, f"hold what the {modality} extractor learned"):
                     extractor.load_state(own)
-                except KeyError as error:
-                    raise ValueError(
-                        f"{path} must hold what the {modality} extractor learned; it lacks {error}"
-                    ) from error
 
     def save_state(self, path: str | os.PathLike[str]) -> None:
         """Writes the fitted state of the extractors into a NumPy archive."""
@@ -113,6 +111,7 @@ class ClipFeatures:
 
         Raises:
             ClipError: if one of them cannot be decoded.
+            OSError: if the machine is at fault.
         """
         return self._each(
             clip, lambda extractor: extractor.decode(self.root, clip), fitted_only=True
@@ -123,6 +122,8 @@ class ClipFeatures:
 
         Raises:
             ClipError: if the clip cannot be used; it has all reasons.
+            OSError: if the machine is at fault: lost permissions, or a file that was there when the
+                extraction was planned.
         """
         row = self._each(clip, lambda extractor: extractor(extractor.decode(self.root, clip)))
         if self.categories:
@@ -140,10 +141,11 @@ class ClipFeatures:
                 results[modality] = function(extractor)
                 if not fitted_only:
                     check_row({modality: extractor.field}, {modality: results[modality]})
-            # Any error of an extractor or a decoder concerns this clip only.
+            # Any other error of an extractor or a decoder concerns this clip only.
             except Exception as error:
+                self._stop_at_fault(error, clip, modality)
                 kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-                reason = f"{kind}{error}".replace(f"{self.root}{os.sep}", "")
+                reason = shorten(f"{kind}{error}".replace(f"{self.root}{os.sep}", ""))
                 file = str(clip.get(modality, ""))
                 failures.append({"modality": modality, "file": file, "reason": reason})
         label = clip.get("label")
@@ -153,6 +155,15 @@ class ClipFeatures:
         if failures:
             raise ClipError(failures)
         return results
+
+    def _stop_at_fault(self, error: Exception, clip: Clip, modality: str) -> None:
+        """Raises an OSError for faults of the machine, which are none of the clip."""
+        path = str(self.root / str(clip.get(modality, "")))
+        if (fault := machine_fault(error)) is not None:
+            raise OSError(fault.errno, fault.strerror, fault.filename or path) from error
+        missing = isinstance(error, MissingFileError | FileNotFoundError | NotADirectoryError)
+        if missing and modality not in clip.get(ABSENT, ()):
+            raise FileNotFoundError(errno.ENOENT, "the input has vanished", path) from error
 
     def _labels(self, clip: Clip) -> np.ndarray:
         labels = np.zeros((self.segments, len(self.categories) + 1), np.float32)

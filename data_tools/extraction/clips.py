@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.decoding.signatures import CAPTIONS, PICTURES, SOUNDS, VIDEOS
+from data_tools.io.files import reading, shorten
 
 COLUMNS = ("id", "audio", "video", "caption", "text", "label", "split", "start", "end")
 MODALITY_FOLDERS = ("audio", "video", "frames", "text", "captions")
 """Folders that divide a set by modality; they are not part of a clip's id."""
 CAPTION_FILES = ("captions.csv", "captions.jsonl")
+
+ABSENT = "absent"
+"""Key of a planned clip: modalities whose files a manifest lists, but which are not there."""
 
 Clip = dict[str, Any]
 """`id`; `audio`, `video` and `text` (paths below the root), `caption`, `label`, `split`, `start`
@@ -67,28 +71,28 @@ def read_manifest(path: Path) -> Iterator[Clip]:
         >>> next(read_manifest(Path("clips.csv")))["fault"]
         "start must be a number of seconds. Received: 'soon'"
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns = reader.fieldnames or []
-            if "id" not in columns or not {"audio", "video", "caption", "text"} & set(columns):
-                raise ValueError(
-                    f"{path} must have a column 'id' and one of 'audio', 'video', 'caption' and "
-                    f"'text'. Received: {columns}"
-                )
-            for row in reader:
-                clip: Clip = {name: row[name].strip() for name in COLUMNS if row.get(name)}
-                if not clip.get("id"):
-                    clip |= {"id": f"line {reader.line_num}", "fault": "has no id"}
-                for name in ("start", "end"):
-                    try:
-                        clip |= {name: float(clip[name])} if name in clip else {}
-                    except ValueError:
-                        fault = f"{name} must be a number of seconds. Received: {clip.pop(name)!r}"
-                        clip["fault"] = fault
-                yield clip
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} must be a CSV file in UTF-8; reading it gave: {error}") from error
+    with (
+        reading(path, "be a CSV file in UTF-8"),
+        path.open(encoding="utf-8-sig", newline="") as stream,
+    ):
+        reader = csv.DictReader(stream)
+        columns = reader.fieldnames or []
+        if "id" not in columns or not {"audio", "video", "caption", "text"} & set(columns):
+            raise ValueError(
+                f"{path} must have a column 'id' and one of 'audio', 'video', 'caption' and "
+                f"'text'. Received: {shorten(columns)}"
+            )
+        for row in reader:
+            clip: Clip = {name: row[name].strip() for name in COLUMNS if row.get(name)}
+            if not clip.get("id"):
+                clip |= {"id": f"line {reader.line_num}", "fault": "has no id"}
+            for name in ("start", "end"):
+                try:
+                    clip |= {name: float(clip[name])} if name in clip else {}
+                except ValueError:
+                    given = shorten(clip.pop(name), 60)
+                    clip["fault"] = f"{name} must be a number of seconds. Received: {given!r}"
+            yield clip
 
 
 def scan_folder(root: Path) -> Iterator[Clip]:
@@ -172,17 +176,15 @@ def _captions(root: Path) -> Iterator[tuple[str, str]]:
         path = root / name
         if not path.is_file():
             continue
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as stream:
-                lines: Iterable[Any] = (
-                    csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream)
-                )
-                for line in lines:
-                    yield str(line["id"]), str(line["caption"] or "")
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
-            raise ValueError(
-                f"{path} must give an id and a caption per line; reading it gave: {error!r}"
-            ) from error
+        with (
+            reading(path, "give an id and a caption per line"),
+            path.open(encoding="utf-8-sig", newline="") as stream,
+        ):
+            lines: Iterable[Any] = (
+                csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream)
+            )
+            for line in lines:
+                yield str(line["id"]), str(line["caption"] or "")
 
 
 def _without_twins(clips: Iterable[Clip]) -> Iterator[Clip]:

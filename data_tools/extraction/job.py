@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.extraction.clip_features import FITTED
-from data_tools.extraction.clips import Clip
-from data_tools.io.files import atomic_file, read_json
+from data_tools.extraction.clips import ABSENT, Clip
+from data_tools.io.files import atomic_file, read_json, read_json_lines, remove_abandoned
 from data_tools.store.schema import (
     FAILURES,
     INDEX,
@@ -82,14 +82,33 @@ class Job:
 
     def clips(self, shard: int) -> list[Clip]:
         """Returns the clips planned for a shard."""
-        lines = (self.out / PLAN / f"{shard:05d}.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        return read_json_lines(self.out / PLAN / f"{shard:05d}.jsonl")
 
     def shard(self, number: int, root: Path | None = None) -> ShardWriter:
         """Opens the writer of a shard, below the job's folder or another one."""
         path = shard_path(self.out if root is None else root, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return ShardWriter(path, self.fields, self.clips(number))
+        return ShardWriter(path, self.fields, [without_absent(c) for c in self.clips(number)])
+
+    def task(self, number: int, clip: Clip, shard: ShardWriter, slot: int) -> dict[str, Any]:
+        """Returns the task of a worker for a slot of a shard."""
+        return {"clip": clip, "part": str(shard.part), "slot": slot, "shard": number}
+
+
+def without_absent(clip: Clip) -> Clip:
+    """Returns what the index of a store keeps of a planned clip.
+
+    Args:
+        clip: the clip.
+
+    Returns:
+        The same without the entry that concerns the machine at the time of planning.
+
+    Example:
+        >>> without_absent({"id": "a", "audio": "a.wav", "absent": ["audio"]})
+        {'id': 'a', 'audio': 'a.wav'}
+    """
+    return {name: value for name, value in clip.items() if name != ABSENT}
 
 
 def json_lines(items: Iterable[Mapping[str, Any]]) -> str:
@@ -132,8 +151,7 @@ def finish(job: Job) -> dict[str, int]:
     for path in (job.out / SHARDS).iterdir():
         if not path.name.isdecimal():
             shutil.rmtree(path)
-    for path in job.out.glob(".*.part"):
-        path.unlink()
+    remove_abandoned(job.out, ".")
     (job.out / JOB).unlink(missing_ok=True)
     for name in (PLAN, FIT):
         shutil.rmtree(job.out / name, ignore_errors=True)

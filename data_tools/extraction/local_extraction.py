@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data_tools.extraction.clip_features import ClipFeatures
@@ -18,7 +17,7 @@ from data_tools.extraction.job import FIT, Job, finish
 from data_tools.extraction.lock import locked
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Task, run_tasks
-from data_tools.io.files import atomic_file
+from data_tools.io.files import atomic_file, read_arrays
 from data_tools.io.progress import bar
 from data_tools.store.schema import SCHEMA
 from data_tools.store.shard import ShardWriter
@@ -61,6 +60,8 @@ def extract(
 
     Raises:
         FileNotFoundError: if the source or a file of weights does not exist.
+        OSError: if the disk is full or read-only, permissions are lost or inputs vanish; the same
+            call goes on once that is mended, with the same result.
         ValueError: if an argument or the source is wrong, or `out` is in use or holds another job.
         ImportError: if an extractor lacks a package.
 
@@ -104,17 +105,11 @@ def fit(job: Job, workers: int, timeout: float) -> None:
     tasks: list[Task] = [
         {"clip": clip, "out": str(scratch / f"{number}.npz")} for number, clip in enumerate(chosen)
     ]
-    reasons = []
-    for task, answer in run_tasks(job.setup(), tasks, min(workers, len(tasks)), timeout):
-        if "failures" in answer:
-            Path(task["out"]).unlink(missing_ok=True)
-            reasons += [f"{task['clip']['id']}: {f['reason']}" for f in answer["failures"]]
-    signals: dict[str, list[Any]] = {}
-    for task in tasks:
-        if Path(task["out"]).exists():
-            with np.load(task["out"], allow_pickle=False) as archive:
-                for modality in archive.files:
-                    signals.setdefault(modality, []).append(archive[modality])
+    try:
+        signals, reasons = _signals(job, tasks, workers, timeout)
+    finally:
+        # Large where sounds are: not left on a disk that is perhaps full.
+        shutil.rmtree(scratch, ignore_errors=True)
     if not signals:
         raise ValueError(
             f"no clip of {len(tasks)} could be decoded to learn features from, such as "
@@ -129,7 +124,25 @@ def fit(job: Job, workers: int, timeout: float) -> None:
             features.extractors[modality].fit(values)
     with atomic_file(job.fitted) as temporary:
         features.save_state(temporary)
-    shutil.rmtree(scratch)
+
+
+def _signals(
+    job: Job, tasks: list[Task], workers: int, timeout: float
+) -> tuple[dict[str, list[Any]], list[str]]:
+    """Signals of clips by modality, and the reasons why clips have none."""
+    reasons: list[str] = []
+    signals: dict[str, list[Any]] = {}
+    number = min(workers, len(tasks))
+    with contextlib.closing(run_tasks(job.setup(), tasks, number, timeout)) as answers:
+        for task, answer in answers:
+            if "failures" in answer:
+                Path(task["out"]).unlink(missing_ok=True)
+                reasons += [f"{task['clip']['id']}: {f['reason']}" for f in answer["failures"]]
+    for task in tasks:
+        if Path(task["out"]).exists():
+            for modality, array in read_arrays(task["out"]).items():
+                signals.setdefault(modality, []).append(array)
+    return signals, reasons
 
 
 def _fit_clips(job: Job) -> list[Clip]:
@@ -155,13 +168,9 @@ def _run(job: Job, workers: int, timeout: float, progress: bool) -> None:
                 shard.finish()
                 continue
             open_shards[number] = shard
+            clips = job.clips(number)
             for slot in missing:
-                yield {
-                    "clip": shard.clips[slot],
-                    "part": str(shard.part),
-                    "slot": slot,
-                    "shard": number,
-                }
+                yield job.task(number, clips[slot], shard, slot)
 
     with contextlib.closing(run_tasks(job.setup(), tasks(), workers, timeout)) as answers:
         for task, answer in answers:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
-from data_tools.extraction.clips import Clip, find_clips
+from data_tools.extraction.clips import ABSENT, Clip, find_clips
 from data_tools.extraction.job import FIT, JOB, PLAN, Job, json_lines
 from data_tools.extraction.lock import LOCK
-from data_tools.io.files import atomic_file, read_json, sha256_file
+from data_tools.io.files import atomic_file, read_json, reading, sha256_file
 from data_tools.store.schema import FAILURES, SCHEMA, SHARDS, default_shard_rows, read_schema
 
 FORMAT = "keras-cmg extraction 2"
@@ -132,8 +132,10 @@ def begin(
         (job.out / name).unlink(missing_ok=True)
     (job.out / PLAN).mkdir()
     rows = job.content["shard_rows"]
+    root, modalities = Path(job.content["root"]), tuple(job.content["extractors"])
     for number, start in enumerate(range(0, len(clips), rows)):
-        lines = json_lines(clips[start : start + rows])
+        planned = [with_absent(clip, root, modalities) for clip in clips[start : start + rows]]
+        lines = json_lines(planned)
         (job.out / PLAN / f"{number:05d}.jsonl").write_text(lines, encoding="utf-8")
     learned, _ = _learned(fitted)
     if learned is not None:
@@ -141,6 +143,27 @@ def begin(
     with atomic_file(job.out / JOB) as temporary:
         temporary.write_text(json.dumps(job.content, indent=1) + "\n", encoding="utf-8")
     return job
+
+
+def with_absent(clip: Clip, root: Path, modalities: Iterable[str]) -> Clip:
+    """Adds to a clip which of its files are not there: a manifest may list such files.
+
+    A file that is there now and missing later has vanished, which stops the extraction.
+
+    Args:
+        clip: the clip.
+        root: root of its paths.
+        modalities: those that are extracted.
+
+    Returns:
+        The clip.
+
+    Example:
+        >>> with_absent({"id": "a", "audio": "nowhere.wav"}, Path("."), ["audio", "text"])
+        {'id': 'a', 'audio': 'nowhere.wav', 'absent': ['audio']}
+    """
+    absent = [name for name in modalities if clip.get(name) and not (root / clip[name]).exists()]
+    return {**clip, ABSENT: absent} if absent else clip
 
 
 def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
@@ -158,11 +181,12 @@ def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
     if overwrite:
         return None
     if (out / SCHEMA).is_file():
-        found = read_json(out / SCHEMA)["origin"]
+        found = read_schema(out)["origin"]
         begun, versions = found.get("extraction"), found.get("versions")
     else:
-        found = read_json(out / JOB)
-        begun, versions = found["identity"], found["versions"]
+        with reading(out / JOB, "describe an extraction"):
+            found = read_json(out / JOB)
+            begun, versions = dict(found["identity"]), dict(found["versions"])
     # Through JSON, so that both sides have equal types.
     asked = json.loads(json.dumps(job.content["identity"]))
     if begun != asked:

@@ -56,6 +56,7 @@ class Worker:
         Raises:
             ImportError: if an extractor lacks a package.
             FileNotFoundError: if an extractor lacks a file.
+            OSError: if the machine is at fault and not the clip: a full disk, lost permissions.
             ValueError: if an extractor refuses its options.
             RuntimeError: if no worker starts.
         """
@@ -82,7 +83,10 @@ class Worker:
             finally:
                 timer.cancel()
             if line.endswith("\n"):
-                return json.loads(line)
+                answer = json.loads(line)
+                if "stop" in answer:
+                    raise OSError(*answer["stop"])
+                return answer
             code = process.wait()
             self.close()
             if late.is_set():
@@ -106,6 +110,8 @@ class Worker:
             env={**os.environ, "PYTHONPATH": path},
         )
         self._process = process
+        if self._stopped:  # between the check of `run` and here
+            process.kill()
         line = process.stdout.readline()  # type: ignore[union-attr]
         if not line.endswith("\n"):
             process.wait()
@@ -164,6 +170,7 @@ def run_tasks(
     Raises:
         ImportError: if an extractor lacks a package.
         FileNotFoundError: if an extractor lacks a file.
+        OSError: if the machine is at fault and not the clip.
         ValueError: if an extractor refuses its options.
         RuntimeError: if no worker starts.
     """

@@ -17,7 +17,7 @@ from data_tools.extraction.text import CaptionExtractor
 from data_tools.features.pretrained import PCAReduction
 from data_tools.features.pretrained.onnx_model import ONNXModel
 from data_tools.features.text import words
-from data_tools.io.files import sha256_file
+from data_tools.io.files import check_archive, reading, sha256_file
 from data_tools.store import Field
 
 
@@ -183,7 +183,8 @@ class MiniLM(WordVectors):
         if not Path(weights).is_file():
             raise FileNotFoundError(f"`weights` must name a file; {weights} does not exist")
         self._path = weights
-        try:
+        with reading(weights, "hold MiniLM"):
+            check_archive(weights, "hold MiniLM")
             with zipfile.ZipFile(weights) as archive:
                 table = read_safetensors(archive.read("model.safetensors"))
                 self.tokenizer = read_tokenizer(archive.read("tokenizer.json"))
@@ -193,8 +194,6 @@ class MiniLM(WordVectors):
                 if value.dtype.kind == "f"
             }
             dim = self.weights["embeddings.word_embeddings.weight"].shape[1]
-        except (KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{weights} must hold MiniLM; reading it gave: {error}") from error
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(self.MAX_PIECES)
         super().__init__(num_tokens, dim, reduce, whiten, dtype)
@@ -385,16 +384,12 @@ def read_safetensors(source: str | bytes) -> dict[str, np.ndarray]:
     """
     try:
         import safetensors.numpy as reader
-        from safetensors import SafetensorError
     except ImportError as error:
         raise ImportError(
             f"word vectors need safetensors (pip install safetensors): {error}"
         ) from error
-    try:
+    with reading("the archive" if isinstance(source, bytes) else source, "be a safetensors file"):
         return reader.load(source) if isinstance(source, bytes) else reader.load_file(source)
-    except SafetensorError as error:
-        name = "the archive" if isinstance(source, bytes) else source
-        raise ValueError(f"{name} must be a safetensors file; reading gave: {error}") from error
 
 
 def read_tokenizer(content: bytes) -> Any:
@@ -416,9 +411,5 @@ def read_tokenizer(content: bytes) -> Any:
         raise ImportError(
             f"word vectors need tokenizers (pip install tokenizers): {error}"
         ) from error
-    try:
+    with reading("a tokenizer", "be JSON of tokenizers"):
         return Tokenizer.from_buffer(content)
-    except Exception as error:  # tokenizers raises bare exceptions
-        raise ValueError(
-            f"a tokenizer must be JSON of tokenizers; reading gave: {error}"
-        ) from error

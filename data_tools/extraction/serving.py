@@ -9,7 +9,7 @@ from typing import Any
 
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
 from data_tools.io.constants import NUM_SEGMENTS
-from data_tools.io.files import read_json
+from data_tools.io.files import read_json, reading
 from data_tools.store.schema import read_schema
 
 EXTRACTION = "extraction.json"
@@ -84,18 +84,23 @@ def open_extractors(
 def _recorded(store: Path) -> tuple[dict[str, Any], int, dict[str, Path]]:
     """Extractors by modality, seconds of a clip, and files of what was learned by modality."""
     if (store / EXTRACTION).is_file():
-        kept = read_json(store / EXTRACTION)
-        specs = {
-            modality: each["extraction"]["extractors"][modality] for modality, each in kept.items()
-        }
-        for spec in specs.values():
-            # Recordings and pictures were extracted one by one, clips are composed of them.
-            if "segments" in spec["options"]:
-                spec["options"]["segments"] = NUM_SEGMENTS
-        states = {
-            modality: store / each["state"] for modality, each in kept.items() if each["state"]
-        }
-        return specs, NUM_SEGMENTS, states
+        with reading(store / EXTRACTION, "describe how features were extracted"):
+            kept = read_json(store / EXTRACTION)
+            specs = {
+                modality: each["extraction"]["extractors"][modality]
+                for modality, each in kept.items()
+            }
+            for spec in specs.values():
+                # Recordings and pictures were extracted one by one, clips are composed of them.
+                if "segments" in spec["options"]:
+                    spec["options"]["segments"] = NUM_SEGMENTS
+            states = {
+                # A plain name: a file of this folder.
+                modality: store / Path(each["state"]).name
+                for modality, each in kept.items()
+                if each["state"]
+            }
+            return specs, NUM_SEGMENTS, states
     identity = read_schema(store)["origin"].get("extraction")
     if not identity:
         raise ValueError(f"`store` must be one that `extract` wrote. Received: {store}")

@@ -34,6 +34,9 @@ def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `checksums` of a row, `failures` of a clip, or nothing.
+
+    Raises:
+        OSError: if the machine is at fault and not the clip.
     """
     import numpy as np
 
@@ -43,8 +46,12 @@ def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
     try:
         if "out" in task:
             signals = features.signals(task["clip"])
-            with open(task["out"], "wb") as stream:
-                np.savez(stream, **signals)
+            try:
+                with open(task["out"], "wb") as stream:
+                    np.savez(stream, **signals)
+            except BaseException:
+                Path(task["out"]).unlink(missing_ok=True)
+                raise
             return {}
         row = features(task["clip"])
     except ClipError as error:
@@ -89,7 +96,13 @@ def main(setup: str) -> int:
     # If the job is killed, a broken pipe ends this process too.
     with threadpool_limits(1), contextlib.suppress(BrokenPipeError):
         for line in sys.stdin:
-            send(answer(features, json.loads(line)))
+            try:
+                found = answer(features, json.loads(line))
+            except OSError as error:
+                # The number, text and file of the error; all clips would meet it.
+                words = (error.errno, error.strerror, error.filename)
+                found = {"stop": [str(error)] if error.errno is None else [*words]}
+            send(found)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.features.vggish import CONVOLUTIONS, DENSE
-from keras_cmg.reference.files import read_arrays
+from data_tools.io.files import read_arrays, reading
 
 TORCH_NAMES = dict(
     zip(
@@ -44,10 +43,11 @@ def load_weights(model: Any, path: str | os.PathLike[str]) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"`path` must name a file of weights; {path} does not exist")
     if path.name.endswith((".weights.h5", ".keras")):
-        try:
-            model.load_weights(path)
-        except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} must hold the weights of VGGish: {error}") from error
+        # Imports an engine, as the model has.
+        from keras_cmg import saved_models
+
+        with reading(path, "hold the weights of VGGish"):
+            saved_models.load_weights(model, path)
     elif path.suffix == ".npz":
         set_weights(model, read_arrays(path))
     elif path.suffix in (".pt", ".pth"):
@@ -129,20 +129,14 @@ def read_pca(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError as error:
-        raise ValueError(f"reading {path} needs PyTorch; an .npz file does not") from error
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {str(name): tensor.numpy() for name, tensor in state.items()}
-    except (
-        AttributeError,
-        EOFError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} must be a PyTorch state dict: {reason}") from error
+    # Imports an engine, as the format does.
+    from keras_cmg.reference.files import read_torch, tensor_to_numpy
+
+    state = read_torch(path)
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{path} must hold a state dict. Received a {type(state).__name__}")
+    return {
+        str(name): tensor_to_numpy(tensor, path, str(name))
+        for name, tensor in state.items()
+        if hasattr(tensor, "detach")
+    }

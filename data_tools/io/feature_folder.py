@@ -12,13 +12,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from data_tools.io.arguments import check_choice
 from data_tools.io.constants import SPLITS
 from data_tools.io.files import read_json
-from data_tools.io.hdf5 import ORDER_KEY, open_array, read_array
+from data_tools.io.hdf5 import ORDER_KEY, IsolatedArray, open_array, read_array
 from data_tools.io.tables import AVE_COLUMNS, read_table, read_text
 
 FILES = {
@@ -74,13 +73,13 @@ class FeatureFolder:
         self.root = Path(root)
         if not self.root.is_dir():
             raise FileNotFoundError(f"`root` must be a folder of feature files. Received: {root}")
-        self._arrays: dict[str, h5py.Dataset] = {}
+        self._arrays: dict[str, IsolatedArray] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Open HDF5 files cannot be pickled: each process opens its own.
+        # Each process opens the files in a reader of its own.
         return {"root": self.root, "_arrays": {}}
 
-    def array(self, kind: str) -> h5py.Dataset:
+    def array(self, kind: str) -> IsolatedArray:
         """Opens the array of "audio", "video", "text" or "labels" on disk.
 
         Raises:
@@ -91,7 +90,7 @@ class FeatureFolder:
             array = open_array(self.root / FILES[kind])
             if array.ndim != RANKS[kind]:
                 raise ValueError(
-                    f"{array.file.filename} must have {RANKS[kind]} axes. Received: {array.shape}"
+                    f"{array.path} must have {RANKS[kind]} axes. Received: {array.shape}"
                 )
             for other, opened in self._arrays.items():
                 if len(opened) != len(array):
@@ -146,14 +145,7 @@ class FeatureFolder:
             ValueError: if a value is not finite, or the file is damaged.
         """
         array = self.array(kind)
-        stored = np.empty((len(rows), *array.shape[1:]), array.dtype)
-        for position, row in enumerate(rows):
-            try:
-                stored[position] = array[row]
-            except OSError as error:
-                raise ValueError(
-                    f"{array.file.filename} must be whole; reading row {row} gave: {error}"
-                ) from error
+        stored = array.read(rows)
         # NumPy converts half precision many times faster than HDF5 does.
         result = stored.astype(np.float32, copy=False)
         if not np.isfinite(result).all():
@@ -161,8 +153,7 @@ class FeatureFolder:
                 row for row, value in zip(rows, result, strict=True) if not np.isfinite(value).all()
             ]
             raise ValueError(
-                f"{array.file.filename} must hold finite numbers. Received NaN or infinity "
-                f"in row {bad[0]}"
+                f"{array.path} must hold finite numbers. Received NaN or infinity in row {bad[0]}"
             )
         return result
 
@@ -183,5 +174,5 @@ class FeatureFolder:
     def close(self) -> None:
         """Closes the files."""
         for array in self._arrays.values():
-            array.file.close()
+            array.close()
         self._arrays.clear()

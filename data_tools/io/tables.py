@@ -9,6 +9,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from data_tools.io.files import reading
+
 MAX_BYTES = 2**28
 """Largest annotation file; MSCOCO's training captions have 92 MB."""
 SEPARATORS = ("\t", "&", ";", ",")
@@ -66,10 +68,8 @@ def read_text(path: Path) -> str:
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"{path} must hold at most {MAX_BYTES} bytes. Received: {size}")
-    try:
+    with reading(path, "be UTF-8 text"):
         return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be UTF-8 text; reading it gave: {error}") from error
 
 
 def read_list(path: Path) -> list[str]:
@@ -121,6 +121,11 @@ def read_table(path: Path, columns: Sequence[str], header: bool | None = True) -
         >>> rows, rows[0].line
         ([{'video_id': 'v1', 'category': 'Bowling'}], 3)
     """
+    with reading(path, "be a table"):
+        return _read_table(path, columns, header)
+
+
+def _read_table(path: Path, columns: Sequence[str], header: bool | None) -> list[Row]:
     text = read_text(path)
     first = next((line for line in text.split("\n") if line.strip()), "").strip("\r")
     separator, places = _layout(first, columns, header)

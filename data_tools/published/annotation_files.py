@@ -8,8 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
-
+from data_tools.io import hdf5
 from data_tools.io.files import sha256_file
 from data_tools.io.tables import AVE_COLUMNS, SEPARATORS, read_list, read_table, read_text
 from data_tools.published.ave import ANNOTATIONS
@@ -120,14 +119,6 @@ def describe_content(path: Path) -> str:
         )
         return f"{rows} lines" + (" and a header" if rows < count else "")
     if path.suffix == ".h5":
-        try:
-            with h5py.File(path, "r") as file:
-                # Links to other files are not followed.
-                own = [
-                    key for key in file if isinstance(file.get(key, getlink=True), h5py.HardLink)
-                ]
-                arrays = {key: file[key] for key in own if isinstance(file[key], h5py.Dataset)}
-                return ", ".join(f"{key} {a.shape} {a.dtype}" for key, a in arrays.items())
-        except OSError as error:
-            raise ValueError(f"{path} must be an HDF5 file; opening it gave: {error}") from error
+        arrays = hdf5.list_arrays(path)
+        return ", ".join(f"{key} {shape} {dtype}" for key, (shape, dtype) in arrays.items())
     return f"{path.stat().st_size} bytes"

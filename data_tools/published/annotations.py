@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.io.constants import NUM_SEGMENTS
+from data_tools.io.files import reading
 from data_tools.io.tables import read_text
 
 Span = tuple[int, int, int]
@@ -41,10 +42,8 @@ def read_records(path: Path, fields: Sequence[str], under: str | None = None) ->
         ...     read_records(path, ["video_id", "desc"])
         [{'video_id': 'v1', 'desc': 'a dog'}]
     """
-    try:
+    with reading(path, "hold valid JSON"):
         value: Any = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} must hold valid JSON; reading it gave: {error}") from error
     if under is not None:
         value = value.get(under) if isinstance(value, dict) else None
     if not isinstance(value, list):

@@ -107,8 +107,8 @@ class AVE(PublishedDataset):
         for name in (layout.FILES["audio"], layout.FILES["video"]):
             if (self.folder.root / name).is_file():
                 array = hdf5.open_array(self.folder.root / name)
-                with array.file:
-                    count = len(array)
+                count = len(array)
+                array.close()
                 rows = [f"{count} rows, {len(self.rows)} lines"] if count != len(self.rows) else []
                 issues += issues_of("rows unlike the annotations", name, rows, "none")
         for name, columns in (("labels.h5", None), ("labels_closs.h5", 0), ("mil_labels.h5", 1)):

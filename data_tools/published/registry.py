@@ -20,6 +20,7 @@ PUBLISHED_DATASETS = {
     "flickrsound": "FlickrSound",
     "mnist": "MNIST",
     "mscoco": "MSCOCO",
+    "ucf51": "UCF51",
     "ucf_vggsound": "UCFVGGSound",
     "valor": "VALOR",
     "vggsound": "VGGSound",

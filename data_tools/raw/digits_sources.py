@@ -11,12 +11,12 @@ import hashlib
 import math
 import re
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from data_tools.io import download
+from data_tools.io.files import check_archive, reading
 from data_tools.raw.waveforms import read_wav
 
 SAMPLE_RATE = 8000
@@ -48,6 +48,7 @@ SHA256 = {
 """Checksums of the contents, as servers repack the archives. MNIST: of the unpacked file.
 FSDD: over the 3,000 recordings in order, each as name, zero byte, digest of the file."""
 
+MAX_IDX_BYTES = 2**28
 _RECORDING = re.compile(r"(?:.*/)?recordings/((\d)_([a-z]+)_(\d+))\.wav")
 
 
@@ -75,7 +76,8 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
         ValueError: ...fsdd.zip must hold `recordings/*.wav`. Received an archive without any
     """
     waveforms, digest = {}, hashlib.sha256()
-    try:
+    with reading(path, "be a whole zip archive"):
+        check_archive(path)
         with zipfile.ZipFile(path) as archive:
             members = {
                 match[1]: name
@@ -86,8 +88,6 @@ def read_recordings(path: Path) -> tuple[dict[str, np.ndarray], str]:
                 content = archive.read(members[name])
                 digest.update(f"{name}.wav".encode() + b"\0" + hashlib.sha256(content).digest())
                 waveforms[name] = read_wav(content, f"{path.name}/{members[name]}", SAMPLE_RATE)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{path} must be a whole zip archive; reading it gave: {error}") from error
     if not waveforms:
         raise ValueError(f"{path} must hold `recordings/*.wav`. Received an archive without any")
     return waveforms, digest.hexdigest()
@@ -114,11 +114,11 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
         ...     read_idx(path)[0]
         array([7, 3], dtype=uint8)
     """
-    try:
+    with reading(path, "be a whole gzip file"):
         with gzip.open(path) as stream:
-            content = stream.read()
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{path} must be a whole gzip file; reading it gave: {error}") from error
+            content = stream.read(MAX_IDX_BYTES + 1)
+        if len(content) > MAX_IDX_BYTES:
+            raise ValueError(f"{path} must unpack to at most {MAX_IDX_BYTES} bytes")
     if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] not in (1, 3):
         raise ValueError(
             f"{path} must begin with the IDX magic number 2049 (labels) or 2051 (images). "

@@ -11,6 +11,7 @@ import numpy as np
 
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
 from data_tools.io.constants import NUM_SEGMENTS
+from data_tools.io.files import read_arrays, reading
 from data_tools.raw.base import Clip, RawDataset
 
 
@@ -77,15 +78,17 @@ class Extractors:
 
         Raises:
             FileNotFoundError: if there is no such file.
+            ValueError: if it is damaged, or lacks an array.
         """
-        with np.load(path, allow_pickle=False) as archive:
-            state = dict(archive)
-        audio = AudioFeatures(int(state["sample_rate"]))
-        video = VideoFeatures()
-        for extractor, prefix in ((audio, "audio_"), (video, "video_")):
-            names = [name for name in state if name.startswith(prefix)]
-            extractor.load_state({name.removeprefix(prefix): state[name] for name in names})
-        return cls(audio, video, TextFeatures(int(state["text_dim"]), int(state["num_tokens"])))
+        state = read_arrays(path)
+        with reading(path, "hold the statistics of features"):
+            audio = AudioFeatures(int(state["sample_rate"]))
+            video = VideoFeatures()
+            for extractor, prefix in ((audio, "audio_"), (video, "video_")):
+                names = [name for name in state if name.startswith(prefix)]
+                extractor.load_state({name.removeprefix(prefix): state[name] for name in names})
+            text = TextFeatures(int(state["text_dim"]), int(state["num_tokens"]))
+        return cls(audio, video, text)
 
     def _video(self, frames: np.ndarray) -> np.ndarray:
         distinct, which = _distinct(frames)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 from data_tools.io import feature_folder as layout
+from data_tools.io.files import read_json_lines, reading
 from data_tools.raw.base import Clip, RawDataset
 from data_tools.raw.registry import open_raw
 
@@ -22,6 +22,7 @@ def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
 
     Raises:
         FileNotFoundError: if the folder was not prepared here and has no descriptions.
+        ValueError: if they are damaged.
 
     Example:
         >>> import tempfile, data_tools
@@ -33,8 +34,8 @@ def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
     path = folder.root / layout.CLIPS
     if not path.is_file():
         raise FileNotFoundError(f"a prepared folder must hold {layout.CLIPS}; {path} is missing")
-    with open(path, encoding="utf-8") as lines:
-        return [Clip(**json.loads(line)) for line in lines]
+    with reading(path, "describe a clip per line"):
+        return [Clip(**line) for line in read_json_lines(path)]
 
 
 def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDataset:
@@ -55,8 +56,9 @@ def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDat
         'synthetic'
     """
     manifest = folder.manifest
-    root = manifest["root"] if raw is None else raw
-    return open_raw(manifest["dataset"], root, **manifest["options"])
+    with reading(folder.root / layout.MANIFEST, "name the data set and its options"):
+        root = manifest["root"] if raw is None else raw
+        return open_raw(str(manifest["dataset"]), root, **dict(manifest["options"]))
 
 
 def render(root: str | os.PathLike[str], index: int, raw: str | None = None) -> dict[str, Any]:

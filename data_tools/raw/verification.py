@@ -58,7 +58,7 @@ def _checks(folder: layout.FeatureFolder) -> Iterator[str]:
         array = folder.array(kind)
         if len(array) != len(clips):
             raise ValueError(
-                f"{array.file.filename} must have a row for each of the {len(clips)} clips. "
+                f"{array.path} must have a row for each of the {len(clips)} clips. "
                 f"Received: {len(array)}"
             )
         for start in range(0, len(array), CHUNK):

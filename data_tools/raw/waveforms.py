@@ -8,6 +8,8 @@ import wave
 import numpy as np
 from scipy import signal
 
+from data_tools.io.files import reading
+
 
 def read_wav(source: bytes, name: str, sample_rate: int) -> np.ndarray:
     """Reads the samples of a mono 16-bit PCM WAV file.
@@ -31,12 +33,9 @@ def read_wav(source: bytes, name: str, sample_rate: int) -> np.ndarray:
         >>> read_wav(stream.getvalue(), "half.wav", 8000)
         array([0. , 0.5], dtype=float32)
     """
-    try:
-        with wave.open(io.BytesIO(source)) as file:
-            found = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
-            num_samples, content = file.getnframes(), file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"{name} must be a PCM WAV file; reading it gave: {error!r}") from error
+    with reading(name, "be a PCM WAV file"), wave.open(io.BytesIO(source)) as file:
+        found = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
+        num_samples, content = file.getnframes(), file.readframes(file.getnframes())
     if found != (1, 16, sample_rate):
         raise ValueError(
             f"{name} must have 1 channel, 16 bits and {sample_rate} Hz. "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_tools.io.files import reading, shorten
 from data_tools.store.schema import Field
 
 _SEEK = threading.Lock()
@@ -89,7 +90,7 @@ class RowFile:
             if shape[1:] != field.shape or dtype != field.stored:
                 raise ValueError(
                     f"{path} must hold rows of {field.dtype} and shape {field.shape}. "
-                    f"Received: {dtype} of shape {shape}"
+                    f"Received: {shorten(dtype)} of shape {shorten(shape)}"
                 )
             if found != size:
                 raise ValueError(f"{path} must have {size} bytes. Received: {found}")
@@ -98,13 +99,11 @@ class RowFile:
             raise
 
     def _read_header(self) -> tuple[tuple[int, ...], np.dtype]:
-        try:
+        with reading(self.path, "be a .npy file"):
             version = np.lib.format.read_magic(self._stream)
             if version != (1, 0):
                 raise ValueError(f"version {version} of the format")
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(self._stream)
-        except ValueError as error:
-            raise ValueError(f"{self.path} must be a .npy file; reading it gave: {error}") from None
         if fortran or not shape:
             raise ValueError(f"{self.path} must hold rows in C order. Received shape {shape}")
         self._start = self._stream.tell()

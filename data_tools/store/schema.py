@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from data_tools.io.feature_folder import SCHEMA
-from data_tools.io.files import atomic_file, read_json, sha256_file
+from data_tools.io.files import atomic_file, read_json, reading, sha256_file
 
 FORMAT = "keras-cmg store 1"
 INDEX, SHARDS = "index.json", "shards"
 FAILURES = "failures.jsonl"
 SHARD_BYTES = 2**28
 """Default size of a shard in bytes: few files, yet many units of work."""
+MAX_ROWS, MAX_ROW_BYTES = 2**36, 2**31
+"""Largest store, and largest row of a field."""
 DTYPES = ("float16", "float32", "uint8", "int32")
 
 
@@ -43,9 +46,13 @@ class Field:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ValueError(f"`dtype` must be one of {DTYPES}. Received: {self.dtype!r}")
-        if any(not isinstance(size, int) or size < 1 for size in self.shape):
+        if any(type(size) is not int or size < 1 for size in self.shape) or len(self.shape) > 30:
             raise ValueError(
-                f"`shape` must hold whole numbers of at least 1. Received: {self.shape}"
+                f"`shape` must hold up to 30 whole numbers of at least 1. Received: {self.shape}"
+            )
+        if math.prod(self.shape) > MAX_ROW_BYTES:
+            raise ValueError(
+                f"`shape` must be of at most {MAX_ROW_BYTES} numbers. Received: {self.shape}"
             )
 
     @property
@@ -204,15 +211,17 @@ def read_schema(root: Path) -> dict[str, Any]:
     content = read_json(path)
     if content.get("format") != FORMAT:
         raise ValueError(f"{path} must have format {FORMAT!r}. Received: {content.get('format')!r}")
-    try:
+    with reading(path, "be a whole schema"):
         content["fields"] = {
             check_name(name): Field(tuple(field["shape"]), field["dtype"])
             for name, field in content["fields"].items()
         }
         rows = [int(shard["rows"]) for shard in content["shards"]]
         whole = bool(sum(rows) == content["num_rows"]) and isinstance(content["categories"], list)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} must be a whole schema; reading it gave: {error!r}") from error
+        whole = whole and isinstance(content["origin"], dict)
+        whole = whole and all(isinstance(shard["sha256"], str) for shard in content["shards"])
+        if min(rows, default=0) < 0 or sum(rows) > MAX_ROWS:
+            raise ValueError(f"{path} must have 0 to {MAX_ROWS} rows. Received others")
     if not whole:
         raise ValueError(f"{path} must count the rows of its shards; {sum(rows)} do not match")
     return content

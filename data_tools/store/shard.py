@@ -7,16 +7,18 @@ each planned row, and a journal with a line for each slot that is done. A finish
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_tools.io.files import atomic_file
+from data_tools.io.files import atomic_file, remove_abandoned
 from data_tools.store import rows
 from data_tools.store.schema import INDEX, Field, check_row
 
@@ -49,6 +51,48 @@ def write_slot(
         file.close()
         checksums.append(rows.checksum(values))
     return checksums
+
+
+def write_line(entry: Mapping[str, Any]) -> bytes:
+    """Writes an entry of a journal as a line with its checksum.
+
+    Args:
+        entry: `slot`, and `checksums` or `failures`.
+
+    Returns:
+        The line, with its end.
+
+    Example:
+        >>> write_line({"slot": 3, "checksums": [7]})
+        b'ae4c01ad {"slot": 3, "checksums": [7]}\\n'
+    """
+    text = json.dumps(entry).encode()
+    return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
+def read_line(line: bytes) -> dict[str, Any] | None:
+    """Reads a line of a journal.
+
+    Args:
+        line: the line.
+
+    Returns:
+        The entry, or None where the line does not match its checksum or is no entry.
+
+    Example:
+        >>> read_line(b'ae4c01ad {"slot": 3, "checksums": [7]}')
+        {'slot': 3, 'checksums': [7]}
+        >>> read_line(b'ae4c01ad {"slot": 4, "checksums": [7]}') is None
+        True
+    """
+    try:
+        if int(line[:8], 16) != zlib.crc32(line[9:]):
+            return None
+        entry = json.loads(line[9:])
+        whole = isinstance(entry["slot"], int) and ("failures" in entry or "checksums" in entry)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return entry if whole else None
 
 
 class ShardWriter:
@@ -104,32 +148,38 @@ class ShardWriter:
 
     def _open(self) -> None:
         self.part.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(self.part, ".")
         journal = self.part / JOURNAL
         if journal.exists():
-            self._resume(journal)
-        else:
-            for name, field in self.fields.items():
-                rows.create(self.part / f"{name}.npy", field, self.capacity)
-            journal.touch()
+            try:
+                self._resume(journal)
+                return
+            except (FileNotFoundError, ValueError):
+                # A file of rows is missing or damaged: the shard begins anew.
+                self._done.clear()
+        for name, field in self.fields.items():
+            rows.create(self.part / f"{name}.npy", field, self.capacity)
+        journal.write_bytes(b"")
 
     def _resume(self, journal: Path) -> None:
-        content = journal.read_bytes()
-        # A kill may have truncated the last line.
-        content = content[: content.rfind(b"\n") + 1]
-        entries = {entry["slot"]: entry for entry in map(json.loads, content.splitlines())}
-        files = {
-            name: rows.RowFile(self.part / f"{name}.npy", field)
-            for name, field in self.fields.items()
-        }
-        for slot, entry in entries.items():
-            # After a power failure the line may be there without the row.
-            if "failures" in entry or self._checksums(files, slot) == entry["checksums"]:
-                self._done[slot] = entry
-        for file in files.values():
-            file.close()
+        entries = {}
+        for line in journal.read_bytes().splitlines():
+            # A kill or a full disk may have cut a line: that slot is done again.
+            if (entry := read_line(line)) is not None and entry["slot"] in range(self.capacity):
+                entries[entry["slot"]] = entry
+        with contextlib.ExitStack() as stack:
+            files = {
+                name: stack.enter_context(
+                    contextlib.closing(rows.RowFile(self.part / f"{name}.npy", field))
+                )
+                for name, field in self.fields.items()
+            }
+            for slot, entry in entries.items():
+                # After a power failure the line may be there without the row.
+                if "failures" in entry or self._checksums(files, slot) == entry["checksums"]:
+                    self._done[slot] = entry
         with atomic_file(journal) as temporary:
-            lines = [json.dumps(self._done[slot]) + "\n" for slot in self._done]
-            temporary.write_text("".join(lines), encoding="utf-8")
+            temporary.write_bytes(b"".join(map(write_line, self._done.values())))
 
     def _checksums(self, files: Mapping[str, rows.RowFile], slot: int) -> list[int]:
         found = []
@@ -156,8 +206,8 @@ class ShardWriter:
         self._note({"slot": slot, "failures": list(failures)})
 
     def _note(self, entry: dict[str, Any]) -> None:
-        with (self.part / JOURNAL).open("ab", buffering=0) as stream:
-            stream.write(json.dumps(entry).encode() + b"\n")
+        with (self.part / JOURNAL).open("ab") as stream:
+            stream.write(write_line(entry))
         self._done[entry["slot"]] = entry
 
     def finish(self) -> None:
@@ -177,8 +227,7 @@ class ShardWriter:
                 return
             self._write_index(self.part, good)
         # The folder is complete from here on: after a kill the next call continues here.
-        for path in self.part.glob(".*.part"):  # a kill in between files
-            path.unlink()
+        remove_abandoned(self.part, ".")  # left by a kill in between files
         (self.part / JOURNAL).unlink(missing_ok=True)
         os.replace(self.part, self.path)
 

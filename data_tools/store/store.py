@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.io.arguments import check_choice
+from data_tools.io.files import reading
 from data_tools.store import rows
 from data_tools.store.memory import widen
 from data_tools.store.schema import INDEX, Field, read_schema, shard_path
@@ -191,14 +192,21 @@ class Store:
             ValueError: if the file does not match the checksum in the schema.
         """
         path = shard_path(self.root, shard) / INDEX
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{path} must be readable; opening it gave: {error}") from error
+        if not path.is_file():
+            raise ValueError(f"{path} must exist; it is missing")
+        content = path.read_bytes()
         digest, known = hashlib.sha256(content).hexdigest(), self.schema["shards"][shard]["sha256"]
         if digest != known:
             raise ValueError(f"{path} must have sha256 {known}. Received: {digest}")
-        return json.loads(content)
+        with reading(path, "hold the rows, checksums and failures of a shard"):
+            found = json.loads(content)
+            count = self.schema["shards"][shard]["rows"]
+            sums = [np.array(found["checksums"][name], np.uint32) for name in self.fields]
+            whole = all(array.shape == (count,) for array in sums) and len(found["rows"]) == count
+            if not whole or not all(isinstance(clip["id"], str) for clip in found["rows"]):
+                raise ValueError(f"{path} must describe {count} rows. Received others")
+            found["checksums"] = {name: found["checksums"][name] for name in self.fields}
+            return found
 
     def clip(self, number: int) -> dict[str, Any]:
         """Returns the metadata of a row: its `id`, and `label`, `split` and others if known."""

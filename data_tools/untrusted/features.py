@@ -11,9 +11,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from data_tools.io.files import reading
 from data_tools.untrusted.archives import MAX_RATIO, open_zip_member, regular_file
-from data_tools.untrusted.bounds import MAX_BYTES, BoundedStream
-from data_tools.untrusted.pickles import read_pickled_array
+from data_tools.untrusted.bounds import MAX_BYTES, BoundedStream, describe
+from data_tools.untrusted.pickles import MAX_AXES, read_pickled_array
 
 SUFFIXES = (".zip", ".npy")
 OTHER_SUFFIXES = (
@@ -92,6 +93,11 @@ def read_feature(
         array([0., 1., 2.])
     """
     path = Path(path)
+    with reading(path, "hold an array of numbers"):
+        return _read_feature(path, max_bytes, max_ratio)
+
+
+def _read_feature(path: Path, max_bytes: int, max_ratio: float) -> np.ndarray:
     if path.suffix == ".npy":
         with open(regular_file(path), "rb") as stream:
             return read_npy(stream, max_bytes, str(path))
@@ -103,7 +109,7 @@ def read_feature(
             return read_pickled_array(stream, max_bytes + 4096, name)
         if member.endswith(".npy"):
             return read_npy(stream, max_bytes, name)
-        raise ValueError(f"{path} must hold a .pkl or .npy file. Received: {member!r}")
+        raise ValueError(f"{path} must hold a .pkl or .npy file. Received: {describe(member)}")
 
 
 def read_npy(stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the file") -> np.ndarray:
@@ -145,6 +151,8 @@ def read_npy(stream: BinaryIO, max_bytes: int = MAX_BYTES, name: str = "the file
     dtype = np.dtype(match[1].replace("|", "="))
     fortran = match[2] == "True"
     shape = tuple(int(size) for size in match[3].split(",") if size.strip())
+    if len(shape) > MAX_AXES:
+        raise ValueError(f"{name} must have at most {MAX_AXES} axes. Received: {len(shape)}")
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
         raise ValueError(f"{name} must hold at most {max_bytes} bytes. Received: {size}")

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from data_tools.io.files import reading
 from data_tools.untrusted.bounds import MAX_BYTES, BoundedStream, describe
 
 MAX_OPCODES = 1000
@@ -63,12 +64,8 @@ def read_pickled_array(
         ValueError: a.pkl must be a pickled NumPy array and name nothing else. Received: os.system
     """
     bounded = BoundedStream(stream, max_bytes, name)
-    try:
-        array = _Machine(name).run(bounded)
-    except (IndexError, KeyError, OverflowError, MemoryError) as error:
-        raise ValueError(
-            f"{name} must be a whole pickle; reading it gave: {type(error).__name__} {error}"
-        ) from error
+    with reading(name, "be a whole pickle"):
+        array = _Machine(name, max_bytes).run(bounded)
     if not bounded.at_end():
         raise ValueError(f"{name} must end with its array. Received more bytes")
     return array
@@ -99,15 +96,28 @@ def read_pickled_table(
         ([3, 8], (2, 4))
     """
     bounded = BoundedStream(stream, max_bytes, name)
-    try:
-        table = _TableMachine(name).run(bounded)
-    except (IndexError, KeyError, OverflowError, MemoryError) as error:
-        raise ValueError(
-            f"{name} must be a whole pickle; reading it gave: {type(error).__name__} {error}"
-        ) from error
+    with reading(name, "be a whole pickle"):
+        table = _TableMachine(name, max_bytes).run(bounded)
     if not bounded.at_end():
         raise ValueError(f"{name} must end with its dict. Received more bytes")
     return table
+
+
+class _Budget:
+    """Limits the bytes that all instructions together make, whichever instruction makes them.
+
+    The text of an array, the bytes that it encodes and the array itself take three times its size.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = 3 * max_bytes
+        self._left = self._max_bytes
+
+    def spend(self, count: int) -> None:
+        """Raises a ValueError if more is made than allowed."""
+        self._left -= count
+        if self._left < 0:
+            raise ValueError(f"that makes at most {self._max_bytes} bytes. Received more")
 
 
 class _Mark:
@@ -129,7 +139,7 @@ class _DType:
     code: str
     order: str = "="
 
-    def build(self, state: Any) -> None:
+    def build(self, state: Any, budget: _Budget) -> None:
         if not isinstance(state, tuple) or not 5 <= len(state) <= 9:
             raise ValueError(f"the state of a dtype, not {describe(state)}")
         order, parts, metadata = state[1], state[2:5], state[8:]
@@ -146,11 +156,11 @@ class _Array:
 
     value: np.ndarray | None = None
 
-    def build(self, state: Any) -> None:
+    def build(self, state: Any, budget: _Budget) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
             raise ValueError(f"the state of an array, not {describe(state)}")
         _, shape, dtype, fortran, content = state
-        self.value = _from_bytes(content, dtype, shape, "F" if fortran is True else "C")
+        self.value = _from_bytes(budget, content, dtype, shape, "F" if fortran is True else "C")
 
 
 class _Machine:
@@ -158,8 +168,9 @@ class _Machine:
 
     kind, max_opcodes = "NumPy array", MAX_OPCODES
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, max_bytes: int) -> None:
         self.name = name
+        self.budget = _Budget(max_bytes)
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -229,13 +240,13 @@ class _Machine:
             stack.append(_lookup(module, attribute))
         elif opcode == "REDUCE":
             arguments, function = stack.pop(), stack.pop()
-            stack.append(_call(function, arguments))
+            stack.append(_call(function, arguments, self.budget))
         elif opcode == "BUILD":
             state = stack.pop()
             if not isinstance(stack[-1], _DType | _Array):
                 raise ValueError(f"and give no state to {describe(stack[-1])}")
             try:
-                stack[-1].build(state)
+                stack[-1].build(state, self.budget)
             except ValueError as error:
                 raise ValueError(f"with {error}") from error
         elif opcode not in _NO_MEANING:
@@ -295,6 +306,8 @@ class _TableMachine(_Machine):
             if isinstance(entry, _Array) and entry.value is not None:
                 table[key] = entry.value
             elif isinstance(entry, list) and all(isinstance(x, str | bytes | int) for x in entry):
+                # One text may stand in a list any number of times.
+                self.budget.spend(sum(len(x) for x in entry if isinstance(x, bytes)))
                 table[key] = [x.decode("latin-1") if isinstance(x, bytes) else x for x in entry]
         return table
 
@@ -311,61 +324,65 @@ def _lookup(module: Any, attribute: Any) -> _Name:
     return _Name(text, known)
 
 
-def _call(function: Any, arguments: Any) -> Any:
+def _call(function: Any, arguments: Any, budget: _Budget) -> Any:
     if not isinstance(function, _Name) or not isinstance(arguments, tuple):
         raise ValueError(f"and call nothing else. Received a call of {describe(function)}")
     try:
-        return function.call(*arguments)  # type: ignore[misc]
+        return function.call(budget, *arguments)  # type: ignore[misc]
     except TypeError as error:
         # Raised for a wrong number of arguments: the replacements check types themselves.
         raise ValueError(f"with the usual arguments of {function.text}") from error
 
 
-def _ndarray(*arguments: Any) -> Any:
+def _ndarray(budget: _Budget, *arguments: Any) -> Any:
     raise ValueError("made by numpy._core.multiarray._reconstruct, not by numpy.ndarray")
 
 
-def _dtype(code: Any, align: Any = False, copy: Any = False) -> _DType:
+def _dtype(budget: _Budget, code: Any, align: Any = False, copy: Any = False) -> _DType:
     match = _DTYPE.fullmatch(code) if isinstance(code, str) else None
     if match is None:
         raise ValueError(f"of booleans, integers or floats. Received dtype {describe(code)}")
     return _DType(match[2], match[1] or "=")
 
 
-def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
+def _reconstruct(budget: _Budget, kind: Any, shape: Any, code: Any) -> _Array:
     if not isinstance(kind, _Name) or kind.text != "numpy.ndarray":
         raise ValueError(f"of the type numpy.ndarray. Received: {describe(kind)}")
     return _Array()
 
 
-def _encode(text: Any, encoding: Any) -> bytes:
+def _encode(budget: _Budget, text: Any, encoding: Any) -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise ValueError(f"with bytes encoded as latin1. Received: {describe(encoding)}")
+    budget.spend(len(text))
     return text.encode("latin-1")
 
 
-def _empty_bytes() -> bytes:
+def _empty_bytes(budget: _Budget) -> bytes:
     return b""
 
 
-def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any, axis_order: Any = None) -> _Array:
+def _frombuffer(
+    budget: _Budget, content: Any, dtype: Any, shape: Any, order: Any, axis_order: Any = None
+) -> _Array:
     result = _Array()
     if order == "K":
-        value = _from_bytes(content, dtype, shape, "C")
+        value = _from_bytes(budget, content, dtype, shape, "C")
         axes = axis_order if isinstance(axis_order, tuple) else ()
         if sorted(x for x in axes if isinstance(x, int)) != list(range(value.ndim)):
             raise ValueError(f"with an order of its axes. Received: {describe(axis_order)}")
         result.value = value.transpose(axes)
     elif order in ("C", "F"):
-        result.value = _from_bytes(content, dtype, shape, order)
+        result.value = _from_bytes(budget, content, dtype, shape, order)
     else:
         raise ValueError(f"in order C, F or K. Received: {describe(order)}")
     return result
 
 
-def _from_bytes(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+def _from_bytes(budget: _Budget, content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     if isinstance(content, str):
         # Python 2 wrote its bytes as strings.
+        budget.spend(len(content))
         content = content.encode("latin-1")
     if not isinstance(content, bytes | bytearray) or not isinstance(dtype, _DType):
         raise ValueError(f"of bytes and a dtype. Received: {describe(content)}, {describe(dtype)}")
@@ -381,6 +398,7 @@ def _from_bytes(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
             f"with as many bytes as {shape} of {dtype.numpy()} take ({wanted}). "
             f"Received: {len(content)}"
         )
+    budget.spend(len(content))
     values = np.frombuffer(bytes(content), dtype.numpy()) if content else np.empty(0, dtype.numpy())
     return values.reshape(shape, order=order)
 

@@ -42,6 +42,7 @@ GUIDES = {
         "code_index",
         "scale",
         "tuning",
+        "security",
     ),
     "Reproduce": ("recipes", "results", "compare", "porting_notes"),
     "Develop": ("architecture", "contributing", "changelog"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_cmg.backend import engine
+from keras_cmg.files import atomic_file
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -51,6 +52,5 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every or engine.current().process_index(self.model):
             return
-        scratch = self.path.with_name(f".{self.path.stem}.part.keras")
-        self.model.save(scratch)
-        os.replace(scratch, self.path)
+        with atomic_file(self.path) as scratch:
+            self.model.save(scratch)

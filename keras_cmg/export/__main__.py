@@ -13,6 +13,7 @@ import keras
 from keras_cmg.export.exporting import FORMATS, MAX_CLIPS, MAX_FRAMES, export
 from keras_cmg.export.metadata import read_metadata
 from keras_cmg.export.runs import load_log_mel_summary, load_reductions, load_run
+from keras_cmg.faults import run_command
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
 
 
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: list of str, words after the program's name; default those of the command line.
 
     Returns:
-        Exit status: 0, or 2 after an error, of which one line is printed.
+        Exit status: 0; 2 after an error, of which one line is printed; 130 after an interrupt.
 
     Example:
 
@@ -33,28 +34,28 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # TensorFlow reads this once, when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        model, origin = load_run(options.run)
-        path = export(
-            model,
-            options.to,
-            format=options.format,
-            levels=_levels(options.level),
-            toc=_toc(options.toc, model),
-            probes=options.probe and load_run(options.probe)[0],
-            labels=options.labels and Path(options.labels).read_text(encoding="utf-8").splitlines(),
-            probe_view=options.probe_view,
-            activation=options.activation,
-            front_ends=_front_ends(options.waveform, options.format),
-            reductions=_reductions(options.reduction, model),
-            max_clips=options.max_clips,
-            max_frames=options.max_frames,
-            extra=origin,
-            overwrite=options.overwrite,
-        )
-    except (ImportError, OSError, ValueError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return run_command(lambda: _export(options), options.debug)
+
+
+def _export(options: argparse.Namespace) -> int:
+    model, origin = load_run(options.run)
+    path = export(
+        model,
+        options.to,
+        format=options.format,
+        levels=_levels(options.level),
+        toc=_toc(options.toc, model),
+        probes=options.probe and load_run(options.probe)[0],
+        labels=options.labels and Path(options.labels).read_text(encoding="utf-8").splitlines(),
+        probe_view=options.probe_view,
+        activation=options.activation,
+        front_ends=_front_ends(options.waveform, options.format),
+        reductions=_reductions(options.reduction, model),
+        max_clips=options.max_clips,
+        max_frames=options.max_frames,
+        extra=origin,
+        overwrite=options.overwrite,
+    )
     print(path)
     for name, signature in read_metadata(path)["signatures"].items():
         shapes = ", ".join(f"{key} {tuple(shape)}" for key, shape in signature["inputs"].items())
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--max-clips", type=int, default=MAX_CLIPS, help="of a request")
     parser.add_argument("--max-frames", type=int, default=MAX_FRAMES, help="of a clip")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     return parser
 

@@ -12,7 +12,7 @@ import keras
 from keras_cmg.export import tensorflow_process
 from keras_cmg.export.metadata import metadata_of
 from keras_cmg.export.served_system import ServedSystem
-from keras_cmg.files import new_folder
+from keras_cmg.files import atomic_folder
 from keras_cmg.layers.pca_projection import PCAProjection
 from keras_cmg.models.base.backbone import Backbone
 
@@ -125,6 +125,6 @@ def export(
     rate = max(rates, default=1)
     limits = {"max_clips": max_clips, "max_frames": max_frames, "max_samples": max_frames * rate}
     metadata = metadata_of(served, labels, limits if format == "saved_model" else None, extra)
-    with new_folder(path, overwrite) as folder:
+    with atomic_folder(path, overwrite) as folder:
         tensorflow_process.write(served, folder, format, metadata, limits)
     return Path(path)

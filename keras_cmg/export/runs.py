@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from keras_cmg.files import read_json
+from keras_cmg.faults import reading
+from keras_cmg.files import read_arrays, read_json
 from keras_cmg.layers.log_mel_summary import LogMelSummary
 from keras_cmg.layers.pca_projection import PCAProjection
+from keras_cmg.saved_models import load_model
 
 MODEL, RESULT, EXTRACTORS = "model.keras", "result.json", "extractors.npz"
 ORIGIN = ("recipe", "settings", "seed", "command", "date", "versions")
@@ -44,10 +44,7 @@ def load_run(path: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any]]
     file = path / MODEL if path.is_dir() else path
     if file.suffix != ".keras" or not file.is_file():
         raise FileNotFoundError(f"{path} is neither a run with {MODEL} in it nor a .keras file.")
-    try:
-        model = keras.saving.load_model(file, compile=False)
-    except (OSError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} cannot be loaded: {error}") from error
+    model = load_model(file)
     result = file.with_name(RESULT)
     origin = read_json(result) if path.is_dir() and result.is_file() else {}
     return model, {key: origin[key] for key in ORIGIN if key in origin}
@@ -77,13 +74,10 @@ def load_log_mel_summary(path: str | os.PathLike[str], dtype: str = "float64") -
     file = Path(path) / EXTRACTORS
     if not file.is_file():
         raise FileNotFoundError(f"There is no {EXTRACTORS} in {path}.")
-    try:
-        # NumPy leaves a damaged file open that it has opened itself.
-        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            sample_rate = int(arrays["sample_rate"])
-            mean, std = arrays["audio_mean"].tolist(), arrays["audio_std"].tolist()
-    except (EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{file} must hold the statistics of audio features. {error}") from error
+    arrays = read_arrays(file)
+    with reading(file, "hold the statistics of audio features"):
+        sample_rate = int(arrays["sample_rate"])
+        mean, std = arrays["audio_mean"].tolist(), arrays["audio_std"].tolist()
     return LogMelSummary(sample_rate, mean, std, dtype=dtype, name="log_mel")
 
 
@@ -113,17 +107,14 @@ def load_reductions(path: str | os.PathLike[str]) -> dict[str, PCAProjection]:
         raise FileNotFoundError(f"There is no {EXTRACTORS} in {path}.")
     found = {}
     for file in files:
-        try:
-            with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                for name in arrays.files:
-                    modality, _, rest = name.partition("_reduction_")
-                    if rest == "components":
-                        components = arrays[name]
-                        layer = PCAProjection(components.shape[1], name=f"{modality}_reduction")
-                        layer.assign(arrays[f"{modality}_reduction_mean"], components)
-                        found[modality] = layer
-        except (EOFError, IndexError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{file} must hold what extractors learned. {error}") from error
+        arrays = read_arrays(file)
+        with reading(file, "hold what extractors learned"):
+            for name, components in arrays.items():
+                modality, _, rest = name.partition("_reduction_")
+                if rest == "components":
+                    layer = PCAProjection(components.shape[1], name=f"{modality}_reduction")
+                    layer.assign(arrays[f"{modality}_reduction_mean"], components)
+                    found[modality] = layer
     if not found:
         raise ValueError(f"{path} must hold features that were extracted with `reduce`.")
     return found

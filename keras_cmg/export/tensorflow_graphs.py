@@ -42,6 +42,7 @@ def graph_of(
         inputs = dict(zip(endpoint.inputs, values, strict=True))
         if max_clips is not None:
             inputs = checked(endpoint, inputs, max_clips, max_length)
+            return finite(endpoint, endpoint.function(**inputs))
         return endpoint.function(**inputs)
 
     signature = [
@@ -98,6 +99,31 @@ def checked(
         with tf.control_dependencies(checks):
             passed[name] = tf.identity(x)
     return passed
+
+
+def finite(endpoint: Endpoint, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds checks to outputs: numbers that are finite but huge overflow inside the model.
+
+    Args:
+        endpoint: the endpoint that has these outputs.
+        outputs: name to tensor.
+
+    Returns:
+        Name to tensor. Evaluating one raises `tf.errors.InvalidArgumentError` if an output is not
+        finite, which JSON could not hold.
+    """
+    features = next(iter(endpoint.inputs))
+    checks = [
+        _require(
+            tf.reduce_all(tf.math.is_finite(value)),
+            f"{features} must hold smaller numbers; with these, {name} is not finite.",
+            tf.shape(value),
+        )
+        for name, value in outputs.items()
+        if value.dtype.is_floating
+    ]
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(value) for name, value in outputs.items()}
 
 
 def _require(condition: Any, message: str, sizes: Any) -> Any:

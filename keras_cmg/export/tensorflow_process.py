@@ -16,6 +16,7 @@ import keras
 
 from keras_cmg.backend.keras_internals import all_layers
 from keras_cmg.export.served_system import ServedSystem
+from keras_cmg.faults import fault_in, shorten
 
 SYSTEM, TASK = "system.keras", "task.json"
 NEEDED = {
@@ -43,6 +44,7 @@ def write(
 
     Raises:
         ImportError: if a package is not installed.
+        OSError: if the disk is full or read-only.
         ValueError: if the system cannot be written, with the reason.
     """
     for package, extra in NEEDED.get(format, NEEDED["saved_model"]).items():
@@ -81,7 +83,9 @@ def write(
     )
     if done.returncode:
         reason = _last_error(done.stderr) or f"exit status {done.returncode}"
-        raise ValueError(f"Writing on TensorFlow failed: {reason}")
+        if (fault := fault_in(done.stderr)) is not None:
+            raise OSError(fault.errno, fault.strerror, str(folder))
+        raise ValueError(f"Writing on TensorFlow failed: {shorten(reason)}")
 
 
 def _modules(served: ServedSystem) -> list[str]:

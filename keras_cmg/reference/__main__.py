@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 
-import keras
 import numpy as np
 
+from keras_cmg.faults import run_command
+from keras_cmg.files import atomic_file
 from keras_cmg.reference.convert import export_state, import_state
 from keras_cmg.reference.files import read_state
 from keras_cmg.reference.sizes import MAP_SIZE
+from keras_cmg.saved_models import load_model
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,27 +23,27 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: list of str, words after the program's name; default those of the command line.
 
     Returns:
-        Exit status: 0, or 1 if a file is refused.
+        Exit status: 0; 2 after an error, of which one line is printed; 130 after an interrupt.
 
     Example:
 
     >>> main(["convert", "missing.npz", "model.keras"])
-    1
+    2
     """
     options = _parser().parse_args(arguments)
-    try:
-        return options.command(options)
-    except (FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    return run_command(lambda: options.command(options), options.debug)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m keras_cmg.reference", description=(__doc__ or "").splitlines()[0]
     )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True)
-    convert = commands.add_parser("convert", help="authors' weights to a Keras model")
+    convert = commands.add_parser(
+        "convert", parents=[common], help="the authors' weights to a model"
+    )
     convert.add_argument("source", help="a .pt or .npz file")
     convert.add_argument("target", help="a .keras file to write")
     convert.add_argument(
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         help="of video feature maps, which the weights do not determine",
     )  # fmt: skip
     convert.set_defaults(command=_convert)
-    export = commands.add_parser("export", help="a Keras model to the authors' names")
+    export = commands.add_parser("export", parents=[common], help="a model to the authors' names")
     export.add_argument("source", help="a .keras file")
     export.add_argument("target", help="an .npz file to write")
     export.set_defaults(command=_export)
@@ -67,9 +67,7 @@ def _convert(options) -> int:
 
 
 def _export(options) -> int:
-    if not Path(options.source).is_file():
-        raise FileNotFoundError(f"There is no file {options.source}.")
-    state = export_state(keras.saving.load_model(options.source, compile=False))
+    state = export_state(load_model(options.source))
     _write(Path(options.target), ".npz", lambda path: np.savez(path, allow_pickle=False, **state))
     print(f"{len(state)} tensors written to {options.target}")
     return 0
@@ -81,14 +79,8 @@ def _write(target: Path, suffix: str, save) -> None:
         raise ValueError(f"The file to write must end in {suffix}. Received: {target}")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {target.parent}.")
-    handle, name = tempfile.mkstemp(suffix=suffix, dir=target.parent)
-    os.close(handle)
-    try:
-        save(name)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomic_file(target) as temporary:
+        save(temporary)
 
 
 if __name__ == "__main__":

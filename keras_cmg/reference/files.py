@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_cmg.faults import damaged, reading
+from keras_cmg.files import check_archive, read_arrays
+
 MODULES = {
     "encoder": "encoder",
     "decoder": "decoder",
@@ -63,43 +66,34 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
             if key.removeprefix("weights/").split("/")[0] in MODULES.values()
         }
     else:
-        state = _by_module(_read_torch(path), path)
+        state = _by_module(read_torch(path), path)
     if not state:
         raise ValueError(f"{path} must hold tensors of the authors' modules. Found none.")
     return state
 
 
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of an `.npz` file, without unpickling.
+def read_torch(path: str | Path) -> Any:
+    """Reads a PyTorch file with weights-only loading, which executes nothing.
 
     Args:
         path: the file.
 
     Returns:
-        Name to array.
+        Its content: tensors in dicts and lists.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no `.npz` file, is truncated, or has pickled objects.
+        ValueError: if it is damaged, holds other contents than tensors, or unpacks to many times
+            its size; or if PyTorch is not installed.
 
     Example:
 
-    >>> np.savez("numbers.npz", a=np.ones(2))
-    >>> read_arrays("numbers.npz")["a"].shape
-    (2,)
+    >>> read_torch("nowhere.pt")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: There is no file nowhere.pt.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}.")
-    try:
-        # NumPy does not close a damaged file that it has opened itself.
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} must be an .npz file of plain arrays. {error}") from error
-
-
-def _read_torch(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
@@ -108,19 +102,54 @@ def _read_torch(path: Path) -> Any:
         raise ValueError(
             f"Reading {path} needs PyTorch (pip install torch); an .npz file does not."
         ) from error
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (EOFError, OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        # PyTorch's message continues with how to disable the protection.
-        reason = (str(error) or type(error).__name__).splitlines()[0].partition(" This file")[0]
-        raise ValueError(f"{path} must be a PyTorch file of tensors alone. {reason}") from error
+    with reading(path, "be a PyTorch file of tensors alone"):
+        if zipfile.is_zipfile(path):
+            check_archive(path)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            # PyTorch's message continues with how to disable the protection.
+            reason = (str(error) or type(error).__name__).splitlines()[0].partition(" This file")[0]
+            raise damaged(path, "be a PyTorch file of tensors alone", reason) from error
+
+
+def tensor_to_numpy(tensor: Any, path: object, name: str) -> np.ndarray:
+    """Converts a tensor of a file to an array.
+
+    Args:
+        tensor: a `torch.Tensor`.
+        path: the file, for errors.
+        name: str, name of the tensor, for errors.
+
+    Returns:
+        Array of the tensor's dtype; float32 for half precision.
+
+    Raises:
+        ValueError: if the tensor is larger than what the file stores of it, or is not dense.
+
+    Example:
+
+    >>> import torch
+    >>> tensor_to_numpy(torch.zeros(1).expand(10**12), "a.pt", "x")
+    Traceback (most recent call last):
+        ...
+    ValueError: a.pt must store all numbers of 'x'. Received 1 of 1000000000000
+    """
+    with reading(path, f"hold plain tensors such as {name!r}"):
+        tensor = tensor.detach()
+        stored = tensor.untyped_storage().nbytes() // tensor.element_size()
+        if tensor.numel() > stored:
+            raise ValueError(
+                f"{path} must store all numbers of {name!r}. Received {stored} of {tensor.numel()}"
+            )
+        return tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
 
 
 def _by_module(content: Any, path: Path) -> dict[str, np.ndarray]:
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} must hold a dict of tensors. Received: {type(content).__name__}")
     parts = {
-        MODULES[key.removesuffix("_parameters").lower()]: value
+        MODULES[str(key).removesuffix("_parameters").lower()]: value
         for key, value in content.items()
         if str(key).removesuffix("_parameters").lower() in MODULES and isinstance(value, Mapping)
     }
@@ -132,5 +161,5 @@ def _by_module(content: Any, path: Path) -> dict[str, np.ndarray]:
             if hasattr(tensor, "detach"):
                 # Data-parallel training adds the prefix `module.`.
                 plain = str(name).removeprefix("module.")
-                state[f"{module}/{plain}"] = tensor.detach().float().numpy()
+                state[f"{module}/{plain}"] = tensor_to_numpy(tensor, path, plain)
     return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -56,7 +57,7 @@ class CodeIndex:
     >>> inner = keras_cmg.layers.LFQ(num_bits=2)
     >>> quantizer = keras_cmg.layers.ResidualQuantizer(inner, num_levels=2)
     >>> index = keras_cmg.search.CodeIndex(quantizer)
-    >>> x = np.array([[0.9, -0.4], [0.4, -0.6], [-0.9, 0.4]], "float32")
+    >>> x = np.array([[0.9, -0.4], [0.4, -1.6], [-0.9, 0.4]], "float32")
     >>> index.add([7, 8, 9], x, quantizer.encode(x))
     >>> index.search_codes([[2, 1]], num_clips=2)["ids"].tolist()
     [[7, -1]]
@@ -368,12 +369,12 @@ class CodeIndex:
             ...
         FileNotFoundError: There is no file no-such-index/index.json.
         """
-        file, codebook, description = stored.read(path)
-        index = cls(codebook, description["storage"])
-        index.index_sizes = np.array(description.get("index_sizes", len(codebook)))
-        index._lists.read(file)
+        with stored.opened(path) as (stream, codebook, description):
+            index = cls(codebook, description["storage"])
+            index.index_sizes = _checked_sizes(description.get("index_sizes"), path, len(codebook))
+            index._lists.read(stream, description["clips"])
         index._ids = set(index._lists.ids().tolist())
-        if len(index._ids) != description["clips"]:
+        if len(index._ids) != description["clips"] or min(index._ids, default=0) < 0:
             raise ValueError(f"{path} must hold {description['clips']} clips; it is damaged.")
         return index
 
@@ -470,3 +471,15 @@ def _unique_per_row(lists: np.ndarray) -> np.ndarray:
     repeated = np.zeros(ordered.shape, bool)
     repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     return np.where(repeated, -1, ordered)
+
+
+def _checked_sizes(sizes: Any, path: Any, num_codes: int) -> np.ndarray:
+    """`index_sizes` as a file names them: their product is the number of lists."""
+    try:
+        found = np.array(num_codes if sizes is None else sizes, dtype=np.int64)
+        leading = [size for size in found.ravel().tolist() if size]
+        if found.size <= 1024 and min(leading, default=1) > 0 and math.prod(leading) == num_codes:
+            return found
+    except (OverflowError, TypeError, ValueError):
+        pass
+    raise ValueError(f"{path} must name the sizes of its indices in index.json; it is damaged.")

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.ops.quantization import codebook_center
+from keras_cmg.search.storage import CheckedStream
 
 STORAGES = {"float32": "", "float16": "QT_fp16", "codes": "QT_0bit"}
 """How vectors are stored, and FAISS's name for it."""
@@ -61,6 +62,7 @@ class InvertedLists:
     def __init__(self, codebook: np.ndarray, storage: str):
         library = faiss()
         num_embeddings, dim = codebook.shape
+        self.storage = storage
         self.center = np.asarray(ops.convert_to_numpy(codebook_center(codebook)))
         self.codebook = codebook - self.center
         self.codes = library.IndexFlatL2(dim)
@@ -193,28 +195,44 @@ class InvertedLists:
         return np.concatenate(found) if found else np.zeros(0, "int64")
 
     def write(self, path: Path) -> None:
-        """Writes the lists.
+        """Writes the lists: their sizes, the ids and the stored vectors, list by list.
 
         Args:
             path: the file.
         """
-        faiss().write_index(self.index, str(path))
+        lists, view = self.index.invlists, faiss().rev_swig_ptr
+        filled = [(code, size) for code, size in enumerate(self.sizes.tolist()) if size]
+        with path.open("wb") as stream:
+            stream.write(self.sizes.astype("<i8").tobytes())
+            for code, size in filled:
+                stream.write(view(lists.get_ids(code), size).astype("<i8").tobytes())
+            for code, size in filled:
+                stream.write(view(lists.get_codes(code), size * self.index.code_size).data)
 
-    def read(self, path: Path) -> None:
-        """Replaces the lists by those of a file.
+    def read(self, stream: CheckedStream, count: int) -> None:
+        """Fills empty lists with those of a file; no library of others parses it.
 
         Args:
-            path: a file of `write`, for the same codebook and storage.
+            stream: of a file of `write`, for the same codebook and storage.
+            count: int, vectors in all lists.
 
         Raises:
-            ValueError: if the file cannot be read, or has another codebook or storage.
+            ValueError: if the file ends early, or does not hold so many vectors of finite numbers.
         """
-        try:
-            index = faiss().read_index(str(path))
-        except RuntimeError as error:
-            raise ValueError(f"{path} cannot be read: {error}") from error
-        same = type(index) is type(self.index) and index.code_size == self.index.code_size
-        if not same or (index.d, index.nlist) != (self.index.d, self.index.nlist):
-            raise ValueError(f"{path} must hold the lists of this codebook and storage.")
-        self.index = index
+        sizes = stream.read_array(self.index.nlist, "<i8")
+        if sizes.min(initial=0) < 0 or sizes.max(initial=0) > count or sizes.sum() != count:
+            raise ValueError(f"its lists must hold {count} clips in all")
+        pointer, lists = faiss().swig_ptr, self.index.invlists
+        filled = [(code, size) for code, size in enumerate(sizes.tolist()) if size]
+        ids = [stream.read_array(size, "<i8").astype("int64") for _, size in filled]
+        kind = {"float32": "<f4", "float16": "<f2"}.get(self.storage)
+        for (code, size), own in zip(filled, ids, strict=True):
+            vectors = stream.read_array(size * self.index.code_size, "u1")
+            if kind is not None and not np.isfinite(vectors.view(kind)).all():
+                raise ValueError("its vectors must be finite")
+            if vectors.size:
+                lists.add_entries(code, size, pointer(own), pointer(vectors))
+            else:
+                lists.add_entries(code, size, pointer(own), pointer(np.zeros(1, "u1")))
+        self.index.ntotal = count
         self._refresh()

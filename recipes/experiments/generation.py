@@ -12,7 +12,8 @@ that second, a caption one code.
 
 The generator is a small autoencoder trained here; with `pip install 'keras-cmg[generation]'` it can
 be Stable Diffusion behind an IP-Adapter, from files of yours. `--inception FILE` gives the FID, on
-the network of Heusel et al. as TorchScript; without it the distance is on the features of a small
+the network of Heusel et al. as TorchScript, a program that is run: `--trust-inception` says that
+you trust it; without it the distance is on the features of a small
 classifier trained here, and is not an FID.
 
 Under `--protocol reference` the two layers take the paper's 80,000 steps of 8 clips, without
@@ -41,6 +42,7 @@ from recipes.training.model_entries import checked_entries, class_name, of_entry
 OPTIONS = RecipeOptions(
     (
         *("models", "toc_channels", "generator", "pipeline", "adapter", "inception"),
+        "trust_inception",
         *("generator_epochs", "judge_epochs", "prompt_epochs", "prompt_units"),
         *(name for name in DATA if name != "max_clips"),
         *TRAINING,
@@ -80,6 +82,11 @@ def check(settings: Settings) -> Settings:
         raise ValueError(f"--toc-channels must be one number. Received: {settings.toc_channels}")
     if settings.generator == "ip-adapter" and not (settings.pipeline and settings.adapter):
         raise ValueError("--generator ip-adapter needs --pipeline and --adapter")
+    if settings.inception and not settings.trust_inception:
+        raise ValueError(
+            "--inception takes a TorchScript file: a program that is run with your permissions. If "
+            "you trust its origin, give --trust-inception too."
+        )
     if settings.prompt_epochs is None and settings.protocol == "heldout":
         settings = settings.replace(prompt_epochs=code_prompt.EPOCHS)
     return settings.replace(models=checked_entries(settings.models, settings.preset))
@@ -106,7 +113,9 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     labels = event_images.class_labels(clips)
     judge = image_generator.Judge(len(clips.categories()))
     accuracy = judge.fit(images, labels, settings.judge_epochs)
-    features, features_of = image_generator.distance_features(judge, settings.inception)
+    features, features_of = image_generator.distance_features(
+        judge, settings.inception, bool(settings.trust_inception)
+    )
     distances, accuracies = {}, {}
     rows = {"original": images["test"][:SHOWN]}
     for entry in settings.models:

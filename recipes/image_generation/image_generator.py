@@ -240,18 +240,21 @@ def new_generator(
     return small
 
 
-def distance_features(judge: Judge, inception: str | None) -> tuple[Any, str]:
+def distance_features(
+    judge: Judge, inception: str | None, trusted: bool = False
+) -> tuple[Any, str]:
     """Returns the features of the Fréchet distance, and their description.
 
     Args:
         judge: classifier whose features are used without an Inception network.
         inception: TorchScript file of the Inception network, or None.
+        trusted: whether the program in that file may be run.
     """
     if inception is None:
         return judge.features, judge.name
     from recipes.image_generation.ip_adapter import InceptionFeatures
 
-    return InceptionFeatures(inception), str(inception)
+    return InceptionFeatures(inception, trusted), str(inception)
 
 
 def bounds(

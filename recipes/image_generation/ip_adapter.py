@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from data_tools.io.files import reading
+
 IMAGE_ENCODER = "image_encoder"
 
 
@@ -153,25 +155,32 @@ class IPAdapterGenerator:
 class InceptionFeatures:
     """Pool features of the Inception network that defines the FID (Heusel et al., 2017).
 
+    A TorchScript file is a program, which may read and write files. It is the only file in this
+    project that is run.
+
     Args:
         path: TorchScript file whose call takes `(images, 3, height, width)` uint8 and
             `return_features=True`, as the converted `inception-2015-12-05.pt`.
+        trusted: whether the program in the file may be run.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not TorchScript.
+        ValueError: `trusted` is False, or the file is not TorchScript.
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: str | os.PathLike[str], trusted: bool = False):
         if not Path(path).is_file():
             raise FileNotFoundError(f"`path` must name a TorchScript file; received: {path}")
+        if not trusted:
+            raise ValueError(
+                f"{path} is a TorchScript file: a program that would be run with your permissions. "
+                "If you trust its origin, give --trust-inception (`trusted=True`)."
+            )
         import torch
 
         self.torch = torch
-        try:
+        with reading(path, "be a TorchScript file"):
             self.network: Any = torch.jit.load(str(path), map_location="cpu").eval()
-        except RuntimeError as error:
-            raise ValueError(f"{path} must be a TorchScript file: {error}") from error
 
     def __call__(self, images: np.ndarray, batch_size: int = 50) -> np.ndarray:
         """Features of images (images, height, width, 1 or 3), 0 to 1: `(images, dim)`."""

@@ -8,11 +8,11 @@ import importlib.util
 import os
 import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data_tools.io.files import run_command
 from recipes.runner.options import Parser, add_options
 
 RECIPES = {
@@ -21,6 +21,7 @@ RECIPES = {
     "table1": ("Table 1", "cross-modal generalisation: --task ave, avvp, ave_avvp, ucf_vggsound"),
     "compare": ("Tables 1 and 2", "tune, train and compare all models; ablate a preset"),
     "quantizers": ("", "train models with each quantiser of the library, on clips and images"),
+    "open_set": ("", "known classes in one modality, known and unknown ones in another"),
     "retrieval": ("Tables 2 and 10", "find the partner of a clip in another modality"),
     "vqvae_toc": ("Table 3, Figures 4, 10", "TOC before a VQ-VAE's decoder, against random masks"),
     "generation": ("Table 4, Figures 5, 11", "images from codes of images, sounds and captions"),
@@ -68,28 +69,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     # TensorFlow reads this once, when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        # Imported here so that `--help` and `list` do not wait for Keras.
-        recipe = importlib.import_module(f"recipes.experiments.{chosen.recipe}")
-        given = recipe_parser(chosen.recipe, recipe).parse_args(chosen.options)
-        from recipes.runner.seed_runs import plan, plan_text, run_all
+    return run_command(
+        lambda: _run(chosen.recipe, chosen.options, words),
+        debug="--debug" in words,
+        interrupted="stopped; prepared features, cached results and finished seeds are kept, see "
+        "--resume",
+        describe=message,
+    )
 
-        planned = plan(chosen.recipe, recipe, given, command_line(words))
-        if given.dry_run:
-            print(plan_text(planned))
-            return 0
-        print(run_all(recipe, planned))
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        if "--debug" in words:
-            traceback.print_exc()
-        print(f"error: {message(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            "stopped; prepared features, cached results and finished seeds are kept, see --resume",
-            file=sys.stderr,
-        )
-        return 130
+
+def _run(name: str, options: Sequence[str], words: Sequence[str]) -> int:
+    # Imported here so that `--help` and `list` do not wait for Keras.
+    recipe = importlib.import_module(f"recipes.experiments.{name}")
+    given = recipe_parser(name, recipe).parse_args(options)
+    from recipes.runner.seed_runs import plan, plan_text, run_all
+
+    planned = plan(name, recipe, given, command_line(words))
+    if given.dry_run:
+        print(plan_text(planned))
+        return 0
+    print(run_all(recipe, planned))
     for path in sorted(Path(planned.resources.out).iterdir()):
         if path.is_file():
             print(f"  {path}")

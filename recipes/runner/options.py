@@ -174,6 +174,16 @@ CATALOGUE: dict[str, Option] = {
     ),
     "num_pairs": Option("clips to search among", 500, int, metavar="N", minimum=10),
     "num_codes": _count("codes whose clips a query visits", 8),
+    "known_classes": _count(
+        "classes that probes know; the rest are unknown (default: the smaller number of the "
+        "published splits; half of the classes of other data, rounded up)"
+    ),
+    "class_order": Option(
+        "which classes are known: listed, the first of the data set, as published; random, drawn "
+        "by each seed",
+        "listed",
+        choices=("listed", "random"),
+    ),
     "level": Option("a code per clip or per segment", "clip", choices=("clip", "segment")),
     # Ablations, comparisons, searches.
     "of": Option(
@@ -235,6 +245,9 @@ CATALOGUE: dict[str, Option] = {
     "pipeline": Option("folder of Stable Diffusion in the layout of diffusers", metavar="FOLDER"),
     "adapter": Option("IP-Adapter file, beside its image_encoder folder", metavar="FILE"),
     "inception": Option("TorchScript file of the Inception network, for the FID", metavar="FILE"),
+    "trust_inception": Option(
+        "run the program in the file of --inception, with your permissions", False, nargs=0
+    ),
     "generator_epochs": _count("epochs of training the small generator", 30),
     "judge_epochs": _count("epochs of training the image classifier", 15),
     "prompt_epochs": _count(
@@ -345,7 +358,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_options(parser: argparse.ArgumentParser, recipe: str, options: RecipeOptions) -> None:
-    """Adds the options of a recipe to its parser; a value that is not given is None.
+    """Adds the options of a recipe to its parser; a value that is not given is None, but `out`.
 
     Args:
         parser: parser of the recipe.
@@ -382,4 +395,6 @@ def add_options(parser: argparse.ArgumentParser, recipe: str, options: RecipeOpt
             arguments["nargs"] = option.nargs
         if option.metavar is not None:
             arguments["metavar"] = option.metavar
+        # The folder is no setting, whose default depends on the data and on finished runs.
+        arguments["default"] = default if name == "out" else None
         parser.add_argument(word, type=option.type, choices=choices, help=text, **arguments)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_tools.io.files import read_json
+from data_tools.io.files import folder_lock, read_json, scratch_folder
 
 RESULT = "result.json"
 CACHES = ("features", "cache")
@@ -44,14 +42,15 @@ def output_folder(out: Path, recipe: str, several: bool = False) -> Iterator[Pat
     """
     check_output_folder(out, recipe, several)
     out.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=out))
     try:
-        yield scratch
-        # The result last: its presence says that the run is complete.
-        for path in sorted(scratch.iterdir(), key=lambda path: path.name == RESULT):
-            os.replace(path, out / path.name)
+        with scratch_folder(out / "run") as scratch:
+            yield scratch
+            # Of several processes, one moves its files; the result last, whose presence says that
+            # the run is complete.
+            with folder_lock(out):
+                for path in sorted(scratch.iterdir(), key=lambda path: path.name == RESULT):
+                    os.replace(path, out / path.name)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
         with contextlib.suppress(OSError):
             # Succeeds on an empty folder only.
             out.rmdir()

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_tools.io.files import read_json
+from data_tools.io.files import read_json, reading
 from recipes.runner import provenance
 from recipes.runner.output_folder import RESULT, check_output_folder, output_folder
 from recipes.runner.settings import Settings, resolve, resolve_seeds
@@ -215,7 +215,9 @@ def finished(job: Job, recipe: Any = None) -> Run | None:
         return None
     result = read_json(folder / RESULT)
     wanted = provenance.plain(provenance.about(job))
-    for key, theirs, ours in differences(result, wanted):
+    with reading(folder / RESULT, "be the result of a recipe"):
+        found = differences(result, wanted)
+    for key, theirs, ours in found:
         raise ValueError(
             f"--resume keeps runs of the same settings; {folder} has {key} {theirs!r}, not "
             f"{ours!r}: choose another folder, or run without --resume"

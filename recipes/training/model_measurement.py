@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,17 @@ def cached_measurement(
     )
 
 
-def isolated(request: Mapping[str, Any], workers: int = 1) -> dict[str, Any]:
-    """Calls `measure` in a process of its own, so that its memory is its own.
+def isolated(
+    request: Mapping[str, Any],
+    workers: int = 1,
+    function: Callable[..., dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Calls a function in a process of its own, so that its memory is its own.
 
     Args:
-        request: arguments of `measure`.
+        request: arguments of the function, `settings` among them.
         workers: processes that run at once.
+        function: function of a module, which returns types of JSON; `measure` if None.
 
     Returns:
         What it measured.
@@ -92,7 +97,9 @@ def isolated(request: Mapping[str, Any], workers: int = 1) -> dict[str, Any]:
     if "forkserver" in methods:
         context.set_forkserver_preload([__name__])
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(dict(request), workers, sender), daemon=True)
+    process = context.Process(
+        target=_answer, args=(function or measure, dict(request), workers, sender), daemon=True
+    )
     process.start()
     sender.close()
     try:
@@ -110,14 +117,16 @@ def isolated(request: Mapping[str, Any], workers: int = 1) -> dict[str, Any]:
     return answer
 
 
-def _answer(request: Mapping[str, Any], workers: int, sender: Any) -> None:
+def _answer(
+    function: Callable[..., dict[str, Any]], request: Mapping[str, Any], workers: int, sender: Any
+) -> None:
     # An interruption is reported once, by the parent process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         # Threads of several processes that wait for one another make all of them slow.
         threads = max(1, (os.cpu_count() or 1) // workers)
         with threadpool_limits(threads if workers > 1 else None):
-            sender.send(provenance.plain(measure(**request)))
+            sender.send(provenance.plain(function(**request)))
     except (OSError, RuntimeError, ValueError) as error:
         sender.send({"error": " ".join(str(error).split())})
 

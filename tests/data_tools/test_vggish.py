@@ -122,9 +122,9 @@ def test_hostile_and_wrong_files(tmp_path: Path) -> None:
     (tmp_path / "own.weights.h5").write_bytes(b"no HDF5")
     (tmp_path / "other.bin").touch()
     for name, message in {
-        "hostile.pth": "must be a PyTorch state dict",
+        "hostile.pth": "must be a PyTorch file of tensors alone",
         "few.npz": "must hold 'vggish/conv1/weights'",
-        "own.weights.h5": "must hold the weights of VGGish",
+        "own.weights.h5": "must be a whole HDF5 file",
         "other.bin": "must end in",
     }.items():
         with pytest.raises(ValueError, match=message):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,3 +50,18 @@ class Slow(Words):
     def sources(self) -> dict[str, str]:
         # The log is no part of what is asked.
         return {"log": ""}
+
+
+class Vanishing(Words):
+    """Removes, or locks, the file that the variable FAULT names before its caption is read."""
+
+    def __init__(self) -> None:
+        super().__init__(num_tokens=4, dim=8)
+
+    def decode(self, root: Path, clip: Mapping[str, Any]) -> Any:
+        kind, _, path = os.environ.get("FAULT", "").partition(" ")
+        if kind == "vanish":
+            Path(path).unlink(missing_ok=True)
+        if kind == "lock" and path.endswith(clip["text"]):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return super().decode(root, clip)

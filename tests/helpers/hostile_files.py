@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +100,19 @@ def memory_bombs() -> dict[str, bytes]:
     }
 
 
+def encoding_bomb(size: int, times: int) -> bytes:
+    """A pickle that encodes one memoised text again and again, and keeps every result."""
+    return (
+        b"\x80\x02"
+        + _text("a" * size)
+        + b"q\x00c_codecs\nencode\nq\x01"
+        + _text("latin1")
+        + b"q\x02"
+        + b"h\x01h\x00h\x02\x86R" * times
+        + b"."
+    )
+
+
 def write_zip(
     path: Path, content: bytes, member: str | None = None, method: int = zipfile.ZIP_DEFLATED
 ) -> Path:
@@ -149,6 +164,36 @@ def write_link(path: Path, target: str = "/etc/passwd") -> Path:
 def truncate(path: Path, share: float = 0.6) -> Path:
     """Cut a file."""
     os.truncate(path, int(path.stat().st_size * share))
+    return path
+
+
+CRASHING_HDF5 = (
+    "c-rllze~eV5XbMmv=S=Pc4`s9jE+T@ZYI)7r&`p(vC*b<P?WZcn+2D;b*x(#rDHc;gyQ7jAK~afAvJmL5|f8N5mE"
+    "3yLyo)ey~`u-N8rv%h1HqFYyv!V9b%AzFcV~)jrzV`Ma$53(GIyEXF|i_kjDCI-sXC-=w(k7{P*Ny(q@79kCcj5#"
+    "j{)J8))x%G|xV=Yj)diIc@3hH)~Eav_JD-d@qA3IhOhUg0x%)a9g@r@T#x5JJ!og8}q0ckkKJ?f_fZup>s_ZoOWl"
+    "(M184qp)+VT4(s(@C#bLCIdWs|orcp~T9k1ePl(2~<G5eKOAn@&|JFKel-CMO%nH{*dq3YlucHj@;V|BP$J`}R@4"
+    "LAV#*LEFs(I=%+$(wfje3vC&&@X${VfFbG-clt1VIo4K@dMk2gVNo%cf~sY<r~?mdwr|W#l}?vQBT$FC$u|+UpN2"
+    "LE-799M%px-Qnn3Y8QJ~eNJDQAP9mWejNsJr5`CfY>df(|G$3e&!j|ZN(b!Onc^Ar9l7i~27N<jV5diE_(1PZevf"
+    "A`MrnB"
+)
+"""An HDF5 file of a fuzzer, on whose array `avadataset` HDF5 1.14.6 ends the process; packed."""
+
+
+def write_crashing_hdf5(path: Path) -> Path:
+    """A file that crashes the HDF5 library."""
+    path.write_bytes(zlib.decompress(base64.b85decode(CRASHING_HDF5)))
+    return path
+
+
+def write_chunk_bomb(path: Path, numbers: int = 2**28) -> Path:
+    """A small HDF5 file that announces rows in chunks of a gigabyte."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.create_dataset(
+            "avadataset", (1, 10, 128), "f4", chunks=(numbers // 1280, 10, 128), compression=9,
+            maxshape=(None, 10, 128),
+        )  # fmt: skip
     return path
 
 

@@ -208,6 +208,19 @@ def write_ucf_vggsound(root: Path) -> dict[str, Arrays]:
     }
 
 
+def write_ucf51(root: Path) -> dict[str, Arrays]:
+    """UCF51: the clips of UCF with sound, the first class alone known."""
+    known = [row for row in UCF if row[0] == "Skiing"]
+    for end, rows, classes in (
+        ("", UCF, "Skiing\nFrisbeeCatch\nBowling\n"),
+        ("_17", known, "Skiing\n"),
+    ):
+        write_table(root / f"ucf51checked{end}.csv", [("category", "video_id"), *rows])
+        (root / f"UCF51Categories{end}.txt").write_text(classes)
+    shapes = {"audio": AUDIO, "video": VIDEO}
+    return write_features(root, [id for _, id in UCF], shapes)
+
+
 def write_clotho(root: Path) -> Arrays:
     """Clotho: three splits of sounds with five sentences, one of them empty."""
     header = ["file_name", *(f"caption_{number}" for number in range(1, 6))]

@@ -9,6 +9,7 @@ import pytest
 
 from recipes.experiments import quickstart
 from recipes.runner import command_line, output_folder
+from recipes.runner.options import Parser, RecipeOptions, add_options
 
 
 def finished_run(folder: Path, recipe: str) -> Path:
@@ -158,3 +159,10 @@ def test_every_listed_recipe_exists(capsys: pytest.CaptureFixture[str]) -> None:
             command_line.main([name, "--help"])
         assert stopped.value.code == 0
         assert {"--smoke", "--out", "--seed"} <= set(capsys.readouterr().out.split())
+
+
+def test_the_folder_has_the_default_that_help_shows() -> None:
+    parser = Parser()
+    add_options(parser, "table1", RecipeOptions(("epochs",)))
+    assert parser.parse_args([]).out == "runs/table1"
+    assert "default: runs/table1" in parser.format_help()

@@ -174,13 +174,15 @@ def test_features_come_from_a_torchscript_file(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.script(Pool()).save(str(path))
-        features = ip_adapter.InceptionFeatures(path)
+        with pytest.raises(ValueError, match="a program that would be run"):
+            ip_adapter.InceptionFeatures(path)
+        features = ip_adapter.InceptionFeatures(path, trusted=True)
     images = np.zeros((70, 4, 4, 3))
     images[..., 1] = 1
     np.testing.assert_array_equal(features(images), [[0, 255, 0]] * 70)
     assert image_generator.distance(features, images, images) == 0
     path.write_bytes(b"no network")
     with pytest.raises(ValueError, match="must be a TorchScript file"):
-        ip_adapter.InceptionFeatures(path)
+        ip_adapter.InceptionFeatures(path, trusted=True)
     with pytest.raises(FileNotFoundError, match="must name a TorchScript file"):
         ip_adapter.InceptionFeatures(tmp_path / "nothing.pt")

@@ -151,6 +151,24 @@ def test_reference_learns_and_is_tested_on_the_same_ave_clips(
     assert set(result["epochs"]["video->audio"]) == {"quantized", "continuous", "256"}
 
 
+@pytest.mark.parametrize(
+    ("name", "known", "all_classes"), [("ave", 14, 28), ("ucf_vggsound", 8, 16)]
+)
+def test_open_set_on_published_data(
+    root: Path, encoder: Path, tmp_path: Path, name: str, known: int, all_classes: int
+) -> None:
+    words = ["open_set", "--data", name, "--root", root, "--run", encoder, "--max-clips", 150]
+    result = run(tmp_path / "run", *words)
+    assert result["known"] == list(range(known)) and len(result["categories"]) == all_classes
+    (epoch,) = result["models"]["FCID"]["epochs"]
+    assert set(epoch["validation"]) == {"audio", "video"}
+    for pair in ("video->audio", "audio->video"):
+        for rules in epoch["pairs"][pair]["scores"].values():
+            assert 0 <= rules["fpr"] <= 1 and 0 < rules["auroc"] < 1
+    # Features are noise, and one epoch has been trained.
+    assert epoch["pairs"]["audio->video"]["scores"]["softmax"]["reference"]["hos"] < 0.6
+
+
 def test_unpaired_clips_need_a_run(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

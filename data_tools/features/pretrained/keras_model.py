@@ -57,18 +57,13 @@ class KerasModel(Runtime):
         self.input_dtype = np.dtype(keras.backend.standardize_dtype(first.dtype))
 
     def _opened(self, model: str) -> Any:
-        import keras
+        from keras_cmg.saved_models import load_model
 
         if model.startswith(APPLICATIONS):
             return _application(model)
         if model.startswith(HUB):
             return _hub_backbone(model.removeprefix(HUB))
-        try:
-            return keras.saving.load_model(model_file(model), compile=False, safe_mode=True)
-        except (OSError, TypeError, ValueError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise ValueError(f"{model} must be a Keras model; loading it gave: {error}") from error
+        return load_model(model_file(model))
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         from keras import ops

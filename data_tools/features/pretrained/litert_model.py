@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from data_tools.features.pretrained.runtime import Runtime, missing_tensor, model_file
+from data_tools.io.files import reading
 
 
 class LiteRTModel(Runtime):
@@ -41,7 +42,7 @@ class LiteRTModel(Runtime):
                     experimental_preserve_all_tensors=preserve,
                 )
 
-        try:
+        with reading(model, "be a LiteRT model"):
             interpreter = opened(preserve=False)
             outputs = interpreter.get_output_details()
             known = {each["name"]: each["index"] for each in outputs}
@@ -53,8 +54,6 @@ class LiteRTModel(Runtime):
                 interpreter.allocate_tensors()
                 known = {each["name"]: each["index"] for each in interpreter.get_tensor_details()}
             interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{model} must be a LiteRT model; opening it gave: {error}") from error
         found = [name for name in known if name == output or name.endswith(f"/{output}")]
         if len(found) != 1:
             raise missing_tensor(model, output, found or list(known))

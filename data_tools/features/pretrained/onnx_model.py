@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.features.pretrained.runtime import Runtime, missing_tensor, model_file
+from data_tools.io.files import reading
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -95,11 +96,8 @@ class ONNXModel(Runtime):
 
 
 def _session(onnxruntime: Any, model: str | bytes, options: Any) -> Any:
-    try:
+    with reading(model if isinstance(model, str) else "the model", "be an ONNX model"):
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # a family of classes that ONNX Runtime does not export
-        name = model if isinstance(model, str) else "the model"
-        raise ValueError(f"{name} must be an ONNX model; opening it gave: {error}") from error
 
 
 def _with_output(model: str, output: str) -> bytes:
@@ -109,7 +107,8 @@ def _with_output(model: str, output: str) -> bytes:
         raise ImportError(
             f"an internal tensor of an ONNX model needs onnx (pip install onnx): {error}"
         ) from error
-    proto = onnx.load(model, load_external_data=False)
+    with reading(model, "be an ONNX model"):
+        proto = onnx.load(model, load_external_data=False)
     names = [name for node in proto.graph.node for name in node.output]
     if output not in names:
         raise missing_tensor(model, output, [each.name for each in proto.graph.output] + names)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.decoding.signatures import PICTURES, SOUNDS
+from data_tools.io.files import reading
 from data_tools.raw.composed.composed_dataset import ComposedDataset
 from data_tools.raw.composed.items import BACKGROUND, Item
 
@@ -84,23 +85,21 @@ def _scan(root: str) -> Iterator[Item]:
 
 def _table(root: Path) -> Iterator[Item]:
     path = root / TABLE
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            for row in csv.DictReader(stream):
-                file = root / row["file"]
-                group, split = row.get("group") or "", row.get("split") or ""
-                suffix = file.suffix.lower()
-                if suffix == ".txt":
-                    yield from _lines(root, file, row["class"], group, split)
-                elif suffix in SOUNDS or suffix in PICTURES:
-                    modality = "audio" if suffix in SOUNDS else "video"
-                    yield _item(root, file, modality, row["class"], group, split)
-                else:
-                    raise ValueError(f"{path} must list sounds, pictures and .txt files: {file}")
-    except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
-            f"{path} must be a table with columns file and class; reading it gave: {error!r}"
-        ) from error
+    with (
+        reading(path, "be a table with columns file and class"),
+        path.open(encoding="utf-8-sig", newline="") as stream,
+    ):
+        for row in csv.DictReader(stream):
+            file = root / row["file"]
+            group, split = row.get("group") or "", row.get("split") or ""
+            suffix = file.suffix.lower()
+            if suffix == ".txt":
+                yield from _lines(root, file, row["class"], group, split)
+            elif suffix in SOUNDS or suffix in PICTURES:
+                modality = "audio" if suffix in SOUNDS else "video"
+                yield _item(root, file, modality, row["class"], group, split)
+            else:
+                raise ValueError(f"{path} must list sounds, pictures and .txt files: {file}")
 
 
 def _category(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from data_tools.io.files import reading
 from data_tools.raw.composed import natural_downloads
 from data_tools.raw.composed.composed_dataset import ComposedDataset
 from data_tools.raw.composed.items import BACKGROUND, Item
@@ -212,22 +213,19 @@ def _captions(root: Path) -> Iterator[Item]:
         path = root / CAPTIONED / "dataset" / f"{part}.csv"
         if not path.is_file():
             continue
-        try:
-            with path.open(encoding="utf-8", newline="") as stream:
-                for line in csv.DictReader(stream):
-                    caption = line["caption"] or ""
-                    named = named_classes(caption, ALL_CLASSES)
-                    if len(named) == 1:
-                        yield Item(
-                            "text",
-                            line["audiocap_id"],
-                            named[0],
-                            f"youtube:{line['youtube_id']}",
-                            CAPTIONED,
-                            caption=caption,
-                        )
-        except (KeyError, UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(
-                f"{path} must be the table audiocap_id,youtube_id,start_time,caption; reading it "
-                f"gave: {error!r}"
-            ) from error
+        with (
+            reading(path, "be the table audiocap_id,youtube_id,start_time,caption"),
+            path.open(encoding="utf-8", newline="") as stream,
+        ):
+            for line in csv.DictReader(stream):
+                caption = line["caption"] or ""
+                named = named_classes(caption, ALL_CLASSES)
+                if len(named) == 1:
+                    yield Item(
+                        "text",
+                        line["audiocap_id"],
+                        named[0],
+                        f"youtube:{line['youtube_id']}",
+                        CAPTIONED,
+                        caption=caption,
+                    )

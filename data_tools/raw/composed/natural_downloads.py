@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.io import download
-from data_tools.io.files import atomic_file, read_json
+from data_tools.io.files import atomic_file, read_json, reading
 from data_tools.raw.composed import keras_pictures
 
 LISTING = Path(__file__).with_name("natural_files.json")
@@ -135,16 +135,12 @@ def _read(archive: zipfile.ZipFile, folders: Mapping[str, Any]) -> Any:
 
 def _check(collection: str, folders: Mapping[str, Any]) -> Callable[[Path], None]:
     def check(path: Path) -> None:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for name, contents in _read(archive, folders):
-                    found, expected = folder_checksum(contents), folders[name]["sha256"]
-                    if found != expected:
-                        raise ValueError(
-                            f"{collection}/{name} must have the checksum {expected}. Received: "
-                            f"{found}"
-                        )
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"must be a zip archive; reading it gave: {error}") from error
+        with reading(path, "be a zip archive"), zipfile.ZipFile(path) as archive:
+            for name, contents in _read(archive, folders):
+                found, expected = folder_checksum(contents), folders[name]["sha256"]
+                if found != expected:
+                    raise ValueError(
+                        f"{collection}/{name} must have the checksum {expected}. Received: {found}"
+                    )
 
     return check

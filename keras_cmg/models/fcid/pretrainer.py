@@ -23,7 +23,7 @@ from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.fcid import presets
 from keras_cmg.models.fcid.backbone import FCIDBackbone
-from keras_cmg.ops import code_prediction, sliding_alignment
+from keras_cmg.ops import code_prediction, contrastive, sliding_alignment
 
 INFONCE_PAIRS = ("coarse", "all")
 OF_MICU = ("masked_frame_infonce", "masked_clip_infonce", "jigsaw")
@@ -219,13 +219,6 @@ class FCID(Pretrainer):
                 "`loss_weights` must leave at least one term with a weight for modalities "
                 f"{self.backbone.modalities}; one modality alone has terms in the preset 'small'. "
                 f"Received: {loss_weights}"
-            )
-        if "code_prediction" in self.loss_names and not hasattr(
-            self.backbone.quantizer, "similarities"
-        ):
-            raise ValueError(
-                "The term 'code_prediction' needs a quantiser with `similarities`, such as "
-                f"`Prototypes`. Received: {type(self.backbone.quantizer).__name__}"
             )
         if "cpc" in self.loss_names:
             self.cpc_predictor = CPCPredictor(dtype=self.dtype_policy, name="cpc", **self.cpc)
@@ -488,17 +481,42 @@ class FCID(Pretrainer):
         """Cross-entropy of each modality's codes with the balanced assignments of the others."""
         features = inputs.features[self.backbone.quantized_kind]
         weights = inputs.weights(features)
-        quantizer = self.backbone.quantizer
-        similarities = {name: quantizer.similarities(x) for name, x in features.items()}
-        assignments = {
-            name: code_prediction.balanced_assignments(
-                x, self.assignment_temperature, weights=weights.get(name)
+        losses = []
+        for similarities in self._code_similarities(features):
+            assignments = {
+                name: code_prediction.balanced_assignments(
+                    x, self.assignment_temperature, weights=weights.get(name)
+                )
+                for name, x in similarities.items()
+            }
+            losses.append(
+                code_prediction.code_prediction_loss(
+                    similarities, assignments, self.prediction_temperature, weights
+                )
             )
-            for name, x in similarities.items()
-        }
-        return code_prediction.code_prediction_loss(
-            similarities, assignments, self.prediction_temperature, weights
-        )
+        return sum(losses) / len(losses)
+
+    def _code_similarities(self, features):
+        """Cosine similarity to all codes by modality, for each index of a vector."""
+        quantizer = self.backbone.quantizer
+        if hasattr(quantizer, "similarities"):
+            # The codes themselves learn from it.
+            return [{name: quantizer.similarities(x) for name, x in features.items()}]
+        tables = self.backbone.code_tables()
+        parts = {name: self.backbone.split_by_index(x, tables) for name, x in features.items()}
+        found = []
+        for number, codes in enumerate(tables):
+            by_modality = self.modality_codebooks(ops.stop_gradient(codes))
+            found.append(
+                {
+                    name: ops.matmul(
+                        contrastive.l2_normalize(vectors[number]),
+                        ops.transpose(contrastive.l2_normalize(by_modality[name])),
+                    )
+                    for name, vectors in parts.items()
+                }
+            )
+        return found
 
     def training_callbacks(self):
         quantizer = self.backbone.quantizer

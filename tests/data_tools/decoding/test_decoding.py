@@ -118,6 +118,39 @@ def test_speech(digits_root: Path, tmp_path: Path) -> None:
     assert names
 
 
+def write_raw_track(path: Path, rate: int) -> Path:
+    """A Matroska file with a second of uncompressed sound at any rate."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+        samples = np.zeros((1, 1000), np.int16)
+        samples[0, ::2] = 9000
+        part = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        part.sample_rate = rate
+        container.mux(track.encode(part))
+        container.mux(track.encode(None))
+    return path
+
+
+def test_a_track_is_bounded_as_a_sound_file_is(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    good = write_raw_track(tmp_path / "good.mkv", 48_000)
+    assert len(decode_audio(good, 48_000, 1)) == 1000
+    with pytest.raises(DecodeError, match="has a sample rate of 10000000 Hz"):
+        decode_audio(write_raw_track(tmp_path / "fast.mkv", 10_000_000), 16_000, 1)
+
+
+def test_a_stream_of_an_unknown_codec_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    path = write_raw_track(tmp_path / "a.mkv", 48_000)
+    content = path.read_bytes()
+    assert b"A_PCM/INT/LIT" in content
+    path.write_bytes(content.replace(b"A_PCM/INT/LIT", b"A_XXM/INT/LIT"))
+    with pytest.raises(DecodeError, match="cannot be decoded"):
+        decode_audio(path, 16_000, 1)
+
+
 @pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 48_000])
 def test_resampling_is_that_of_scipy(rate: int) -> None:
     from scipy import signal

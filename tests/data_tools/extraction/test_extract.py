@@ -211,7 +211,7 @@ def test_overwriting(tmp_path: Path) -> None:
     source = write_captions(tmp_path, ["one"])
     words = {"text": {"name": "words", "options": {}}}
     extract(source, tmp_path / "out", words)
-    (tmp_path / "out/.schema.json.1.part").touch()
+    (tmp_path / "out/.schema.json.1.part").mkdir()  # left by a kill
     write_captions(tmp_path, ["one", "two"])
     with pytest.raises(ValueError, match="another extraction"):
         extract(source, tmp_path / "out", words)

@@ -93,7 +93,8 @@ def test_the_other_sets(tmp_path: Path) -> None:
 def written(root: Path) -> None:
     layouts.write_ave_avvp(root)
     layouts.write_avvp(root / "avvp")
-    for name in ("vggsound", "ucf_vggsound", "clotho", "mscoco", "flickrsound", "valor"):
+    names = ("vggsound", "ucf51", "ucf_vggsound", "clotho", "mscoco", "flickrsound", "valor")
+    for name in names:
         getattr(layouts, f"write_{name}")(root / name)
     layouts.write_images(root / "celeba_hq")
 

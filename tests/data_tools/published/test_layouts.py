@@ -150,6 +150,19 @@ def test_ucf_vggsound(tmp_path: Path) -> None:
     assert {name: len(clips) for name, clips in splits.items()} == {"train": 5, "test": 5}
 
 
+def test_ucf51(tmp_path: Path) -> None:
+    arrays = layouts.write_ucf51(tmp_path)
+    ids = ["v_Skiing_g12_c01", "v_Skiing_g12_c02"]
+    found = numpy(tmp_path, "ucf51", "train", subset="_17", labels=True)
+    for modality in ("audio", "video"):
+        np.testing.assert_array_equal(found[modality], stacked(arrays, modality, ids))
+    assert (found["labels"] == np.eye(2)[0]).all()
+    whole = data_tools.open_published("ucf51", tmp_path, protocol="reference")
+    assert {name: len(clips) for name, clips in whole.splits.items()} == {"train": 5, "test": 5}
+    with pytest.raises(ValueError, match="`subset` must be one of"):
+        data_tools.open_published("ucf51", tmp_path, subset="_18")
+
+
 def test_clotho(tmp_path: Path) -> None:
     arrays = layouts.write_clotho(tmp_path)
     found = numpy(tmp_path, "clotho", "test")

@@ -13,6 +13,7 @@ from data_tools.io.tables import nearest_name, read_list, read_table
 from data_tools.published.annotation_files import AS_PUBLISHED
 from data_tools.published.ave import read_annotations
 from data_tools.published.inspection import Report, inspect
+from recipes.protocol.open_set import PUBLISHED_KNOWN, known_classes
 from tests.helpers import published_layouts as layouts
 
 HEADER = "Category&VideoID&Quality&StartTime&EndTime"
@@ -256,3 +257,45 @@ def test_a_damaged_validation_split_is_an_error(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         with pytest.raises(ValueError, match=r"clotho_captions_validation\.csv must begin"):
             data_tools.open_published("clotho", tmp_path).examples(split)
+
+
+@pytest.mark.parametrize(
+    ("name", "sides", "subsets"),
+    [
+        ("ave", ({},), {14: {"order": "order_14class"}, 21: {"order": "order_21class"}}),
+        ("ucf51", ({},), {17: {"subset": "_17"}, 34: {"subset": "_34"}}),
+        (
+            "ucf_vggsound",
+            ({"side": "ucf"}, {"side": "vggsound"}),
+            {8: {"subset": "_8"}, 12: {"subset": "_12"}},
+        ),
+    ],
+)
+def test_known_classes_of_open_set_splits_are_the_first_ones(
+    variants: Path,
+    data_root: Path,
+    tmp_path: Path,
+    name: str,
+    sides: tuple[dict, ...],
+    subsets: dict[int, dict],
+) -> None:
+    shutil.copytree(variants / "oscmg", tmp_path / "oscmg")
+    stored = "ave" if name == "ave" else "ucf_vggsound"
+    for path in (data_root / stored).iterdir():
+        shutil.copy(path, tmp_path)
+    assert tuple(subsets) == PUBLISHED_KNOWN[name]
+    for side in sides:
+        whole = data_tools.open_published(name, tmp_path, **side)
+        for count, subset in subsets.items():
+            known = known_classes(name, len(whole.categories), count)
+            part = data_tools.open_published(name, tmp_path, **side, **subset)
+            listed = {part.categories[clip.spans[0][0]] for clip in part.published["train"]}
+            first = [whole.categories[number] for number in known]
+            with_clips = {
+                whole.categories[clip.spans[0][0]]
+                for clips in whole.published.values()
+                for clip in clips
+            }
+            assert listed == set(first) & with_clips
+            if name == "ucf51":
+                assert list(part.categories) == first

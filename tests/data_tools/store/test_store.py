@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import shutil
@@ -402,3 +403,37 @@ def test_tfrecord_holds_the_same_rows(written: Path, tmp_path: Path) -> None:
     assert batch["id"].tolist() == [f"clip{n}".encode() for n in range(11)]
     with pytest.raises(ValueError, match="must be a new folder"):
         export_tfrecord(written, out)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"{'descr': '<f2', 'shape': ((((", b"'''", b"{" * 100, b"{'shape': (1,)}", b"\xff\xfe" * 20],
+    ids=["parentheses", "quotes", "braces", "no dtype", "no text"],
+)
+def test_a_damaged_header_of_a_shard_is_named(tmp_path: Path, header: bytes) -> None:
+    with StoreWriter(tmp_path / "store", {"a": Field((2,))}) as writer:
+        writer.append("x", {"a": np.ones(2)})
+    path = tmp_path / "store/shards/00000/a.npy"
+    content = bytearray(path.read_bytes())
+    length = int.from_bytes(content[8:10], "little")
+    content[10 : 10 + length] = header.ljust(length - 1) + b"\n"
+    path.write_bytes(bytes(content))
+    with (
+        contextlib.closing(Store(tmp_path / "store")) as store,
+        pytest.raises(ValueError, match=r"a\.npy must be a \.npy file"),
+    ):
+        store.read("a", [0])
+
+
+def test_lines_of_a_journal_carry_checksums(tmp_path: Path) -> None:
+    fields, clips = {"a": Field((2,))}, [{"id": "x"}, {"id": "y"}, {"id": "z"}]
+    shard = ShardWriter(tmp_path / "00000", fields, clips)
+    shard.write(0, {"a": np.ones(2)})
+    shard.fail(1, [{"reason": "is silent"}])
+    journal = tmp_path / "00000.part/progress.jsonl"
+    content = journal.read_bytes()
+    # A failure of another clip, and what a full disk leaves of a line.
+    journal.write_bytes(content.replace(b'"slot": 1', b'"slot": 2') + b'deadbeef {"slot": 2, "ch')
+    assert ShardWriter(tmp_path / "00000", fields, clips).missing == [1, 2]
+    (tmp_path / "00000.part/a.npy").write_bytes(b"damaged")
+    assert ShardWriter(tmp_path / "00000", fields, clips).missing == [0, 1, 2]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data_tools.untrusted import read_pickled_array, read_pickled_table
-from tests.helpers.hostile_files import ARRAY, hostile_pickles, memory_bombs
+from tests.helpers.hostile_files import ARRAY, encoding_bomb, hostile_pickles, memory_bombs
 from tests.helpers.memory import bounded_memory
 
 RNG = np.random.default_rng(0)
@@ -144,6 +144,12 @@ def test_altered_bytes_give_an_array_or_a_value_error(protocol: int) -> None:
 def test_other_objects_are_refused_by_name(value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         loads(pickle.dumps(value))
+
+
+def test_all_bytes_that_instructions_make_count() -> None:
+    content = encoding_bomb(2**20, times=190)
+    with bounded_memory(2**24), pytest.raises(ValueError, match="that makes at most 6291456 bytes"):
+        loads(content, max_bytes=2**21)
 
 
 @pytest.mark.parametrize("protocol", range(6))

@@ -120,16 +120,32 @@ def test_answers_over_http_are_those_of_the_model(fcid: ServedSystem, address: s
     assert_same(found, expected)
 
 
+def nested(depth: int) -> list:
+    """One number in so many lists."""
+    value: list = [1.0]
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
 MALFORMED = {
-    "wrong width": ({"audio": np.ones((2, 5, 11))}, "not compatible"),
-    "wrong rank": ({"audio": np.ones(12)}, "not compatible"),
-    "ragged": ({"audio": [[[1.0] * 12, [1.0]]]}, "non-rectangular"),
+    "wrong width": ({"audio": np.ones((2, 5, 11))}, "must have 12 along axis 2; it has 11"),
+    "wrong rank": ({"audio": np.ones(12)}, "must have 3 axes; it has 1"),
+    "ragged": ({"audio": [[[1.0] * 12, [1.0]]]}, "must be rectangular"),
     "NaN": ({"audio": np.full((2, 5, 12), np.nan)}, "must be finite"),
-    "no frame": ({"audio": np.ones((2, 0, 12))}, "not compatible|must not be empty"),
-    "empty batch": ({"audio": []}, "not compatible|must not be empty"),
-    "huge length": ({"audio": np.ones((1, 5000, 12))}, "at most 20 frames"),
-    "words": ({"audio": "hello"}, "hello"),
-    "other input": ({"video": np.ones((2, 5, 12))}, "video|audio"),
+    "a number beyond float32": ({"audio": np.full((1, 3, 12), 1e39)}, "must be finite"),
+    "huge numbers": ({"audio": np.full((1, 3, 12), 1e38)}, "must hold smaller numbers"),
+    "huge integer": ({"audio": [[[10**400] * 12]]}, "must be finite"),
+    "no frame": ({"audio": np.ones((2, 0, 12))}, "1 or more along axis 1; it has 0"),
+    "empty batch": ({"audio": []}, "1 or more along axis 0; it has 0"),
+    "huge length": ({"audio": np.ones((1, 5000, 12))}, "at most 20 along axis 1"),
+    "words": ({"audio": "hello"}, "must have 3 axes; it has 0"),
+    "truth values": ({"audio": [[[True] * 12]]}, "must hold numbers alone"),
+    "255 lists": ({"audio": nested(255)}, "axis"),
+    "900 lists": ({"audio": nested(900)}, "axis"),
+    "other input": ({"video": np.ones((2, 5, 12))}, "inputs must be"),
+    "empty name": ({"": np.ones((2, 5, 12))}, "inputs must be"),
+    "no input": ({}, "inputs must be"),
 }
 
 
@@ -148,10 +164,28 @@ def test_malformed_requests_get_an_error_and_the_server_lives_on(
     np.testing.assert_allclose(answer["outputs"]["general"], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("body", [b"{", b"[1, 2]", b'{"signature_name": "encode_smell"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"",
+        b"[1, 2]",
+        b"null",
+        b"\xff\xfe",
+        b'{"signature_name": "encode_smell"}',
+        b'{"signature_name": "encode_smell", "inputs": {}}',
+        b'{"signature_name": ["encode_audio"], "inputs": {}}',
+        b'{"signature_name": "encode_audio", "inputs": [1]}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"1" * 5000,
+    ],
+    ids=lambda body: body[:20].decode("latin-1"),
+)
 def test_bodies_that_are_no_request_get_an_error(address: str, body: bytes) -> None:
-    status, _ = ask(address, body)
-    assert 400 <= status < 600
+    status, answer = ask(address, body)
+    assert 400 <= status < 500, answer
+    assert len(str(answer)) < 600
     assert predict(address, "encode_audio", {"audio": np.ones((1, 3, 12))})[0] == 200
 
 

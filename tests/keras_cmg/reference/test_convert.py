@@ -218,7 +218,7 @@ def test_truncated_and_wrong_files_are_refused_by_name(tmp_path, capsys):
     (tmp_path / "text.pt").write_text("no weights")
     write_torch(tmp_path / "list.pt", [torch.zeros(2)])
     for name in ("cut.pt", "text.pt", "list.pt", "none.pt"):
-        assert main(["convert", str(tmp_path / name), str(tmp_path / "out.keras")]) == 1
+        assert main(["convert", str(tmp_path / name), str(tmp_path / "out.keras")]) == 2
         assert name in capsys.readouterr().err
     assert not list(tmp_path.glob("*.keras"))
 

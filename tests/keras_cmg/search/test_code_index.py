@@ -187,7 +187,7 @@ def test_a_killed_save_leaves_the_earlier_state(clips, tmp_path, monkeypatch):
 def test_damage_is_seen_and_named(clips, tmp_path):
     index = filled(clips)
     index.save(tmp_path / "index")
-    (lists,) = (tmp_path / "index").glob("*.faiss")
+    (lists,) = (tmp_path / "index").glob("lists-*.bin")
     whole = lists.read_bytes()
     for damaged in (whole[:-1], whole[:100] + bytes([whole[100] ^ 1]) + whole[101:], b""):
         lists.write_bytes(damaged)
@@ -200,7 +200,7 @@ def test_damage_is_seen_and_named(clips, tmp_path):
     description.write_text(json.dumps({"format": "other"}), encoding="utf-8")
     with pytest.raises(ValueError, match="must be of the format"):
         keras_cmg.search.CodeIndex.load(tmp_path / "index")
-    description.write_text(json.dumps({"format": "keras_cmg.search/2"}), encoding="utf-8")
+    description.write_text(json.dumps({"format": "keras_cmg.search/3"}), encoding="utf-8")
     with pytest.raises(ValueError, match="must have entries"):
         keras_cmg.search.CodeIndex.load(tmp_path / "index")
     with pytest.raises(FileNotFoundError):
@@ -374,3 +374,42 @@ def test_systems_with_several_codes_per_vector_are_searched(name):
     found = index.search_clips(backbone, "video", data["video"], num_clips=9, num_codes=36)
     expected = np.sort(squared(general["video"], general["audio"]), axis=1)
     np.testing.assert_allclose(found["distances"], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lists": "../elsewhere.bin"},
+        {"codes": "/etc/passwd"},
+        {"codes": ["codebook.npy"]},
+        {"files": {}},
+        {"files": []},
+        {"clips": -1},
+        {"clips": 10**30},
+        {"storage": "pickle"},
+        {"dim": 10**9},
+        {"index_sizes": [10**30]},
+        {"index_sizes": "all"},
+        {"index_sizes": [-1, -6]},
+    ],
+    ids=str,
+)
+def test_a_description_leads_nowhere_else(clips, tmp_path, change):
+    filled(clips).save(tmp_path / "index")
+    path = tmp_path / "index" / "index.json"
+    description = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**description, **change}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"index\.json|codebook-|lists-|storage") as caught:
+        keras_cmg.search.CodeIndex.load(tmp_path / "index")
+    assert len(str(caught.value)) < 1000
+
+
+def test_every_file_of_an_index_is_checked(clips, tmp_path):
+    filled(clips).save(tmp_path / "index")
+    (codebook,) = (tmp_path / "index").glob("codebook-*.npy")
+    path = tmp_path / "index" / "index.json"
+    description = json.loads(path.read_text(encoding="utf-8"))
+    del description["files"][codebook.name]
+    path.write_text(json.dumps(description), encoding="utf-8")
+    with pytest.raises(ValueError, match="must have a checksum of codebook"):
+        keras_cmg.search.CodeIndex.load(tmp_path / "index")
