@@ -216,7 +216,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
         codebook = getattr(model.backbone, "quantizer", None)
         found: dict[str, Any] = {}
         if codebook is not None:
-            found |= {k: getattr(codebook, k) for k in ("num_embeddings", "embedding_dim")}
+            found |= {k: getattr(model.backbone, k) for k in ("num_embeddings", "embedding_dim")}
             if getattr(codebook, "dead_code_patience", None):
                 found["dead_code_patience"] = codebook.dead_code_patience
             found |= {"toc_share": 1.0, "toc_lambda": TOCChannelMask(1).variance_weight}
@@ -366,7 +366,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
         if share >= 1 or backbone.quantizer is None:
             return None
         mask = TOCChannelMask(
-            max(1, round(share * backbone.embedding_dim)),
+            max(1, round(share * backbone.code_dim)),
             variance_weight=values.get("toc_lambda", TOCChannelMask(1).variance_weight),
         )
         mask.adapt(backbone.code_source())

@@ -158,7 +158,7 @@ class ServedSystem(keras.Model):
     def _width(self, view: str) -> int:
         if view == "selected" and self.toc is not None and self.toc.mode == "select":
             return self.toc.num_channels
-        return self.backbone.code_dim
+        return self.backbone.general_dim if view == "general" else self.backbone.code_dim
 
     def _probe_widths(self) -> dict[str, int]:
         """Input widths of probes whose build config contains them."""

@@ -4,9 +4,11 @@ from keras_cmg.layers.batch_norm_map_encoder import BatchNormMapEncoder
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.coarse_level import CoarseLevel
 from keras_cmg.layers.coarse_projector import CoarseProjector
+from keras_cmg.layers.code_discriminator import CodeDiscriminator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.event_head import EventHead
 from keras_cmg.layers.global_batch_normalization import GlobalBatchNormalization
+from keras_cmg.layers.gradient_reversal import GradientReversal
 from keras_cmg.layers.image_decoder import ImageDecoder
 from keras_cmg.layers.image_encoder import ImageEncoder
 from keras_cmg.layers.jigsaw_classifier import JigsawClassifier
@@ -33,6 +35,7 @@ from keras_cmg.layers.quantizers.residual_quantizer import ResidualQuantizer
 from keras_cmg.layers.quantizers.sim_vq import SimVQ
 from keras_cmg.layers.residual_unit import ResidualUnit
 from keras_cmg.layers.saturating_attention import SaturatingAttention
+from keras_cmg.layers.second_level import SecondLevel
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.layers.sequence_specific_encoder import SequenceSpecificEncoder
 from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
@@ -53,9 +56,11 @@ __all__ = [
     "CPCPredictor",
     "CoarseLevel",
     "CoarseProjector",
+    "CodeDiscriminator",
     "Codebook",
     "EventHead",
     "GlobalBatchNormalization",
+    "GradientReversal",
     "GroupedQuantizer",
     "ImageDecoder",
     "ImageEncoder",
@@ -76,6 +81,7 @@ __all__ = [
     "ResidualQuantizer",
     "ResidualUnit",
     "SaturatingAttention",
+    "SecondLevel",
     "SequenceDecoder",
     "SequenceSpecificEncoder",
     "SimVQ",

@@ -129,15 +129,18 @@ class TOCChannelMask(keras.layers.Layer):
 
         Args:
             codebook: float array or tensor `(num_embeddings, dim)`; or a
-                `keras_cmg.layers.Quantizer`, whose codes are scored, see the class.
+                `keras_cmg.layers.Quantizer`, whose codes are scored, see the class; or a list of
+                arrays whose channels follow each other, such as `code_tables()` of a
+                `GroupedQuantizer`: each is scored by itself and keeps a share of `num_channels` in
+                proportion to its own channels, as the authors of H-DCID select them.
             usage: optional `(num_embeddings,)` weights of the codes, such as `ema_counts`.
             indices: optional int array `(..., *index_shape)` of a quantiser, those of a data set:
                 the codes that occur there are scored, with their counts as weights.
 
         Raises:
             ValueError: as `keras_cmg.ops.channel_scores` and `keras_cmg.ops.select_channels`; for
-                `indices` without a quantiser or with `usage`, and for a quantiser whose codes are
-                a grid without either.
+                `indices` without a quantiser or with `usage`, for a quantiser whose codes are a
+                grid without either, and for `usage` with several codebooks.
 
         Example:
 
@@ -161,16 +164,24 @@ class TOCChannelMask(keras.layers.Layer):
                 "`indices` must be None unless `codebook` is a quantiser. "
                 f"Received indices for: {type(codebook).__name__}"
             )
-        scores = channel_selection.channel_scores(
-            codebook,
-            usage,
-            variance_weight=self.variance_weight,
-            criterion=self.criterion,
-            normalize=self.normalize,
-            unbiased=self.unbiased,
-        )
-        dim = len(scores.importance)
-        indices = channel_selection.select_channels(scores.importance, self.num_channels)
+        codebooks = codebook if isinstance(codebook, list | tuple) else (codebook,)
+        if usage is not None and len(codebooks) > 1:
+            raise ValueError(
+                f"`usage` must be None with several codebooks. Received {len(codebooks)} of them."
+            )
+        importance = [
+            channel_selection.channel_scores(
+                codes,
+                usage,
+                variance_weight=self.variance_weight,
+                criterion=self.criterion,
+                normalize=self.normalize,
+                unbiased=self.unbiased,
+            ).importance
+            for codes in codebooks
+        ]
+        dim = sum(map(len, importance))
+        indices = channel_selection.select_channels_by_group(importance, self.num_channels)
         if not self.built:
             self._build_for(dim)
         elif dim != self.dim:

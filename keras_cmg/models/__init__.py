@@ -5,6 +5,7 @@ exported. The pretrainer adds decoders, estimators, loss terms and their weights
 new system subclasses both, and can be used in every recipe.
 """
 
+from keras_cmg.models.aha import AHA, AHABackbone
 from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.pretrainer import Pretrainer
@@ -17,10 +18,12 @@ from keras_cmg.models.base.registry import (
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
 from keras_cmg.models.cmcm import CMCM
 from keras_cmg.models.codaar import CoDAAR
+from keras_cmg.models.codebind import CodeBind, CodeBindBackbone
 from keras_cmg.models.codis import CODIS, CODISBackbone
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fac import FAC, FACBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.hdcid import HDCID
 from keras_cmg.models.linear_probe import LinearProbe
 from keras_cmg.models.micu import MICU
 from keras_cmg.models.modality_encoder import ModalityEncoder
@@ -30,18 +33,23 @@ from keras_cmg.models.vanilla import Vanilla
 from keras_cmg.models.vqvae import VQVAE, VQVAEBackbone
 
 __all__ = [
+    "AHA",
     "CMCM",
     "CODIS",
     "DCID",
     "FAC",
     "FCID",
+    "HDCID",
     "MICU",
     "TURN",
     "VQVAE",
+    "AHABackbone",
     "AlignmentPretrainer",
     "Backbone",
     "CODISBackbone",
     "CoDAAR",
+    "CodeBind",
+    "CodeBindBackbone",
     "DCIDBackbone",
     "FACBackbone",
     "FCIDBackbone",

@@ -9,7 +9,19 @@ from keras_cmg.ops.binary_codes import (
     summed_sign_probabilities,
     unpack_signs,
 )
-from keras_cmg.ops.channel_selection import ChannelScores, channel_scores, select_channels
+from keras_cmg.ops.channel_selection import (
+    ChannelScores,
+    channel_scores,
+    select_channels,
+    select_channels_by_group,
+)
+from keras_cmg.ops.chunked_codes import (
+    chunk_code_log_probabilities,
+    chunk_matching_loss,
+    frame_overlap,
+    normalize_chunks,
+    uniformity_loss,
+)
 from keras_cmg.ops.code_activation import code_activation
 from keras_cmg.ops.code_identities import activation_shares, code_histograms, code_overlap
 from keras_cmg.ops.code_matching import (
@@ -44,6 +56,7 @@ from keras_cmg.ops.finite_scalars import (
     unpack_digits,
 )
 from keras_cmg.ops.frechet import frechet_distance, merge_moments
+from keras_cmg.ops.gradient_reversal import reverse_gradient
 from keras_cmg.ops.jigsaw import jigsaw_accuracy, jigsaw_loss, jigsaw_orders, jigsaw_rows
 from keras_cmg.ops.k_means import k_means
 from keras_cmg.ops.localization import event_counts, mean_f1, segment_counts
@@ -77,6 +90,11 @@ from keras_cmg.ops.residual_search import residual_beam_search
 from keras_cmg.ops.retrieval import retrieval_hits
 from keras_cmg.ops.rotation_trick import rotation_trick
 from keras_cmg.ops.saturating_softmax import saturating_softmax
+from keras_cmg.ops.sliding_alignment import (
+    sliding_distance,
+    sliding_info_nce,
+    sliding_window,
+)
 from keras_cmg.ops.supervised_contrastive import (
     distance_loss,
     same_event,
@@ -92,6 +110,8 @@ __all__ = [
     "balanced_assignments",
     "cascade_blocks",
     "channel_scores",
+    "chunk_code_log_probabilities",
+    "chunk_matching_loss",
     "club_upper_bound",
     "code_activation",
     "code_agreement",
@@ -116,6 +136,7 @@ __all__ = [
     "ema_update",
     "entropy",
     "event_counts",
+    "frame_overlap",
     "frechet_distance",
     "info_nce",
     "jigsaw_accuracy",
@@ -134,6 +155,7 @@ __all__ = [
     "merge_moments",
     "mix_modalities",
     "nearest_codes",
+    "normalize_chunks",
     "orthogonality_loss",
     "pack_digits",
     "pack_signs",
@@ -151,6 +173,7 @@ __all__ = [
     "random_uniform",
     "residual_beam_search",
     "retrieval_hits",
+    "reverse_gradient",
     "rotation_trick",
     "row_alignment_loss",
     "row_alignment_terms",
@@ -159,14 +182,19 @@ __all__ = [
     "scalar_values",
     "segment_counts",
     "select_channels",
+    "select_channels_by_group",
     "sign_entropy",
     "sinkhorn",
+    "sliding_distance",
+    "sliding_info_nce",
+    "sliding_window",
     "spectrogram_sizes",
     "straight_through",
     "summarize_mel",
     "summed_sign_probabilities",
     "supervised_contrastive_loss",
     "transport_cost",
+    "uniformity_loss",
     "unpack_digits",
     "unpack_signs",
     "weighted_mean",

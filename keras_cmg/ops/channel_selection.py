@@ -7,6 +7,7 @@ O(codes x channels), no pairs of codes are formed, and a codebook on disk is str
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -225,3 +226,45 @@ def select_channels(
     best = order[: part * high]
     worst = order[::-1][: part * low]
     return np.concatenate([best, worst])
+
+
+def select_channels_by_group(importance: Sequence[np.ndarray], num_channels: int) -> np.ndarray:
+    """Selects channels of several codebooks, from each in proportion to its number of channels.
+
+    Channels that do not divide evenly go to the codebooks with the largest remainders, the first of
+    equals.
+
+    Args:
+        importance: sequence of float arrays `(channels,)`, one for each codebook.
+        num_channels: int, number of channels to keep of all.
+
+    Returns:
+        int32 array of channel indices, counted over all codebooks: those of the first codebook, in
+        descending order of importance, then those of the second.
+
+    Raises:
+        ValueError: unless `num_channels` lies between 1 and the number of all channels.
+
+    Example:
+
+    >>> select_channels_by_group([np.array([0.1, 0.9]), np.array([0.5, 0.4, 0.6, 0.0])], 3).tolist()
+    [1, 4, 2]
+
+    References:
+        Xia et al. (2024), Achieving Cross Modal Generalization with Multimodal Unified
+        Representation, first version, where channels are selected from each layer's codebook.
+    """
+    sizes = np.array([len(scores) for scores in importance])
+    starts = np.cumsum(sizes) - sizes
+    if len(sizes) == 1 or not 1 <= num_channels <= sizes.sum():
+        return select_channels(np.concatenate(list(importance)), num_channels)
+    exact = num_channels * sizes / sizes.sum()
+    counts = np.floor(exact).astype(int)
+    order = np.argsort(counts - exact, kind="stable")
+    counts[order[: num_channels - counts.sum()]] += 1
+    chosen = [
+        start + select_channels(scores, int(count))
+        for start, scores, count in zip(starts, importance, counts, strict=True)
+        if count
+    ]
+    return np.concatenate(chosen).astype("int32")

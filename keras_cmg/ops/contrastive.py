@@ -102,7 +102,7 @@ def diagonal_accuracy(logits: Tensor, axis: int = -1, present: Present | None = 
     logits = _masked(logits, axis, present)
     best = ops.cast(ops.argmax(logits, axis=axis), "int32")
     hits = ops.equal(best, ops.arange(ops.shape(logits)[0], dtype="int32"))
-    hits = ops.cast(hits, "float32")
+    hits = ops.cast(hits, logits.dtype)
     return weighted_mean(hits, None if present is None else present[0] * present[1])
 
 

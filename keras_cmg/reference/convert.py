@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
-from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.fcid import FCIDBackbone
 from keras_cmg.models.micu import MICU
 from keras_cmg.reference.names import UNUSED, model_links, unused_tensors
 from keras_cmg.reference.sizes import MAP_SIZE, model_for
@@ -43,6 +43,7 @@ def _shown(names: list[str], most: int = 8) -> str:
 
 
 CLUBS = ("club_audio", "club_video", "club_text")
+SECOND = ("cpc2", "club2_audio", "club2_video", "club2_text")
 
 
 def _modules(model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -52,9 +53,9 @@ def _modules(model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     backbone = getattr(model, "backbone", model)
     if isinstance(backbone.quantizer, AlignedCodebook):
         return ("decoder", "cpc"), ()
-    if isinstance(model, FCID | FCIDBackbone):
+    if isinstance(backbone, FCIDBackbone):
         return ("decoder", "cpc", *CLUBS, "club_audiovisual"), ()
-    return ("decoder", "cpc", *CLUBS), ()
+    return ("decoder", "cpc", *CLUBS, *(SECOND if backbone.second_level else ())), ()
 
 
 def import_state(
@@ -108,7 +109,7 @@ def assign_state(model: Any, state: Mapping[str, np.ndarray]) -> list[str]:
     """Writes the authors' weights into a model of matching sizes.
 
     Args:
-        model: built `FCID`, `DCID`, or a backbone of one.
+        model: built `FCID`, `DCID`, `HDCID`, or a backbone of one.
         state: name to array.
 
     Returns:
@@ -146,7 +147,7 @@ def export_state(model: Any) -> dict[str, np.ndarray]:
     """Returns a model's weights with the authors' names and layout.
 
     Args:
-        model: built `FCID`, `DCID`, or a backbone of one.
+        model: built `FCID`, `DCID`, `HDCID`, or a backbone of one.
 
     Returns:
         Name to array; zeros for the tensors that the authors' code registers without using them,

@@ -23,6 +23,12 @@ MODULES = {
     "text_mi_net": "club_text",
     "audiovisual_mi_net": "club_audiovisual",
     "jigsaw": "jigsaw",
+    # As H-DCID's script calls them; its files hold the first and the encoder.
+    "text_ar_lstm": "text_lstm",
+    "cpc_2": "cpc2",
+    "audio_mi_net_2": "club2_audio",
+    "video_mi_net_2": "club2_video",
+    "text_mi_net_2": "club2_text",
 }
 """Modules here, by those of the authors' files: `Encoder_parameters`, and so on."""
 

@@ -45,6 +45,16 @@ def permuted(name: str, variable: Any, axes: tuple[int, ...]) -> Link:
     )
 
 
+def stacked(parts: Sequence[Link]) -> Link:
+    """A tensor whose first axis runs over variables, from the links of each of same layout."""
+    return Link(
+        parts[0].names,
+        tuple(part.variables[0] for part in parts),
+        lambda a: tuple(a),
+        lambda *values: (np.stack(values),),
+    )
+
+
 def dense(name: str, layer: Any) -> Iterator[Link]:
     """`torch.nn.Linear`: weight `(out, in)`."""
     yield permuted(f"{name}.weight", layer.kernel, (1, 0))

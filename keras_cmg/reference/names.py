@@ -1,7 +1,8 @@
 """The correspondence of tensors of the authors' code and variables, one function per system.
 
 Names are `<module>/<name in the module's state dict>`, such as
-`encoder/va2vat.linear.weight`; the modules are `encoder`, `decoder`, `cpc` and `club_<pair>`.
+`encoder/va2vat.linear.weight`; the modules are `encoder`, `decoder`, `cpc` and `club_<pair>`, and
+of H-DCID's second level `cpc2` and `club2_<modality>`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from keras_cmg.layers.projected_decoder import ProjectedDecoder
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.hdcid import HDCID
 from keras_cmg.models.micu import MICU
 from keras_cmg.reference import links
 from keras_cmg.reference.links import Link
@@ -26,7 +28,7 @@ from keras_cmg.reference.links import Link
 MODALITIES = ("audio", "video", "text")
 
 UNUSED = re.compile(
-    r"encoder/\w+_self_att\.encoder_layer\."
+    r"encoder/\w+_self_att(_2)?\.encoder_layer\."
     r"|encoder/(v_gen|video_semantic)_encoder\.(affine_video_ave|affine_video_self|ave_v_att)\."
     r"|encoder/.*\.num_batches_tracked$"
 )
@@ -38,7 +40,7 @@ def model_links(model: Any) -> list[Link]:
     """Returns the links of any system of the authors' code.
 
     Args:
-        model: built `FCID`, `DCID`, or a backbone of one.
+        model: built `FCID`, `DCID`, `HDCID`, or a backbone of one.
 
     Returns:
         Links, in the reference's order of modules.
@@ -55,12 +57,15 @@ def model_links(model: Any) -> list[Link]:
     backbone = getattr(model, "backbone", model)
     if not isinstance(backbone, FCIDBackbone | DCIDBackbone):
         raise ValueError(
-            f"`model` must be FCID, DCID, or a backbone of one. Received: {type(model).__name__}"
+            "`model` must be FCID, DCID, HDCID, or a backbone of one. "
+            f"Received: {type(model).__name__}"
         )
     if not model.built:
         raise ValueError("`model` must be built. Received a model without weights.")
     check_modalities(backbone.modalities)
-    return fcid_links(model) if isinstance(backbone, FCIDBackbone) else dcid_links(model)
+    if isinstance(backbone, FCIDBackbone):
+        return fcid_links(model)
+    return hdcid_links(model) if backbone.second_level else dcid_links(model)
 
 
 def fcid_links(model: Any) -> list[Link]:
@@ -135,6 +140,69 @@ def dcid_links(model: Any) -> list[Link]:
     aligned = isinstance(backbone.quantizer, AlignedCodebook)
     quantizer = aligned_quantizer_links if aligned else quantizer_links
     found = list(quantizer("encoder/Cross_quantizer", backbone.quantizer))
+    found += dcid_encoder_links(backbone)
+    if isinstance(model, DCID):
+        found += dcid_decoder_links(model)
+        for name, head in model.event_heads.items():
+            prefix = f"decoder/{name}_semantic_decoder"
+            found += links.dense(f"{prefix}.linear", head.inner)
+            found += links.dense(f"{prefix}.event_classifier", head.classifier)
+        if "cpc" in model.loss_names:
+            found += cpc_links(model.cpc_predictor)
+        for term, estimator in model.estimators.items():
+            found += estimator_links(term, estimator)
+    if isinstance(model, MICU) and "jigsaw" in model.loss_names:
+        found += links.dense("jigsaw/enc_net.0", model.jigsaw_classifier.mlp.hidden)
+        found += links.dense("jigsaw/enc_net.2", model.jigsaw_classifier.mlp.output_layer)
+    return found
+
+
+def hdcid_links(model: Any) -> list[Link]:
+    """Returns the links of an H-DCID pretrainer or its backbone.
+
+    Args:
+        model: built `HDCID`, or a `DCIDBackbone` with a second level, of modalities among audio,
+            video and text.
+
+    Returns:
+        Links, in the reference's order of modules.
+
+    Example:
+
+    >>> model = keras_cmg.models.HDCID.from_preset("small", modalities=("audio", "text"))
+    >>> model.build({"audio": (None, 10, 128), "text": (None, 7, 64)})
+    >>> links = hdcid_links(model)
+    >>> [value.shape for value in links[0].values()]
+    [(2, 400, 256)]
+    """
+    backbone = getattr(model, "backbone", model)
+    prefix = "encoder/Cross_quantizer"
+    levels = [quantizer_links(prefix, part) for part in backbone.quantizer.quantizers]
+    found = [links.stacked(pair) for pair in zip(*levels, strict=True)]
+    found += dcid_encoder_links(backbone)
+    second = backbone.second
+    for name in backbone.modalities:
+        found += general_links(f"encoder/{name}_self_att_2", second.general_encoders[name])
+        encoder = f"encoder/{name.capitalize()}_encoder_2.input_linear"
+        found += links.dense(encoder, second.specific_encoders[name].dense)
+    if isinstance(model, HDCID):
+        found += dcid_decoder_links(model)
+        for name, decoder in model.second_decoders.items():
+            prefix = f"decoder/{name.capitalize()}_decoder_2.simple"
+            found += links.dense(f"{prefix}_linear", decoder.inner)
+            found += links.dense(f"{prefix}_rec", decoder.output_layer)
+        if "cpc" in model.loss_names:
+            found += cpc_links(model.cpc_predictor)
+        if "second_cpc" in model.loss_names:
+            found += cpc_links(model.second_cpc_predictor, "cpc2")
+        for term, estimator in model.estimators.items():
+            found += estimator_links(term.replace("club_second_", "club2_"), estimator)
+    return found
+
+
+def dcid_encoder_links(backbone: Any) -> list[Link]:
+    """Links of the encoders of DCID, and of the first level of H-DCID."""
+    found: list[Link] = []
     for name, context in backbone.contexts.items():
         for i, pair in enumerate(zip(context.forwards, context.backwards, strict=True)):
             for layer, suffix in zip(pair, (f"l{i}", f"l{i}_reverse"), strict=True):
@@ -151,24 +219,18 @@ def dcid_links(model: Any) -> list[Link]:
             found += batch_norm_links(prefix, specific)
         else:
             found += specific_links(f"encoder/{name.capitalize()}_encoder", specific, name)
-    if isinstance(model, DCID):
-        for name, decoder in model.decoders.items():
-            prefix = f"decoder/{name.capitalize()}_decoder"
-            if isinstance(decoder, ProjectedDecoder):
-                found += links.dense(f"{prefix}.{name}_linear_1", decoder.projection)
-                decoder = decoder.decoder
-            found += decoder_links(prefix, decoder, name)
-        for name, head in model.event_heads.items():
-            prefix = f"decoder/{name}_semantic_decoder"
-            found += links.dense(f"{prefix}.linear", head.inner)
-            found += links.dense(f"{prefix}.event_classifier", head.classifier)
-        if "cpc" in model.loss_names:
-            found += cpc_links(model.cpc_predictor)
-        for term, estimator in model.estimators.items():
-            found += estimator_links(term, estimator)
-    if isinstance(model, MICU) and "jigsaw" in model.loss_names:
-        found += links.dense("jigsaw/enc_net.0", model.jigsaw_classifier.mlp.hidden)
-        found += links.dense("jigsaw/enc_net.2", model.jigsaw_classifier.mlp.output_layer)
+    return found
+
+
+def dcid_decoder_links(model: Any) -> list[Link]:
+    """Links of the decoders of DCID, and of the first level of H-DCID."""
+    found: list[Link] = []
+    for name, decoder in model.decoders.items():
+        prefix = f"decoder/{name.capitalize()}_decoder"
+        if isinstance(decoder, ProjectedDecoder):
+            found += links.dense(f"{prefix}.{name}_linear_1", decoder.projection)
+            decoder = decoder.decoder
+        found += decoder_links(prefix, decoder, name)
     return found
 
 
@@ -248,12 +310,12 @@ def decoder_links(prefix: str, decoder: Any, modality: str) -> Iterator[Link]:
     yield from links.conv(f"{prefix}.inverse_conv_block.4", last)
 
 
-def cpc_links(cpc: Any) -> Iterator[Link]:
+def cpc_links(cpc: Any, module: str = "cpc") -> Iterator[Link]:
     for name, layers in cpc.contexts.items():
         for i, layer in enumerate(layers):
-            yield from links.lstm(f"cpc/{name}_ar_lstm.", layer.cell, f"l{i}")
+            yield from links.lstm(f"{module}/{name}_ar_lstm.", layer.cell, f"l{i}")
         for r, predictor in enumerate(cpc.predictors[name]):
-            yield from links.dense(f"cpc/{name}_predictors.{r}", predictor)
+            yield from links.dense(f"{module}/{name}_predictors.{r}", predictor)
 
 
 def estimator_links(module: str, estimator: Any) -> Iterator[Link]:

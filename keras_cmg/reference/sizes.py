@@ -14,6 +14,7 @@ from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.codaar import CoDAAR
 from keras_cmg.models.dcid.pretrainer import DCID, DCIDBackbone
 from keras_cmg.models.fcid import FCID, FCIDBackbone
+from keras_cmg.models.hdcid import HDCID
 from keras_cmg.models.micu import MICU
 from keras_cmg.reference.names import MODALITIES
 
@@ -54,7 +55,8 @@ def model_for(
     if "encoder/Cross_quantizer.ema_count_v" in shapes:
         return _codaar(shapes, map_size, dtype, dropout)
     if "encoder/Cross_quantizer.embedding" in shapes:
-        return _dcid(shapes, map_size, dtype, dropout)
+        levels = len(shapes["encoder/Cross_quantizer.embedding"]) - 1
+        return _dcid(shapes, map_size, dtype, dropout, HDCID if levels == 2 else DCID)
     raise ValueError(
         "The tensors must hold a codebook, 'encoder/Cross_quantizer_coarse.embedding' (FCID) or "
         f"'encoder/Cross_quantizer.embedding' (DCID). Received {len(shapes)} tensors, "
@@ -118,7 +120,7 @@ def _codaar(shapes, map_size, dtype, dropout):
 
 def _frame_settings(shapes, maps, squeeze, map_size, dropout):
     """Settings of a backbone, and shapes of inputs, where every modality is a sequence."""
-    codes, _ = shape_of(shapes, "encoder/Cross_quantizer.embedding")
+    codes, _ = shape_of(shapes, "encoder/Cross_quantizer.embedding")[-2:]
     units = {
         name: shape_of(shapes, f"encoder/{name.capitalize()}_encoder.{name}_linear.weight")[0]
         for name in ("audio", "text")
@@ -145,13 +147,15 @@ def _frame_settings(shapes, maps, squeeze, map_size, dropout):
     return backbone, inputs
 
 
-def _dcid(shapes, map_size, dtype, dropout):
+def _dcid(shapes, map_size, dtype, dropout, system):
     squeeze = shape_of(shapes, "encoder/video_semantic_encoder.se_layer.0.weight")
     maps = _map_settings(shapes, "encoder/Video_encoder", squeeze)
     backbone, inputs = _frame_settings(shapes, maps, squeeze, map_size, dropout)
-    clubs = tuple(f"club_{name}" for name in MODALITIES)
+    estimated = ["cpc", *(f"club_{name}" for name in MODALITIES)]
+    if system is HDCID:
+        estimated += ["cpc2", *(f"club2_{name}" for name in MODALITIES)]
     settings: dict[str, Any] = {}
-    if complete(shapes, "cpc", *clubs):
+    if complete(shapes, *estimated):
         settings["cpc"] = _cpc(shapes)
         settings["club"] = {"hidden_units": 2 * shape_of(shapes, "club_audio/p_mu.0.weight")[0]}
     if complete(shapes, "text_lstm", "decoder", "jigsaw"):
@@ -163,12 +167,13 @@ def _dcid(shapes, map_size, dtype, dropout):
             **settings,
             **_decoding(shapes),
         )
-    elif complete(shapes, "text_lstm", "decoder", "cpc", *clubs):
-        model = DCID.from_preset(
+    elif complete(shapes, "text_lstm", "decoder", *estimated):
+        model = system.from_preset(
             "reference", dtype=dtype, backbone=backbone, **settings, **_decoding(shapes)
         )
     else:
-        model = DCIDBackbone.from_preset("reference", dtype=dtype, **backbone)
+        preset = merged(system.presets["reference"]["backbone"], backbone)
+        model = DCIDBackbone(dtype=dtype, **preset)
     model.build(inputs)
     return model
 

@@ -44,7 +44,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     clips = trained_encoders.open_clips(job)
     encoder = trained_encoders.encoder_of(job, clips)
     backbone = encoder.backbone
-    backbone.require_codebook("Counting codes")
+    backbone.require_codebook("Counting codes", single=True)
     indices = {
         name: encode(backbone, clips, settings.subset, name, settings.level).codes["indices"]
         for name in backbone.modalities

@@ -44,7 +44,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     """
     clips = trained_encoders.open_clips(job)
     encoder = trained_encoders.encoder_of(job, clips)
-    encoder.backbone.require_codebook("Figure 8")
+    encoder.backbone.require_codebook("Figure 8", single=True)
     codebook = code_use.codebook_array(encoder.backbone)
     masks = toc_masks(job.settings.toc_channels, codebook)
     kept = {name: mask.channel_indices for name, mask in masks.items()}

@@ -59,7 +59,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     encoder = trained_encoders.encoder_of(job, clips)
     limit = min(settings.num_pairs, settings.max_clips or settings.num_pairs)
     few = clips._replace(limit=limit)
-    masks = toc_masks(settings.toc_channels, encoder.backbone.codebook)
+    masks = toc_masks(settings.toc_channels, encoder.backbone.code_source())
     names = [name for name in clips.modalities() if name in encoder.backbone.modalities]
     print(f"searching among at most {limit} clips", flush=True)
     of_clips = encoders(encoder.backbone, names, dict.fromkeys(names, "clip"))

@@ -121,10 +121,10 @@ def with_toc(
         Suffix of the model's name, "" and "+TOC", to codes.
     """
     found = {"": {split: dict(parts) for split, parts in codes.items()}}
-    if backbone.codebook is None:
+    if backbone.quantizer is None:
         return found
     toc = keras_cmg.layers.TOCChannelMask(channels)
-    toc.adapt(backbone.codebook)
+    toc.adapt(backbone.code_source())
     found["+TOC"] = {
         split: {modality: x[:, toc.channel_indices] for modality, x in parts.items()}
         for split, parts in codes.items()

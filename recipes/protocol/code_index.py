@@ -9,7 +9,6 @@ import numpy as np
 
 import keras_cmg
 from recipes.protocol.clips import Clips, clip_classes, encode
-from recipes.protocol.code_use import codebook_array
 
 FIRST = 10
 """Number of clips found that are counted."""
@@ -37,31 +36,32 @@ def measure(backbone: keras_cmg.models.Backbone, clips: Clips, num_codes: int) -
         for name in backbone.modalities
     }
     classes = clip_classes(next(iter(found.values())).labels)
-    codes, codebook = {n: f.codes for n, f in found.items()}, codebook_array(backbone)
+    codes = {name: one.codes for name, one in found.items()}
+    source = backbone.code_source()
     return {
         "scores": {
-            ranking: scores_of_ranking(codes, classes, codebook, ranking, num_codes)
+            ranking: scores_of_ranking(codes, classes, source, ranking, num_codes)
             for ranking in RANKINGS
         },
         "chance": chance(classes),
         "clips": len(classes),
-        "num_embeddings": len(codebook),
+        "num_embeddings": len(keras_cmg.search.CodeIndex(source).codebook),
     }
 
 
 def scores_of_ranking(
     encoded: Mapping[str, Mapping[str, np.ndarray]],
     classes: np.ndarray,
-    codebook: np.ndarray,
+    codebook: Any,
     ranking: str,
     num_codes: int,
 ) -> dict[str, dict[str, float]]:
     """Computes what queries of each modality find among clips of each modality.
 
     Args:
-        encoded: modality to `general` (clips, dim) and `indices` (clips,).
+        encoded: modality to `general` (clips, dim) and `indices` (clips, *index_shape).
         classes: (clips,) int.
-        codebook: (num_embeddings, dim).
+        codebook: what `CodeIndex` takes, such as a backbone's `code_source()`.
         ranking: a key of `RANKINGS`.
         num_codes: codes whose clips a query visits; brute force visits all.
 
@@ -82,7 +82,7 @@ def scores_of_ranking(
         index = keras_cmg.search.CodeIndex(codebook, "codes" if ranking == "codes" else "float32")
         index.add(order, filed["general"][order], filed["indices"][order])
         for source, queries in encoded.items():
-            visited = len(codebook) if ranking == "brute force" else num_codes
+            visited = len(index.codebook) if ranking == "brute force" else num_codes
             ids = index.search(queries["general"], FIRST + 1, visited)["ids"]
             found[f"{source}->{target}"] = counted(ids, classes)
     return found

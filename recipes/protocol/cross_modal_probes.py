@@ -30,20 +30,21 @@ class ProbeScores(NamedTuple):
 
 
 def toc_masks(
-    channels: Sequence[int], codebook: np.ndarray | None, **options: Any
+    channels: Sequence[int], codebook: Any, **options: Any
 ) -> dict[str, keras_cmg.layers.TOCChannelMask]:
     """Returns an adapted TOC mask for each number of kept dimensions.
 
     Args:
         channels: numbers of dimensions to keep.
-        codebook: (codes, dim); None for a model without codes.
+        codebook: what `TOCChannelMask.adapt` takes, such as a backbone's `code_source()`; None for
+            a model without codes.
         options: further arguments of `TOCChannelMask`.
 
     Returns:
         Number of dimensions, as text, to mask; nothing without a codebook.
 
     Raises:
-        ValueError: if a number is below 1 or above `dim`.
+        ValueError: if a number is below 1 or above that of all channels.
 
     Example:
 
@@ -53,11 +54,18 @@ def toc_masks(
     """
     if codebook is None:
         return {}
-    check_channels(channels, codebook.shape[1])
+    check_channels(channels, _width(codebook))
     masks = {str(kept): keras_cmg.layers.TOCChannelMask(kept, **options) for kept in channels}
     for mask in masks.values():
         mask.adapt(codebook)
     return masks
+
+
+def _width(codebook: Any) -> int:
+    if isinstance(codebook, keras_cmg.layers.Quantizer):
+        return int(getattr(codebook, "code_dim", codebook.embedding_dim))
+    parts = codebook if isinstance(codebook, list | tuple) else (codebook,)
+    return sum(codes.shape[1] for codes in parts)
 
 
 def check_channels(channels: Sequence[int], dim: int) -> None:

@@ -84,12 +84,17 @@ def protocol_masks(
     Returns:
         Number of dimensions, as text, to mask.
     """
-    codebook = backbone.codebook
-    if codebook is None or protocol == "heldout":
-        return toc_masks(channels, codebook, criterion=criterion or "both")
+    source = backbone.code_source()
+    if source is None or protocol == "heldout":
+        return toc_masks(channels, source, criterion=criterion or "both")
+    kept = min(task.reference_channels, backbone.code_dim)
+    if getattr(backbone, "second_level", False):
+        # The authors of H-DCID select as many channels from the codebook of each level.
+        source = source.code_tables()
+        kept = sum(min(task.reference_channels, codes.shape[1]) for codes in source)
     return toc_masks(
-        (min(task.reference_channels, codebook.shape[1]),),
-        codebook,
+        (kept,),
+        source,
         criterion=criterion or task.reference_criterion,
         normalize=False,
         unbiased=True,

@@ -13,6 +13,13 @@ TEMPERATURE = (0.05, 0.1, 0.2, 0.5)
 DECAY: dict[str, Sequence[Any]] = {"backbone.quantizer.decay": (0.9, 0.95, 0.99)}
 ALIGNMENT: dict[str, Sequence[Any]] = {"temperature": TEMPERATURE, **DECAY}
 SHARES = (0.1, 0.2, 0.5, 1.0)
+DCID: dict[str, Sequence[Any]] = {
+    "loss_weights.club_audio": (0.004, 0.1, 1.0),
+    "loss_weights.club_video": (0.004, 0.1, 1.0),
+    "loss_weights.club_text": (0.004, 0.1, 1.0),
+    "commitment_cost": SHARES,
+    **DECAY,
+}
 DISENTANGLING: dict[str, Sequence[Any]] = {
     "infonce_temperature": TEMPERATURE,
     "loss_weights.infonce": (1.0, 3.0, 10.0),
@@ -22,6 +29,12 @@ DISENTANGLING: dict[str, Sequence[Any]] = {
 }
 
 ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
+    "aha": {
+        **ALIGNMENT,
+        "window_radius": (0.0, 1.0, 2.0),
+        "loss_weights.distillation": SHARES,
+        "backbone.num_shared_levels": (1, 2),
+    },
     "cmcm": {
         **ALIGNMENT,
         "warm_start_steps": (25, 50, 100),
@@ -33,19 +46,18 @@ ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
         "commitment_cost": SHARES,
         **DECAY,
     },
+    "codebind": {
+        **ALIGNMENT,
+        "loss_weights.commitment": (1.0, 10.0, 50.0),
+        "loss_weights.code_matching": SHARES,
+        "loss_weights.uniformity": SHARES,
+    },
     "codis": {
         "temperature": TEMPERATURE,
         "code_temperature": (0.05, 0.1, 0.2),
         "momentum": (0.9, 0.95, 0.99),
     },
-    "dcid": {
-        "loss_weights.code_matching": (0.1, 0.5, 1.0, 2.0),
-        "loss_weights.club_audio": (0.004, 0.1, 1.0),
-        "loss_weights.club_video": (0.004, 0.1, 1.0),
-        "loss_weights.club_text": (0.004, 0.1, 1.0),
-        "commitment_cost": SHARES,
-        **DECAY,
-    },
+    "dcid": {"loss_weights.code_matching": (0.1, 0.5, 1.0, 2.0), **DCID},
     "fac": ALIGNMENT,
     "fcid": {
         "infonce_temperature": TEMPERATURE,
@@ -57,6 +69,7 @@ ARGUMENTS: dict[str, dict[str, Sequence[Any]]] = {
     "fcid:small": DISENTANGLING,
     "fcid:paper_small": {},
     "fcid:paper": {},
+    "hdcid": {**DCID, "loss_weights.second_reconstruction": SHARES},
     "micu": {
         "temperature": TEMPERATURE,
         "mask_ratio": (0.15, 0.3, 0.5),

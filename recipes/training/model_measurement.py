@@ -210,9 +210,9 @@ def measured_codes(
     backbone, clips = encoded.backbone, encoded.clips
     number = len(clips.categories())
     masks, half = {}, 0
-    if backbone.codebook is not None:
-        half = max(1, backbone.codebook.shape[1] // 2)
-        masks = toc_masks(tuple(dict.fromkeys((*toc_channels, half))), backbone.codebook)
+    if backbone.quantizer is not None:
+        half = max(1, backbone.code_dim // 2)
+        masks = toc_masks(tuple(dict.fromkeys((*toc_channels, half))), backbone.code_source())
     splits = {
         split: clip_views.vectors_of(encoded, split, masks) for split in ("train", "val", "test")
     }
@@ -308,6 +308,9 @@ def _toc(
             if kept == str(half):
                 by_view["toc at half"] = of_mask
     predicted.update(views)
+    if encoded.backbone.codebook is None:
+        # Criteria weigh the codes of one codebook by their use.
+        return {"channels": best, "criteria": {}}
     number = len(encoded.clips.categories())
     train = splits["train"][codes]
     channels = toc_criteria.chosen_channels(

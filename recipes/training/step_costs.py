@@ -102,10 +102,11 @@ def training_times(
     )
     toc = {}
     for name, (model, _) in ready.items():
-        codebook = model.backbone.codebook
-        if codebook is not None:
+        source = model.backbone.code_source()
+        if source is not None:
+            kept = min(TOC_CHANNELS, model.backbone.code_dim)
             start = time.perf_counter()
-            keras_cmg.layers.TOCChannelMask(min(TOC_CHANNELS, codebook.shape[1])).adapt(codebook)
+            keras_cmg.layers.TOCChannelMask(kept).adapt(source)
             toc[name] = time.perf_counter() - start
     return {
         "step_seconds": {name: value / settings.steps for name, value in seconds.items()},

@@ -180,7 +180,7 @@ def _logged_terms(model, batch, file) -> dict[str, Any]:
     inputs = every.prepare_step(batch, training=True)
     losses = every.main_losses(inputs)
     general = inputs.features["general"]
-    second = dataclasses.replace(inputs, codebook=inputs.features["codebook"])
+    second = dataclasses.replace(inputs, code_tables=(inputs.features["codebook"],))
     found = systems.shared_outputs(every, second, general, "")
     found |= {f"loss/mi_{m}": losses[f"club_{m}"] for m in MODALITIES}
     found |= {"loss/cpc": losses["cpc"]}

@@ -38,12 +38,19 @@ def batch_of(file: Mapping[str, np.ndarray], prefix: str = "") -> dict[str, Any]
 
 def draws_of(file: Mapping[str, np.ndarray], prefix: str = "") -> dict[str, Any]:
     """Recorded draws, under the names that a batch gives them."""
-    permutations = f"{prefix}rand/perm_"
-    draws = {"cpc_time": ops.convert_to_tensor(file[f"{prefix}rand/cpc_t"], dtype="int32")}
+    names = {
+        "cpc_t": "cpc_time",
+        "cpc2_t": "second_cpc_time",
+        "perm_": "club_",
+        "perm2_": "club_second_",
+    }
+    draws = {}
     for key in file:
-        if key.startswith(permutations):
-            name = f"club_{key.removeprefix(permutations)}"
-            draws[name] = ops.convert_to_tensor(file[key], dtype="int32")
+        for recorded, name in names.items():
+            start = f"{prefix}rand/{recorded}"
+            if key.startswith(start):
+                value = ops.convert_to_tensor(file[key], dtype="int32")
+                draws[f"{name}{key.removeprefix(start)}"] = value
     return draws
 
 

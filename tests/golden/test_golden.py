@@ -14,7 +14,7 @@ from tests.golden.comparison import (
 )
 from tests.golden.verify import deviations
 
-LEAST = {"fcid": 300, "dcid": 280, "mmema": 390, "toc": 50}
+LEAST = {"fcid": 300, "dcid": 280, "hdcid": 300, "mmema": 390, "toc": 50}
 
 
 @pytest.mark.every_engine
@@ -46,7 +46,7 @@ def test_five_steps_of_training_are_met(golden_root):
 
 
 @pytest.mark.every_engine
-@pytest.mark.parametrize("name", ["fcid", "dcid", "mmema", "train5", "micu", "codaar"])
+@pytest.mark.parametrize("name", ["fcid", "dcid", "hdcid", "mmema", "train5", "micu", "codaar"])
 def test_double_precision_meets_them_to_nine_digits(golden_root, name):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("Keras operations round to float32 on this engine")

@@ -36,6 +36,8 @@ def built(name: str, quantizer: keras_cmg.layers.Quantizer | None = None) -> ker
     sizes: dict[str, Any] = {"embedding_dim": 8}
     if name != "simmmdg":
         sizes["num_embeddings"] = 6
+    if name == "codebind":
+        sizes |= {"chunk_dim": 4, "specific_dim": 8}
     if quantizer is not None:
         sizes["quantizer"] = quantizer
     if name == "vqvae":

@@ -16,8 +16,11 @@ import numpy as np
 import keras_cmg
 from tests.helpers import small_fcid
 
-SYSTEMS = ("cmcm", "codaar", "codis", "dcid", "fac", "fcid", "micu", "simmmdg", "turn", "vanilla")
-PEERS = ("cmcm", "codis", "fac", "simmmdg", "turn", "vanilla")
+SYSTEMS = (
+    "aha", "cmcm", "codaar", "codebind", "codis", "dcid", "fac", "fcid", "hdcid", "micu", "simmmdg",
+    "turn", "vanilla",
+)  # fmt: skip
+PEERS = ("aha", "cmcm", "codebind", "codis", "fac", "simmmdg", "turn", "vanilla")
 """Those that learn from pairs of modalities alone."""
 
 ON_ENGINES = (*PEERS, "codaar", "micu")
@@ -40,11 +43,16 @@ OWN: dict[str, dict[str, Any]] = {
 }
 OWN["codaar"] = OWN["micu"] = OWN["dcid"]
 ESTIMATORS = {"club": {"hidden_units": 4}, "cpc": {"units": 4}, "decoder_channels": 3}
+OWN["hdcid"] = OWN["dcid"]
+OWN["aha"] = {key: OWN["dcid"][key] for key in ("map_specific", "specific")}
+OWN["codebind"] = {"chunk_dim": 4, "specific_dim": 8, "specific_embeddings": 5}
 OBJECTIVE: dict[str, dict[str, Any]] = {
     "fcid": ESTIMATORS,
     "codaar": ESTIMATORS,
     "dcid": ESTIMATORS,
     "micu": {**ESTIMATORS, "jigsaw": {"hidden_units": 4}},
+    "hdcid": {**ESTIMATORS, "second_level_start_step": 1},
+    "aha": {"discriminator": {"hidden_units": 4}, "decoder_channels": 3},
     "cmcm": {"warm_start_steps": 1},
     "codis": {"momentum": 0.9},
 }
@@ -84,6 +92,12 @@ def batch(
     """Features drawn from a normal distribution."""
     random = np.random.default_rng(seed)
     return {m: random.standard_normal((clips, *SHAPES[m])).astype("float32") for m in modalities}
+
+
+def codes_of(backbone: keras_cmg.models.Backbone) -> np.ndarray:
+    """The numbers of all codes, one after the other; none without a quantiser."""
+    tables = [] if backbone.quantizer is None else backbone.code_tables()
+    return np.concatenate([np.zeros(0), *(keras.ops.convert_to_numpy(t).ravel() for t in tables)])
 
 
 def fixed_system(name: str, dtype: str = "float32") -> keras_cmg.models.Pretrainer:

@@ -347,6 +347,16 @@ def test_a_measurement_has_all_scores(features: Path) -> None:
     assert len(found["validation_of_epochs"]) == 2
 
 
+def test_several_codes_per_vector_are_measured_too(features: Path) -> None:
+    backbone = {"num_embeddings": 8, "embedding_dim": 16, "specific_dim": 16}
+    found = model_measurement.measure(**request_of(features, "codebind", backbone=backbone))
+    assert set(found["scores"]) == VIEWS
+    assert all(number == 16 for number in found["toc"]["channels"].values())
+    # Criteria weigh the codes of a single codebook.
+    assert found["toc"]["criteria"] == {}
+    assert all(len(used) == 3 for used in found["used"].values())
+
+
 def test_the_best_epoch_is_kept(features: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the epochs that are equally good on validation clips the last one."""
     scores = iter([0.5, 0.75, 0.75, 0.25])

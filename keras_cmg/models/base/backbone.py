@@ -156,10 +156,10 @@ class Backbone(keras.Model):
                 f"`quantizer` must have codes of the modalities {self.modalities}. "
                 f"Received: {known}"
             )
-        dim = getattr(layer, "embedding_dim", self.embedding_dim)
-        if dim != self.embedding_dim:
+        dim = getattr(layer, "embedding_dim", self.general_dim)
+        if dim != self.general_dim:
             raise ValueError(
-                f"`quantizer` must have the `embedding_dim` of the backbone, {self.embedding_dim}. "
+                f"`quantizer` must have the `embedding_dim` of the backbone, {self.general_dim}. "
                 f"Received: {dim}"
             )
         self.quantizer = layer
@@ -330,9 +330,14 @@ class Backbone(keras.Model):
         return self.quantizer.assign_codes(general)
 
     @property
+    def general_dim(self) -> int:
+        """Width of `"general"`, as `encode` returns it."""
+        return self.embedding_dim
+
+    @property
     def code_dim(self) -> int:
-        """Length of quantised vectors: `embedding_dim`, or that of a row of `AlignedCodebook`."""
-        return getattr(self.quantizer, "code_dim", self.embedding_dim)
+        """Length of quantised vectors: `general_dim`, or that of a row of `AlignedCodebook`."""
+        return getattr(self.quantizer, "code_dim", self.general_dim)
 
     def index_features(self, modality: str, codes: Mapping[str, Tensor]) -> Tensor:
         """Returns the vectors of clips that a search compares, in the space of the codebook.
@@ -501,11 +506,12 @@ class Backbone(keras.Model):
             zeroed[name] = ops.where(counts, x, ops.zeros((), dtype=x.dtype))
         return {**inputs, **zeroed} if zeroed else inputs
 
-    def require_codebook(self, purpose: str) -> None:
+    def require_codebook(self, purpose: str, single: bool = False) -> None:
         """Raises an error if the system has no codebook.
 
         Args:
             purpose: what needs codes, the start of a sentence, such as `"TOC"`.
+            single: whether it needs a single code per vector.
 
         Raises:
             ValueError: naming the system and the reason.
@@ -519,6 +525,11 @@ class Backbone(keras.Model):
             raise ValueError(
                 f"{purpose} needs codes, and {system} has none: its features are continuous. "
                 "Its `codebook` is None."
+            )
+        if single and getattr(self.quantizer, "index_shape", None):
+            raise ValueError(
+                f"{purpose} needs one code per vector. Received a {type(self).__name__} with "
+                f"indices of shape {self.quantizer.index_shape} per vector."
             )
 
     def check_modality(self, modality: str) -> None:

@@ -440,10 +440,7 @@ class Pretrainer(Trainer):
         """
         if not self.code_logs:
             return {}
-        # Of quantisers with several indices per vector, those of the first level or group.
-        several = len(getattr(self.backbone.quantizer, "index_shape", ()))
-        first = (..., *(0,) * several)
-        indices = {name: index[first] for name, index in inputs.features["indices"].items()}
+        indices = self.first_indices(inputs)
         weights = inputs.weights(inputs.features[self.backbone.quantized_kind])
         every = ops.concatenate([ops.reshape(index, (-1,)) for index in indices.values()])
         counts = None
@@ -462,6 +459,26 @@ class Pretrainer(Trainer):
         if "code_agreement" in self.code_logs:
             logs["code_agreement"] = quantization.code_agreement(indices, weights)
         return logs
+
+    def first_indices(self, inputs: StepInputs) -> dict[str, Tensor]:
+        """Returns one index per vector: of several, that of the first level or group.
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            Modality to int tensor `(batch, [frames])`.
+
+        Example:
+
+        >>> model = keras_cmg.models.FCID(("audio",))
+        >>> inputs = model.prepare_step({"audio": np.zeros((2, 10, 128), "float32")})
+        >>> tuple(model.first_indices(inputs)["audio"].shape)
+        (2, 10)
+        """
+        several = len(getattr(self.backbone.quantizer, "index_shape", ()))
+        first = (..., *(0,) * several)
+        return {name: index[first] for name, index in inputs.features["indices"].items()}
 
     def estimator_loss(self, inputs: StepInputs) -> dict[str, Tensor]:
         return {
@@ -592,9 +609,33 @@ class Pretrainer(Trainer):
         Raises:
             ValueError: if the clips have too few frames.
         """
-        features, first = self.cpc_features(inputs), self.cpc_first_frame
-        num_steps = self.cpc_predictor.num_prediction_steps
-        time = inputs.draws.get("cpc_time")
+        return self.predictive_coding(inputs, self.cpc_features(inputs), self.cpc_predictor)
+
+    def predictive_coding(
+        self,
+        inputs: StepInputs,
+        features: Mapping[str, Tensor],
+        predictor: CPCPredictor,
+        name: str = "cpc",
+        salt: int = 1,
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Computes contrastive predictive coding of some features.
+
+        Args:
+            inputs: of the step.
+            features: modality to `(batch, frames, dim)`.
+            predictor: the layer that predicts them.
+            name: prefix of the logs, and of `<name>_time` in the batch's `"draws"`.
+            salt: of the random draw of the time, another for each predictor.
+
+        Returns:
+            As `cpc_loss`, with keys `<name>_accuracy_<source>_<target>`.
+
+        Raises:
+            ValueError: if the clips have too few frames.
+        """
+        first, num_steps = self.cpc_first_frame, predictor.num_prediction_steps
+        time = inputs.draws.get(f"{name}_time")
         if time is None:
             frames = min(x.shape[1] for x in features.values())
             if frames <= first + num_steps:
@@ -604,18 +645,18 @@ class Pretrainer(Trainer):
                 )
             # Drawn so that all predicted frames exist.
             time = counter_random.random_integer(
-                inputs.draw_counter, first, frames - num_steps, salt=1
+                inputs.draw_counter, first, frames - num_steps, salt=salt
             )
         loss, accuracies = 0.0, {}
         axis = 0 if self.cpc_candidates == "targets" else 1
-        for pair, logits in self.cpc_predictor(features, time=time).items():
+        for pair, logits in predictor(features, time=time).items():
             source, target = pair.split("->")
             logits = self._full_precision(logits)
             weight = self.cpc_self_weight if source == target else 1.0
             present = _cpc_presence(inputs, source, target, features, time, logits.shape[0])
             if weight:
                 loss = loss + weight * contrastive.cpc_loss(logits, self.cpc_candidates, present)
-            accuracies[f"cpc_accuracy_{source}_{target}"] = contrastive.diagonal_accuracy(
+            accuracies[f"{name}_accuracy_{source}_{target}"] = contrastive.diagonal_accuracy(
                 logits[-1], axis, present and (present[0][-1], present[1])
             )
         return loss, accuracies

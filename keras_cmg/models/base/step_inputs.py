@@ -121,6 +121,19 @@ class StepInputs:
             return ops.ones(shape, dtype="float32")
         return ops.broadcast_to(self.weights_like(modality, x), shape)
 
+    def frame_weight_pair(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...] | None:
+        """Computes the weights of the frames of two modalities.
+
+        Args:
+            features: both modalities to `(batch, frames, dim)`.
+
+        Returns:
+            Float tensors `(batch, frames)`; None if neither has a mask.
+        """
+        if not set(features) & set(self.masks):
+            return None
+        return tuple(self.frame_weights(name, x) for name, x in features.items())
+
     def pair_presence(self, a: str, b: str, x: Tensor) -> tuple[Tensor, Tensor] | None:
         """Returns which clips have each of two modalities.
 

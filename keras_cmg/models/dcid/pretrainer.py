@@ -126,7 +126,7 @@ class DCID(Pretrainer):
         backbone, dtype = self.backbone, self.dtype_policy
         frames, codes = (
             {m: (None, backbone.feature_shapes[m][1], width) for m in backbone.modalities}
-            for width in (backbone.embedding_dim, backbone.code_dim)
+            for width in (backbone.embedding_dim, backbone.quantized_dim)
         )
         for name in backbone.modalities:
             shape = backbone.encoded_shape(name)

@@ -10,10 +10,12 @@ import keras
 from keras import ops
 
 from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
+from keras_cmg.layers.code_discriminator import CodeDiscriminator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.models.base import masked_terms
+from keras_cmg.models.base.adversarial_terms import adversarial_loss
 from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.configs import serialize_layers
 from keras_cmg.models.base.feature_layers import feature_decoder
@@ -21,11 +23,13 @@ from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.fcid import presets
 from keras_cmg.models.fcid.backbone import FCIDBackbone
-from keras_cmg.ops import code_prediction, contrastive
+from keras_cmg.ops import code_prediction, contrastive, sliding_alignment
 
 INFONCE_PAIRS = ("coarse", "all")
 OF_MICU = ("masked_frame_infonce", "masked_clip_infonce", "jigsaw")
 """Terms of another system."""
+DISENTANGLING = ("club", "adversarial")
+ADVERSARIAL_WEIGHT = 0.1
 
 
 @register_model("fcid")
@@ -52,10 +56,16 @@ class FCID(Pretrainer):
         cross_modal_commitment: see `keras_cmg.ops.commitment_loss`.
         infonce_temperature: the paper's tau, of all terms of InfoNCE.
         infonce_symmetric: both directions, of both terms.
+        segment_window_radius: frames by which `segment_infonce` may be out of step, see
+            `keras_cmg.ops.sliding_info_nce`; 0 for the same frame alone.
         prediction_temperature: of the softmax over codes that `code_prediction` trains.
         assignment_temperature: of the balanced assignments that it predicts.
         infonce_pairs: `"coarse"`, each fine modality with each coarse one; `"all"`, every pair.
         code_matching_kind: see `keras_cmg.ops.code_matching_loss`.
+        disentangling: `"club"`; or `"adversarial"`, as in `AHA`: in place of each `club_<name>` an
+            `adversarial_<name>` of weight 0.1, in which a `CodeDiscriminator` predicts the codes
+            from the same specific features, which train against it.
+        discriminator: arguments of `CodeDiscriminator`.
         club: arguments of `CLUBEstimator`.
         coarse_club_weight: weight of the CLUB terms of the coarse level where `loss_weights` gives
             none. Eq. 12 sums over all features; with weight 1 that sum outweighs InfoNCE and the
@@ -128,10 +138,13 @@ class FCID(Pretrainer):
         cross_modal_commitment: bool = False,
         infonce_temperature: float = 1.0,
         infonce_symmetric: bool = False,
+        segment_window_radius: float = 0.0,
         infonce_pairs: str = "coarse",
         prediction_temperature: float = 0.1,
         assignment_temperature: float = 0.05,
         code_matching_kind: str = "symmetric",
+        disentangling: str = "club",
+        discriminator: Mapping[str, Any] | None = None,
         club: Mapping[str, Any] | None = None,
         coarse_club_weight: float = 1.0,
         fine_club_weight: float = 1.0,
@@ -154,6 +167,14 @@ class FCID(Pretrainer):
             raise ValueError(
                 f"`infonce_pairs` must be one of {INFONCE_PAIRS}. Received: {infonce_pairs!r}"
             )
+        if disentangling not in DISENTANGLING:
+            raise ValueError(
+                f"`disentangling` must be one of {DISENTANGLING}. Received: {disentangling!r}"
+            )
+        if segment_window_radius < 0:
+            raise ValueError(
+                f"`segment_window_radius` must not be negative. Received: {segment_window_radius}"
+            )
         require_positive(
             prediction_temperature=prediction_temperature,
             assignment_temperature=assignment_temperature,
@@ -170,10 +191,13 @@ class FCID(Pretrainer):
         self.cross_modal_commitment = cross_modal_commitment
         self.infonce_temperature = infonce_temperature
         self.infonce_symmetric = infonce_symmetric
+        self.segment_window_radius = segment_window_radius
         self.infonce_pairs = infonce_pairs
         self.prediction_temperature = prediction_temperature
         self.assignment_temperature = assignment_temperature
         self.code_matching_kind = code_matching_kind
+        self.disentangling = disentangling
+        self.discriminator = dict(discriminator or {})
         self.club = dict(club or {})
         self.coarse_club_weight = coarse_club_weight
         self.fine_club_weight = fine_club_weight
@@ -203,6 +227,7 @@ class FCID(Pretrainer):
         self.set_estimators(self.club)
         self.fine_decoders: dict[str, Any] = {}
         self.coarse_decoders: dict[str, Any] = {}
+        self.discriminators: dict[str, CodeDiscriminator] = {}
 
     # Terms.
 
@@ -229,6 +254,9 @@ class FCID(Pretrainer):
         clubs = {f"club_{name}": self.fine_club_weight for name in fine}
         if len(modalities) > 1:
             clubs |= {f"club_{group}": self.coarse_club_weight for group in groups}
+        if self.disentangling == "adversarial":
+            names = (term.removeprefix("club_") for term in clubs)
+            clubs = {f"adversarial_{name}": ADVERSARIAL_WEIGHT for name in names}
         return {**weights, **clubs}
 
     def _aligned_pairs(self) -> list[tuple[str, str]]:
@@ -248,7 +276,8 @@ class FCID(Pretrainer):
         fine = self.backbone.fine if "cpc" in self.loss_names else ()
         puzzles = ("jigsaw_accuracy",) if "jigsaw" in self.loss_names else ()
         pairs = (f"cpc_accuracy_{a}_{b}" for a in fine for b in fine)
-        return (*super().log_keys, *pairs, *puzzles)
+        found = (f"{n}_accuracy" for n in self.loss_names if n.startswith("adversarial_"))
+        return (*super().log_keys, *pairs, *puzzles, *found)
 
     # Layers.
 
@@ -280,16 +309,29 @@ class FCID(Pretrainer):
             shapes = dict.fromkeys(backbone.modalities, (None, None, backbone.code_dim))
             self.jigsaw_classifier.build(shapes)
         for term, estimator in self.estimators.items():
-            name = term.removeprefix("club_")
-            if estimator.built:
-                continue
-            if name in backbone.fine:
-                shape = backbone.feature_shapes[name]
-                summary = backbone.fine_specific_encoders[name].summary_shape(shape)
-                estimator.build((None, None, dim), (None, *summary[1:]))
-            else:
-                shape = self._coarse_shape(backbone.coarse_level.groups[name][0])
-                estimator.build(shape, shape)
+            if not estimator.built:
+                estimator.build(*self._disentangled_shapes(term.removeprefix("club_")))
+        for term in self.loss_names:
+            name = term.removeprefix("adversarial_")
+            if name != term:
+                layer = CodeDiscriminator(
+                    backbone.num_embeddings,
+                    dtype=self.dtype_policy,
+                    name=f"{name}_discriminator",
+                    **self.discriminator,
+                )
+                layer.build(self._disentangled_shapes(name)[1])
+                self.discriminators[term] = layer
+
+    def _disentangled_shapes(self, name):
+        """Shapes of the general and specific features of a fine modality or a coarse group."""
+        backbone = self.backbone
+        if name in backbone.fine:
+            shape = backbone.feature_shapes[name]
+            summary = backbone.fine_specific_encoders[name].summary_shape(shape)
+            return (None, None, backbone.embedding_dim), (None, *summary[1:])
+        shape = self._coarse_shape(backbone.coarse_level.groups[name][0])
+        return shape, shape
 
     def _coarse_shape(self, name):
         dim = self.backbone.embedding_dim
@@ -320,12 +362,7 @@ class FCID(Pretrainer):
             self._check_frames({m: features["fine_general"][m].shape for m in backbone.fine})
         pairs = {}
         for term in self.estimators:
-            name = term.removeprefix("club_")
-            if name in backbone.fine:
-                kinds, members = ("fine_general", "fine_summary"), (name,)
-            else:
-                kinds = ("coarse_general", "coarse_specific")
-                members = backbone.coarse_level.groups[name]
+            kinds, members = self._disentangled(term.removeprefix("club_"))
             general, specific = ({m: features[kind][m] for m in members} for kind in kinds)
             pairs[term] = (
                 inputs.stack(general),
@@ -333,6 +370,26 @@ class FCID(Pretrainer):
                 inputs.stacked_weights(general),
             )
         return pairs
+
+    def _disentangled(self, name):
+        """Kinds of general and specific features, and the modalities that share them."""
+        if name in self.backbone.fine:
+            return ("fine_general", "fine_summary"), (name,)
+        return ("coarse_general", "coarse_specific"), self.backbone.coarse_level.groups[name]
+
+    def term_loss(self, term, inputs):
+        if term not in self.discriminators:
+            return super().term_loss(term, inputs)
+        (_, kind), members = self._disentangled(term.removeprefix("adversarial_"))
+        specific = {m: inputs.features[kind][m] for m in members}
+        indices = self.first_indices(inputs)
+        loss, accuracy = adversarial_loss(
+            self.discriminators[term],
+            inputs.stack(specific),
+            inputs.stack({m: indices[m] for m in members}),
+            inputs.stacked_weights(specific),
+        )
+        return loss, {f"{term}_accuracy": accuracy}
 
     def fine_reconstruction_loss(self, inputs):
         """Squared error of the fine modalities' features, from their general and specific ones."""
@@ -372,7 +429,20 @@ class FCID(Pretrainer):
         )
 
     def segment_infonce_loss(self, inputs):
-        """InfoNCE between the fine modalities in each segment."""
+        """InfoNCE between the fine modalities in each segment, or in a window around it."""
+        if self.segment_window_radius:
+            general = inputs.features["fine_general"]
+            return sum(
+                sliding_alignment.sliding_info_nce(
+                    general[a],
+                    general[b],
+                    self.segment_window_radius,
+                    self.infonce_temperature,
+                    self.infonce_symmetric,
+                    inputs.frame_weight_pair({a: general[a], b: general[b]}),
+                )
+                for a, b in combinations(self.backbone.fine, 2)
+            )
         return self.pair_infonce(
             inputs,
             inputs.features["fine_general"],
@@ -458,7 +528,8 @@ class FCID(Pretrainer):
     def get_config(self):
         names = (
             "commitment_cost cross_modal_commitment infonce_temperature infonce_symmetric "
-            "infonce_pairs prediction_temperature assignment_temperature code_matching_kind club "
+            "segment_window_radius infonce_pairs prediction_temperature assignment_temperature "
+            "code_matching_kind disentangling discriminator club "
             "coarse_club_weight fine_club_weight cpc cpc_self_weight cpc_candidates "
             "cpc_first_frame decoder_channels pre_activation_skip detach_coarse_targets "
             "mask_ratio jigsaw estimator_steps codebook_init_step"

@@ -111,7 +111,7 @@ class MICU(DCID):
     def build_layers(self):
         super().build_layers()
         if "jigsaw" in self.loss_names:
-            dim = self.backbone.code_dim
+            dim = self.backbone.quantized_dim
             self.jigsaw_classifier.build(dict.fromkeys(self.backbone.modalities, (None, None, dim)))
 
     def call(self, inputs, training=False):

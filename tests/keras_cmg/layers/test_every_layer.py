@@ -86,6 +86,17 @@ CASES = {
     "TOCChannelMask select": (layers.TOCChannelMask, {"num_channels": 2}, (SEQUENCE,)),
     "TransformerEncoder": (layers.TransformerEncoder, {**TEMPORAL, "num_layers": 2}, (SEQUENCE,)),
     "CoarseLevel": (layers.CoarseLevel, {"modalities": ("audio", "video"), "units": 3}, (PAIR,)),
+    "CodeDiscriminator": (
+        layers.CodeDiscriminator,
+        {"num_embeddings": 3, "hidden_units": 4},
+        (SEQUENCE,),
+    ),
+    "GradientReversal": (layers.GradientReversal, {"scale": 0.5}, (SEQUENCE,)),
+    "SecondLevel": (
+        layers.SecondLevel,
+        {"units": 4, "general": {"num_heads": 2, "feedforward_units": 4}},
+        (PAIR,),
+    ),
     "EventHead": (layers.EventHead, {"num_classes": 3}, (SEQUENCE,)),
     "SaturatingAttention": (
         layers.SaturatingAttention,

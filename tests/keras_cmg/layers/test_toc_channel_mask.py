@@ -153,3 +153,20 @@ def test_a_choice_set_as_weights_counts():
 def test_mistakes_are_named(act, message):
     with pytest.raises(ValueError, match=message):
         act()
+
+
+def test_several_codebooks_each_keep_a_share_of_the_channels():
+    first, second = draw(9, 4), draw(5, 8)
+    layer = TOCChannelMask(6)
+    layer.adapt([first, second])
+    parts = [TOCChannelMask(2), TOCChannelMask(4)]
+    for part, codes in zip(parts, (first, second), strict=True):
+        part.adapt(codes)
+    expected = [*parts[0].channel_indices, *(4 + parts[1].channel_indices)]
+    assert layer.channel_indices.tolist() == expected
+    layer.adapt((first, second))
+    assert layer.channel_indices.tolist() == expected
+    with pytest.raises(ValueError, match="`usage` must be None with several codebooks"):
+        layer.adapt([first, second], usage=np.ones(9))
+    with pytest.raises(ValueError, match="between 1 and the codebook's dimension 12"):
+        TOCChannelMask(13).adapt([first, second])

@@ -30,6 +30,7 @@ FRAMES = {
 SYSTEMS = {
     "fcid": (keras_cmg.models.FCID, {"specific": {"units": 5}}),
     "dcid": (keras_cmg.models.DCID, FRAMES),
+    "hdcid": (keras_cmg.models.HDCID, FRAMES),
     "micu": (keras_cmg.models.MICU, FRAMES),
     "codaar": (keras_cmg.models.CoDAAR, FRAMES),
 }
@@ -37,6 +38,7 @@ CLUBS = {"club_audio", "club_video", "club_text"}
 MODULES = {
     "fcid": {"decoder", "cpc", *CLUBS, "club_audiovisual"},
     "dcid": {"decoder", "cpc", *CLUBS},
+    "hdcid": {"decoder", "cpc", *CLUBS, "cpc2", "club2_audio", "club2_video", "club2_text"},
     # Its encoder is that of DCID.
     "micu": {"decoder", "cpc", *CLUBS},
     "codaar": {"decoder", "cpc"},
@@ -131,6 +133,7 @@ def test_names_are_those_of_the_authors(golden_root):
     for system, skipped in (
         ("fcid", "weights/cpc3_extra/"),
         ("dcid", ()),
+        ("hdcid", ()),
         ("micu", never_trained),
         ("codaar", ()),
     ):

@@ -357,6 +357,25 @@ def test_a_system_with_levels_is_searched():
         index.search_clips(backbone, "audio", data["audio"])
 
 
+@pytest.mark.parametrize("name", ["hdcid", "codebind"])
+def test_systems_with_several_codes_per_vector_are_searched(name):
+    backbone = built(name).backbone
+    random = np.random.default_rng(0)
+    data = {m: random.normal(size=(9, *SHAPES[m][1:])).astype("float32") for m in MODALITIES}
+    index = keras_cmg.search.CodeIndex(backbone.code_source())
+    assert index.index_sizes.tolist() == [6, 6] and len(index.codebook) == 36
+    index.add_clips(backbone, "audio", data["audio"], np.arange(9))
+    found = index.search_clips(backbone, "audio", data["audio"], num_clips=1, num_codes=36)
+    assert found["ids"][:, 0].tolist() == list(range(9))
+    general = {
+        m: keras.ops.convert_to_numpy(backbone.encode(m, data[m], "clip")["general"])
+        for m in ("audio", "video")
+    }
+    found = index.search_clips(backbone, "video", data["video"], num_clips=9, num_codes=36)
+    expected = np.sort(squared(general["video"], general["audio"]), axis=1)
+    np.testing.assert_allclose(found["distances"], expected, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "change",
     [
