@@ -107,7 +107,10 @@ class MapPooling(keras.layers.Layer):
     def call(self, inputs):
         batch, frames = ops.shape(inputs)[:2]
         height, width, channels = inputs.shape[2:]
-        x = ops.reshape(self.gate(inputs), (batch, frames, height * width, channels))
+        # Reshaped before it is gated: LiteRT fixes the batch of a reshape of a product.
+        x = ops.reshape(inputs, (batch, frames, height * width, channels))
+        gate = self.excite(self.squeeze(ops.mean(x, axis=2)))
+        x = x * (1 + gate[:, :, None])
         if self.pooling == "sum":
             return ops.sum(x, axis=2)
         if self.pooling == "flatten":

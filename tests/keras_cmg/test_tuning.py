@@ -36,7 +36,7 @@ def test_every_system_starts_at_its_preset(system, tmp_path):
 
 
 def test_values_reach_the_model(tmp_path):
-    model = hypermodel(tmp_path)
+    model = hypermodel(tmp_path, preset="small")
     values = {
         "num_embeddings": 100,
         "embedding_dim": 64,
@@ -72,8 +72,11 @@ def test_what_is_left_out_of_the_space_stays(tmp_path):
     space = tuning.Space(
         num_embeddings=(), embedding_dim=(), dead_code_patience=(), loss_weight=(), toc_share=()
     )
-    model = hypermodel(tmp_path, space=space)
+    model = hypermodel(tmp_path, space=space, preset="small")
     assert set(model.defaults()) == {"toc_lambda", "learning_rate", "estimator_learning_rate"}
+    # The default preset has no estimators.
+    model = hypermodel(tmp_path, space=space)
+    assert set(model.defaults()) == {"toc_lambda", "learning_rate"}
 
 
 @pytest.fixture

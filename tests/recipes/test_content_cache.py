@@ -163,7 +163,7 @@ def test_scores_of_trials_know_their_data(tmp_path: Path, monkeypatch: pytest.Mo
     )
 
     def measure(features: Path, **changes: Any) -> None:
-        values = {**VALUES, "trials": 1, "probe_epochs": 1, "method": "random", **changes}
+        values = {**VALUES, "trials": 1, "method": "random", **changes}
         job = Job("tune", "", Settings(**values), Settings(cache=str(tmp_path / "cache")), 0)
         clips = Clips("synthetic", features)
         search = new_search(job, clips, "vanilla", space_of("vanilla", ["learning_rate"]), (0,))
@@ -177,5 +177,5 @@ def test_scores_of_trials_know_their_data(tmp_path: Path, monkeypatch: pytest.Mo
     changed_in_place(features)
     measure(features)
     measure(features, batch_size=10)
-    measure(features, probe_epochs=2)
+    measure(features, epochs=2)
     assert len(trained) == 4
