@@ -107,7 +107,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
 
     Example:
 
-    >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio", "text"))
+    >>> model = CMGHyperModel("dcid", None, None, "scores", modalities=("audio", "text"))
     >>> model.defaults()["num_embeddings"], model.defaults()["weight_commitment"]
     (400, 1.0)
     """
@@ -242,7 +242,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
 
         Example:
 
-        >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio",))
+        >>> model = CMGHyperModel("dcid", None, None, "scores", modalities=("audio",))
         >>> model.values(keras_tuner.HyperParameters()) == model.defaults()
         True
         """
@@ -357,7 +357,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
 
         Example:
 
-        >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio",))
+        >>> model = CMGHyperModel("dcid", None, None, "scores", modalities=("audio",))
         >>> model.known.backbone.build({"audio": (None, 10, 128)})
         >>> model.mask({"toc_share": 0.25}, model.known.backbone).num_channels
         64
@@ -431,7 +431,7 @@ def tuner(
 
     Example:
 
-    >>> model = CMGHyperModel("fcid", None, None, "scores", modalities=("audio",))
+    >>> model = CMGHyperModel("dcid", None, None, "scores", modalities=("audio",))
     >>> tuner(model, "search", max_trials=2).remaining_trials
     2
     """

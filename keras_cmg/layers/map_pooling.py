@@ -101,6 +101,7 @@ class MapPooling(keras.layers.Layer):
         >>> tuple(layer.gate(np.zeros((2, 10, 7, 7, 16), "float32")).shape)
         (2, 10, 7, 7, 16)
         """
+        inputs = ops.convert_to_tensor(inputs)
         gate = self.excite(self.squeeze(ops.mean(inputs, axis=(2, 3))))
         return inputs * (1 + gate[:, :, None, None])
 

@@ -41,7 +41,7 @@ def balanced_assignments(
 
     >>> similar = np.array([[0.9, 0.1], [0.8, 0.7]], "float32")
     >>> [[round(float(v), 2) for v in row] for row in balanced_assignments(similar, 0.01)]
-    [[1.0, 0.0], [0.0, 1.0]]
+    [[0.92, 0.08], [0.08, 0.92]]
 
     References:
         Caron et al. (2020), Unsupervised Learning of Visual Features by Contrasting Cluster

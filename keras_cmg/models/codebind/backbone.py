@@ -37,7 +37,7 @@ class CodeBindBackbone(SequenceBackbone):
         specific_embeddings: codes of each specific codebook.
         shared_only: modalities without a specific part; other names are ignored.
         quantizer: arguments of the shared `Codebook`, or a layer as for `SequenceBackbone`.
-        specific_quantizer: arguments of the specific `Codebook`s.
+        specific_quantizer: arguments of the `Codebook` of each specific part.
         **kwargs: the arguments of `SequenceBackbone`; layers in `encoders` return both parts,
             `(batch, frames, embedding_dim + specific_dim)`.
 
