@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def require_positive(**sizes: int) -> None:
     """Raises an error for the first size below 1.
@@ -22,3 +24,26 @@ def require_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {size}")
+
+
+def require_maps(layer: str, shape: Sequence[int | None], least: int = 1) -> None:
+    """Raises an error for inputs that are no feature maps, or too small ones.
+
+    Args:
+        layer: name of the layer.
+        shape: of its input.
+        least: smallest height and width.
+
+    Raises:
+        ValueError: unless the shape is `(batch, frames, height, width, channels)`.
+
+    Example:
+
+    >>> require_maps("pooling", (None, 10, 7, 7, 64), least=5)
+    """
+    if len(shape) != 5 or any(size is not None and size < least for size in shape[2:4]):
+        size = f" with height and width of at least {least}" if least > 1 else ""
+        raise ValueError(
+            f"{layer}: feature maps must have shape (batch, frames, height, width, channels){size}."
+            f" Received shape {tuple(shape)}."
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_maps
 from keras_cmg.layers.global_batch_normalization import GlobalBatchNormalization
 from keras_cmg.layers.patch_convolution import PatchConvolution
 
@@ -56,12 +57,7 @@ class BatchNormMapEncoder(keras.layers.Layer):
         self.momentum = momentum
 
     def build(self, input_shape):
-        if len(input_shape) != 5 or min(input_shape[2:4]) < 5:
-            raise ValueError(
-                f"{self.name}: feature maps must have shape (batch, frames, height, width, "
-                f"channels) with height and width of at least 5. "
-                f"Received shape {tuple(input_shape)}."
-            )
+        require_maps(self.name, input_shape, least=5)
         dtype = self.dtype_policy
         self.convolutions, self.normalizations = [], []
         shape = (None, *input_shape[2:])

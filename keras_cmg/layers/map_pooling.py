@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_maps
+
 POOLINGS = ("attention", "sum", "flatten")
 
 
@@ -58,11 +60,7 @@ class MapPooling(keras.layers.Layer):
         self.reduction = reduction
 
     def build(self, input_shape):
-        if len(input_shape) != 5:
-            raise ValueError(
-                f"{self.name}: feature maps must have shape (batch, frames, height, width, "
-                f"channels). Received shape {tuple(input_shape)}."
-            )
+        require_maps(self.name, input_shape)
         channels, dtype = input_shape[-1], self.dtype_policy
 
         def dense(units, name, **kwargs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_maps
 from keras_cmg.layers.patch_convolution import PatchConvolution
 from keras_cmg.layers.residual_unit import ResidualUnit
 
@@ -59,12 +60,7 @@ class MapSpecificEncoder(keras.layers.Layer):
         self.pre_activation_skip = pre_activation_skip
 
     def build(self, input_shape):
-        if len(input_shape) != 5 or min(input_shape[2:4]) < 5:
-            raise ValueError(
-                f"{self.name}: feature maps must have shape (batch, frames, height, width, "
-                f"channels) with height and width of at least 5. "
-                f"Received shape {tuple(input_shape)}."
-            )
+        require_maps(self.name, input_shape, least=5)
         dtype = self.dtype_policy
 
         def conv(filters, size, activation, name):

@@ -27,7 +27,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from keras_cmg.models.base.presets import merged
 from recipes.protocol.clips import PREPARED, clip_labels, clip_origins, num_clips
 from recipes.reporting import compare_pictures, compare_tables, report_writer
 from recipes.runner.options import DATA, RecipeOptions
@@ -36,7 +35,7 @@ from recipes.runner.seed_runs import Job, Run
 from recipes.runner.settings import Settings
 from recipes.training import model_measurement, trained_encoders, tuned_models
 from recipes.training.ablation_variants import undone_parts
-from recipes.training.model_entries import all_entries, checked_entries, of_entry
+from recipes.training.model_entries import all_entries, checked_entries
 
 OPTIONS = RecipeOptions(
     (
@@ -111,11 +110,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     def measured(name: str) -> dict[str, Any]:
         variant = settings.variants[name]
         entry = variant["entry"]
-        chosen = of_entry(settings, entry).replace(
-            learning_rate=tuned[entry]["learning_rate"],
-            schedule=tuned[entry]["schedule"],
-            set=merged(tuned[entry]["arguments"], variant["arguments"]),
-        )
+        chosen = tuned_models.applied(settings, entry, tuned[entry], variant["arguments"])
         chosen = chosen.replace(preset=variant.get("preset", chosen.preset))
         found = model_measurement.cached_measurement(
             job.cache, chosen, clips, job.seed, job.resources.workers

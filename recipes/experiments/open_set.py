@@ -34,7 +34,7 @@ from recipes.runner.options import DATA, RecipeOptions
 from recipes.runner.seed_runs import Job, Run
 from recipes.runner.settings import Settings
 from recipes.training import open_set_measurement, trained_encoders, tuned_models
-from recipes.training.model_entries import all_entries, checked_entries, of_entry
+from recipes.training.model_entries import all_entries, checked_entries
 
 OPTIONS = RecipeOptions(
     (
@@ -110,12 +110,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         return {**result, "models": models, "encoder": encoder.about}
 
     def measured(entry: str) -> dict[str, Any]:
-        chosen = settings.known[entry]
-        of_model = of_entry(settings, entry).replace(
-            learning_rate=chosen["learning_rate"],
-            schedule=chosen["schedule"],
-            set=chosen["arguments"],
-        )
+        of_model = tuned_models.applied(settings, entry, settings.known[entry])
         found = open_set_measurement.cached_measurement(
             job.cache, of_model, clips, job.seed, known.tolist(), job.resources.workers
         )

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.raw import image_sets
-from keras_cmg.models.base.presets import merged
 from recipes.protocol.clips import PREPARED, clip_labels, clip_origins, num_clips
 from recipes.reporting import compare_tables, quantizer_tables, report_writer
 from recipes.runner.options import DATA, RecipeOptions
@@ -33,7 +32,7 @@ from recipes.training import (
     trained_encoders,
     tuned_models,
 )
-from recipes.training.model_entries import checked_entries, of_entry, parts
+from recipes.training.model_entries import checked_entries, parts
 from recipes.training.quantizer_variants import NAMES, check_quantizers, quantizer_arguments
 
 OPTIONS = RecipeOptions(
@@ -104,13 +103,8 @@ def run(job: Job, out: Path) -> dict[str, Any]:
 
     def measured(variant: tuple[str, str]) -> dict[str, Any]:
         entry, name = variant
-        known = settings.known[entry]
         arguments = quantizer_arguments((name,), *parts(entry), job.seed)[name]
-        chosen = of_entry(settings, entry).replace(
-            learning_rate=known["learning_rate"],
-            schedule=known["schedule"],
-            set=merged(known["arguments"], arguments),
-        )
+        chosen = tuned_models.applied(settings, entry, settings.known[entry], arguments)
         found = model_measurement.cached_measurement(
             job.cache, chosen, clips, job.seed, job.resources.workers
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_tools.io.files import read_json
+from keras_cmg.models.base.presets import merged
 from recipes.protocol.clips import Clips
 from recipes.runner.seed_runs import Job
 from recipes.runner.settings import Settings
 from recipes.training.hyperparameter_spaces import COMPARED, arguments_of, space_of
+from recipes.training.model_entries import of_entry
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TUNED = "tuned.json"
@@ -40,6 +42,32 @@ def known_settings(settings: Settings, entries: Sequence[str]) -> dict[str, dict
     path = Path(settings.tuned or CONFIGS / f"compare_{settings.data}.json")
     known = read_tuned(path) if settings.tuned or path.is_file() else {}
     return {entry: known.get(entry, PRESET) for entry in entries}
+
+
+def applied(
+    settings: Settings,
+    entry: str,
+    chosen: Mapping[str, Any],
+    changes: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Returns settings with a model and what was chosen for it.
+
+    Args:
+        settings: any settings.
+        entry: model, or `model:preset`.
+        chosen: `learning_rate`, `schedule` and `arguments`.
+        changes: further arguments of the model.
+
+    Example:
+
+    >>> applied(Settings(epochs=3), "fcid:small", PRESET, {"temperature": 0.2}).set
+    {'temperature': 0.2}
+    """
+    return of_entry(settings, entry).replace(
+        learning_rate=chosen["learning_rate"],
+        schedule=chosen["schedule"],
+        set=merged(chosen["arguments"], changes or {}),
+    )
 
 
 def read_tuned(path: Path) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.feature_layers import feature_decoder
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
-from keras_cmg.ops import quantization, sliding_alignment
+from keras_cmg.ops import sliding_alignment
 
 ADVERSARIAL_WEIGHT = 0.1
 
@@ -189,15 +189,8 @@ class AHA(Pretrainer):
 
     def commitment_loss(self, inputs):
         """Distance of features from the shared codes, and of the anchor from its own levels'."""
-        residual = inputs.features["residual"]
-        own = quantization.commitment_loss(
-            residual,
-            inputs.features["residual_codes"],
-            self.commitment_cost,
-            False,
-            inputs.weights(residual),
-        )
-        return super().commitment_loss(inputs) + sum(own.values())
+        own = self.commitment_of(inputs, "residual", "residual_codes")
+        return super().commitment_loss(inputs) + own
 
     def alignment_loss(self, inputs):
         """InfoNCE of the anchor's frames and the windows of the others, the sum over these."""

@@ -517,13 +517,31 @@ class Pretrainer(Trainer):
         Returns:
             Scalar, the sum over modalities.
         """
-        features = inputs.features[self.backbone.quantized_kind]
+        return self.commitment_of(
+            inputs, self.backbone.quantized_kind, "codes", self.cross_modal_commitment
+        )
+
+    def commitment_of(
+        self, inputs: StepInputs, features: str, codes: str, cross_modal: bool = False
+    ) -> Tensor:
+        """Computes how far given features are from given codes.
+
+        Args:
+            inputs: of the step.
+            features: entry of the model's output, modality to `(batch, [frames,] dim)`.
+            codes: entry of the model's output, modality to codes of the same shapes.
+            cross_modal: see `keras_cmg.ops.commitment_loss`.
+
+        Returns:
+            Scalar, the sum over modalities.
+        """
+        values = inputs.features[features]
         losses = quantization.commitment_loss(
-            features,
-            inputs.features["codes"],
+            values,
+            inputs.features[codes],
             self.commitment_cost,
-            self.cross_modal_commitment,
-            inputs.weights(features),
+            cross_modal,
+            inputs.weights(values),
         )
         return sum(losses.values())
 

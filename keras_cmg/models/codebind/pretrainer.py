@@ -15,7 +15,7 @@ from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.codebind import presets
 from keras_cmg.models.codebind.backbone import CodeBindBackbone
-from keras_cmg.ops import chunked_codes, quantization
+from keras_cmg.ops import chunked_codes
 from keras_cmg.ops.masking import weighted_mean
 
 WEIGHTS = {
@@ -176,15 +176,8 @@ class CodeBind(Pretrainer):
 
     def commitment_loss(self, inputs):
         """Distance of both parts from their codes, the sum over modalities."""
-        specific = inputs.features["specific"]
-        own = quantization.commitment_loss(
-            specific,
-            inputs.features["specific_codes"],
-            self.commitment_cost,
-            False,
-            inputs.weights(specific),
-        )
-        return super().commitment_loss(inputs) + sum(own.values())
+        own = self.commitment_of(inputs, "specific", "specific_codes")
+        return super().commitment_loss(inputs) + own
 
     def decomposition_loss(self, inputs):
         """Overlap of the quantised shared and specific parts of each clip."""

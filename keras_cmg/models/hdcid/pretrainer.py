@@ -13,7 +13,7 @@ from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.dcid.backbone import DCIDBackbone
 from keras_cmg.models.dcid.pretrainer import DCID
 from keras_cmg.models.hdcid import presets
-from keras_cmg.ops import code_matching, quantization
+from keras_cmg.ops import code_matching
 
 SECOND_LEVEL_WEIGHT = 0.3
 """Weight of the second level's terms in the authors' code."""
@@ -186,15 +186,10 @@ class HDCID(DCID):
 
     def second_commitment_loss(self, inputs):
         """Distance of the second level's general features from their codes."""
-        general = inputs.features["second_general"]
-        losses = quantization.commitment_loss(
-            general,
-            inputs.features["second_codes"],
-            self.commitment_cost,
-            self.cross_modal_commitment,
-            inputs.weights(general),
+        loss = self.commitment_of(
+            inputs, "second_general", "second_codes", self.cross_modal_commitment
         )
-        return self._started(inputs, sum(losses.values()))
+        return self._started(inputs, loss)
 
     def second_cpc_loss(self, inputs):
         """Predictive coding of the second level's general features."""
