@@ -106,7 +106,7 @@ class MapPooling(keras.layers.Layer):
     def call(self, inputs):
         batch, frames = ops.shape(inputs)[:2]
         height, width, channels = inputs.shape[2:]
-        # Reshaped before it is gated: LiteRT fixes the batch of a reshape of a product.
+        # Not by `gate`: the reshape behind its product is converted to LiteRT with a fixed batch.
         x = ops.reshape(inputs, (batch, frames, height * width, channels))
         gate = self.excite(self.squeeze(ops.mean(x, axis=2)))
         x = x * (1 + gate[:, :, None])
