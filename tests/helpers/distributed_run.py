@@ -4,7 +4,8 @@
 `VIRTUAL_DEVICES` says. A run is written `NAME=DEVICES`: it leaves `OUT/NAME.keras`, and
 `OUT/NAME.npz` with the logs of every step, the codebook and the weights. `NAME=DEVICES<FILE` goes
 on from `OUT/FILE.keras`. Runs whose name starts with `levels` train a system with two levels of
-groups of every kind of quantiser, instead of FCID.
+groups of every kind of quantiser, instead of FCID; those that start with `plus` its default
+preset.
 """
 
 from __future__ import annotations
@@ -101,9 +102,20 @@ def model_with_levels() -> keras_cmg.models.Pretrainer:
     return model
 
 
+def default_preset() -> keras_cmg.models.FCID:
+    """Contrast, and prediction of codes that are assigned over the global batch."""
+    keras.utils.set_random_seed(0)
+    general = OPTIONS["backbone"]["general"]
+    backbone = {"embedding_dim": 8, "num_embeddings": 6, "general": general}
+    model = keras_cmg.models.FCID.from_preset("plus", NAMES, backbone=backbone)
+    model.compile(keras.optimizers.SGD(0.1))
+    return model
+
+
 def train(out: Path, name: str, devices: int | str, start: str = "") -> None:
     with keras_cmg.distribution.distribute(devices) as distribution:
-        new_model = model_with_levels if name.startswith("levels") else compiled_model
+        special = {"levels": model_with_levels, "plus": default_preset}
+        new_model = special.get(name.partition("_")[0], compiled_model)
         model = keras.saving.load_model(out / f"{start}.keras") if start else new_model()
         first = int(ops.convert_to_numpy(model.optimizer.iterations)) if start else 0
         logs = StepLogs()

@@ -58,20 +58,22 @@ def assert_same_training(one, other):
 def test_four_devices_train_as_one_and_go_on_as_one(engine, tmp_path, repository):
     pytest.importorskip(engine)
     runs = ["one=1", "four=4", "one_on=1<one", "four_to_one=1<four", "one_to_four=4<one"]
-    runs += ["levels_one=1", "levels_four=4"]
+    runs += ["levels_one=1", "levels_four=4", "plus_one=1", "plus_four=4"]
     finish(start(("-m", RUN, tmp_path, *runs), repository, engine, VIRTUAL_DEVICES="4"))
     assert_same_training(tmp_path / "one.npz", tmp_path / "four.npz")
-    assert_same_training(tmp_path / "levels_one.npz", tmp_path / "levels_four.npz")
+    for name in ("levels", "plus"):
+        assert_same_training(tmp_path / f"{name}_one.npz", tmp_path / f"{name}_four.npz")
     for name in ("four_to_one", "one_to_four"):
         assert_same_training(tmp_path / "one_on.npz", tmp_path / f"{name}.npz")
 
 
 def test_two_processes_train_as_one_on_torch(tmp_path, repository):
-    runs = ("one=1", "one_on=1<one", "levels_one=1")
+    runs = ("one=1", "one_on=1<one", "levels_one=1", "plus_one=1")
     finish(start(("-m", RUN, tmp_path, *runs), repository, "torch"))
     command = torchrun(2, "-m", RUN, tmp_path, "two=2", "one_to_two=2<one", "levels_two=2")
-    finish(start(command, repository, "torch"))
-    assert_same_training(tmp_path / "levels_one.npz", tmp_path / "levels_two.npz")
+    finish(start((*command, "plus_two=2"), repository, "torch"))
+    for name in ("levels", "plus"):
+        assert_same_training(tmp_path / f"{name}_one.npz", tmp_path / f"{name}_two.npz")
     assert_same_training(tmp_path / "one.npz", tmp_path / "two.npz")
     assert_same_training(tmp_path / "one.npz", tmp_path / "two.1.npz")
     assert_same_training(tmp_path / "one_on.npz", tmp_path / "one_to_two.npz")
