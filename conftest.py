@@ -22,6 +22,15 @@ def fixed_seed() -> None:
     random.seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def every_warning() -> None:
+    """Let PyTorch repeat its warnings: given once, they fail whichever test comes first."""
+    if os.environ["KERAS_BACKEND"] == "torch":
+        import torch
+
+        torch.set_warn_always(True)
+
+
 @pytest.fixture(autouse=True)
 def example_setting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give docstring examples the usual names, and an empty folder, since some save files."""

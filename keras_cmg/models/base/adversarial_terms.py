@@ -29,7 +29,8 @@ def adversarial_loss(
 
     >>> layer = CodeDiscriminator(4)
     >>> x, codes = np.zeros((2, 3, 5), "float32"), np.array([1, 2])
-    >>> round(float(adversarial_loss(layer, x, codes)[0]), 4)
+    >>> loss, _ = adversarial_loss(layer, x, codes)
+    >>> round(float(ops.stop_gradient(loss)), 4)
     1.3863
     """
     logits = discriminator(features)
