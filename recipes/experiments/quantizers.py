@@ -4,12 +4,12 @@
     python -m data_tools prepare natural --root FOLDER --out FEATURES
     python -m recipes quantizers --data natural --features FEATURES --seeds 5 --out DIR
 
-FCID, by the preset "disentangled", and CMCM are trained with each quantiser of
-`recipes.training.quantizer_variants`, at about the number of codes of their presets, and measured
+FCID and CMCM are trained with each quantiser of `recipes.training.quantizer_variants`, at about the
+number of codes of their presets (`--models fcid:disentangled` for the paper's losses), and measured
 as in the recipe `compare`: probes across modalities from vectors and from identities of codes,
 retrieval, overlap of the modalities' codes, time and memory. The VQ-VAE of images is trained with
 the same family: reconstruction, perplexity, codes used. Differences are paired with the preset's
-codebook. `--workers N` trains N models at once, whose seconds then compare within a run
+own quantiser. `--workers N` trains N models at once, whose seconds then compare within a run
 only.
 """
 
@@ -43,7 +43,7 @@ OPTIONS = RecipeOptions(
     ),
     data=PREPARED,
     defaults={
-        "models": ("fcid:disentangled", "cmcm"),
+        "models": ("fcid", "cmcm"),
         "num_clips": {"train": 400, "val": 200, "test": 500},
         "num_images": {"train": 2000, "val": 100, "test": 500},
         "epochs": 8,
@@ -103,8 +103,8 @@ def run(job: Job, out: Path) -> dict[str, Any]:
 
     def measured(variant: tuple[str, str]) -> dict[str, Any]:
         entry, name = variant
-        arguments = quantizer_arguments((name,), *parts(entry), job.seed)[name]
-        chosen = tuned_models.applied(settings, entry, settings.known[entry], arguments)
+        known = settings.known[entry]
+        chosen = tuned_models.applied(settings, entry, known, arguments[entry][name])
         found = model_measurement.cached_measurement(
             job.cache, chosen, clips, job.seed, job.resources.workers
         )
@@ -112,7 +112,11 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         print(f"{entry}, {name}, seed {job.seed}: mean of four {mean:.1f} %", flush=True)
         return found
 
-    variants = [(entry, name) for entry in settings.models for name in settings.quantizers]
+    arguments = {
+        entry: quantizer_arguments(settings.quantizers, *parts(entry), job.seed)
+        for entry in settings.models
+    }
+    variants = [(entry, name) for entry in settings.models for name in arguments[entry]]
     with ThreadPoolExecutor(job.resources.workers) as pool:
         found = dict(zip(variants, pool.map(measured, variants), strict=True))
     images = image_sets.load_images("synthetic", settings.num_images)
@@ -120,9 +124,9 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         settings.quantizers, "vqvae", image_measurement.PRESET, job.seed
     )
     trained_images = {}
-    for name, arguments in of_images.items():
+    for name, of_image in of_images.items():
         trained_images[name] = image_measurement.cached_images(
-            job.cache, settings, images, arguments, job.seed
+            job.cache, settings, images, of_image, job.seed
         )
         error = trained_images[name]["squared_error"]
         print(f"images, {name}, seed {job.seed}: squared error {error:.5f}", flush=True)
@@ -133,7 +137,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         "classes": clip_labels(clips, "test").tolist(),
         "groups": clip_origins(clips, "test", "groups"),
         "trained": {
-            entry: {name: found[entry, name] for name in settings.quantizers}
+            entry: {name: found[entry, name] for name in arguments[entry]}
             for entry in settings.models
         },
         "images": trained_images,

@@ -103,7 +103,9 @@ def all_tables(results: Sequence[Mapping[str, Any]]) -> list[tables.Table]:
         if len(trained) > 1:
             of_entry = [of_model(result, entry) for result in results]
             found.append(compare_tables.table_of_differences(of_entry))
-    used = {name: {"layer": NAMES[name]} for name in results[0]["images"]}
+    first = results[0]
+    trained = [*first["trained"].values(), first["images"]]
+    used = {name: {"layer": NAMES[name]} for names in trained for name in names}
     return [
         *found,
         table_of_images(results),
@@ -127,6 +129,6 @@ def method(result: Mapping[str, Any]) -> str:
         f"{chosen['epochs']} epochs of which the best on validation clips of the probe's own "
         f"modality is kept, batches of {chosen['batch_size']}, {clips['test']} test clips; the "
         "learning rate and all other settings of a model are the same for every quantiser, and "
-        "were chosen with its codebook. Image VQ-VAEs: "
+        "were chosen with that of its preset. Image VQ-VAEs: "
         f"{images['train']} rendered pictures, as many epochs, {images['test']} test pictures."
     )

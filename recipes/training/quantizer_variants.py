@@ -12,9 +12,11 @@ from keras_cmg.models.base.configs import serialize_layer
 
 PROJECTED_DIM = 16
 """Length of the codes behind a projection."""
+PRESET = "preset"
 CODEBOOK = "codebook"
 NAMES: dict[str, str] = {
-    CODEBOOK: "Codebook of the preset, moving averages",
+    PRESET: "quantiser of the preset, where it is no Codebook",
+    CODEBOOK: "Codebook, moving averages, with the arguments of the preset's",
     "projected": f"Codebook of {PROJECTED_DIM} dimensions behind a projection",
     "learned": "LearnedCodebook",
     "diveq": 'LearnedCodebook, gradient "diveq", no other loss',
@@ -76,7 +78,7 @@ def quantizer_arguments(
 
     Returns:
         Name to arguments of `keras_cmg.models.create_model`, in types of JSON; none for the
-        preset's own codebook.
+        preset's own quantiser. Where that is a `Codebook`, "preset" is "codebook".
 
     Example:
 
@@ -86,10 +88,16 @@ def quantizer_arguments(
     """
     backbone = keras_cmg.models.get_model_class(model).presets[preset]["backbone"]
     own = dict(backbone.get("quantizer", {}))
-    if own.pop("class_name", "Codebook") != "Codebook":
+    has_codebook = own.pop("class_name", "Codebook") == "Codebook"
+    if has_codebook:
+        names = tuple(dict.fromkeys(CODEBOOK if name == PRESET else name for name in names))
+    else:
         own = {}
     found: dict[str, dict[str, Any]] = {}
     for name in names:
+        if name == (CODEBOOK if has_codebook else PRESET):
+            found[name] = {}
+            continue
         layer = new_quantizer(
             name,
             backbone["num_embeddings"],
@@ -97,24 +105,24 @@ def quantizer_arguments(
             own,
             seed,
         )
-        found[name] = {} if layer is None else {"backbone": {"quantizer": serialize_layer(layer)}}
+        found[name] = {"backbone": {"quantizer": serialize_layer(layer)}}
     return found
 
 
 def new_quantizer(
     name: str, num_codes: int, dim: int, arguments: Mapping[str, Any], seed: int
-) -> layers.Quantizer | None:
+) -> layers.Quantizer:
     """Creates a quantiser.
 
     Args:
-        name: of `NAMES`.
+        name: of `NAMES`, but for "preset".
         num_codes: number of codes; of grids and combinations the number nearest to it.
         dim: length of a code.
         arguments: further arguments of `Codebook`, where there are any.
         seed: of initial codes.
 
     Returns:
-        A layer, not built; None for the codebook of the preset.
+        A layer, not built.
 
     Example:
 
@@ -130,6 +138,7 @@ def new_quantizer(
         return layers.ResidualQuantizer(inner, num_levels=2, name="codebook")
 
     makers: dict[str, Callable[[], layers.Quantizer]] = {
+        CODEBOOK: lambda: layers.Codebook(num_codes, dim, **{**arguments, **own}),
         "projected": lambda: layers.ProjectedQuantizer(
             layers.Codebook(num_codes, PROJECTED_DIM, **{**arguments, "seed": seed}), dim, **own
         ),
@@ -157,4 +166,4 @@ def new_quantizer(
             name="codebook",
         ),
     }
-    return None if name == CODEBOOK else makers[name]()
+    return makers[name]()

@@ -15,7 +15,7 @@ from recipes.training.quantizer_variants import NAMES, fsq_levels, quantizer_arg
 @pytest.mark.parametrize("model", ["fcid", "cmcm", "vqvae"])
 def test_every_variant_is_a_quantizer_of_the_model(model: str) -> None:
     found = quantizer_arguments(tuple(NAMES), model, "small", 3)
-    assert found["codebook"] == {}
+    assert found["codebook"] == {} and "preset" not in found
     modalities = ("image",) if model == "vqvae" else ("audio", "text")
     sizes = {}
     for name, arguments in json.loads(json.dumps(found)).items():
@@ -27,6 +27,12 @@ def test_every_variant_is_a_quantizer_of_the_model(model: str) -> None:
     large = sizes.pop("residual_large")
     assert large == sizes["codebook"] ** 2
     assert all(0.7 < size / sizes["codebook"] < 1.4 for size in sizes.values())
+
+
+def test_the_preset_is_a_row_of_its_own_where_its_quantizer_is_no_codebook() -> None:
+    found = quantizer_arguments(("preset", "codebook"), "fcid", "plus", 3)
+    assert found["preset"] == {}
+    assert found["codebook"]["backbone"]["quantizer"]["class_name"] == "Codebook"
 
 
 def test_levels_multiply_to_about_the_number() -> None:
@@ -61,4 +67,4 @@ def test_what_has_no_meaning_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert command_line.main([*words, "--models", "simmmdg"]) == 2
     assert "--models must have codes. Received: ['simmmdg']" in capsys.readouterr().err
     assert command_line.main([*words, "--quantizers", "vq"]) == 2
-    assert "--quantizers must be of ('codebook'" in capsys.readouterr().err
+    assert "--quantizers must be of ('preset', 'codebook'" in capsys.readouterr().err
