@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         'features'
     """
     result = argparse.ArgumentParser(
-        prog="python -m data_tools",
+        prog=f"python -m {__package__}",
         description=__doc__,
         epilog="exit codes: 0 success; 1 `verify` found something missing or damaged; 2 wrong "
         "arguments or input; 130 interrupted",

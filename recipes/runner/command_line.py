@@ -48,7 +48,7 @@ A recipe is a module with
 """
 
 LIST = "list"
-PROGRAM = "python -m recipes"
+PROGRAM = f"python -m {__name__.partition('.')[0]}"
 ENGINES = ("jax", "tensorflow", "torch")
 EXTRAS = {"diffusers": "generation", "transformers": "generation", "keras_tuner": "tuner"}
 EXTRAS["faiss"] = "search"
@@ -102,7 +102,7 @@ def load_recipe(name: str) -> Any:
     """
     if name not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}. Received: {name!r}")
-    return importlib.import_module(f"recipes.experiments.{name}")
+    return importlib.import_module(f"..experiments.{name}", __package__)
 
 
 def run_recipe(
@@ -225,7 +225,7 @@ def recipe_parser(name: str, recipe: Any, program: str = PROGRAM) -> Parser:
     >>> recipe_parser("quickstart", quickstart).parse_args(["--epochs", "2"]).epochs
     2
     """
-    description = (recipe.__doc__ or "").replace(PROGRAM, program)
+    description = (recipe.__doc__ or "").replace("python -m recipes", program)
     result = Parser(prog=f"{program} {name}", description=description)
     add_options(result, name, recipe.OPTIONS)
     return result
