@@ -9,6 +9,7 @@ import contextlib
 import importlib.abc
 import importlib.machinery
 import json
+import logging
 import os
 import re
 import sys
@@ -37,8 +38,8 @@ def set_engine_defaults() -> None:
     """Sets what commands want of engines, where the user has set nothing.
 
     - `KERAS_BACKEND`: an installed engine, if the one that Keras would use is not installed;
-    - `TF_CPP_MIN_LOG_LEVEL=2`: errors of TensorFlow alone; what it writes while it is imported,
-      before it reads the variable, is filtered;
+    - `TF_CPP_MIN_LOG_LEVEL=2`: errors of TensorFlow alone, those of its Python code too; what it
+      writes while it is imported, before it reads the variable, is filtered;
     - `JAX_COMPILATION_CACHE_DIR`: a folder of the user, see `cache_folder`, where compiled programs
       are kept between runs, and `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.5`, on JAX.
 
@@ -54,6 +55,7 @@ def set_engine_defaults() -> None:
     engine = choose_engine()
     if os.environ.setdefault(LOG_LEVEL, "2") not in ("0", "1"):
         filter_import("tensorflow")
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if engine == "jax" and JAX_CACHE not in os.environ:
         folder = cache_folder() / "jax"
         # JAX would warn at each program of a folder that cannot be written.

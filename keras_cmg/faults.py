@@ -193,7 +193,7 @@ def run_command(
     Args:
         command: function that returns an exit code.
         debug: bool, whether the traceback is printed before the line.
-        interrupted: str, line that is printed after Ctrl-C.
+        interrupted: str, line that is printed after Ctrl-C, unless the KeyboardInterrupt has one.
         describe: function of an error that returns its text.
 
     Returns:
@@ -208,8 +208,8 @@ def run_command(
     """
     try:
         return command()
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{interrupted}\n")
+    except KeyboardInterrupt as error:
+        sys.stderr.write(f"{str(error) or interrupted}\n")
         return INTERRUPTED
     except Exception as error:
         text, code = describe(error), exit_code(error)

@@ -25,9 +25,8 @@ from keras_cmg.optimizers.learning_rates import SCHEDULES, scheduled_learning_ra
 try:
     import keras_tuner
 except ModuleNotFoundError as error:
-    raise missing(
-        "six" if error.name == "six" else "keras_tuner", "keras_cmg.tuning needs", error
-    ) from error
+    package = "six" if error.name == "six" else "keras_tuner"
+    raise missing(package, "keras_cmg.tuning needs", error) from error
 
 OBJECTIVE = "source_validation"
 """Name of the objective, which is maximised: the mean over seeds of `score`."""

@@ -149,26 +149,27 @@ def _run(words: Sequence[str], result: dict[str, Any]) -> int:
     debug = "--debug" in words
     chosen = parser().parse_args([word for word in words if word != "--debug"])
     result["command"] = chosen.name
-    interrupted = ["interrupted"]
 
     def run() -> int:
         set_engine_defaults()
         # May lack a package. `keras-cmg --help` does not wait for Keras.
         command = load(chosen.name)
-        interrupted[0] = getattr(command, "INTERRUPTED", interrupted[0])
         options = command_parser(chosen.name, command)
         given, rest = options.parse_known_args(chosen.options)
         if rest and not getattr(command, "KEEPS_UNKNOWN", False):
             options.error(f"unrecognized arguments: {' '.join(rest)}")
         given.debug, given.rest, given.result = debug, rest, result
         given.command = [PROGRAM, *words]
-        return command.run(given)
+        try:
+            return command.run(given)
+        except KeyboardInterrupt as stopped:
+            raise KeyboardInterrupt(getattr(command, "INTERRUPTED", "")) from stopped
 
     def describe(error: BaseException) -> str:
         result["error"] = describe_error(error)
         return result["error"]
 
-    return run_command(run, debug, interrupted[0], describe)
+    return run_command(run, debug, describe=describe)
 
 
 @contextlib.contextmanager
