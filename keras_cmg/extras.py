@@ -203,7 +203,12 @@ def engine_error(name: str) -> str:
     """
     names = ", ".join(ENGINES)
     installed = [engine for engine in ENGINES if is_installed(engine)]
-    here = f"installed: {', '.join(installed)}" if installed else "none is installed"
+    if not installed:
+        return (
+            f"an engine must be installed, one of {names}; `{install_command('jax')}` installs the "
+            "first"
+        )
+    here = f"installed: {', '.join(installed)}"
     if name in ENGINES:
         return (
             f"the engine {name!r} is not installed ({here}); set KERAS_BACKEND to another of "

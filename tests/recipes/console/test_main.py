@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import types
@@ -71,6 +72,41 @@ def test_help_lists_every_command_and_imports_no_engine() -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+
+
+def test_without_optional_packages_commands_name_what_they_lack() -> None:
+    """As after `pip install .`, with Keras and NumPy alone."""
+    lacking = {
+        "demo": "an engine must be installed, one of jax, tensorflow, torch; ",
+        "verify features": "[data]'` installs it",
+        "extract --input . --out store": "[data]'` installs it",
+        "report runs/demo": "an engine must be installed",
+        "recipe list": "",
+    }
+    code = (
+        "import sys\n"
+        "from data_tools.io.files import extras\n"
+        "blocked = set(extras.EXTRAS) - {'h5py'}\n"
+        "assert not blocked & set(sys.modules), blocked & set(sys.modules)\n"
+        "sys.modules.update(dict.fromkeys(blocked))\n"
+        "from recipes.console.main import main\n"
+        f"for words in {list(lacking)!r}:\n"
+        "    sys.stderr.write(f'{words}: {main(words.split())}\\n')\n"
+    )
+    names = ("KERAS_BACKEND", "KERAS_HOME")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env={name: value for name, value in os.environ.items() if name not in names},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    told = iter(done.stderr.splitlines())
+    for words, text in lacking.items():
+        if text:
+            assert text in next(told)
+        assert next(told) == f"{words}: {int(bool(text))}"
 
 
 @pytest.mark.parametrize(
