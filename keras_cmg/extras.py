@@ -64,8 +64,8 @@ def missing(package: str, what: str, error: BaseException | None = None) -> Impo
 
     Example:
 
-    >>> str(missing("onnxruntime", "ONNX models need")).partition("; ")[0]
-    "ONNX models need the package 'onnxruntime', which is not installed"
+    >>> str(missing("apache_beam", "A runner needs")).partition("; ")[0]
+    "A runner needs the package 'apache_beam', which is not installed"
     """
     if is_installed(package):
         reason = " ".join(str(error).split())
@@ -171,8 +171,8 @@ def missing_package(error: BaseException | None) -> str | None:
 
     Example:
 
-    >>> missing_package(ImportError("reading gave: No module named 'soundfile'"))
-    'soundfile'
+    >>> missing_package(ImportError("the worker said: No module named 'apache_beam'"))
+    'apache_beam'
     """
     for _ in range(20):
         if error is None:
