@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import keras_cmg
 from recipes.console import main as console
 from recipes.console.main import COMMANDS, main
 from tests.conftest import REPOSITORY
@@ -258,6 +259,28 @@ def test_what_cannot_be_written_is_told_first(
     out = tmp_path / "file" / "new"
     assert main([*words, str(out)]) == 2
     assert f"error: cannot write {words[-1]} {out}: Not a directory" in capsys.readouterr().err
+
+
+def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "\ncommands:\n  demo " in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"keras-cmg {keras_cmg.__version__}\n"
+
+
+def test_json_has_null_for_what_is_no_number(
+    command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(arguments: Any) -> int:
+        arguments.result.update(loss=[float("nan"), float("inf"), 1.5], out=Path("runs"))
+        return 0
+
+    command(run)
+    assert main(["demo", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert answer["loss"] == [None, None, 1.5] and answer["out"] == "runs"
 
 
 def test_lists_of_recipes_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
