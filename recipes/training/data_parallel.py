@@ -20,7 +20,7 @@ from typing import Any
 import keras
 
 import keras_cmg
-from data_tools.io.files import read_json
+from data_tools.io.files import read_json, set_engine_defaults
 from recipes.runner.provenance import plain, write_json
 
 MODEL, RECORD, JOB = "model.keras", "record.json", "job.json"
@@ -98,7 +98,7 @@ def train_over(
 def _launch(folder: Path, devices: int) -> None:
     """Runs the job in `folder` in one process per device."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    command += [str(devices), "-m", "recipes.training.data_parallel", str(folder)]
+    command += [str(devices), "-m", f"{__package__}.data_parallel", str(folder)]
     done = subprocess.run(command, check=False)
     if done.returncode:
         raise ValueError(f"training over {devices} processes failed, see above: {command}")
@@ -115,6 +115,7 @@ def main(folder: Path) -> None:
     Args:
         folder: folder with the job.
     """
+    set_engine_defaults()
     job = read_json(folder / JOB)
     train = getattr(importlib.import_module(job["module"]), job["function"])
     with keras_cmg.distribution.distribute() as distribution, contextlib.ExitStack() as stack:
