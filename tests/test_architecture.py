@@ -19,7 +19,8 @@ PACKAGES = ("keras_cmg", "data_tools", "recipes", "benchmarks")
 
 LAYERS = {
     "keras_cmg": (
-        ("version", "types", "faults"),
+        ("version", "types", "extras"),
+        ("faults", "engine_settings"),
         ("files", "isolated_hdf5"),
         ("saved_models",),
         ("backend",),
@@ -40,6 +41,7 @@ LAYERS = {
         ("store",),
         ("extraction",),
         ("composing", "loading"),
+        ("commands",),
     ),
     "recipes": (
         ("runner",),
@@ -47,6 +49,7 @@ LAYERS = {
         ("training",),
         ("reporting", "image_generation"),
         ("experiments",),
+        ("console",),
     ),
 }
 """Parts of each package, from the lowest layer to the highest. Parts of one layer do not import

@@ -34,6 +34,7 @@ NAMESPACES = {
 }
 GUIDES = {
     "Use": (
+        "command",
         "systems",
         "quantizers",
         "data",
