@@ -26,10 +26,10 @@ from keras_cmg.files import (
     read_json,
     read_json_lines,
 )
+from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 posix = pytest.mark.skipif(os.name != "posix", reason="folders are locked on POSIX systems alone")
-from tests.conftest import REPOSITORY
 
 
 def parts(folder: Path) -> list[str]:
