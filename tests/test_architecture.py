@@ -29,6 +29,7 @@ LAYERS = {
         ("metrics", "optimizers", "callbacks", "distribution"),
         ("models",),
         ("search", "tuning", "export", "reference"),
+        ("encoding",),
     ),
     "data_tools": (
         ("io",),
@@ -47,6 +48,7 @@ LAYERS = {
         ("protocol",),
         ("training",),
         ("reporting", "image_generation"),
+        ("own_clips",),
         ("experiments",),
         ("console",),
     ),

@@ -35,6 +35,7 @@ NAMESPACES = {
 GUIDES = {
     "Use": (
         "command",
+        "own_clips",
         "systems",
         "quantizers",
         "data",

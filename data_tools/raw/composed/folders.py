@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_tools.decoding.signatures import PICTURES, SOUNDS
 from data_tools.io.files import reading
 from data_tools.raw.composed.composed_dataset import ComposedDataset
-from data_tools.raw.composed.items import BACKGROUND, Item
+from data_tools.raw.composed.items import BACKGROUND, SHARES, Item
 
 TABLE = "files.csv"
 FOLDERS = {"audio": "sounds", "video": "pictures"}
@@ -27,9 +29,13 @@ class Folders(ComposedDataset):
     captions are then `.txt` files. Files of one group stay in one split; without groups each file,
     and each line of a caption file, is a group.
 
+    A hash of a group may leave a class of few files without any in a split; `split="stratified"`
+    divides the groups of each class and modality: a quarter for tests and 15 % for validation, at
+    least one each of three groups or more.
+
     Args:
         root: the folder.
-        split: "official", the only one: by a hash of the group.
+        split: "official", by a hash of the group, or "stratified".
         classes: names with commas between; all that have sounds and pictures if None.
         options: of `ComposedDataset`; `side` is 224 unless given.
 
@@ -39,6 +45,7 @@ class Folders(ComposedDataset):
     """
 
     name = "folders"
+    split_names = ("official", "stratified")
     categories = ()
     names_identify_files = False
 
@@ -62,14 +69,122 @@ class Folders(ComposedDataset):
         if not names:
             raise ValueError(f"`root` must have a class with sounds and pictures: {root}")
         super().__init__(root, split, names, side=side, **options)
+        self.failures += [] if root is None else list(refused_files(Path(root), items, names))
+        if self.split == "stratified" and self.test_root is not None:
+            raise ValueError(
+                "`split` must be 'official' beside `test_root`, which fixes the tests."
+            )
+
+    def items(self) -> list[Item]:
+        items = super().items()
+        return stratified(items) if self.split == "stratified" else items
 
     def options(self) -> dict[str, Any]:
         return {**super().options(), "classes": ",".join(self.categories)}
 
     def read_items(self, root: str | None) -> list[Item]:
-        if root is None or not Path(root).is_dir():
-            raise FileNotFoundError(f"`root` must be a folder of sounds and pictures: {root}")
-        return list(_table(Path(root)) if (Path(root) / TABLE).is_file() else _scan(root))
+        return read_folder(root)
+
+
+def read_folder(root: str | None) -> list[Item]:
+    """Reads the items of a folder in the layout of `Folders`.
+
+    Args:
+        root: the folder.
+
+    Returns:
+        The items of all classes, whether or not they have sounds and pictures.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if the table is wrong.
+
+    Example:
+        >>> Path("set/captions").mkdir(parents=True)
+        >>> _ = Path("set/captions/dog.txt").write_text("A dog barks.")
+        >>> read_folder("set")[0].name
+        'captions/dog.txt:1'
+    """
+    if root is None or not Path(root).is_dir():
+        raise FileNotFoundError(f"`root` must be a folder of sounds and pictures: {root}")
+    return list(_table(Path(root)) if (Path(root) / TABLE).is_file() else _scan(root))
+
+
+def refused_files(
+    root: Path, items: Sequence[Item], categories: Sequence[str]
+) -> Iterator[dict[str, str]]:
+    """Finds files that no clip is made of.
+
+    Args:
+        root: folder of the data set.
+        items: all that were read from it.
+        categories: classes in use.
+
+    Yields:
+        `modality`, `file` and `reason`.
+
+    Example:
+        >>> Path("set/sounds/dog").mkdir(parents=True)
+        >>> Path("set/sounds/dog/a.aiff").touch()
+        >>> next(refused_files(Path("set"), [], ["dog"]))["reason"]
+        "has the extension '.aiff', which is not one of sounds"
+    """
+    for item in items:
+        if item.category not in (*categories, BACKGROUND):
+            reason = f"is of the class {item.category!r}, which is not in use"
+            for modality, folder in FOLDERS.items():
+                if not any(
+                    other.modality == modality and other.category == item.category
+                    for other in items
+                ):
+                    reason = f"is of the class {item.category!r}, which has no {folder}"
+            yield {"modality": item.modality, "file": item.name, "reason": reason}
+    if (root / TABLE).is_file():
+        return
+    known = {item.name for item in items}
+    for modality, folder in FOLDERS.items():
+        for path in sorted((root / folder).rglob("*")):
+            name = path.relative_to(root)
+            hidden = any(part.startswith(".") for part in name.parts)
+            if path.is_dir() or hidden or name.as_posix() in known:
+                continue
+            reason = f"has the extension {path.suffix!r}, which is not one of {folder}"
+            if len(name.parts) != 3:
+                reason = f"must lie in {folder}/CLASS"
+            yield {"modality": modality, "file": name.as_posix(), "reason": reason}
+
+
+def stratified(items: Sequence[Item]) -> list[Item]:
+    """Divides the groups of each class and modality between the splits.
+
+    Args:
+        items: of all classes; those that have a split keep it, with their groups.
+
+    Returns:
+        The same in the same order, each with a split.
+
+    Example:
+        >>> items = [Item("audio", f"{at}.wav", "dog", f"{at}.wav", "clips") for at in range(4)]
+        >>> [item.split for item in stratified(items)]
+        ['test', 'val', 'train', 'train']
+    """
+    of_group = {item.group: item.split for item in items if item.split}
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for item in items:
+        kinds.setdefault((item.modality, item.category), set()).add(item.group)
+    for kind in sorted(kinds):
+        groups = sorted(kinds[kind], key=lambda name: hashlib.sha256(name.encode()).digest())
+        counts = {
+            split: max(round(share * len(groups)), int(len(groups) > 2))
+            for split, share in SHARES.items()
+        }
+        for split, count in counts.items():
+            missing = count - sum(of_group.get(name) == split for name in groups)
+            for name in [name for name in groups if name not in of_group][: max(missing, 0)]:
+                of_group[name] = split
+        for name in groups:
+            of_group.setdefault(name, "train")
+    return [dataclasses.replace(item, split=of_group[item.group]) for item in items]
 
 
 def _scan(root: str) -> Iterator[Item]:
