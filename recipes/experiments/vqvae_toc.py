@@ -129,7 +129,7 @@ def report(runs: Sequence[Run], out: Path) -> str:
     first = runs[0]
     unmasked = tables.cell([run.result["unmasked"] for run in runs], 4)
     grids: list[Any] = [
-        Picture(first.picture(f"reconstructions_{view}.png"), f"reconstructions, {text}")
+        Picture(first.picture(f"reconstructions_{view}.png"), f"reconstructions, {text}", photo=True)
         for view, text in masking_tables.VIEWS.items()
     ]
     curves = Gallery(masking_tables.curves(runs), large=True)

@@ -38,7 +38,11 @@ def test_result_says_all(finished: Path) -> None:
         assert set(scores) == PAIRS
         assert all(0 <= score <= 1 for score in scores.values())
     assert set(result["toc"]) == {"128", "64"}
-    assert set(result["codes_used"]) >= {"audio", "video", "text", "shared"}
+    used = result["codes_used"]
+    assert set(used) == {"audio", "video", "text", "any", "shared", "partial", "specific"}
+    assert used["any"] == used["shared"] + used["partial"] + used["specific"]
+    assert sum(result["shares"].values()) == pytest.approx(1)
+    assert 0 <= result["label_agreement"] <= 1 and 0 <= result["nearest_shared_label"] <= 1
     assert result["command"].endswith(f"quickstart --smoke --epochs 1 --out {finished}")
     assert {"python", "keras", "engine", "engine_version", "numpy"} <= set(result["versions"])
     manifest = data_tools.FeatureFolder(finished / "features").manifest
@@ -54,6 +58,7 @@ def test_history_has_every_epoch(finished: Path) -> None:
 def test_report_has_its_pictures_and_needs_nothing_else(finished: Path) -> None:
     page = (finished / "report.html").read_text(encoding="utf-8")
     assert len(re.findall(r'<img src="data:image/png;base64,[\w+/=]{500,}"', page)) >= 3
+    assert len(page) < 700_000
     addresses = re.findall(r'(?:src|href)="([^"]{0,5})', page)
     assert set(addresses) == {"data:"}
     score = read_result(finished)["scores"]["audio->text"]
