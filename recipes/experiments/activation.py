@@ -51,7 +51,9 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     }
     size = backbone.quantizer.num_embeddings
     counts = code_use.activations(indices, size)
-    (out / PICTURE).write_bytes(charts.code_use_bars(counts, code_use.kinds(counts), settings.level + "s"))
+    (out / PICTURE).write_bytes(
+        charts.code_use_bars(counts, code_use.kinds(counts), settings.level + "s")
+    )
     return {
         "protocol": settings.protocol,
         "encoder": encoder.about,

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -20,10 +21,11 @@ COLOURS = ("#2563a8", "#3f9c6c", "#7bbf9a", "#b5dcc7", "#e07b39", "#a8b0b9", "#c
 TRAINING, VALIDATION = "#2563a8", "#e07b39"
 CURVES = ("#2563a8", "#cf4a3f", "#3f9c6c", "#e07b39", "#7b5ea7", "#7b8794")
 KIND_COLOURS = {"shared": "#3f9c6c", "partial": "#3b7dc4", "specific": "#cf4a3f"}
-KIND_NAMES = {"shared": "every modality", "partial": "in between", "specific": "one modality"}
+KIND_NAMES = {"shared": "every modality", "partial": "some", "specific": "one modality"}
 """Kind of a code, see `recipes.protocol.code_use.kinds`, to its colour and name in all charts."""
-PALETTE = 96
-"""Colours of a chart's file: a third of the bytes of full colour, without a difference to see."""
+PALETTE, SHADES = 128, 64
+"""Colours of a file, a third of the bytes of full colour; and of them those of a scale of
+colours."""
 
 
 def png(figure: Figure, dpi: int = 150) -> bytes:
@@ -179,7 +181,13 @@ def similarity_map(title: str, similarity: np.ndarray, lowest: float) -> bytes:
     """
     figure = Figure(figsize=(3.6, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(similarity, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
+    image = axes.imshow(
+        similarity,
+        vmin=lowest,
+        vmax=1,
+        cmap=matplotlib.colormaps["viridis"].resampled(SHADES),
+        interpolation="none",
+    )
     axes.set_title(title, fontsize=9, color=INK)
     axes.set_xlabel("code", fontsize=8, color=FAINT)
     axes.set_ylabel("code", fontsize=8, color=FAINT)
@@ -212,7 +220,13 @@ def confusion_map(title: str, shares: np.ndarray, names: Sequence[str]) -> bytes
     size = 1.6 + 0.3 * len(names)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", interpolation="none")
+    axes.imshow(
+        shares,
+        vmin=0,
+        vmax=1,
+        cmap=matplotlib.colormaps["Blues"].resampled(SHADES),
+        interpolation="none",
+    )
     axes.set_title(title, fontsize=9, color=INK)
     axes.set_xlabel("answer of the probe", fontsize=8, color=FAINT)
     axes.set_ylabel("class of the clip (cells in %)", fontsize=8, color=FAINT)

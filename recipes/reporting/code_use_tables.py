@@ -19,7 +19,7 @@ def use_table(results: Sequence[Mapping[str, Any]], name: str) -> Table:
     first = results[0]
     columns = {
         "shared": "green: every modality",
-        "partial": "blue: in between",
+        "partial": "blue: some",
         "specific": "red: one modality",
         "any": "in use",
         **{modality: f"by {modality}" for modality in first["modalities"]},

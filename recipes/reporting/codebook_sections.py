@@ -65,7 +65,9 @@ def curves_by_epoch(
             }
             for name, history in histories.items()
         }
-        pictures[key] = charts.epoch_lines(key.replace("_", " "), series, key == "loss", unit_of(key))
+        pictures[key] = charts.epoch_lines(
+            key.replace("_", " "), series, key == "loss", unit_of(key)
+        )
     return pictures
 
 
@@ -191,7 +193,7 @@ def shares_blocks(result: Mapping[str, Any]) -> list[Any]:
         Blocks of a section.
     """
     shares = result["shares"]
-    names = {"shared": "every modality", "partial": "some", "specific": "one modality"}
+    names = charts.KIND_NAMES
     values = {f"used by {name}": shares[kind] for kind, name in names.items()}
     blocks: list[Any] = [
         Shares("Share of test segments on codes", values, tuple(names)),
@@ -207,18 +209,17 @@ def shares_blocks(result: Mapping[str, Any]) -> list[Any]:
         accuracy = per_cent(mean_across(result["scores"]))
         blocks.append(
             Text(
-                f"A probe has a mean accuracy of {accuracy} across modalities in spite of codes of "
-                "one modality, because it reads the vector of a code, not its number: for "
-                f"{per_cent(nearest)} of the segments on such codes, the nearest code that another "
-                "modality uses stands for the same label."
+                "A probe reads the vector of a code, not its number, so that it can transfer from "
+                "a code of one modality to a near code of another (mean accuracy across "
+                f"modalities: {accuracy}). For {per_cent(nearest)} of the segments on codes of one "
+                "modality, the nearest code that another modality uses stands most often for the "
+                "same label."
             )
         )
     return blocks
 
 
-def use_blocks(
-    counts: np.ndarray, used: Mapping[str, int], modalities: Sequence[str]
-) -> list[Any]:
+def use_blocks(counts: np.ndarray, used: Mapping[str, int], modalities: Sequence[str]) -> list[Any]:
     """Returns how often each code is used, by the modalities that use it (Figures 6 and 7).
 
     Args:

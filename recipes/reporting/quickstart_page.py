@@ -91,7 +91,10 @@ def quickstart_page(
                 "A probe learns on one modality and is tested on another",
                 [probe_tables.shaded_table(result), Text(explained, soft=True)],
             ),
-            Section("Clips of different modalities with the same code", example_blocks(examples, agreement)),
+            Section(
+                "Clips of different modalities with the same code",
+                example_blocks(examples, agreement),
+            ),
             Section(
                 "Training without labels",
                 codebook_sections.loss_blocks(history, result["loss_terms"]),
