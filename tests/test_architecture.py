@@ -28,6 +28,7 @@ LAYERS = {
         ("metrics", "optimizers", "callbacks", "distribution"),
         ("models",),
         ("search", "tuning", "export", "reference"),
+        ("encoding",),
     ),
     "data_tools": (
         ("io",),

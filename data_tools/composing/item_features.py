@@ -14,12 +14,8 @@ import numpy as np
 from data_tools.extraction import extract
 from data_tools.extraction.extractor import create_extractor
 from data_tools.io.files import atomic_file, read_json
-from data_tools.raw.composed.composed_dataset import (
-    MAX_SECONDS,
-    PROMPT,
-    SAMPLE_RATE,
-    ComposedDataset,
-)
+from data_tools.raw.composed.composed_dataset import PROMPT, ComposedDataset
+from data_tools.raw.composed.rendering import MAX_SECONDS, SAMPLE_RATE
 from data_tools.store import Store
 from data_tools.store.schema import FAILURES
 

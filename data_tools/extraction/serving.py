@@ -55,7 +55,7 @@ def open_extractors(
         (10, 8)
     """
     store = Path(store)
-    specs, segments, states = _recorded(store)
+    specs, segments, states = recorded_extractors(store)
     given = options or {}
     chosen = {}
     for modality, spec in specs.items():
@@ -81,8 +81,21 @@ def open_extractors(
     return features
 
 
-def _recorded(store: Path) -> tuple[dict[str, Any], int, dict[str, Path]]:
-    """Extractors by modality, seconds of a clip, and files of what was learned by modality."""
+def recorded_extractors(
+    store: Path,
+) -> tuple[dict[str, Any], int, dict[str, Path]]:
+    """Reads which extractors a store, or a prepared folder of composed clips, was made with.
+
+    Args:
+        store: the folder.
+
+    Returns:
+        Modality to `name`, `options` and `sources`; seconds of a clip; modality to the file of what
+        was learned.
+
+    Raises:
+        ValueError: if the store was not extracted, or a description is damaged.
+    """
     if (store / EXTRACTION).is_file():
         with reading(store / EXTRACTION, "describe how features were extracted"):
             kept = read_json(store / EXTRACTION)

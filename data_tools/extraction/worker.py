@@ -30,7 +30,8 @@ def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         features: the `ClipFeatures` of the job.
-        task: `clip`, and `part` and `slot` of a shard for a row, or `out` for the signals.
+        task: `clip`, and `part` and `slot` of a shard or the file `row` for a row, or `out` for the
+            signals.
 
     Returns:
         `checksums` of a row, `failures` of a clip, or nothing.
@@ -54,6 +55,9 @@ def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
                 raise
             return {}
         row = features(task["clip"])
+        if "row" in task:
+            np.savez(task["row"], **row)
+            return {}
     except ClipError as error:
         return {"failures": error.failures}
     return {"checksums": write_slot(Path(task["part"]), features.fields, task["slot"], row)}
@@ -63,7 +67,8 @@ def main(setup: str) -> int:
     """Runs tasks from standard input until it ends.
 
     Args:
-        setup: JSON of the arguments of `ClipFeatures`, and of the file of its `state` or None.
+        setup: JSON of the arguments of `ClipFeatures`, and of the file of its `state` or None;
+            for files of a trained run also `sources`, checksums of the files of each extractor.
 
     Returns:
         Exit code.
@@ -84,9 +89,16 @@ def main(setup: str) -> int:
     from data_tools.extraction.clip_features import ClipFeatures
 
     options = json.loads(setup)
-    state = options.pop("state")
+    state, sources = options.pop("state"), options.pop("sources", {})
     try:
         features = ClipFeatures(**options)
+        for modality, expected in sources.items():
+            own = features.extractors[modality].sources()
+            if own != expected:
+                raise ValueError(
+                    f"the {modality} extractor must have the files with which the run was trained, "
+                    f"{expected}. Received: {own}"
+                )
         if state is not None:
             features.load_state(state)
     except (ImportError, OSError, ValueError) as error:

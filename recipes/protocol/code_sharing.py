@@ -11,7 +11,6 @@ from keras import ops
 from keras_cmg.ops.code_activation import ACTIVATIONS
 from keras_cmg.ops.code_identities import activation_shares, code_overlap
 from recipes.protocol.clip_views import num_embeddings
-from recipes.protocol.clips import clip_classes
 from recipes.protocol.code_use import cosine_similarity, kinds
 from recipes.protocol.cross_modal_probes import EncodedClips
 
@@ -146,22 +145,22 @@ def shared_codes(encoded: EncodedClips, split: str) -> dict[str, Any]:
     return found
 
 
-def label_counts(encoded: EncodedClips, split: str) -> np.ndarray:
+def label_counts(encoded: EncodedClips, split: str, classes: np.ndarray) -> np.ndarray:
     """Counts the segments by code, modality and label of their clip.
 
     Args:
-        encoded: codes and labels of the clips, of a model with one code per segment.
+        encoded: codes of the clips, of a model with one code per segment.
         split: "train", "val" or "test".
+        classes: (clips,) int, the label of each clip.
 
     Returns:
         int (codes, modalities, labels).
     """
-    tables = []
+    tables, number = [], int(classes.max()) + 1
     for name in encoded.backbone.modalities:
         of = encoded.encoded(split, name)
-        indices = of.codes["indices"].reshape(len(of.labels), -1)
-        number = of.labels.shape[-1] - 1
-        codes = indices * number + clip_classes(of.labels)[:, None]
+        indices = of.codes["indices"].reshape(len(classes), -1)
+        codes = indices * number + classes[:, None]
         if of.mask is not None:
             framed = indices.shape == of.mask.shape
             codes = codes[of.mask] if framed else codes[of.mask.any(axis=1)]

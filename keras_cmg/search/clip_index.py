@@ -1,0 +1,381 @@
+"""An index of named clips of several modalities."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_cmg.files import atomic_folder, read_json, read_json_lines, sha256_file
+from keras_cmg.search.code_index import NO_CLIP, CodeIndex
+from keras_cmg.search.encoded_clips import EncodedClips
+from keras_cmg.search.hit import Hit, IndexedClip
+
+FORMAT = "keras_cmg.clips/1"
+DESCRIPTION, CLIPS = "clips.json", "clips.jsonl"
+EXACT_CLIPS = 100_000
+"""Number of clips of a modality up to which a search visits all lists unless told otherwise."""
+NUM_CODES = 16
+"""Number of lists that a search among more clips visits unless told otherwise."""
+
+
+class ClipIndex:
+    """Index of named clips, searched by clips of any modality.
+
+    Each modality has a `CodeIndex` of its own, so that a search for pictures visits pictures alone.
+    Clips are ranked by the cosine similarity of their vectors.
+
+    Args:
+        codebook: a backbone's `code_source()`, or a float array `(num_embeddings, dim)`, as
+            `CodeIndex` takes it.
+        storage: how vectors are stored, `"float32"` or `"float16"`.
+
+    Raises:
+        ImportError: if faiss is not installed.
+        ValueError: if `codebook` is not a finite matrix, or `storage` is unknown.
+
+    Example:
+
+    >>> def clips(modality, names, vectors):
+    ...     vectors = np.array(vectors, "float32")
+    ...     codes = vectors.argmax(axis=1)
+    ...     return keras_cmg.search.EncodedClips(names, vectors, codes, vectors, modality)
+    >>> index = keras_cmg.search.ClipIndex(np.eye(2))
+    >>> index.add(clips("video", ("dog.png", "sea.png"), [[3, 0], [0, 2]]), labels=("dog", "sea"))
+    >>> for hit in index.search(clips("audio", ("bark.ogg",), [[1, 0.1]]), "video", k=2)[0]:
+    ...     print(hit.name, hit.label, round(hit.score, 2), hit.shared_codes)
+    dog.png dog 1.0 (0,)
+    sea.png sea 0.1 ()
+    """
+
+    def __init__(self, codebook: Any, storage: str = "float32"):
+        if storage not in ("float32", "float16"):
+            raise ValueError(f"`storage` must be 'float32' or 'float16'. Received: {storage!r}")
+        self.storage = storage
+        self._clips: dict[str, list[IndexedClip]] = {}
+        self._indices: dict[str, CodeIndex] = {}
+        self._names: dict[str, dict[str, int]] = {}
+        self._of_code: dict[int, list[IndexedClip]] | None = None
+        self._empty = CodeIndex(codebook, storage)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._clips.values()))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities that have clips."""
+        return tuple(self._clips)
+
+    @property
+    def codebook(self) -> np.ndarray:
+        """Codes that have a list, float32 `(num_embeddings, dim)`."""
+        return self._empty.codebook
+
+    def clips(self, modality: str) -> tuple[IndexedClip, ...]:
+        """Returns the clips of a modality, in the order in which they were added.
+
+        Args:
+            modality: its name.
+
+        Returns:
+            The clips.
+
+        Raises:
+            ValueError: if the index has no clip of the modality.
+
+        Example:
+
+        >>> x = np.eye(2, dtype="float32")
+        >>> index = keras_cmg.search.ClipIndex(x)
+        >>> index.add(keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio"))
+        >>> index.clips("audio")[1]
+        IndexedClip(name='b', modality='audio', label='', file='', codes=(1,))
+        """
+        return tuple(self._of(modality))
+
+    def add(
+        self,
+        encoded: EncodedClips,
+        labels: Sequence[str] | None = None,
+        files: Sequence[str] | None = None,
+    ) -> None:
+        """Adds clips of one modality; after an error, none of them is added.
+
+        Args:
+            encoded: the clips; names must be new within the modality.
+            labels: name of the class of each clip, empty for none.
+            files: path of each clip; those of `encoded` if None.
+
+        Raises:
+            ValueError: if names repeat, `labels` or `files` differ from the clips in number, or the
+                vectors or codes are not those of this codebook.
+
+        Example:
+
+        >>> x = np.eye(2, dtype="float32")
+        >>> index = keras_cmg.search.ClipIndex(x)
+        >>> index.add(keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio"))
+        >>> len(index), index.modalities
+        (2, ('audio',))
+        """
+        modality, count = encoded.modality, len(encoded.names)
+        files = encoded.files if files is None else files
+        for name, values in (("labels", labels), ("files", files)):
+            if values and len(values) != count:
+                raise ValueError(
+                    f"`{name}` must have an entry per clip. Received {len(values)} for {count} "
+                    "clips."
+                )
+        names = dict(self._names.get(modality, {}))
+        start = len(names)
+        names |= {str(name): start + place for place, name in enumerate(encoded.names)}
+        if len(names) != start + count:
+            seen = set(self._names.get(modality, {}))
+            twice = [n for n in map(str, encoded.names) if n in seen or seen.add(n)]  # type: ignore[func-returns-value]
+            raise ValueError(
+                f"Names of clips must be new within a modality. Received again: {twice[:3]}"
+            )
+        codes = _rows_of_codes(encoded)
+        clips = [
+            IndexedClip(
+                str(name),
+                modality,
+                str(labels[place]) if labels else "",
+                str(files[place]) if files else "",
+                codes[place],
+            )
+            for place, name in enumerate(encoded.names)
+        ]
+        index = self._indices.get(modality)
+        if index is None:
+            index = CodeIndex(self.codebook, self.storage)
+            index.index_sizes = self._empty.index_sizes
+        index.add(
+            np.arange(start, start + count),
+            _unit_length(encoded.vectors),
+            encoded.indices if codes and codes[0] else None,
+        )
+        self._indices[modality], self._names[modality] = index, names
+        self._clips.setdefault(modality, []).extend(clips)
+        self._of_code = None
+
+    def search(
+        self, encoded: EncodedClips, modality: str, k: int = 10, num_codes: int | None = None
+    ) -> list[list[Hit]]:
+        """Finds the clips of a modality that are most similar to each query.
+
+        Args:
+            encoded: queries of any modality, as `keras_cmg.CrossModalEncoder.encode` returns them.
+            modality: modality of the clips to find.
+            k: int, clips to find for each query.
+            num_codes: int, lists to visit, those of the nearest codes; default all of them, and 16
+                among more than 100,000 clips.
+
+        Returns:
+            A list of at most `k` hits per query, best first.
+
+        Raises:
+            ValueError: if the index has no clip of the modality, the queries have another
+                codebook, or a number is below 1.
+
+        Example:
+
+        >>> x = np.eye(2, dtype="float32")
+        >>> index = keras_cmg.search.ClipIndex(x)
+        >>> clips = keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio")
+        >>> index.add(clips)
+        >>> [hits[0].name for hits in index.search(clips, "audio", k=1)]
+        ['a', 'b']
+        """
+        clips = self._of(modality)
+        index = self._indices[modality]
+        codes = _rows_of_codes(encoded)
+        if num_codes is None:
+            num_codes = len(index.codebook) if len(clips) <= EXACT_CLIPS else NUM_CODES
+        found = index.search(_unit_length(encoded.vectors), min(k, len(clips)), num_codes)
+        hits = []
+        for query, (ids, distances) in enumerate(
+            zip(found["ids"].tolist(), found["distances"].tolist(), strict=True)
+        ):
+            hits.append(
+                [
+                    _hit(clips[row], codes[query], distance)
+                    for row, distance in zip(ids, distances, strict=True)
+                    if row != NO_CLIP
+                ]
+            )
+        return hits
+
+    def clips_of_code(self, code: int) -> tuple[IndexedClip, ...]:
+        """Returns the clips of all modalities that have a code.
+
+        Args:
+            code: int, its number; of a quantiser of several indices, a value of the first.
+
+        Returns:
+            The clips; empty if none has it.
+
+        Example:
+
+        >>> x = np.eye(2, dtype="float32")
+        >>> index = keras_cmg.search.ClipIndex(x)
+        >>> index.add(keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio"))
+        >>> [clip.name for clip in index.clips_of_code(1)]
+        ['b']
+        """
+        if self._of_code is None:
+            grouped: dict[int, list[IndexedClip]] = {}
+            for clips in self._clips.values():
+                for clip in clips:
+                    if clip.codes:
+                        grouped.setdefault(clip.codes[0], []).append(clip)
+            self._of_code = grouped
+        return tuple(self._of_code.get(int(code), ()))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the index into a folder, which appears complete or not at all.
+
+        Args:
+            path: folder, new or of an earlier index.
+
+        Raises:
+            ValueError: if the folder holds something else.
+
+        Example:
+
+        >>> x = np.eye(2, dtype="float32")
+        >>> index = keras_cmg.search.ClipIndex(x)
+        >>> index.add(keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio"))
+        >>> index.save("clips")
+        >>> keras_cmg.search.ClipIndex.load("clips").clips("audio")[0].name
+        'a'
+        """
+        folder = Path(path)
+        if folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir()):
+            raise ValueError(f"`path` must be new or hold an index. {folder} holds something else.")
+        with atomic_folder(folder) as built:
+            with (built / CLIPS).open("w", encoding="utf-8") as stream:
+                for clips in self._clips.values():
+                    stream.writelines(json.dumps(clip._asdict()) + "\n" for clip in clips)
+            for number, index in enumerate(self._indices.values()):
+                index.save(built / _lists(number))
+            description = {
+                "format": FORMAT,
+                "storage": self.storage,
+                "modalities": list(self._indices),
+                "clips": len(self),
+                "sha256": sha256_file(built / CLIPS),
+            }
+            text = json.dumps(description, indent=1) + "\n"
+            (built / DESCRIPTION).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ClipIndex:
+        """Reads what `save` wrote, after its checksums.
+
+        Args:
+            path: the folder.
+
+        Returns:
+            The index.
+
+        Raises:
+            FileNotFoundError: if there is no index.
+            ImportError: if faiss is not installed.
+            ValueError: if a file is damaged, naming it.
+
+        Example:
+
+        >>> keras_cmg.search.ClipIndex.load("no-such-index")
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: There is no file no-such-index/clips.json.
+        """
+        folder = Path(path)
+        description = _description(folder / DESCRIPTION)
+        if sha256_file(folder / CLIPS) != description["sha256"]:
+            raise ValueError(f"{folder / CLIPS} does not have the checksum it was written with.")
+        grouped: dict[str, list[IndexedClip]] = {name: [] for name in description["modalities"]}
+        for number, line in enumerate(read_json_lines(folder / CLIPS), start=1):
+            clip = _clip(line)
+            if clip is None or clip.modality not in grouped:
+                raise ValueError(f"{folder / CLIPS}, line {number}, must describe a clip.")
+            grouped[clip.modality].append(clip)
+        indices = {name: CodeIndex.load(folder / _lists(n)) for n, name in enumerate(grouped)}
+        for name, loaded in indices.items():
+            if len(loaded) != len(grouped[name]):
+                raise ValueError(
+                    f"{folder} must hold {len(grouped[name])} clips of {name!r}. Received: "
+                    f"{len(loaded)}"
+                )
+        if not indices:
+            raise ValueError(f"{folder} must hold at least one clip.")
+        first = next(iter(indices.values()))
+        index = cls(first.codebook, description["storage"])
+        index._empty.index_sizes = first.index_sizes
+        index._clips, index._indices = grouped, indices
+        index._names = {
+            name: {clip.name: place for place, clip in enumerate(clips)}
+            for name, clips in grouped.items()
+        }
+        return index
+
+    def _of(self, modality: str) -> list[IndexedClip]:
+        if modality not in self._clips:
+            raise ValueError(
+                f"`modality` must be one of {self.modalities}, of which the index has clips. "
+                f"Received: {modality!r}"
+            )
+        return self._clips[modality]
+
+
+def _lists(number: int) -> str:
+    return f"lists-{number}"
+
+
+def _unit_length(vectors: np.ndarray) -> np.ndarray:
+    vectors = np.asarray(vectors, "float32")
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(norms, keras.config.epsilon())
+
+
+def _rows_of_codes(encoded: EncodedClips) -> list[tuple[int, ...]]:
+    flat = np.asarray(encoded.indices).reshape(len(encoded.names), -1)
+    return [tuple(row) for row in flat.tolist()]
+
+
+def _hit(clip: IndexedClip, codes: tuple[int, ...], distance: float) -> Hit:
+    shared = tuple(one for one, other in zip(codes, clip.codes, strict=False) if one == other)
+    # Of vectors of unit length, the squared distance is 2 - 2 * cosine.
+    score = min(1.0 - distance / 2, 1.0)
+    return Hit(clip.name, clip.modality, score, clip.label, shared, clip.file, clip.codes)
+
+
+def _description(path: Path) -> dict[str, Any]:
+    description = read_json(path)
+    if description.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} must be of the format {FORMAT!r}. Received: {description.get('format')!r}"
+        )
+    modalities, digest = description.get("modalities"), description.get("sha256")
+    named = isinstance(modalities, list) and all(isinstance(name, str) for name in modalities)
+    if not named or not isinstance(digest, str) or description.get("storage") is None:
+        raise ValueError(f"{path} must name modalities, storage and a checksum; it is damaged.")
+    return description
+
+
+def _clip(line: Mapping[str, Any]) -> IndexedClip | None:
+    """The clip of a line; None if the line does not describe one."""
+    name, modality, label, file = (line.get(key) for key in ("name", "modality", "label", "file"))
+    codes = line.get("codes")
+    if not isinstance(codes, list) or not all(isinstance(code, int) for code in codes):
+        return None
+    texts = [text for text in (name, modality, label, file) if isinstance(text, str)]
+    if len(texts) < 4:
+        return None
+    return IndexedClip(texts[0], texts[1], texts[2], texts[3], tuple(codes))

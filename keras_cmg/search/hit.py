@@ -1,0 +1,35 @@
+"""A clip of an index, and a clip that a search found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class IndexedClip(NamedTuple):
+    """A clip of a `keras_cmg.search.ClipIndex`."""
+
+    name: str
+    modality: str
+    label: str = ""
+    """Name of its class; empty if it has none."""
+    file: str = ""
+    """Path of its file; empty if it has none."""
+    codes: tuple[int, ...] = ()
+    """Its code; of a quantiser of several indices, each of them."""
+
+
+class Hit(NamedTuple):
+    """A clip that `keras_cmg.search.ClipIndex.search` found."""
+
+    name: str
+    modality: str
+    score: float
+    """Cosine similarity of the vectors of query and clip, at most 1."""
+    label: str
+    """Name of its class; empty if it has none."""
+    shared_codes: tuple[int, ...]
+    """Codes that the query has too, at the same index; empty where they share none."""
+    file: str = ""
+    """Path of its file; empty if it has none."""
+    codes: tuple[int, ...] = ()
+    """Its code; of a quantiser of several indices, each of them."""
