@@ -26,6 +26,7 @@ train.shape, test.shape
 # nearest of 64 codes, a decoder makes an image of the codes. The quantiser adds its own loss and
 # passes the gradient on.
 
+
 # %%
 class VQVAE(keras.Model):
     def __init__(self, quantizer):
@@ -88,6 +89,7 @@ round(float(((test - train.mean(axis=0)) ** 2).mean()), 4)
 
 # %% [markdown]
 # ## Images and their codes
+
 
 # %%
 def show(model, count=8):

@@ -52,7 +52,7 @@ def same_code(
         if modality == "audio":
             waveform = dataset.waveform(clip)
             return {
-                "spectrogram": clip_media.spectrogram(waveform, dataset.sample_rate),
+                "spectrogram": clip_media.webp(clip_media.spectrogram(waveform)),
                 "seconds": len(waveform) / dataset.sample_rate,
                 "kilohertz": dataset.sample_rate / 2000,
                 "sound": clip_media.mp3(waveform, dataset.sample_rate),

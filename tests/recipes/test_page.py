@@ -103,7 +103,7 @@ def test_frames_have_the_colours_and_the_order_they_were_drawn_in() -> None:
 
 def test_spectrogram_shows_a_tone_at_its_pitch() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 8000)
-    picture = np.asarray(Image.open(io.BytesIO(clip_media.spectrogram(tone, 8000))).convert("L"))
+    picture = np.asarray(clip_media.spectrogram(tone).convert("L"))
     brightest = picture.mean(axis=1).argmax() / len(picture)
     assert brightest == pytest.approx(1 - 1000 / 4000, abs=0.02)
 
