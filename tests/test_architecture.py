@@ -19,7 +19,8 @@ PACKAGES = ("keras_cmg", "data_tools", "recipes", "benchmarks")
 
 LAYERS = {
     "keras_cmg": (
-        ("version", "types", "faults"),
+        ("version", "types", "extras"),
+        ("faults", "engine_settings"),
         ("files", "isolated_hdf5"),
         ("saved_models",),
         ("backend",),
@@ -40,13 +41,16 @@ LAYERS = {
         ("store",),
         ("extraction",),
         ("composing", "loading"),
+        ("commands",),
     ),
     "recipes": (
         ("runner",),
         ("protocol",),
         ("training",),
         ("reporting", "image_generation"),
+        ("own_clips",),
         ("experiments",),
+        ("console",),
     ),
 }
 """Parts of each package, from the lowest layer to the highest. Parts of one layer do not import

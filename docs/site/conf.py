@@ -39,6 +39,7 @@ NOTEBOOKS = ("own_clips", "vq_in_keras")
 GUIDES = {
     "Tutorials": tuple(f"notebooks/{name}" for name in NOTEBOOKS),
     "Use": (
+        "command",
         "systems",
         "training",
         "quantizers",

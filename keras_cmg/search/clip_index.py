@@ -94,7 +94,7 @@ class ClipIndex:
         >>> index = keras_cmg.search.ClipIndex(x)
         >>> index.add(keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio"))
         >>> index.clips("audio")[1]
-        IndexedClip(name='b', modality='audio', label='', file='', codes=(1,))
+        IndexedClip(name='b', modality='audio', label='', file='', codes=(1,), text='')
         """
         return tuple(self._of(modality))
 
@@ -103,6 +103,7 @@ class ClipIndex:
         encoded: EncodedClips,
         labels: Sequence[str] | None = None,
         files: Sequence[str] | None = None,
+        texts: Sequence[str] | None = None,
     ) -> None:
         """Adds clips of one modality; after an error, none of them is added.
 
@@ -110,10 +111,11 @@ class ClipIndex:
             encoded: the clips; names must be new within the modality.
             labels: name of the class of each clip, empty for none.
             files: path of each clip; those of `encoded` if None.
+            texts: words of each clip, empty for none.
 
         Raises:
-            ValueError: if names repeat, `labels` or `files` differ from the clips in number, or the
-                vectors or codes are not those of this codebook.
+            ValueError: if names repeat, `labels`, `files` or `texts` differ from the clips in
+                number, or the vectors or codes are not those of this codebook.
 
         Example:
 
@@ -125,7 +127,7 @@ class ClipIndex:
         """
         modality, count = encoded.modality, len(encoded.names)
         files = encoded.files if files is None else files
-        for name, values in (("labels", labels), ("files", files)):
+        for name, values in (("labels", labels), ("files", files), ("texts", texts)):
             if values and len(values) != count:
                 raise ValueError(
                     f"`{name}` must have an entry per clip. Received {len(values)} for {count} "
@@ -148,6 +150,7 @@ class ClipIndex:
                 str(labels[place]) if labels else "",
                 str(files[place]) if files else "",
                 codes[place],
+                str(texts[place]) if texts else "",
             )
             for place, name in enumerate(encoded.names)
         ]
@@ -353,7 +356,9 @@ def _hit(clip: IndexedClip, codes: tuple[int, ...], distance: float) -> Hit:
     shared = tuple(one for one, other in zip(codes, clip.codes, strict=False) if one == other)
     # Of vectors of unit length, the squared distance is 2 - 2 * cosine.
     score = min(1.0 - distance / 2, 1.0)
-    return Hit(clip.name, clip.modality, score, clip.label, shared, clip.file, clip.codes)
+    return Hit(
+        clip.name, clip.modality, score, clip.label, shared, clip.file, clip.codes, clip.text
+    )
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -371,11 +376,11 @@ def _description(path: Path) -> dict[str, Any]:
 
 def _clip(line: Mapping[str, Any]) -> IndexedClip | None:
     """The clip of a line; None if the line does not describe one."""
-    name, modality, label, file = (line.get(key) for key in ("name", "modality", "label", "file"))
+    texts = [line.get(key) for key in ("name", "modality", "label", "file", "text")]
     codes = line.get("codes")
     if not isinstance(codes, list) or not all(isinstance(code, int) for code in codes):
         return None
-    texts = [text for text in (name, modality, label, file) if isinstance(text, str)]
-    if len(texts) < 4:
+    words = [text for text in texts if isinstance(text, str)]
+    if len(words) < len(texts):
         return None
-    return IndexedClip(texts[0], texts[1], texts[2], texts[3], tuple(codes))
+    return IndexedClip(words[0], words[1], words[2], words[3], tuple(codes), words[4])

@@ -78,6 +78,24 @@ CATALOGUE: dict[str, Option] = {
     "dry_run": Option("check the options and print the plan", False, nargs=0, setting=False),
     "smoke": Option("run a few steps on little data", False, nargs=0, setting=False),
     "debug": Option("show the traceback of an error", False, nargs=0, setting=False),
+    # Clips of one's own.
+    "clips": Option(
+        "folder of clips, or CSV manifest (default: none, prepared features of --data)",
+        metavar="FOLDER",
+    ),
+    "networks": Option(
+        "folder of yamnet.tflite and efficientnet_lite0.onnx (default: models/ of the download "
+        "cache)",
+        metavar="FOLDER",
+        setting=False,
+    ),
+    "extractors": Option(
+        "auto: pretrained networks where their files and packages are there; offline: none",
+        "auto",
+        choices=("auto", "offline"),
+    ),
+    "patience": _count("epochs without progress after which training stops", 2),
+    "licence": Option("licence of the model, for its card, such as cc-by-4.0", metavar="NAME"),
     # Data.
     "data": Option("data set", "synthetic"),
     "root": Option(
@@ -320,6 +338,24 @@ class RecipeOptions:
         return self.defaults.get(name, CATALOGUE[name].default)
 
 
+class UsageError(SystemExit):
+    """The end of the program after wrong arguments.
+
+    Args:
+        code: exit code.
+        text: the error message, which was printed.
+
+    Example:
+
+    >>> UsageError(2, "unrecognized arguments: --epoch 3").code
+    2
+    """
+
+    def __init__(self, code: int | str | None, text: str) -> None:
+        super().__init__(code)
+        self.text = text
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that suggests the nearest word for a misspelt one.
 
@@ -337,7 +373,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **arguments)
 
     def error(self, message: str) -> NoReturn:
-        super().error(message + self.suggestion(message))
+        whole = message + self.suggestion(message)
+        try:
+            super().error(whole)
+        except SystemExit as stopped:
+            raise UsageError(stopped.code, whole) from None
 
     def suggestion(self, message: str) -> str:
         """Returns what to add to an error message.
