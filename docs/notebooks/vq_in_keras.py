@@ -94,7 +94,7 @@ round(float(((test - train.mean(axis=0)) ** 2).mean()), 4)
 # %%
 def show(model, count=8):
     rebuilt = model.predict(test[:count], verbose=0)
-    figure, axes = plt.subplots(2, count, figsize=(count, 2.2))
+    _, axes = plt.subplots(2, count, figsize=(count, 2.2))
     for row, (name, shown) in enumerate({"image": test, "rebuilt": rebuilt}.items()):
         for column in range(count):
             axes[row, column].imshow(shown[column, ..., 0], cmap="gray", vmin=0, vmax=1)

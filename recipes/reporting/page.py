@@ -146,18 +146,19 @@ def media_type(content: bytes) -> str:
     return next(found, "audio/mpeg")
 
 
-def data_uri(content: bytes) -> str:
+def data_uri(content: bytes, kind: str | None = None) -> str:
     """Returns a file as a `data:` address.
 
     Args:
-        content: content of a PNG, WebP or MP3 file.
+        content: content of the file.
+        kind: its type; by `media_type` if None.
 
     Example:
 
     >>> data_uri(b"\\x89PNG")
     'data:image/png;base64,iVBORw=='
     """
-    return f"data:{media_type(content)};base64,{base64.b64encode(content).decode('ascii')}"
+    return f"data:{kind or media_type(content)};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def picture_size(content: bytes) -> tuple[int, int]:
