@@ -5,7 +5,8 @@
 
 The queries are the first test clips, one of each of the first three classes that occur; what is
 searched are the pictures and captions of all other test clips. Labels took no part in training
-and take none in the search: they only tell right from wrong afterwards.
+and take none in the search: they only tell right from wrong afterwards. Also prints how many of
+the hits of all test sounds are right.
 """
 
 from __future__ import annotations
@@ -53,18 +54,26 @@ def main(arguments: list[str] | None = None) -> None:
         kept = tuple(names[row] for row in rows.tolist())
         return EncodedClips(kept, vectors, codes["indices"][rows], vectors, modality)
 
-    _, first = np.unique(labels, return_index=True)
-    queries = np.sort(first)[:QUERIES]
-    others = np.setdiff1d(np.arange(len(labels)), queries)
+    every = np.arange(len(labels))
     index = ClipIndex(backbone.code_source())
     for modality in ("video", "text"):
-        index.add(encoded(modality, others))
-    sounds = encoded("audio", queries)
-    found = zip(
-        index.search(sounds, "video", PICTURES), index.search(sounds, "text", CAPTIONS), strict=True
-    )
-    image = draw(folder, queries.tolist(), labels, list(found))
-    image.save(words.out, "webp", quality=85, method=6)
+        index.add(encoded(modality, every))
+    sounds = encoded("audio", every)
+    found = {
+        # A clip does not find itself.
+        modality: [
+            [hit for hit in hits if hit.name != name][:count]
+            for name, hits in zip(names, index.search(sounds, modality, count + 1), strict=True)
+        ]
+        for modality, count in (("video", PICTURES), ("text", CAPTIONS))
+    }
+    for modality, hits in found.items():
+        right = [labels[int(hit.name)] == labels[q] for q in every for hit in hits[q]]
+        print(f"{modality}: {np.mean(right):.3f} of {len(right)} hits have the query's label")
+    _, first = np.unique(labels, return_index=True)
+    queries = np.sort(first)[:QUERIES].tolist()
+    chosen = [(found["video"][query], found["text"][query]) for query in queries]
+    draw(folder, queries, labels, chosen).save(words.out, "webp", quality=85, method=6)
 
 
 def draw(folder: FeatureFolder, queries: list[int], labels: np.ndarray, found: list) -> Image.Image:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import data_tools
 from recipes.protocol import clips
 from recipes.protocol.clips import Clips, encode
 from recipes.runner import command_line
+from tests.conftest import REPOSITORY
 
 PAIRS = {f"{a}->{b}" for a in ("audio", "video", "text") for b in ("audio", "video", "text")}
 
@@ -89,6 +92,19 @@ def test_saved_probes_give_the_scores_of_the_result(finished: Path) -> None:
         logits = probe.predict(found.codes["quantized"], verbose=0)
         score = read_result(finished)["scores"][f"{source}->audio"]
         assert (logits.argmax(axis=-1) == classes).mean() == pytest.approx(score)
+
+
+def test_a_picture_of_queries_is_drawn_from_a_run(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_query = runpy.run_path(str(REPOSITORY / "docs" / "pictures" / "draw_query.py"))
+    out = tmp_path / "query.webp"
+    draw_query["main"](["--run", str(finished), "--out", str(out)])
+    with Image.open(out) as picture:
+        assert picture.format == "WEBP" and picture.width == 1200
+    shares = re.findall(r"(\w+): ([\d.]+) of (\d+) hits", capsys.readouterr().out)
+    assert [(name, number) for name, _, number in shares] == [("video", "100"), ("text", "40")]
+    assert all(0 <= float(share) <= 1 for _, share, _ in shares)
 
 
 def test_same_seed_same_result_from_the_cache(finished: Path, tmp_path: Path) -> None:
