@@ -43,6 +43,7 @@ GUIDES = {
     "Tutorials": tuple(f"notebooks/{name}" for name in NOTEBOOKS),
     "Use": (
         "command",
+        "own_clips",
         "systems",
         "training",
         "quantizers",

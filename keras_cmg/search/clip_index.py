@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -213,6 +214,28 @@ class ClipIndex:
                 ]
             )
         return hits
+
+    def without_files(self) -> ClipIndex:
+        """Returns the index without the paths of the clips' files, to be given to others.
+
+        Returns:
+            The same clips, whose `file` is empty.
+
+        Example:
+
+        >>> x = np.eye(2, dtype="float32")
+        >>> clips = keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio")
+        >>> index = keras_cmg.search.ClipIndex(x)
+        >>> index.add(clips, files=("sounds/a.ogg", "sounds/b.ogg"))
+        >>> index.without_files().clips("audio")[0].file
+        ''
+        """
+        copied = copy.copy(self)
+        copied._clips = {
+            name: [clip._replace(file="") for clip in clips] for name, clips in self._clips.items()
+        }
+        copied._of_code = None
+        return copied
 
     def clips_of_code(self, code: int) -> tuple[IndexedClip, ...]:
         """Returns the clips of all modalities that have a code.
