@@ -56,8 +56,8 @@ sorted(path.name for path in folder.iterdir())[:6]
 # %% [markdown]
 # ## Train
 #
-# Files of one name are one clip. Other layouts, such as a folder per class, are listed in
-# `keras-cmg train --help`. The command extracts features, trains without labels until validation
+# Files of one name are one clip. Other layouts, such as a folder per class, are on the page
+# [own clips](../own_clips.md). The command extracts features, trains without labels until validation
 # clips show no progress, and indexes the clips.
 
 # %%
