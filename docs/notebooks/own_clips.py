@@ -57,11 +57,11 @@ sorted(path.name for path in folder.iterdir())[:6]
 # ## Train
 #
 # Files of one name are one clip. Other layouts, such as a folder per class, are on the page
-# [own clips](../own_clips.md). The command extracts features, trains without labels until validation
-# clips show no progress, and indexes the clips.
+# [own clips](../own_clips.md). The command extracts features, trains without labels until
+# validation clips show no progress, and indexes the clips.
 
-# %%
-# !keras-cmg train --clips clips --extractors offline --epochs 12 --batch-size 32 --out run
+# %% language="bash"
+# keras-cmg train --clips clips --extractors offline --epochs 8 --out run
 
 # %% [markdown]
 # The folder `run` now holds the model, its extractors, an index of the clips, a model card and

@@ -79,6 +79,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_execution_in_temp = True
+nb_merge_streams = True
 # What libraries print while they are imported is no part of a tutorial.
 nb_output_stderr = "remove"
 # Docstrings mark code by single backticks, as those of Keras do.
