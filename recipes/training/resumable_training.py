@@ -13,11 +13,10 @@ import keras_cmg
 from data_tools.io.files import atomic_file, read_json
 from recipes.protocol.clips import Clips, batches
 from recipes.runner import content_cache
-from recipes.runner.epoch_lines import EpochLine
 from recipes.runner.provenance import write_json
 from recipes.runner.settings import Settings
 from recipes.training.best_epoch import within_modality
-from recipes.training.trained_encoders import SHOWN, Encoder, compile_model, new_model
+from recipes.training.trained_encoders import Encoder, compile_model, new_model
 
 STATE, BEST = "state.json", "best.keras"
 PROBES, LOSS, NONE = "probes within modalities", "validation loss", "none"
@@ -102,8 +101,7 @@ def _fit(
         initial_epoch=progress.epochs,
         epochs=settings.epochs,
         shuffle=False,
-        verbose=0,
-        callbacks=[EpochLine(SHOWN), progress],
+        callbacks=[progress],
     )
 
 
