@@ -17,7 +17,6 @@ Leaves `model.keras`, `extractors.json`, `labels.txt`, `index/`, `README.md`, `c
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import keras_cmg
+from data_tools.io.files import is_installed, missing
 from recipes.own_clips import indexing, preparation
 from recipes.own_clips.precision import precision
 from recipes.protocol import code_use
@@ -76,8 +76,8 @@ def check(settings: Settings) -> Settings:
         FileNotFoundError: if there is no folder of clips.
         ImportError: if faiss is not installed.
     """
-    if importlib.util.find_spec("faiss") is None:
-        raise ImportError("The index needs the package faiss: pip install 'keras-cmg[search]'")
+    if not is_installed("faiss"):
+        raise missing("faiss", "The index needs")
     if settings.clips is None:
         return settings
     return settings.replace(data=preparation.layout_of(settings.clips))

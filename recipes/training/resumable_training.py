@@ -57,10 +57,11 @@ def train_with_early_stopping(settings: Settings, clips: Clips, seed: int, cache
     folder = cache / "training" / content_cache.key(identity)
     folder.mkdir(parents=True, exist_ok=True)
     progress = _Progress(settings, clips, folder)
-    model = (
-        progress.continued() if progress.epochs else new_model(settings, clips.modalities(), seed)
-    )
     if not progress.finished:
+        if progress.epochs:
+            model = progress.continued()
+        else:
+            model = new_model(settings, clips.modalities(), seed)
         _fit(model, settings, clips, seed, progress)
     best = keras.saving.load_model(folder / BEST, compile=False)
     about = {

@@ -179,7 +179,7 @@ def test_clips_without_classes_become_a_store(tmp_path: Path) -> None:
     assert [one["file"] for one in prepared.refused] == ["clip16.wav", "clip16"]
     assert [one.modality for one in prepared.entries] == ["audio", "video"]
     assert prepared.entries[0].files[3] == str(source / "clip03.wav")
-    assert set(prepared.entries[0].splits) == {"train", "val", "test"}
+    assert {"train", "test"} <= set(prepared.entries[0].splits)
     out = str(tmp_path / "run")
     words = ["train", "--data", "store", "--features", str(tmp_path / "features"), "--out", out]
     assert main([*words, "--epochs", "1"]) == 0
