@@ -7,10 +7,12 @@ shard. `python -m data_tools.extraction.worker` is started by `data_tools.extrac
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -59,11 +61,32 @@ def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
     return {"checksums": write_slot(Path(task["part"]), features.fields, task["slot"], row)}
 
 
-def main(setup: str) -> int:
+def clip_answers(options: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Opens the extractors of a job.
+
+    Args:
+        options: arguments of `ClipFeatures`, and the file of its `state` or None.
+
+    Returns:
+        Function that runs one task, see `answer`.
+    """
+    from data_tools.extraction.clip_features import ClipFeatures
+
+    state = options.pop("state")
+    features = ClipFeatures(**options)
+    if state is not None:
+        features.load_state(state)
+    return functools.partial(answer, features)
+
+
+def serve(
+    setup: str, prepare: Callable[[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]]]
+) -> int:
     """Runs tasks from standard input until it ends.
 
     Args:
-        setup: JSON of the arguments of `ClipFeatures`, and of the file of its `state` or None.
+        setup: JSON, options of `prepare`.
+        prepare: function of the options that returns the function that runs one task.
 
     Returns:
         Exit code.
@@ -81,14 +104,8 @@ def main(setup: str) -> int:
 
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    from data_tools.extraction.clip_features import ClipFeatures
-
-    options = json.loads(setup)
-    state = options.pop("state")
     try:
-        features = ClipFeatures(**options)
-        if state is not None:
-            features.load_state(state)
+        run = prepare(json.loads(setup))
     except (ImportError, OSError, ValueError) as error:
         send({"error": str(error), "kind": type(error).__name__})
         return 1
@@ -97,7 +114,7 @@ def main(setup: str) -> int:
     with threadpool_limits(1), contextlib.suppress(BrokenPipeError):
         for line in sys.stdin:
             try:
-                found = answer(features, json.loads(line))
+                found = run(json.loads(line))
             except OSError as error:
                 # The number, text and file of the error; all clips would meet it.
                 words = (error.errno, error.strerror, error.filename)
@@ -107,4 +124,4 @@ def main(setup: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(serve(sys.argv[1], clip_answers))
