@@ -17,7 +17,7 @@ from keras_cmg.search import ClipIndex, EncodedClips
 from recipes.serving.batching import Batcher
 from recipes.serving.code_statistics import code_positions, sharing
 from recipes.serving.limits import Limits, RefusedRequest
-from recipes.serving.media import MediaFiles
+from recipes.serving.media import MediaFiles, media_kind
 from recipes.serving.metrics import Metrics
 
 Extract = Callable[[str, Sequence[str], Sequence[str]], Sequence[np.ndarray | str]]
@@ -310,6 +310,7 @@ class ClipSearch:
             "label": clip.label,
             "codes": list(clip.codes),
             "media": f"/v1/media/{clip.modality}/{place}" if served else None,
+            "kind": media_kind(clip.file),
             "words": self.media.words(clip.file) if clip.modality == "text" else "",
         }
 
