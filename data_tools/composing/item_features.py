@@ -14,12 +14,8 @@ import numpy as np
 from data_tools.extraction import extract
 from data_tools.extraction.extractor import create_extractor
 from data_tools.io.files import atomic_file, read_json
-from data_tools.raw.composed.composed_dataset import (
-    MAX_SECONDS,
-    PROMPT,
-    SAMPLE_RATE,
-    ComposedDataset,
-)
+from data_tools.raw.composed.composed_dataset import PROMPT, ComposedDataset
+from data_tools.raw.composed.rendering import MAX_SECONDS, SAMPLE_RATE
 from data_tools.store import Store
 from data_tools.store.schema import FAILURES
 
@@ -143,6 +139,13 @@ class ItemFeatures:
     def identity(self) -> dict[str, Any]:
         """How the features were extracted, see `schema.json` of a store."""
         return read_json(self.folder / "schema.json")["origin"]["extraction"]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Option of the extractor to the name of the model file that it gives."""
+        return (
+            read_json(self.folder / "schema.json")["origin"].get("files", {}).get(self.modality, {})
+        )
 
     def __contains__(self, name: str) -> bool:
         return name in self.rows

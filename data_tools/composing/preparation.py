@@ -24,7 +24,8 @@ from data_tools.io import feature_folder as layout
 from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.files import atomic_folder, sha256_file
 from data_tools.raw.base import Clip
-from data_tools.raw.composed.composed_dataset import SAMPLE_RATE, ComposedDataset
+from data_tools.raw.composed.composed_dataset import ComposedDataset
+from data_tools.raw.composed.rendering import SAMPLE_RATE
 from data_tools.raw.preparation import (
     CHUNK,
     STORED_AS,
@@ -215,7 +216,7 @@ def _write_extractors(folder: Path, features: Mapping[str, ItemFeatures]) -> Non
     """Keeps what serving needs: how each modality was extracted, and what was learned."""
     kept: dict[str, dict[str, Any]] = {}
     for modality, each in features.items():
-        kept[modality] = {"extraction": each.identity, "state": None}
+        kept[modality] = {"extraction": each.identity, "files": each.files, "state": None}
         if (each.folder / FITTED).is_file():
             state = f"{modality}_{FITTED}"
             shutil.copyfile(each.folder / FITTED, folder / state)

@@ -44,6 +44,8 @@ class ClipFeatures:
         extractors: modality to `{"name": ..., "options": {...}}`.
         categories: class names; rows have labels if there are any.
         segments: seconds of a clip.
+        rendering: `bandwidth` and `side` to which sounds and pictures are rendered first, as those
+            of composed clips; None for files as they are.
 
     Raises:
         ValueError: if an extractor is unknown or refuses its options.
@@ -61,12 +63,21 @@ class ClipFeatures:
         extractors: Mapping[str, Mapping[str, Any]],
         categories: list[str] | None = None,
         segments: int = 10,
+        rendering: Mapping[str, int] | None = None,
     ) -> None:
         self.root = Path(root)
         self.extractors: dict[str, Extractor] = {
             modality: create_extractor(modality, spec["name"], spec["options"])
             for modality, spec in extractors.items()
         }
+        if rendering is not None:
+            # Imports readers of data sets, which most workers do without.
+            from data_tools.extraction.rendered import RenderedExtractor
+
+            self.extractors = {
+                modality: RenderedExtractor(extractor, modality, rendering)
+                for modality, extractor in self.extractors.items()
+            }
         self.categories = list(categories or [])
         self.segments = segments
 

@@ -17,8 +17,6 @@ from typing import Any
 Task = dict[str, Any]
 ATTEMPTS = 2
 """Attempts at a clip whose worker died: another cause than the clip may have killed it."""
-CLIPS = "data_tools.extraction.worker"
-"""Module of a process that computes the rows of clips."""
 ERRORS: dict[str, type[Exception]] = {
     "ImportError": ImportError,
     "ModuleNotFoundError": ImportError,
@@ -30,9 +28,8 @@ class Worker:
     """A worker process, started on first use.
 
     Args:
-        setup: options of the module, as plain values: arguments of `ClipFeatures` and `state`.
+        setup: arguments of `ClipFeatures` and `state`, as plain values.
         timeout: seconds that a clip may take.
-        module: module that the process runs, which calls `data_tools.extraction.worker.serve`.
 
     Example:
         >>> setup = {"root": ".", "extractors": {}, "categories": [], "segments": 1, "state": None}
@@ -42,8 +39,8 @@ class Worker:
         >>> worker.close()
     """
 
-    def __init__(self, setup: dict[str, Any], timeout: float, module: str = CLIPS) -> None:
-        self.setup, self.timeout, self.module = setup, timeout, module
+    def __init__(self, setup: dict[str, Any], timeout: float) -> None:
+        self.setup, self.timeout = setup, timeout
         self._stopped = False
         self._process: subprocess.Popen[str] | None = None
 
@@ -68,7 +65,7 @@ class Worker:
             if self._stopped:
                 reason = "was stopped"
                 break
-            process = self.start()
+            process = self._start()
             late = threading.Event()
 
             def stop(process: Any = process, late: Any = late) -> None:
@@ -98,25 +95,14 @@ class Worker:
             reason = f"ended its process: {_describe(code)}"
         return {"failures": [{"modality": "", "file": "", "reason": reason}]}
 
-    def start(self) -> Any:
-        """Starts the process unless it runs, and waits until it is ready.
-
-        Returns:
-            The process.
-
-        Raises:
-            ImportError: if an extractor lacks a package.
-            FileNotFoundError: if an extractor lacks a file.
-            ValueError: if an extractor refuses its options.
-            RuntimeError: if no worker starts.
-        """
+    def _start(self) -> Any:
         if self._process is not None:
             return self._process
         # The worker has the import path of this process.
         path = os.pathsep.join([*(entry or os.getcwd() for entry in sys.path)])
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         process = subprocess.Popen(
-            [sys.executable, "-m", self.module, json.dumps(self.setup)],
+            [sys.executable, "-m", "data_tools.extraction.worker", json.dumps(self.setup)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -55,7 +55,7 @@ def open_extractors(
         (10, 8)
     """
     store = Path(store)
-    specs, segments, states = _recorded(store)
+    specs, segments, states, _ = recorded_extractors(store)
     given = options or {}
     chosen = {}
     for modality, spec in specs.items():
@@ -81,8 +81,21 @@ def open_extractors(
     return features
 
 
-def _recorded(store: Path) -> tuple[dict[str, Any], int, dict[str, Path]]:
-    """Extractors by modality, seconds of a clip, and files of what was learned by modality."""
+def recorded_extractors(
+    store: Path,
+) -> tuple[dict[str, Any], int, dict[str, Path], dict[str, dict[str, str]]]:
+    """Reads which extractors a store, or a prepared folder of composed clips, was made with.
+
+    Args:
+        store: the folder.
+
+    Returns:
+        Modality to `name`, `options` and `sources`; seconds of a clip; modality to the file of what
+        was learned; modality to option to the name of a model file.
+
+    Raises:
+        ValueError: if the store was not extracted, or a description is damaged.
+    """
     if (store / EXTRACTION).is_file():
         with reading(store / EXTRACTION, "describe how features were extracted"):
             kept = read_json(store / EXTRACTION)
@@ -100,10 +113,13 @@ def _recorded(store: Path) -> tuple[dict[str, Any], int, dict[str, Path]]:
                 for modality, each in kept.items()
                 if each["state"]
             }
-            return specs, NUM_SEGMENTS, states
-    identity = read_schema(store)["origin"].get("extraction")
+            files = {modality: dict(each.get("files", {})) for modality, each in kept.items()}
+            return specs, NUM_SEGMENTS, states, files
+    origin = read_schema(store)["origin"]
+    identity = origin.get("extraction")
     if not identity:
         raise ValueError(f"`store` must be one that `extract` wrote. Received: {store}")
     specs = identity["extractors"]
     learned = store / FITTED
-    return specs, identity["segments"], dict.fromkeys(specs, learned) if learned.is_file() else {}
+    states = dict.fromkeys(specs, learned) if learned.is_file() else {}
+    return specs, identity["segments"], states, origin.get("files", {})

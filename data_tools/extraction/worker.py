@@ -7,12 +7,10 @@ shard. `python -m data_tools.extraction.worker` is started by `data_tools.extrac
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,7 +30,8 @@ def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         features: the `ClipFeatures` of the job.
-        task: `clip`, and `part` and `slot` of a shard for a row, or `out` for the signals.
+        task: `clip`, and `part` and `slot` of a shard or the file `row` for a row, or `out` for the
+            signals.
 
     Returns:
         `checksums` of a row, `failures` of a clip, or nothing.
@@ -56,37 +55,20 @@ def answer(features: Any, task: dict[str, Any]) -> dict[str, Any]:
                 raise
             return {}
         row = features(task["clip"])
+        if "row" in task:
+            np.savez(task["row"], **row)
+            return {}
     except ClipError as error:
         return {"failures": error.failures}
     return {"checksums": write_slot(Path(task["part"]), features.fields, task["slot"], row)}
 
 
-def clip_answers(options: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Opens the extractors of a job.
-
-    Args:
-        options: arguments of `ClipFeatures`, and the file of its `state` or None.
-
-    Returns:
-        Function that runs one task, see `answer`.
-    """
-    from data_tools.extraction.clip_features import ClipFeatures
-
-    state = options.pop("state")
-    features = ClipFeatures(**options)
-    if state is not None:
-        features.load_state(state)
-    return functools.partial(answer, features)
-
-
-def serve(
-    setup: str, prepare: Callable[[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]]]
-) -> int:
+def main(setup: str) -> int:
     """Runs tasks from standard input until it ends.
 
     Args:
-        setup: JSON, options of `prepare`.
-        prepare: function of the options that returns the function that runs one task.
+        setup: JSON of the arguments of `ClipFeatures`, and of the file of its `state` or None;
+            for files of a trained run also `sources`, checksums of the files of each extractor.
 
     Returns:
         Exit code.
@@ -104,8 +86,21 @@ def serve(
 
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    from data_tools.extraction.clip_features import ClipFeatures
+
+    options = json.loads(setup)
+    state, sources = options.pop("state"), options.pop("sources", {})
     try:
-        run = prepare(json.loads(setup))
+        features = ClipFeatures(**options)
+        for modality, expected in sources.items():
+            own = features.extractors[modality].sources()
+            if own != expected:
+                raise ValueError(
+                    f"the {modality} extractor must have the files with which the run was trained, "
+                    f"{expected}. Received: {own}"
+                )
+        if state is not None:
+            features.load_state(state)
     except (ImportError, OSError, ValueError) as error:
         send({"error": str(error), "kind": type(error).__name__})
         return 1
@@ -114,7 +109,7 @@ def serve(
     with threadpool_limits(1), contextlib.suppress(BrokenPipeError):
         for line in sys.stdin:
             try:
-                found = run(json.loads(line))
+                found = answer(features, json.loads(line))
             except OSError as error:
                 # The number, text and file of the error; all clips would meet it.
                 words = (error.errno, error.strerror, error.filename)
@@ -124,4 +119,4 @@ def serve(
 
 
 if __name__ == "__main__":
-    sys.exit(serve(sys.argv[1], clip_answers))
+    sys.exit(main(sys.argv[1]))

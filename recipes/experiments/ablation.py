@@ -23,7 +23,7 @@ from typing import Any
 import keras_cmg
 from keras_cmg.models.base.presets import merged
 from recipes.protocol import table1_protocol
-from recipes.protocol.clips import PREPARED, Clips, modalities_of
+from recipes.protocol.clips import CLIP_SETS, Clips, modalities_of
 from recipes.protocol.tasks import TASKS
 from recipes.reporting import ablation_tables, report_writer
 from recipes.runner.options import DATA, ENCODER, PROBES, RecipeOptions
@@ -40,7 +40,7 @@ OPTIONS = RecipeOptions(
         *(name for name in ENCODER if name != "run"),
         *PROBES,
     ),
-    data=("vggsound", *PREPARED),
+    data=("vggsound", *CLIP_SETS),
     smoke={"of": ("losses", "toc"), "probe_epochs": 1, "toc_channels": (128,)},
 )
 CRITERIA = ("similarity", "variance", "both")

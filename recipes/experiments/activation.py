@@ -18,14 +18,16 @@ from typing import Any
 
 import keras_cmg
 from recipes.protocol import code_use
-from recipes.protocol.clips import PREPARED, encode
+from recipes.protocol.clips import CLIP_SETS, encode
 from recipes.reporting import charts, code_use_tables, report_writer
 from recipes.reporting.page import Picture, Section
 from recipes.runner.options import DATA, ENCODER, RecipeOptions
 from recipes.runner.seed_runs import Job, Run
 from recipes.training import trained_encoders
 
-OPTIONS = RecipeOptions(("subset", "level", *DATA, *ENCODER), data=("valor", "vggsound", *PREPARED))
+OPTIONS = RecipeOptions(
+    ("subset", "level", *DATA, *ENCODER), data=("valor", "vggsound", *CLIP_SETS)
+)
 PICTURE = "activation.png"
 data_identity = trained_encoders.data_identity
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.protocol import code_use
-from recipes.protocol.clips import PREPARED, PUBLISHED
+from recipes.protocol.clips import CLIP_SETS, PUBLISHED
 from recipes.protocol.cross_modal_probes import toc_masks
 from recipes.reporting import code_use_tables, codebook_sections, report_writer
 from recipes.reporting.page import Gallery, Section
@@ -26,7 +26,7 @@ from recipes.training import trained_encoders
 
 OPTIONS = RecipeOptions(
     ("toc_channels", *DATA, *ENCODER),
-    data=(*PUBLISHED, *PREPARED),
+    data=(*PUBLISHED, *CLIP_SETS),
     smoke={"toc_channels": (128,)},
 )
 data_identity = trained_encoders.data_identity

@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from recipes.protocol.clips import PREPARED, clip_labels, clip_origins, num_clips
+from recipes.protocol.clips import CLIP_SETS, clip_labels, clip_origins, num_clips
 from recipes.reporting import compare_pictures, compare_tables, report_writer
 from recipes.runner.options import DATA, RecipeOptions
 from recipes.runner.provenance import write_json
@@ -43,7 +43,7 @@ OPTIONS = RecipeOptions(
         *("epochs", "batch_size", "cache", "toc_channels", "labels", "workers"),
         *(name for name in DATA if name not in ("max_clips", "protocol")),
     ),
-    data=PREPARED,
+    data=CLIP_SETS,
     defaults={
         "num_clips": {"train": 400, "val": 200, "test": 500},
         "epochs": 8,
@@ -101,6 +101,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     """
     settings = job.settings
     clips = trained_encoders.open_clips(job)
+    clips.require_modalities()
     tuned = dict(settings.known)
     for variant in settings.variants.values():
         entry = variant["entry"]

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recipes.protocol.clips import PREPARED, PUBLISHED
+from recipes.protocol.clips import CLIP_SETS, PUBLISHED
 from recipes.reporting import charts, cost_tables, report_writer
 from recipes.reporting.page import Picture, Section
 from recipes.runner.options import DATA, RecipeOptions, model_names
@@ -32,7 +32,7 @@ OPTIONS = RecipeOptions(
         *("steps", "rounds", "clock"),
         *DATA,
     ),
-    data=(*PUBLISHED, *PREPARED),
+    data=(*PUBLISHED, *CLIP_SETS),
     smoke={"models": ("dcid", "fcid"), "steps": 1, "rounds": 1},
 )
 data_identity = trained_encoders.data_identity

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recipes.protocol.clips import PREPARED, PUBLISHED
+from recipes.protocol.clips import CLIP_SETS, PUBLISHED
 from recipes.reporting import training_tables
 from recipes.runner.options import DATA, ENCODER, RecipeOptions
 from recipes.runner.provenance import write_json
 from recipes.runner.seed_runs import Job, Run
 from recipes.training import trained_encoders
 
-OPTIONS = RecipeOptions((*DATA, *ENCODER), data=(*PUBLISHED, *PREPARED))
+OPTIONS = RecipeOptions((*DATA, *ENCODER), data=(*PUBLISHED, *CLIP_SETS))
 data_identity = trained_encoders.data_identity
 
 

@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from recipes.protocol.clips import PREPARED
+from recipes.protocol.clips import CLIP_SETS
 from recipes.protocol.open_set import PUBLISHED_KNOWN, known_classes
 from recipes.reporting import charts, open_set_tables, report_writer
 from recipes.reporting.page import Picture, Section
@@ -42,7 +42,7 @@ OPTIONS = RecipeOptions(
         *("epochs", "batch_size", "cache", "workers"),
         *(name for name in DATA if name != "protocol"),
     ),
-    data=(*PREPARED, *PUBLISHED_KNOWN),
+    data=(*CLIP_SETS, *PUBLISHED_KNOWN),
     defaults={
         "num_clips": {"train": 400, "val": 200, "test": 500},
         "epochs": 8,
@@ -73,7 +73,7 @@ def check(settings: Settings) -> Settings:
         if settings.models not in (None, OPTIONS.smoke["models"]) or settings.tuned is not None:
             raise ValueError("--run brings its model; leave out --models and --tuned")
         return settings.replace(models=(), known={})
-    if settings.data not in PREPARED:
+    if settings.data not in CLIP_SETS:
         raise ValueError(
             f"--data {settings.data} needs --run, a finished run of pretrain: its clips are those "
             "of the test"
@@ -94,6 +94,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     """
     settings = job.settings
     clips = trained_encoders.open_clips(job)
+    clips.require_modalities()
     names = clips.categories()
     known = known_classes(
         settings.data, len(names), settings.known_classes, settings.class_order, job.seed

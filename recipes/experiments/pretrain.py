@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recipes.protocol.clips import PREPARED, PUBLISHED
+from recipes.protocol.clips import CLIP_SETS, PUBLISHED
 from recipes.reporting import training_tables
 from recipes.runner.options import DATA, ENCODER, RecipeOptions
 from recipes.runner.seed_runs import Job, Run
@@ -28,7 +28,7 @@ from recipes.training import trained_encoders
 
 OPTIONS = RecipeOptions(
     (*DATA, *(name for name in ENCODER if name not in ("run", "cache"))),
-    data=(*PUBLISHED, *PREPARED),
+    data=(*PUBLISHED, *CLIP_SETS),
 )
 data_identity = trained_encoders.data_identity
 
@@ -45,7 +45,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     """
     clips = trained_encoders.open_clips(job)
     encoder = trained_encoders.train_new(job, clips)
-    trained_encoders.save(encoder, out)
+    trained_encoders.save(encoder, clips, out)
     return {
         "protocol": job.settings.protocol,
         "encoder": encoder.about,

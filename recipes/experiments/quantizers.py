@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.raw import image_sets
-from recipes.protocol.clips import PREPARED, clip_labels, clip_origins, num_clips
+from recipes.protocol.clips import CLIP_SETS, clip_labels, clip_origins, num_clips
 from recipes.reporting import compare_tables, quantizer_tables, report_writer
 from recipes.runner.options import DATA, RecipeOptions
 from recipes.runner.seed_runs import Job, Run
@@ -41,7 +41,7 @@ OPTIONS = RecipeOptions(
         *("epochs", "batch_size", "cache", "toc_channels", "labels", "workers"),
         *(name for name in DATA if name not in ("max_clips", "protocol")),
     ),
-    data=PREPARED,
+    data=CLIP_SETS,
     defaults={
         "models": ("fcid", "cmcm"),
         "num_clips": {"train": 400, "val": 200, "test": 500},
@@ -100,6 +100,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     """
     settings = job.settings
     clips = trained_encoders.open_clips(job)
+    clips.require_modalities()
 
     def measured(variant: tuple[str, str]) -> dict[str, Any]:
         entry, name = variant

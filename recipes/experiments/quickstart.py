@@ -23,7 +23,7 @@ from typing import Any
 import keras
 
 from recipes.protocol import code_use, cross_modal_probes
-from recipes.protocol.clips import PREPARED, clip_classes, encode
+from recipes.protocol.clips import CLIP_SETS, STORE, clip_labels, encode, num_clips
 from recipes.reporting import probe_tables, report_writer, same_code_examples
 from recipes.reporting.quickstart_page import quickstart_page
 from recipes.runner import provenance
@@ -37,7 +37,7 @@ OPTIONS = RecipeOptions(
         *(name for name in TRAINING if name != "cache"),
         *("devices", "probe_epochs", "toc_channels"),
     ),
-    data=PREPARED,
+    data=CLIP_SETS,
     defaults={
         "model": "fcid",
         "protocol": "heldout",
@@ -84,11 +84,12 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         name: encode(backbone, clips, "test", name, "clip").codes["indices"]
         for name in backbone.modalities
     }
-    classes = clip_classes(encoded.encoded("test", "text").labels)
+    classes = clip_labels(clips, "test")
     categories = clips.categories()
     result = {
         "protocol": "heldout",
         "chance": 1 / len(categories),
+        "num_clips": num_clips(clips),
         "scores": probes.scores["quantized"],
         "toc": {name: probes.scores[name] for name in masks},
         "continuous": probes.scores["continuous"],
@@ -102,13 +103,14 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         "config": keras.saving.serialize_keras_object(encoder.model)["config"],
         "features": clips.identity(),
     }
-    trained_encoders.save(encoder, out)
+    trained_encoders.save(encoder, clips, out)
     for source, probe in probes.probes["quantized"].items():
         probe.save(out / f"probe_{source}.keras")
-    (out / "labels.txt").write_text("\n".join(categories) + "\n", encoding="utf-8")
-    shown = same_code_examples.same_code(
-        clips.root, indices, classes, len(codebook), job.resources.root
-    )
+    shown: list[dict[str, Any]] = []
+    if clips.data != STORE:  # which has no files of its clips
+        shown = same_code_examples.same_code(
+            clips.root, indices, classes, len(codebook), job.resources.root
+        )
     seconds = {"total_seconds": round(time.perf_counter() - start, 2)}
     whole = {**provenance.about(job), **result, **seconds}
     page = quickstart_page(whole, encoder.history, codebook, kept, indices, shown)

@@ -21,7 +21,7 @@ from typing import Any
 
 import keras_cmg
 from recipes.protocol import clip_retrieval
-from recipes.protocol.clips import PREPARED, encoders
+from recipes.protocol.clips import CLIP_SETS, encoders
 from recipes.protocol.cross_modal_probes import toc_masks
 from recipes.protocol.table1_protocol import NO_CODES
 from recipes.reporting import charts, paper_tables, recall_tables, report_writer, tables
@@ -32,7 +32,7 @@ from recipes.training import trained_encoders
 
 OPTIONS = RecipeOptions(
     ("num_pairs", "toc_channels", *DATA, *ENCODER),
-    data=("mscoco", "clotho", "flickrsound", "valor", *PREPARED),
+    data=("mscoco", "clotho", "flickrsound", "valor", *CLIP_SETS),
     smoke={"toc_channels": (128,)},
 )
 METHOD = (

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.protocol import code_index
-from recipes.protocol.clips import PREPARED
+from recipes.protocol.clips import CLIP_SETS
 from recipes.reporting import charts, recall_tables, report_writer
 from recipes.reporting.page import Picture, Section
 from recipes.runner.options import DATA, ENCODER, RecipeOptions
@@ -32,7 +32,7 @@ OPTIONS = RecipeOptions(
         *(name for name in DATA if name != "max_clips"),
         *(name for name in ENCODER if name != "held_out"),
     ),
-    data=PREPARED,
+    data=CLIP_SETS,
 )
 METHOD = (
     "Every test clip of one modality is a query to the test clips of another; the query's own clip "

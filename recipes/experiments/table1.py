@@ -22,7 +22,7 @@ from typing import Any
 
 import keras_cmg
 from recipes.protocol import table1_protocol
-from recipes.protocol.clips import PREPARED, modalities_of
+from recipes.protocol.clips import CLIP_SETS, modalities_of
 from recipes.protocol.tasks import TASKS
 from recipes.reporting import charts, report_writer, table1_tables
 from recipes.reporting.page import Picture, Section
@@ -33,7 +33,7 @@ from recipes.training import trained_encoders
 
 OPTIONS = RecipeOptions(
     ("task", "directions", *DATA, *ENCODER, *PROBES),
-    data=(*TASKS, *PREPARED),
+    data=(*TASKS, *CLIP_SETS),
     defaults={"held_out": None},
     smoke={"toc_channels": (128,)},
 )
@@ -52,9 +52,9 @@ def check(settings: Settings) -> Settings:
     Raises:
         ValueError: if the data are not those of the task, or have not the modalities.
     """
-    if settings.data not in (settings.task, *PREPARED):
+    if settings.data not in (settings.task, *CLIP_SETS):
         raise ValueError(
-            f"--data of --task {settings.task} must be one of {(settings.task, *PREPARED)}. "
+            f"--data of --task {settings.task} must be one of {(settings.task, *CLIP_SETS)}. "
             f"Received: {settings.data!r}"
         )
     table1_protocol.check_directions(settings.directions, modalities_of(settings.data))

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recipes.protocol.clips import PREPARED
+from recipes.protocol.clips import CLIP_SETS
 from recipes.reporting import report_writer, tuning_tables
 from recipes.runner.options import DATA, RecipeOptions
 from recipes.runner.seed_runs import Job, Run
@@ -36,7 +36,7 @@ OPTIONS = RecipeOptions(
         "cache",
         *(name for name in DATA if name not in ("max_clips", "protocol")),
     ),
-    data=PREPARED,
+    data=CLIP_SETS,
     defaults={
         "batch_size": 80,
         "trials": 12,
@@ -86,6 +86,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     """
     start, settings = time.perf_counter(), job.settings
     clips = trained_encoders.open_clips(job)
+    clips.require_modalities()
     entry = entry_of(settings.model, settings.preset)
     wanted = hyperparameter_search.new_search(
         job,

@@ -17,6 +17,7 @@ from data_tools.io.files import sha256_file
 from data_tools.loading import BatchReader, SelectionSource
 from data_tools.loading.batch_reader import add_text_mask
 from data_tools.loading.pydataset import FeatureDataset
+from data_tools.loading.store_folder import StoreFolder
 from data_tools.published.examples import Example
 from data_tools.published.registry import PUBLISHED_DATASETS, open_published, published_class
 from data_tools.published.selection import PREPARED, Selection, select
@@ -29,6 +30,10 @@ CHECKED_CLIPS = 16
 """Clips of each split and modality of a published data set whose features are checksummed."""
 UNPAIRED = ("ucf_vggsound",)
 """Data sets whose clips have one modality each, so that no model can be trained on them."""
+STORE = "store"
+"""Name of clips that `python -m data_tools extract` extracted into a store."""
+CLIP_SETS = (*PREPARED, STORE)
+"""Data sets of one layout, with splits of their own."""
 PUBLISHED = tuple(sorted(set(PUBLISHED_DATASETS) - {"celeba_hq", *UNPAIRED}))
 """Published data sets on which an encoder can be trained."""
 
@@ -39,24 +44,46 @@ class Clips(NamedTuple):
     data: str
     """Name of the data set."""
     root: Path
-    """A prepared folder, or the folder of a published data set."""
+    """A prepared folder, a store, or the folder of a published data set."""
     protocol: str = "heldout"
     limit: int | None = None
     """Upper limit of the clips of each split, chosen by a hash; None for all."""
 
     @property
     def prepared(self) -> bool:
-        """Whether the folder was prepared here, from raw signals."""
-        return self.data in PREPARED
+        """Whether the features were computed here, from raw signals."""
+        return self.data in CLIP_SETS
+
+    def folder(self) -> data_tools.FeatureFolder | StoreFolder:
+        """Opens a prepared folder or a store."""
+        return StoreFolder(self.root) if self.data == STORE else data_tools.FeatureFolder(self.root)
 
     def modalities(self) -> tuple[str, ...]:
         """Returns the modalities of the clips."""
+        if self.data == STORE:
+            return StoreFolder(self.root).modalities
         return modalities_of(self.data)
+
+    def require_modalities(self, names: Sequence[str] = MODALITIES) -> None:
+        """Checks that the clips have modalities.
+
+        Args:
+            names: the modalities.
+
+        Raises:
+            ValueError: if one is missing.
+        """
+        missing = sorted(set(names) - set(self.modalities()))
+        if missing:
+            raise ValueError(
+                f"--data {self.data} must have {', '.join(names)}. {self.root} lacks "
+                f"{', '.join(missing)}"
+            )
 
     def categories(self, **options: Any) -> tuple[str, ...]:
         """Returns the names of the classes; none where the data set has no classes."""
         if self.prepared:
-            return tuple(data_tools.FeatureFolder(self.root).categories)
+            return tuple(self.folder().categories)
         return tuple(self.opened(**options).categories)
 
     def opened(self, **options: Any) -> Any:
@@ -82,7 +109,7 @@ class Clips(NamedTuple):
             ValueError: if an annotation file is damaged.
         """
         if self.prepared:
-            return split in data_tools.FeatureFolder(self.root).split_names()
+            return split in self.folder().split_names()
         return split in self.opened(**options).split_names()
 
     def select(
@@ -103,9 +130,12 @@ class Clips(NamedTuple):
             FileNotFoundError: if the folder or a file is missing.
             ValueError: if an argument or a file is wrong.
         """
-        # Prepared folders have one layout and one protocol.
-        options = {} if self.prepared else {"protocol": self.protocol, **options}
-        chosen = select(self.root, split, modalities, labels, self.data, **options)
+        if self.data == STORE:
+            chosen = StoreFolder(self.root).select(split, modalities, labels)
+        else:
+            # Prepared folders have one layout and one protocol.
+            options = {} if self.prepared else {"protocol": self.protocol, **options}
+            chosen = select(self.root, split, modalities, labels, self.data, **options)
         if self.limit is not None:
             chosen.examples = fewer(chosen.examples, self.limit)
         return chosen
@@ -123,6 +153,8 @@ class Clips(NamedTuple):
         Raises:
             FileNotFoundError: if no annotation file is there.
         """
+        if self.data == STORE:
+            return {"data": self.data, **StoreFolder(self.root).identity}
         if self.prepared:
             manifest = data_tools.FeatureFolder(self.root).manifest
             kept = {key: manifest[key] for key in ("arguments", "options", "sources", "files")}
@@ -180,7 +212,7 @@ def modalities_of(data: str) -> tuple[str, ...]:
     >>> modalities_of("digits"), modalities_of("mscoco")
     (('audio', 'video', 'text'), ('video', 'text'))
     """
-    return MODALITIES if data in PREPARED else published_class(data).modalities
+    return MODALITIES if data in CLIP_SETS else published_class(data).modalities
 
 
 def fewer(examples: Sequence[Example], limit: int) -> list[Example]:
@@ -230,7 +262,7 @@ def clip_labels(clips: Clips, split: str) -> np.ndarray:
     Returns:
         (clips,) int.
     """
-    folder = data_tools.FeatureFolder(clips.root)
+    folder = clips.folder()
     return clip_classes(folder.read("labels", folder.order(split)))
 
 
@@ -240,7 +272,7 @@ def num_clips(clips: Clips) -> dict[str, int]:
     Args:
         clips: the clips.
     """
-    folder = data_tools.FeatureFolder(clips.root)
+    folder = clips.folder()
     return {split: len(folder.order(split)) for split in folder.split_names()}
 
 
@@ -254,7 +286,13 @@ def clip_origins(clips: Clips, split: str, kind: str) -> dict[str, list[list[str
 
     Returns:
         Modality to the names of each clip; none where the modality was made for the clip alone.
+        A clip of a store is a group of its own.
     """
+    if clips.data == STORE:
+        stored = StoreFolder(clips.root)
+        names = [[stored.clips[row]["id"]] for row in stored.order(split).tolist()]
+        unknown: list[list[str]] = [[] for _ in names]
+        return dict.fromkeys(clips.modalities(), names if kind == "groups" else unknown)
     folder = data_tools.FeatureFolder(clips.root)
     origins = data_tools.read_clip_origins(folder)
     found = [getattr(origins[row], kind) for row in folder.order(split)]

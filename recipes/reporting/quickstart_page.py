@@ -132,7 +132,7 @@ def method_blocks(result: Mapping[str, Any], name: str) -> list[Any]:
         result: what `result.json` holds.
         name: name of the model.
     """
-    clips = result["settings"]["num_clips"]
+    clips = result["num_clips"]
     margin = 100 * 1.96 * math.sqrt(0.25 / clips["test"])
     return [
         *([Text(SMOKE, strong=True)] if result["smoke"] else []),

@@ -70,7 +70,7 @@ def create_page(search: ClipSearch) -> gradio.Blocks:
         analytics_enabled=False,
         delete_cache=(KEPT_SECONDS, KEPT_SECONDS),
     ) as blocks:
-        gradio.HTML(parts.heading())
+        _html(parts.heading())
         with gradio.Row():
             with gradio.Column(scale=1, min_width=300):
                 drop = gradio.File(
@@ -94,16 +94,16 @@ def create_page(search: ClipSearch) -> gradio.Blocks:
                 )
                 button = gradio.Button("Search", variant="primary", elem_id="search")
             with gradio.Column(scale=3, min_width=300):
-                answer = gradio.HTML(parts.hint(), elem_id="answer")
+                answer = _html(parts.hint(), elem_id="answer")
         with gradio.Row():
             with gradio.Column(scale=1, min_width=300):
-                shown_map = gradio.HTML(parts.code_map(), elem_id="map")
+                shown_map = _html(parts.code_map(), elem_id="map")
             with gradio.Column(scale=1, min_width=300):
                 code = gradio.Dropdown(
                     parts.code_choices(), label="What falls on code", elem_id="code"
                 )
-                of_code = gradio.HTML(parts.code(None), elem_id="of-code")
-        gradio.HTML(parts.sharing(), elem_id="sharing")
+                of_code = _html(parts.code(None), elem_id="of-code")
+        _html(parts.sharing(), elem_id="sharing")
         outputs = [answer, shown_map, code]
         inputs = [drop, words, part, count]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [answer]}
@@ -112,6 +112,11 @@ def create_page(search: ClipSearch) -> gradio.Blocks:
         button.click(page.search, inputs, outputs, **quiet)
         code.change(parts.code, [code], [of_code], api_visibility="private")
     return blocks.queue(max_size=search.limits.waiting, default_concurrency_limit=4)
+
+
+def _html(value: str, elem_id: str | None = None) -> gradio.HTML:
+    # Gradio's styles of text would frame our tables.
+    return gradio.HTML(value, elem_id=elem_id, apply_default_css=False)
 
 
 class PageSearch:

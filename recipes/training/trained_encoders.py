@@ -13,12 +13,12 @@ import keras
 import data_tools
 import keras_cmg
 from data_tools.composing.preparation import prepare_composed
+from data_tools.extraction.description import save_extractors
 from data_tools.io import feature_folder as layout
 from data_tools.io.files import atomic_folder, read_json, sha256_file
 from data_tools.published.registry import open_published
-from data_tools.published.selection import PREPARED
 from keras_cmg.optimizers.learning_rates import scheduled_learning_rate
-from recipes.protocol.clips import UNPAIRED, Clips, batches
+from recipes.protocol.clips import CLIP_SETS, STORE, UNPAIRED, Clips, batches
 from recipes.protocol.tasks import TASKS
 from recipes.runner import content_cache
 from recipes.runner.epoch_lines import EpochLine
@@ -28,7 +28,7 @@ from recipes.runner.seed_runs import Job
 from recipes.runner.settings import MODEL, Settings, run_folder
 from recipes.training import data_parallel
 
-HISTORY = "history.json"
+HISTORY, LABELS = "history.json", "labels.txt"
 TRAINING_OPTIONS: dict[str, dict[str, Any]] = {"avvp": {"weak": True}}
 """Options of published data sets for training without labels."""
 WITH_VIDEOS = ("vggsound", "valor", "ave", "avvp", "ave_avvp")
@@ -68,7 +68,7 @@ def open_clips(job: Job) -> Clips:
         ValueError: if an option is missing, or the folder holds other features.
     """
     settings, resources = job.settings, job.resources
-    if settings.data not in PREPARED:
+    if settings.data not in CLIP_SETS:
         if resources.root is None:
             raise ValueError(f"--data {settings.data} needs --root, the folder of the data set")
         return Clips(settings.data, Path(resources.root), settings.protocol, settings.max_clips)
@@ -78,6 +78,13 @@ def open_clips(job: Job) -> Clips:
         home = run_folder(run, job.seed)
         stored = [place / "features" for place in (home, home.parent)]
         folder = next((place for place in stored if place.is_dir()), folder)
+    if settings.data == STORE:
+        if not (folder / layout.SCHEMA).is_file():
+            raise FileNotFoundError(
+                "--data store needs --features, a store that `python -m data_tools extract` "
+                f"wrote. There is no {folder / layout.SCHEMA}"
+            )
+        return Clips(STORE, folder, settings.protocol, getattr(settings, "max_clips", None))
     if settings.data in COMPOSED:
         return _open_composed(settings, folder, resources.root)
     try:
@@ -162,7 +169,7 @@ def encoder_of(job: Job, clips: Clips) -> Encoder:
         return _load(folder, read_json(folder / RESULT)["about"])
     encoder = train_new(job, clips)
     with atomic_folder(folder) as temporary:
-        save(encoder, temporary)
+        save(encoder, clips, temporary)
         write_json(temporary / RESULT, {"about": encoder.about, "identity": identity})
     return encoder
 
@@ -333,15 +340,27 @@ def compile_model(model: keras_cmg.models.Pretrainer, settings: Settings, steps:
     )
 
 
-def save(encoder: Encoder, folder: Path) -> None:
-    """Writes model and history, as `--run` of other recipes reads them.
+def save(
+    encoder: Encoder,
+    clips: Clips,
+    folder: Path,
+    paths: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
+    """Writes model, history, extractors and labels, as `--run` and `keras_cmg.load` read them.
 
     Args:
         encoder: the encoder.
+        clips: clips that it was trained on.
         folder: folder to write into.
+        paths: modality to option to path of a model file of an extractor on this machine.
     """
     encoder.model.save(folder / MODEL)
     write_json(folder / HISTORY, encoder.history)
+    if clips.prepared:
+        save_extractors(clips.root, folder, paths)
+    categories = clips.categories()
+    if categories:
+        (folder / LABELS).write_text("\n".join(categories) + "\n", encoding="utf-8")
 
 
 def held_out_tasks(settings: Settings) -> tuple[str, ...] | None:

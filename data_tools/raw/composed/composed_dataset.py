@@ -7,7 +7,6 @@ import collections
 import dataclasses
 import functools
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_tools.decoding import DecodeError, decode_audio, decode_picture
-from data_tools.decoding.sounds import resample
+from data_tools.decoding import DecodeError
 from data_tools.features.text import words
 from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 from data_tools.io.files import sha256_file
@@ -24,17 +22,17 @@ from data_tools.raw.base import Clip, RawDataset
 from data_tools.raw.composed.items import BACKGROUND, MODALITIES, Item
 from data_tools.raw.composed.naming_words import mask_names
 from data_tools.raw.composed.near_duplicates import alike_pictures, alike_sounds
-from data_tools.raw.waveforms import coloured_noise, normalize_loudness
+from data_tools.raw.composed.rendering import (
+    LEVEL,
+    MAX_SECONDS,
+    SAMPLE_RATE,
+    generator,
+    recoded,
+    render_picture,
+    render_sound,
+)
+from data_tools.raw.waveforms import coloured_noise
 
-SAMPLE_RATE = 16_000
-MAX_SECONDS = 5
-"""Of a recording that are used."""
-LEVEL, FLOOR = 0.1, 0.001
-"""Root mean square of a recording, and of the noise that is added to each: gates and digital
-silence cannot be heard below it."""
-QUIET_DECIBELS = 30.0
-"""A second that is so much quieter than the loudest one of its recording is left out."""
-JPEG_QUALITY = 75
 PROMPT = "a photo and the sound of a {}"
 GENERATED = 3
 """Backgrounds that are made up for each split where there are none."""
@@ -219,9 +217,9 @@ class ComposedDataset(RawDataset):
 
     def _render(self, item: Item) -> Any:
         if item.modality == "audio":
-            return self._render_sound(item)
+            return render_sound(item.path, self.bandwidth, item.name)
         if item.modality == "video":
-            return _recoded(decode_picture(item.path, self.side))
+            return render_picture(item.path, self.side)
         caption = " ".join(item.caption.split())
         if self.captions == "masked":
             caption = mask_names(caption, self.masked_categories)
@@ -229,29 +227,16 @@ class ComposedDataset(RawDataset):
             raise DecodeError("has no words" if caption else "is empty")
         return caption
 
-    def _render_sound(self, item: Item) -> np.ndarray:
-        waveform = decode_audio(item.path, 2 * self.bandwidth, 2 * MAX_SECONDS)
-        waveform = resample(waveform, 2 * self.bandwidth, SAMPLE_RATE)
-        waveform = _without_silent_ends(waveform)
-        seconds = min(max(1, round(len(waveform) / SAMPLE_RATE)), 2 * MAX_SECONDS)
-        rows = np.resize(waveform, (seconds, SAMPLE_RATE))
-        power = np.square(rows, dtype=np.float64).mean(1)
-        rows = rows[power >= power.max() * 10 ** (-QUIET_DECIBELS / 10)][:MAX_SECONDS]
-        rng = _rng(item.name)
-        rows = normalize_loudness(rows.reshape(-1), LEVEL)
-        rows = rows + coloured_noise(len(rows), FLOOR, 0.0, rng)
-        return np.round(np.clip(rows, -1, 1) * 32767).astype(np.int16)
-
     def _generated(self, split: str, number: int) -> dict[tuple[str, str], Any]:
         """Noise and a plain texture, for data sets without backgrounds."""
         name = f"generated/{split}-{number}"
-        rng = _rng(name)
+        rng = generator(name)
         noise = coloured_noise(MAX_SECONDS * SAMPLE_RATE, LEVEL, float(rng.uniform(0, 0.9)), rng)
         coarse = Image.fromarray(rng.integers(40, 120, (4, 4, 3), dtype=np.uint8))
         texture = coarse.resize((self.side, self.side), Image.Resampling.BICUBIC)
         return {
             ("audio", name): np.round(np.clip(noise, -1, 1) * 32767).astype(np.int16),
-            ("video", name): _recoded(np.asarray(texture)),
+            ("video", name): recoded(np.asarray(texture)),
         }
 
     def _note_duplicates(self, material: Mapping[tuple[str, str], Any]) -> None:
@@ -416,24 +401,3 @@ class ComposedDataset(RawDataset):
 
 def _content(item: Item) -> tuple[str, str]:
     return item.modality, sha256_file(item.path)
-
-
-def _rng(name: str) -> np.random.Generator:
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
-
-
-def _recoded(picture: np.ndarray) -> np.ndarray:
-    """A picture after one JPEG coding, the same for all."""
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=JPEG_QUALITY)
-    return np.asarray(Image.open(stream).convert("RGB"))
-
-
-def _without_silent_ends(waveform: np.ndarray) -> np.ndarray:
-    step = SAMPLE_RATE // 50
-    count = len(waveform) // step
-    if count < 2:
-        return waveform
-    power = np.square(waveform[: count * step], dtype=np.float64).reshape(count, step).mean(1)
-    loud = np.flatnonzero(power >= power.max() * 10 ** (-QUIET_DECIBELS / 10))
-    return waveform[loud[0] * step : (loud[-1] + 1) * step]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_tools.decoding.signatures import PICTURES, SOUNDS
 from data_tools.io.files import reading
 from data_tools.raw.composed.composed_dataset import ComposedDataset
-from data_tools.raw.composed.items import BACKGROUND, Item
+from data_tools.raw.composed.items import BACKGROUND, SHARES, Item
 
 TABLE = "files.csv"
 FOLDERS = {"audio": "sounds", "video": "pictures"}
@@ -27,9 +29,13 @@ class Folders(ComposedDataset):
     captions are then `.txt` files. Files of one group stay in one split; without groups each file,
     and each line of a caption file, is a group.
 
+    A hash of a group may leave a class of few files without any in a split; `split="stratified"`
+    divides the groups of each class and modality: a quarter for tests and 15 % for validation, at
+    least one each of three groups or more.
+
     Args:
         root: the folder.
-        split: "official", the only one: by a hash of the group.
+        split: "official", by a hash of the group, or "stratified".
         classes: names with commas between; all that have sounds and pictures if None.
         options: of `ComposedDataset`; `side` is 224 unless given.
 
@@ -39,6 +45,7 @@ class Folders(ComposedDataset):
     """
 
     name = "folders"
+    split_names = ("official", "stratified")
     categories = ()
     names_identify_files = False
 
@@ -62,6 +69,14 @@ class Folders(ComposedDataset):
         if not names:
             raise ValueError(f"`root` must have a class with sounds and pictures: {root}")
         super().__init__(root, split, names, side=side, **options)
+        if self.split == "stratified" and self.test_root is not None:
+            raise ValueError(
+                "`split` must be 'official' beside `test_root`, which fixes the tests."
+            )
+
+    def items(self) -> list[Item]:
+        items = super().items()
+        return stratified(items) if self.split == "stratified" else items
 
     def options(self) -> dict[str, Any]:
         return {**super().options(), "classes": ",".join(self.categories)}
@@ -70,6 +85,39 @@ class Folders(ComposedDataset):
         if root is None or not Path(root).is_dir():
             raise FileNotFoundError(f"`root` must be a folder of sounds and pictures: {root}")
         return list(_table(Path(root)) if (Path(root) / TABLE).is_file() else _scan(root))
+
+
+def stratified(items: Sequence[Item]) -> list[Item]:
+    """Divides the groups of each class and modality between the splits.
+
+    Args:
+        items: of all classes; those that have a split keep it, with their groups.
+
+    Returns:
+        The same in the same order, each with a split.
+
+    Example:
+        >>> items = [Item("audio", f"{at}.wav", "dog", f"{at}.wav", "clips") for at in range(4)]
+        >>> [item.split for item in stratified(items)]
+        ['test', 'val', 'train', 'train']
+    """
+    of_group = {item.group: item.split for item in items if item.split}
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for item in items:
+        kinds.setdefault((item.modality, item.category), set()).add(item.group)
+    for kind in sorted(kinds):
+        groups = sorted(kinds[kind], key=lambda name: hashlib.sha256(name.encode()).digest())
+        counts = {
+            split: max(round(share * len(groups)), int(len(groups) > 2))
+            for split, share in SHARES.items()
+        }
+        for split, count in counts.items():
+            missing = count - sum(of_group.get(name) == split for name in groups)
+            for name in [name for name in groups if name not in of_group][: max(missing, 0)]:
+                of_group[name] = split
+        for name in groups:
+            of_group.setdefault(name, "train")
+    return [dataclasses.replace(item, split=of_group[item.group]) for item in items]
 
 
 def _scan(root: str) -> Iterator[Item]:
