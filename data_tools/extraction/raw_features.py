@@ -71,6 +71,17 @@ class RawFeatures:
         self._workers: dict[str, Worker] = {}
         weakref.finalize(self, _close, self._workers)
 
+    def start(self) -> None:
+        """Starts the process of each modality, so that the first file need not wait for it.
+
+        Raises:
+            FileNotFoundError: if a model file is not found.
+            ImportError: if an extractor lacks a package.
+            ValueError: if a model file is not the one of the run.
+        """
+        for modality in self.modalities:
+            self._worker(modality).run({"clip": {"id": "", "fault": "is no clip"}, "row": ""})
+
     def __call__(
         self, modality: str, files: Sequence[str] = (), texts: Sequence[str] = ()
     ) -> Iterator[np.ndarray | str]:

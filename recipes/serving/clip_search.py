@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +90,17 @@ class ClipSearch:
             self.metrics.clips.labels(name).set(len(clips))
         # Grouped at the first call.
         index.clips_of_code(0)
-        self._ready = threading.Event()
         # FAISS keeps the number of lists to visit in the index.
         self._searching = threading.Lock()
-        self._waiting = threading.BoundedSemaphore(self.limits.waiting)
+        self._counting = threading.Lock()
+        self._waiting = 0
+        self._open = True
         self._encode = Batcher(self._encoded, on_batch=self.metrics.batch_size.observe)
 
     @property
     def ready(self) -> bool:
-        """Whether `warm_up` has ended."""
-        return self._ready.is_set()
+        """Whether another search would be answered now."""
+        return self._open and self._waiting < self.limits.waiting
 
     def warm_up(self) -> None:
         """Encodes a clip of each modality: the first request need not wait for compilers."""
@@ -106,11 +108,10 @@ class ClipSearch:
             shape = self.encoder.backbone.feature_shapes[modality][1:]
             row = np.ones([size or 1 for size in shape], "float32")
             self._encode((modality, row.shape), [row])
-        self._ready.set()
 
     def close(self) -> None:
         """Ends the thread that encodes."""
-        self._ready.clear()
+        self._open = False
         self._encode.close()
 
     def search(
@@ -134,17 +135,12 @@ class ClipSearch:
                 too many requests wait (429).
         """
         self._check(queries, find, k)
-        if not self._waiting.acquire(blocking=False):
-            raise RefusedRequest(429, f"{self.limits.waiting} requests wait; try again later")
-        with self.metrics.waiting.track_inprogress():
-            try:
-                features = self._features(queries)
-                return [
-                    self._answer(query, row, find or self.modalities, k)
-                    for query, row in zip(queries, self._codes(queries, features), strict=True)
-                ]
-            finally:
-                self._waiting.release()
+        with self._counted():
+            features = self._features(queries)
+            return [
+                self._answer(query, row, find or self.modalities, k)
+                for query, row in zip(queries, self._codes(queries, features), strict=True)
+            ]
 
     def code_use(self, code: int) -> dict[str, Any]:
         """Describes which clips have a code.
@@ -195,6 +191,19 @@ class ClipSearch:
         """
         clips = self.clips.get(modality, ())
         return self.media.path(clips[number].file) if 0 <= number < len(clips) else None
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._counting:
+            if self._waiting >= self.limits.waiting:
+                raise RefusedRequest(429, f"{self._waiting} requests wait; try again later")
+            self._waiting += 1
+        try:
+            with self.metrics.waiting.track_inprogress():
+                yield
+        finally:
+            with self._counting:
+                self._waiting -= 1
 
     def _count(self, modality: str) -> np.ndarray:
         codes = [clip.codes[0] for clip in self.clips[modality] if clip.codes]

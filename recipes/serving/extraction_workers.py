@@ -32,9 +32,21 @@ class ExtractionWorkers:
     def __init__(
         self, run: Path, models: Mapping[str, str], workers: int = 2, seconds: float = 30.0
     ) -> None:
+        self._all = [RawFeatures(run, models, seconds) for _ in range(workers)]
         self._free: queue.LifoQueue[RawFeatures] = queue.LifoQueue()
-        for _ in range(workers):
-            self._free.put(RawFeatures(run, models, seconds))
+        for features in self._all:
+            self._free.put(features)
+
+    def start(self) -> None:
+        """Starts all processes, so that the first request need not wait for them.
+
+        Raises:
+            FileNotFoundError: if a model file is not found.
+            ImportError: if an extractor lacks a package.
+            ValueError: if a model file is not the one of the run.
+        """
+        for features in self._all:
+            features.start()
 
     def __call__(
         self, modality: str, files: Sequence[str] = (), texts: Sequence[str] = ()

@@ -35,7 +35,7 @@ def create_app(search: ClipSearch) -> FastAPI:
     | `GET /v1/codes/CODE` | what has a code |
     | `GET /v1/media/MODALITY/NUMBER` | the file of an indexed clip |
     | `GET /health` | 200 while the process answers |
-    | `GET /ready` | 200 while searches can be answered, else 503 |
+    | `GET /ready` | 200 while another search would be answered at once, else 503 |
     | `GET /metrics` | metrics in the text format of Prometheus |
 
     Args:
@@ -93,9 +93,9 @@ def create_app(search: ClipSearch) -> FastAPI:
 
     @app.get("/ready")
     def ready() -> Any:
-        """Answers 200 while searches can be answered."""
+        """Answers 200 while another search would be answered at once."""
         if not search.ready:
-            raise RefusedRequest(503, "the model and its extractors are being started")
+            raise RefusedRequest(503, f"{search.limits.waiting} requests wait")
         return {"status": "ready"}
 
     @app.get("/metrics")

@@ -1,0 +1,104 @@
+"""Serves a run: its model, its extractors and the index of its clips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras_cmg
+from recipes.serving.clip_search import ClipSearch
+from recipes.serving.extraction_workers import ExtractionWorkers
+from recipes.serving.limits import Limits
+from recipes.serving.media import MediaFiles
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+"""Hosts that only this machine reaches."""
+
+
+def open_search(
+    run: str | os.PathLike[str],
+    index: str | os.PathLike[str] | None = None,
+    models: Mapping[str, str] | None = None,
+    media: str | os.PathLike[str] | None = None,
+    limits: Limits | None = None,
+    workers: int = 2,
+) -> ClipSearch:
+    """Opens the model, the extractors and the index of a run, and starts what the first query needs.
+
+    Args:
+        run: address of the run, as `keras_cmg.load` takes it.
+        index: folder of an index; default that of the run.
+        models: modality to the path of the model file of its extractor, where the recorded one is
+            elsewhere.
+        media: folder outside of which no clip is read; default any folder that the index names.
+        limits: limits of requests.
+        workers: files that are decoded at the same time.
+
+    Returns:
+        What answers searches.
+
+    Raises:
+        FileNotFoundError: if the run, its index or a model file is not found.
+        ImportError: if an extractor lacks a package.
+        ValueError: if a file is damaged, or the run keeps no extractors.
+    """
+    limits = limits or Limits()
+    encoder = keras_cmg.load(run, models=models)
+    if encoder.run is None:
+        raise ValueError(f"`run` must be the folder of a run, with extractors. Received: {run}")
+    clips = encoder.index if index is None else keras_cmg.search.ClipIndex.load(index)
+    extract = ExtractionWorkers(encoder.run, models or {}, workers, limits.seconds)
+    extract.start()
+    files = MediaFiles(None if media is None else Path(media))
+    search = ClipSearch(encoder, clips, extract, limits, media=files)
+    search.warm_up()
+    return search
+
+
+def create_server(search: ClipSearch, page: bool, host: str, port: int) -> Any:
+    """Creates the server of the service, with or without the page.
+
+    Args:
+        search: answers the searches.
+        page: whether the page is at `/`.
+        host: address to listen at.
+        port: port to listen at; 0 for a free one.
+
+    Returns:
+        A `uvicorn.Server`, whose `run` serves until it is interrupted.
+
+    Raises:
+        ImportError: if a package of the extra `serve` or `ui` is missing.
+    """
+    try:
+        import uvicorn
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+        from recipes.serving.rest import create_app
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"The service needs the package {error.name!r}: pip install 'keras-cmg[serve]'."
+        ) from error
+    app = create_app(search)
+    if page:
+        try:
+            from recipes.serving.page import add_page
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"The page needs the package {error.name!r}: pip install 'keras-cmg[ui]'."
+            ) from error
+        app = add_page(app, search)
+    if host in LOCAL:
+        # A page of a stranger whose name was pointed at this machine is refused.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL, "[::1]"])
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=10,
+    )
+    return uvicorn.Server(config)
