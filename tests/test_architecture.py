@@ -40,6 +40,7 @@ LAYERS = {
         ("store",),
         ("extraction",),
         ("composing", "loading"),
+        ("commands",),
     ),
     "recipes": (
         ("runner",),
@@ -47,6 +48,7 @@ LAYERS = {
         ("training",),
         ("reporting", "image_generation"),
         ("experiments",),
+        ("console",),
     ),
 }
 """Parts of each package, from the lowest layer to the highest. Parts of one layer do not import

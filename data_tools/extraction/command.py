@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from data_tools.extraction.clips import find_clips
@@ -206,7 +207,7 @@ def _modalities(source: str) -> set[str]:
     return found
 
 
-def run(options: argparse.Namespace, rest: list[str]) -> list[str]:
+def run(options: argparse.Namespace, rest: list[str]) -> dict[str, Any]:
     """Runs `extract`.
 
     Args:
@@ -214,7 +215,8 @@ def run(options: argparse.Namespace, rest: list[str]) -> list[str]:
         rest: arguments that the parser does not know: options of a Beam pipeline.
 
     Returns:
-        Lines to print.
+        Dict of `out`, the folder, `rows`, the number of clips in it, and `failed`, the number of
+        those that could not be read.
 
     Raises:
         FileNotFoundError: if the input or a file of weights does not exist.
@@ -240,7 +242,23 @@ def run(options: argparse.Namespace, rest: list[str]) -> list[str]:
         raise ValueError(f"unknown arguments: {' '.join(rest)}")
     else:
         result = extract(**arguments, progress=True)
-    lines = [f"{result['rows']} clips are in {options.out}"]
-    if result["failed"]:
-        lines.append(f"{result['failed']} failed, see {options.out}/{FAILURES}")
-    return lines
+    return {"out": options.out, "rows": result["rows"], "failed": result["failed"]}
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """Returns what `run` returned as lines to print.
+
+    Args:
+        found: dict of `run`.
+
+    Returns:
+        The lines.
+
+    Example:
+        >>> lines({"out": "store", "rows": 3, "failed": 0})
+        ['3 clips are in store']
+    """
+    result = [f"{found['rows']} clips are in {found['out']}"]
+    if found["failed"]:
+        result.append(f"{found['failed']} failed, see {found['out']}/{FAILURES}")
+    return result

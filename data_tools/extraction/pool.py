@@ -102,7 +102,7 @@ class Worker:
         path = os.pathsep.join([*(entry or os.getcwd() for entry in sys.path)])
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         process = subprocess.Popen(
-            [sys.executable, "-m", "data_tools.extraction.worker", json.dumps(self.setup)],
+            [sys.executable, "-m", f"{__package__}.worker", json.dumps(self.setup)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

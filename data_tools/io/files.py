@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 else:
     faults, files = (load_module(name) for name in ("keras_cmg.faults", "keras_cmg.files"))
 
+BAD_INPUT = faults.BAD_INPUT
 damaged = faults.damaged
 machine_fault = faults.machine_fault
 reading = faults.reading

@@ -46,7 +46,7 @@ def published_class(name: str) -> type[PublishedDataset]:
     """
     if name not in PUBLISHED_DATASETS:
         raise ValueError(f"`name` must be one of {sorted(PUBLISHED_DATASETS)}. Received: {name!r}")
-    module = importlib.import_module(f"data_tools.published.{name}")
+    module = importlib.import_module(f"{__package__}.{name}")
     return getattr(module, PUBLISHED_DATASETS[name])
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.files import run_command
+from data_tools.io.files import read_json, run_command
 from recipes.runner.options import Parser, add_options
 
 RECIPES = {
@@ -48,9 +48,12 @@ A recipe is a module with
 """
 
 LIST = "list"
+PROGRAM = f"python -m {__name__.partition('.')[0]}"
 ENGINES = ("jax", "tensorflow", "torch")
 EXTRAS = {"diffusers": "generation", "transformers": "generation", "keras_tuner": "tuner"}
 EXTRAS["faiss"] = "search"
+INTERRUPTED = "stopped; prepared features, cached results and finished seeds are kept, see --resume"
+"""Line that is printed after an interrupt."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,30 +72,89 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     # TensorFlow reads this once, when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    return run_command(
-        lambda: _run(chosen.recipe, chosen.options, words),
-        debug="--debug" in words,
-        interrupted="stopped; prepared features, cached results and finished seeds are kept, see "
-        "--resume",
-        describe=message,
-    )
+
+    def run() -> int:
+        # Imported here so that `--help` and `list` do not wait for Keras.
+        recipe = load_recipe(chosen.recipe)
+        given = recipe_parser(chosen.recipe, recipe).parse_args(chosen.options)
+        run_recipe(chosen.recipe, recipe, given, [*PROGRAM.split(), *words])
+        return 0
+
+    return run_command(run, "--debug" in words, INTERRUPTED, message)
 
 
-def _run(name: str, options: Sequence[str], words: Sequence[str]) -> int:
-    # Imported here so that `--help` and `list` do not wait for Keras.
-    recipe = importlib.import_module(f"recipes.experiments.{name}")
-    given = recipe_parser(name, recipe).parse_args(options)
+def load_recipe(name: str) -> Any:
+    """Imports the module of a recipe.
+
+    Args:
+        name: name of the recipe.
+
+    Returns:
+        The module.
+
+    Raises:
+        ValueError: if there is no such recipe.
+
+    Example:
+
+    >>> load_recipe("quickstart").OPTIONS.default("batch_size")
+    80
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}. Received: {name!r}")
+    return importlib.import_module(f"..experiments.{name}", __package__)
+
+
+def run_recipe(
+    name: str, recipe: Any, given: argparse.Namespace, command: Sequence[str]
+) -> dict[str, Any]:
+    """Runs a recipe and prints its tables and the files that it wrote.
+
+    Args:
+        name: name of the recipe.
+        recipe: its module.
+        given: parsed command line; with `dry_run`, only the plan is printed.
+        command: words of the command, for provenance.
+
+    Returns:
+        Dict of `out`, the folder, `files`, their paths, and `result`, the content of `result.json`;
+        of `plan`, a text, with `dry_run`.
+
+    Raises:
+        ValueError: if an option is wrong, or the output folder holds something else.
+    """
+    from recipes.runner.output_folder import RESULT
     from recipes.runner.seed_runs import plan, plan_text, run_all
 
-    planned = plan(name, recipe, given, command_line(words))
+    planned = plan(name, recipe, given, command_line(command))
     if given.dry_run:
-        print(plan_text(planned))
-        return 0
+        text = plan_text(planned)
+        print(text)
+        return {"plan": text}
     print(run_all(recipe, planned))
-    for path in sorted(Path(planned.resources.out).iterdir()):
-        if path.is_file():
-            print(f"  {path}")
-    return 0
+    out = Path(planned.resources.out)
+    return {**list_files(out), "result": read_json(out / RESULT)}
+
+
+def list_files(out: Path) -> dict[str, Any]:
+    """Prints the files of a folder.
+
+    Args:
+        out: the folder.
+
+    Returns:
+        Dict of `out`, the folder, and `files`, their paths.
+
+    Example:
+
+    >>> _ = Path("table.md").write_text("")
+    >>> list_files(Path("."))
+      table.md
+    {'out': '.', 'files': ['table.md']}
+    """
+    files = [str(path) for path in sorted(out.iterdir()) if path.is_file()]
+    print("\n".join(f"  {file}" for file in files))
+    return {"out": str(out), "files": files}
 
 
 def listing() -> str:
@@ -119,26 +181,43 @@ def parser() -> Parser:
     ['--smoke']
     """
     result = Parser(
-        prog="python -m recipes",
+        prog=PROGRAM,
         description="Runs an experiment; its result and its report go to a folder.",
         epilog=listing(),
     )
-    result.add_argument(
+    add_arguments(result)
+    return result
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the name of a recipe, and what follows it, to a parser.
+
+    Args:
+        parser: the parser.
+
+    Example:
+
+    >>> parser = Parser()
+    >>> add_arguments(parser)
+    >>> parser.parse_args(["list"]).recipe
+    'list'
+    """
+    parser.add_argument(
         "recipe",
         choices=[LIST, *RECIPES],
         metavar="RECIPE",
         help=f"name of a recipe, see below; {LIST} prints the names",
     )
-    result.add_argument("options", nargs=argparse.REMAINDER, help="options of the recipe")
-    return result
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="options of the recipe")
 
 
-def recipe_parser(name: str, recipe: Any) -> Parser:
+def recipe_parser(name: str, recipe: Any, program: str = PROGRAM) -> Parser:
     """Returns the parser of a recipe's options.
 
     Args:
         name: name of the recipe.
         recipe: its module.
+        program: words before the name, which help shows.
 
     Example:
 
@@ -146,7 +225,8 @@ def recipe_parser(name: str, recipe: Any) -> Parser:
     >>> recipe_parser("quickstart", quickstart).parse_args(["--epochs", "2"]).epochs
     2
     """
-    result = Parser(prog=f"python -m recipes {name}", description=recipe.__doc__)
+    description = (recipe.__doc__ or "").replace("python -m recipes", program)
+    result = Parser(prog=f"{program} {name}", description=description)
     add_options(result, name, recipe.OPTIONS)
     return result
 
@@ -155,17 +235,16 @@ def command_line(words: Sequence[str]) -> str:
     """Returns the command that repeats a run, with its engine.
 
     Args:
-        words: arguments of `python -m recipes`.
+        words: words of the command.
 
     Example:
 
-    >>> command_line(["quickstart", "--out", "my run"]).partition("python")[2]
-    " -m recipes quickstart --out 'my run'"
+    >>> command_line(["keras-cmg", "demo", "--out", "my run"]).partition(" ")[2]
+    "keras-cmg demo --out 'my run'"
     """
     import keras
 
-    engine = keras.backend.backend()
-    return shlex.join([f"KERAS_BACKEND={engine}", "python", "-m", "recipes", *words])
+    return shlex.join([f"KERAS_BACKEND={keras.backend.backend()}", *words])
 
 
 def message(error: BaseException) -> str:

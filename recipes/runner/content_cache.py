@@ -9,11 +9,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import data_tools
+import keras_cmg
 from data_tools.io.files import read_json
 from recipes.runner.provenance import plain, versions, write_json
 
-REPOSITORY = Path(__file__).parents[2]
-CODE = ("keras_cmg", "data_tools", "recipes/protocol", "recipes/training")
+RECIPES = Path(__file__).parents[1]
+CODE = {
+    "keras_cmg": Path(keras_cmg.__file__).parent,
+    "data_tools": Path(data_tools.__file__).parent,
+    "recipes/protocol": RECIPES / "protocol",
+    "recipes/training": RECIPES / "training",
+}
 """Folders whose source decides a cached number."""
 VERSIONS = ("engine", "engine_version", "keras", "keras_cmg", "numpy")
 
@@ -31,9 +38,9 @@ def code_digest() -> str:
     64
     """
     digest = hashlib.sha256()
-    for folder in CODE:
-        for path in sorted((REPOSITORY / folder).rglob("*.py")):
-            digest.update(path.relative_to(REPOSITORY).as_posix().encode())
+    for name, folder in CODE.items():
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{name}/{path.relative_to(folder).as_posix()}".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
 

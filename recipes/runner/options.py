@@ -320,6 +320,24 @@ class RecipeOptions:
         return self.defaults.get(name, CATALOGUE[name].default)
 
 
+class UsageError(SystemExit):
+    """The end of the program after wrong arguments.
+
+    Args:
+        code: exit code.
+        text: the error message, which was printed.
+
+    Example:
+
+    >>> UsageError(2, "unrecognized arguments: --epoch 3").code
+    2
+    """
+
+    def __init__(self, code: int | str | None, text: str) -> None:
+        super().__init__(code)
+        self.text = text
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that suggests the nearest word for a misspelt one.
 
@@ -337,7 +355,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **arguments)
 
     def error(self, message: str) -> NoReturn:
-        super().error(message + self.suggestion(message))
+        whole = message + self.suggestion(message)
+        try:
+            super().error(whole)
+        except SystemExit as stopped:
+            raise UsageError(stopped.code, whole) from None
 
     def suggestion(self, message: str) -> str:
         """Returns what to add to an error message.

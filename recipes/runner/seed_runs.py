@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -164,6 +165,32 @@ def run_all(recipe: Any, planned: Plan) -> str:
         whole = {**provenance.about(jobs[0]), "seeds": [job.seed for job in jobs]}
         del whole["seed"]
         provenance.write_json(scratch / RESULT, {**whole, "runs": [run.result for run in runs]})
+        return recipe.report(runs, scratch)
+
+
+def write_report(folder: Path, load: Callable[[str], Any]) -> str:
+    """Writes the report of a finished run again.
+
+    Args:
+        folder: folder of the run, of one seed or several.
+        load: function of a recipe's name that returns its module.
+
+    Returns:
+        Text to print.
+
+    Raises:
+        FileNotFoundError: if the folder holds no finished run.
+        ValueError: if its result is damaged.
+    """
+    if not (folder / RESULT).is_file():
+        raise FileNotFoundError(f"`run` must be a folder with a {RESULT}. Received: {folder}")
+    whole = read_json(folder / RESULT)
+    with reading(folder / RESULT, "be the result of a recipe"):
+        name, seeds = whole["recipe"], whole.get("seeds")
+        recipe = load(name)
+        folders = [folder] if seeds is None else [folder / f"seed{int(seed)}" for seed in seeds]
+    runs = [Run(each, read_json(each / RESULT)) for each in folders]
+    with output_folder(folder, name, several=seeds is not None) as scratch:
         return recipe.report(runs, scratch)
 
 

@@ -98,7 +98,7 @@ def train_over(
 def _launch(folder: Path, devices: int) -> None:
     """Runs the job in `folder` in one process per device."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    command += [str(devices), "-m", "recipes.training.data_parallel", str(folder)]
+    command += [str(devices), "-m", f"{__package__}.data_parallel", str(folder)]
     done = subprocess.run(command, check=False)
     if done.returncode:
         raise ValueError(f"training over {devices} processes failed, see above: {command}")

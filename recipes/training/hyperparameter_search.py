@@ -263,7 +263,7 @@ def _take_part(wanted: Search) -> None:
 
 
 def _start(path: Path, variables: Mapping[str, str]) -> subprocess.Popen:
-    command = [sys.executable, "-m", "recipes.training.hyperparameter_search", str(path)]
+    command = [sys.executable, "-m", f"{__package__}.hyperparameter_search", str(path)]
     return subprocess.Popen(command, env={**os.environ, **variables})
 
 

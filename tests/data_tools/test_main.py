@@ -46,7 +46,7 @@ def test_an_interrupt_has_its_own_exit_code(
     def interrupt(arguments: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("data_tools.__main__.run_verify", interrupt)
+    monkeypatch.setattr("data_tools.commands.verify.run", interrupt)
     assert main(["verify", "features"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 

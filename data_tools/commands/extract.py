@@ -1,0 +1,52 @@
+"""Extracts features of raw clips into a sharded store.
+
+Clips are a folder of WAV, FLAC, OGG, MP3, MP4, AVI, frames and captions, or a CSV manifest. The
+same command goes on with an extraction that was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from data_tools.commands.shared import WHOLE, add_overwrite
+from data_tools.extraction import command as extraction
+
+KEEPS_UNKNOWN = True
+"""The pipeline's own options follow all others under `--runner`."""
+INTERRUPTED = "interrupted; the same command goes on with the clips that are left"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds the options of the command.
+
+    Args:
+        command: its parser.
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> add_arguments(parser)
+        >>> parser.parse_args(["--input", "clips", "--out", "store"]).segments
+        10
+    """
+    extraction.add_arguments(command)
+    add_overwrite(command)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs `extract`.
+
+    Args:
+        arguments: parsed arguments, with `rest`, those that the parser does not know.
+
+    Returns:
+        Exit code.
+
+    Raises:
+        FileNotFoundError: if the input or a file of weights does not exist.
+        ValueError: if an argument or the input is wrong, or the output holds something else.
+        ImportError: if an extractor or the runner lacks a package.
+    """
+    found = extraction.run(arguments, arguments.rest)
+    print("\n".join(extraction.lines(found)))
+    arguments.result.update(found)
+    return WHOLE

@@ -1,0 +1,197 @@
+"""The console command `keras-cmg`: its subcommands, exit codes, errors, `--debug` and `--json`.
+
+To add a subcommand, add its name to `COMMANDS` and a module of that name beside this file (or to
+`data_tools/commands`, if it needs no engine), with
+
+- a docstring, which `--help` shows;
+- `add_arguments(parser)`: adds its options; `--debug` and `--json` are added here;
+- `run(arguments)`: runs it and returns an exit code. `arguments` has the values of the options, and
+
+  - `result`, an empty dict: what `run` puts into it, in types of JSON, is printed by `--json`;
+  - `command`, the words of the command line, for provenance;
+  - `rest`, words that the parser does not know, if the module has `KEEPS_UNKNOWN = True`;
+
+- `INTERRUPTED`: optional, the line that is printed after an interrupt.
+
+Errors are raised, not printed: a ValueError for a wrong argument or a damaged file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+from data_tools import commands as data_commands
+from data_tools.io.files import BAD_INPUT, run_command
+from recipes.runner.command_line import message
+from recipes.runner.options import Parser, UsageError
+
+PROGRAM = "keras-cmg"
+COMMANDS = {
+    "demo": "train on rendered clips, probe across modalities, write a report",
+    "extract": "features of a folder of clips, into a store",
+    "train": "train a model without labels",
+    "report": "write the report of a finished run again",
+    "export": "a trained model as SavedModel, ONNX or LiteRT",
+    "tune": "search for hyperparameters of a model",
+    "prepare": "features of a raw data set",
+    "pack": "published or prepared features, into a store",
+    "verify": "check a published data set or a folder of features",
+    "recipe": "run any experiment: tables and figures of the paper, and others",
+}
+"""Name, which is that of a module beside this one, to what it does."""
+OF_DATA_TOOLS = ("extract", "prepare", "pack", "verify")
+"""Commands whose modules are in `data_tools.commands`."""
+EXIT_CODES = "exit codes: 0 success; 1 failure; 2 wrong arguments or input; 130 interrupted"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the console command.
+
+    Args:
+        words: words of the command line; those of the process if None.
+
+    Returns:
+        Exit code: 0 after success, 1 after a failure, 2 after wrong arguments or input, 130 after
+        an interrupt.
+
+    Example:
+
+    >>> main(["verify", "no-such-folder"])
+    2
+    """
+    words = list(sys.argv[1:] if words is None else words)
+    if "--json" not in words:
+        return _run(words, {})
+    answer: dict[str, Any] = {}
+    with stdout_to_stderr():
+        try:
+            code = _run([word for word in words if word != "--json"], answer)
+        except UsageError as error:
+            code, answer["error"] = BAD_INPUT, error.text
+    print(json.dumps({"exit_code": code, **answer}, allow_nan=False))
+    return code
+
+
+def parser() -> Parser:
+    """Returns the parser of the first word, the name of the subcommand.
+
+    Example:
+
+    >>> parser().parse_args(["demo", "--smoke"]).options
+    ['--smoke']
+    """
+    width = max(len(name) for name in COMMANDS)
+    listing = "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
+    result = Parser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} COMMAND [options]",
+        description="Cross-modal generalisation: one discrete code space for sound, pictures and "
+        "words.",
+        epilog=f"commands:\n{listing}\n\n{PROGRAM} COMMAND --help shows the options of a "
+        f"command.\n{EXIT_CODES}",
+    )
+    result.add_argument("name", choices=list(COMMANDS), metavar="COMMAND", help="see below")
+    result.add_argument("options", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return result
+
+
+def load(name: str) -> ModuleType:
+    """Imports the module of a subcommand.
+
+    Args:
+        name: name of the subcommand.
+
+    Returns:
+        The module.
+
+    Example:
+
+    >>> load("verify").__name__
+    'data_tools.commands.verify'
+    """
+    package = data_commands.__name__ if name in OF_DATA_TOOLS else __package__
+    return importlib.import_module(f"{package}.{name}")
+
+
+def command_parser(name: str, command: Any) -> Parser:
+    """Returns the parser of a subcommand.
+
+    Args:
+        name: name of the subcommand.
+        command: its module.
+
+    Example:
+
+    >>> command_parser("verify", load("verify")).parse_args(["features", "--json"]).json
+    True
+    """
+    result = Parser(prog=f"{PROGRAM} {name}", description=command.__doc__, epilog=EXIT_CODES)
+    command.add_arguments(result)
+    if "--debug" not in result.format_usage():
+        result.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    result.add_argument(
+        "--json",
+        action="store_true",
+        help="print the result as one JSON object, and everything else to stderr",
+    )
+    return result
+
+
+def _run(words: Sequence[str], result: dict[str, Any]) -> int:
+    """Runs a subcommand; its result, or its error, is put into `result`."""
+    debug = "--debug" in words
+    chosen = parser().parse_args([word for word in words if word != "--debug"])
+    result["command"] = chosen.name
+    # TensorFlow reads this once, when it is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    interrupted = ["interrupted"]
+
+    def run() -> int:
+        # May lack a package. `keras-cmg --help` does not wait for Keras.
+        command = load(chosen.name)
+        interrupted[0] = getattr(command, "INTERRUPTED", interrupted[0])
+        options = command_parser(chosen.name, command)
+        given, rest = options.parse_known_args(chosen.options)
+        if rest and not getattr(command, "KEEPS_UNKNOWN", False):
+            options.error(f"unrecognized arguments: {' '.join(rest)}")
+        given.debug, given.rest, given.result = debug, rest, result
+        given.command = [PROGRAM, *words]
+        return command.run(given)
+
+    def describe(error: BaseException) -> str:
+        result["error"] = message(error)
+        return result["error"]
+
+    return run_command(run, debug, interrupted[0], describe)
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Sends to stderr what the process, and processes that it starts, print.
+
+    Example:
+
+    >>> with stdout_to_stderr():
+    ...     print("not shown")
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
