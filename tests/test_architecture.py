@@ -46,7 +46,7 @@ LAYERS = {
         ("runner",),
         ("protocol",),
         ("training",),
-        ("reporting", "image_generation"),
+        ("reporting", "image_generation", "serving"),
         ("experiments",),
         ("console",),
     ),

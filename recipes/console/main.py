@@ -39,6 +39,7 @@ COMMANDS = {
     "extract": "features of a folder of clips, into a store",
     "train": "train a model without labels",
     "report": "write the report of a finished run again",
+    "serve": "answer searches by a REST service, and on a page with --ui",
     "export": "a trained model as SavedModel, ONNX or LiteRT",
     "tune": "search for hyperparameters of a model",
     "prepare": "features of a raw data set",

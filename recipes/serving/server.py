@@ -57,17 +57,16 @@ def open_search(
     return search
 
 
-def create_server(search: ClipSearch, page: bool, host: str, port: int) -> Any:
+def create_server(search: ClipSearch, page: bool, host: str) -> Any:
     """Creates the server of the service, with or without the page.
 
     Args:
         search: answers the searches.
         page: whether the page is at `/`.
-        host: address to listen at.
-        port: port to listen at; 0 for a free one.
+        host: address at which it will listen.
 
     Returns:
-        A `uvicorn.Server`, whose `run` serves until it is interrupted.
+        A `uvicorn.Server`; `run(sockets=[...])` serves until it is interrupted.
 
     Raises:
         ImportError: if a package of the extra `serve` or `ui` is missing.
@@ -95,8 +94,6 @@ def create_server(search: ClipSearch, page: bool, host: str, port: int) -> Any:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL, "[::1]"])
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         log_level="warning",
         timeout_keep_alive=5,
         timeout_graceful_shutdown=10,
