@@ -127,3 +127,53 @@ def search(
     searching = ClipSearch(encoder, index, LabelOfName(tmp_path), limits, media=media)
     yield searching
     searching.close()
+
+
+def film(path: Path, number: int) -> Path:
+    """Writes a video of half a second, of a label's colour and its tone."""
+    import av
+    from PIL import Image
+
+    frame = np.asarray(Image.open(picture(path.with_suffix(".png"), number)))
+    times = np.arange(8192) / 16000
+    tones = (0.3 * np.sin(2 * np.pi * 220 * (1 + number) * times)).astype("float32")
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = container.add_stream("aac", rate=16000, layout="mono")
+        for _ in range(5):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        for start in range(0, len(tones), 1024):
+            block = av.AudioFrame.from_ndarray(tones[None, start : start + 1024], "fltp", "mono")
+            block.sample_rate = 16000
+            container.mux(audio.encode(block))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    path.with_suffix(".png").unlink()
+    return path
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory, clips_folder: Path) -> Path:
+    """A run with extractors of raw files and an index of sounds, pictures and words."""
+    import data_tools
+    from data_tools.extraction.description import save_extractors
+
+    folder = tmp_path_factory.mktemp("run")
+    data_tools.prepare("synthetic", folder / "features", num_clips={"train": 6})
+    save_extractors(folder / "features", folder)
+    model = keras_cmg.models.FCID.from_preset("small", modalities=("audio", "video", "text"))
+    model.build({"audio": (None, 10, 128), "video": (None, 10, 7, 7, 64), "text": (None, 10, 64)})
+    model.save(folder / "model.keras")
+    (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
+    encoder = keras_cmg.load(folder)
+    index = encoder.new_index()
+    for modality, suffix in (("audio", "wav"), ("video", "png")):
+        files = sorted(clips_folder.glob(f"*.{suffix}"))
+        names = [path.name for path in files]
+        encoded = encoder.encode(modality, files=files, names=names)
+        index.add(encoded, labels=[name[:3] for name in names])
+    texts = [f"a {label} number {number}" for label in LABELS for number in range(2)]
+    index.add(encoder.encode("text", texts=texts), labels=[text[2:5] for text in texts])
+    index.save(folder / "index")
+    return folder
