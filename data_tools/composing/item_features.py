@@ -140,13 +140,6 @@ class ItemFeatures:
         """How the features were extracted, see `schema.json` of a store."""
         return read_json(self.folder / "schema.json")["origin"]["extraction"]
 
-    @property
-    def files(self) -> dict[str, str]:
-        """Option of the extractor to the name of the model file that it gives."""
-        return (
-            read_json(self.folder / "schema.json")["origin"].get("files", {}).get(self.modality, {})
-        )
-
     def __contains__(self, name: str) -> bool:
         return name in self.rows
 

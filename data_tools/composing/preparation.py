@@ -90,56 +90,139 @@ def prepare_composed(
         ImportError: if an extractor lacks a package.
         ValueError: if an argument or a raw file is wrong, or `out` holds something else.
     """
-    dataset = open_raw(name, root, **options)
-    if not isinstance(dataset, ComposedDataset):
-        raise ValueError(f"`name` must be a composed data set. Received: {name!r}")
-    num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
-    check_num_clips(num_clips)
-    specs = {**OFFLINE, **(extractors or {})}
-    if unknown := sorted(set(specs) - set(OFFLINE)):
-        raise ValueError(f"`extractors` must be of {sorted(OFFLINE)}. Received: {unknown}")
-    sources = dataset.sources()
-    folder = Path(cache) if cache is not None else download.cache_folder() / "composed"
-    features = {
-        modality: ItemFeatures(
-            dataset, modality, specs[modality], folder, sources, workers, progress
-        )
-        for modality in OFFLINE
-    }
-    identity = {
-        "format": FORMAT,
-        "dataset": name,
-        "options": dataset.options(),
-        "arguments": {"seed": seed, "num_clips": num_clips},
-        "sources": sources,
-        "extraction": {
-            modality: each.identity["extractors"][modality] for modality, each in features.items()
-        },
-    }
-    out = Path(out)
-    if out.exists() and not overwrite and is_prepared(out, identity):
-        return out
-    for each in features.values():
-        for failure in each.failures:
-            dataset.note_failure(failure["modality"], failure["file"], failure["reason"])
-    clips = dataset.plan(num_clips, seed)
-    with threadpool_limits(1), atomic_folder(out) as built:
-        _write_features(built, dataset, clips, features)
-        write_descriptions(built, dataset, clips)
-        _write_items(built, dataset, clips)
-        _write_extractors(built, features)
-        report = _report(dataset, features)
-        (built / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        manifest = {
-            **identity,
-            "root": None if root is None else str(root),
-            "sample_rate": dataset.sample_rate,
-            "versions": {package: metadata.version(package) for package in VERSIONED},
-            "files": {path.name: sha256_file(path) for path in sorted(built.iterdir())},
+    if num_clips is not None:
+        # Before anything is extracted.
+        check_num_clips(num_clips)
+    opened = ComposedFeatures(name, root, extractors, cache, workers, progress, **options)
+    return opened.write(out, seed, num_clips, overwrite)
+
+
+class ComposedFeatures:
+    """Features of all files of a composed data set, each extracted once and kept in a cache.
+
+    Args:
+        name: data set, "natural" or "folders".
+        root: folder of the raw files; the data set's own default if None.
+        extractors: modality to `{"name": ..., "options": {...}}`; those that need no pretrained
+            network where a modality is left out.
+        cache: folder that keeps the features of the files; below the download cache if None.
+        workers: processes that extract.
+        progress: show progress bars.
+        options: further arguments of the data set.
+
+    Raises:
+        FileNotFoundError: if a raw file or a model file is missing.
+        ImportError: if an extractor lacks a package.
+        ValueError: if an argument or a raw file is wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: str | None = None,
+        extractors: Mapping[str, Mapping[str, Any]] | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        workers: int = 1,
+        progress: bool = False,
+        **options: Any,
+    ) -> None:
+        dataset = open_raw(name, root, **options)
+        if not isinstance(dataset, ComposedDataset):
+            raise ValueError(f"`name` must be a composed data set. Received: {name!r}")
+        self.name, self.root, self.dataset = name, root, dataset
+        specs = {**OFFLINE, **(extractors or {})}
+        if unknown := sorted(set(specs) - set(OFFLINE)):
+            raise ValueError(f"`extractors` must be of {sorted(OFFLINE)}. Received: {unknown}")
+        self.sources = dataset.sources()
+        folder = Path(cache) if cache is not None else download.cache_folder() / "composed"
+        self.features = {
+            modality: ItemFeatures(
+                dataset, modality, specs[modality], folder, self.sources, workers, progress
+            )
+            for modality in OFFLINE
         }
-        text = json.dumps(manifest, indent=2) + "\n"
-        (built / layout.MANIFEST).write_text(text, encoding="utf-8")
-    return out
+        for each in self.features.values():
+            for failure in each.failures:
+                dataset.note_failure(failure["modality"], failure["file"], failure["reason"])
+
+    def of_item(self, modality: str, name: str) -> np.ndarray:
+        """Returns the features of a clip that has one file throughout.
+
+        Args:
+            modality: "audio", "video" or "text".
+            name: name of the item.
+
+        Returns:
+            (frames, ...): a sound is repeated until it fills the clip, a picture is shown
+            throughout.
+
+        Raises:
+            KeyError: if the item could not be extracted.
+        """
+        rows = self.features[modality][name]
+        if modality == "text":
+            return rows
+        seconds = 1
+        if modality == "audio":
+            seconds = len(self.dataset.material["audio", name]) // SAMPLE_RATE
+        return rows[np.arange(NUM_SEGMENTS) % seconds]
+
+    def write(
+        self,
+        out: str | os.PathLike[str],
+        seed: int = 0,
+        num_clips: Mapping[str, int] | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Writes the feature folder of composed clips, unless the very same is there already.
+
+        Args:
+            out: folder to write; it appears complete or not at all.
+            seed: of the plan of clips.
+            num_clips: clips of "train", "val" and "test"; the data set's own numbers if None.
+            overwrite: replace a folder that was made otherwise.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: if an argument is wrong, or `out` holds something else.
+        """
+        dataset, features = self.dataset, self.features
+        num_clips = dict(dataset.default_num_clips if num_clips is None else num_clips)
+        check_num_clips(num_clips)
+        identity = {
+            "format": FORMAT,
+            "dataset": self.name,
+            "options": dataset.options(),
+            "arguments": {"seed": seed, "num_clips": num_clips},
+            "sources": self.sources,
+            "extraction": {
+                modality: each.identity["extractors"][modality]
+                for modality, each in features.items()
+            },
+        }
+        out = Path(out)
+        if out.exists() and not overwrite and is_prepared(out, identity):
+            return out
+        clips = dataset.plan(num_clips, seed)
+        with threadpool_limits(1), atomic_folder(out) as built:
+            _write_features(built, dataset, clips, features)
+            write_descriptions(built, dataset, clips)
+            _write_items(built, dataset, clips)
+            _write_extractors(built, features)
+            report = _report(dataset, features)
+            (built / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            manifest = {
+                **identity,
+                "root": None if self.root is None else str(self.root),
+                "sample_rate": dataset.sample_rate,
+                "versions": {package: metadata.version(package) for package in VERSIONED},
+                "files": {path.name: sha256_file(path) for path in sorted(built.iterdir())},
+            }
+            text = json.dumps(manifest, indent=2) + "\n"
+            (built / layout.MANIFEST).write_text(text, encoding="utf-8")
+        return out
 
 
 def _write_features(
@@ -216,7 +299,7 @@ def _write_extractors(folder: Path, features: Mapping[str, ItemFeatures]) -> Non
     """Keeps what serving needs: how each modality was extracted, and what was learned."""
     kept: dict[str, dict[str, Any]] = {}
     for modality, each in features.items():
-        kept[modality] = {"extraction": each.identity, "files": each.files, "state": None}
+        kept[modality] = {"extraction": each.identity, "state": None}
         if (each.folder / FITTED).is_file():
             state = f"{modality}_{FITTED}"
             shutil.copyfile(each.folder / FITTED, folder / state)

@@ -64,13 +64,13 @@ def _of_extraction(folder: Path) -> dict[str, Any] | None:
         if not schema["origin"].get("extraction"):
             return None
         shapes = {name: list(field.shape) for name, field in schema["fields"].items()}
-    specs, segments, states, files = recorded_extractors(folder)
+    specs, segments, states = recorded_extractors(folder)
     return {
         modality: {
             "name": spec["name"],
             "options": spec["options"],
             "sources": spec["sources"],
-            "files": files.get(modality, {}),
+            "files": {},
             "state": f"{modality}_{FITTED}" if modality in states else None,
             "segments": segments,
             "rendering": rendering if rendering and modality != "text" else None,
@@ -130,8 +130,9 @@ def save_extractors(
     Args:
         features: folder of the features that the run was trained on.
         run: folder to write into.
-        paths: modality to option to path of a model file on this machine, where it is looked for
-            first.
+        paths: modality to option to path of a model file on this machine, whose name is kept, and
+            where it is looked for first. Features are told apart by checksums of such files, and
+            do not name them.
 
     Returns:
         Whether the features were extracted here; if not, nothing is written.
@@ -158,6 +159,7 @@ def save_extractors(
             shutil.copyfile(own if own.is_file() else folder / FITTED, Path(run, one["state"]))
         if paths and paths.get(modality):
             one["paths"] = dict(paths[modality])
+            one["files"] = {option: Path(path).name for option, path in one["paths"].items()}
     text = json.dumps(described, indent=1) + "\n"
     Path(run, DESCRIPTION).write_text(text, encoding="utf-8")
     return True

@@ -145,11 +145,7 @@ def finish(job: Job) -> dict[str, int]:
     if not (job.out / SCHEMA).is_file():
         with atomic_file(job.out / FAILURES) as temporary:
             temporary.write_text(json_lines(failed), encoding="utf-8")
-        origin = {
-            "extraction": job.content["identity"],
-            "versions": job.content["versions"],
-            "files": job.content["files"],
-        }
+        origin = {"extraction": job.content["identity"], "versions": job.content["versions"]}
         write_schema(job.out, job.fields, job.num_shards, job.content["categories"], origin)
     # Left by a kill: shards that were finished elsewhere, temporary files.
     for path in (job.out / SHARDS).iterdir():

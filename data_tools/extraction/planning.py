@@ -85,10 +85,6 @@ def plan(
     }
     content = {
         "identity": identity,
-        "files": {
-            modality: file_names(spec["options"], features.extractors[modality].sources())
-            for modality, spec in extractors.items()
-        },
         "versions": _versions(),
         "root": str(root.absolute()),
         "num_clips": len(clips),
@@ -213,24 +209,6 @@ def _learned(fitted: str | os.PathLike[str] | None) -> tuple[Path | None, list[s
         raise FileNotFoundError(f"`fitted` must be an extraction; {path} does not exist")
     learned = path / FITTED
     return learned if learned.is_file() else None, read_schema(path)["categories"]
-
-
-def file_names(options: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, str]:
-    """Returns the names of the files that options of an extractor give.
-
-    Args:
-        options: of the extractor.
-        sources: checksums of its files, by option.
-
-    Returns:
-        Option to the name of the file, without its folder.
-
-    Example:
-        >>> file_names({"model": "nets/yamnet.tflite", "hop": 1}, {"model": "1f", "settings": "2e"})
-        {'model': 'yamnet.tflite'}
-    """
-    given = {name: options[name] for name in sources if options.get(name) is not None}
-    return {name: Path(str(path)).name for name, path in given.items()}
 
 
 def _portable(spec: Mapping[str, Any], sources: Mapping[str, str]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ MANY = 32
 """Number of files from which several processes share the work."""
 FILE_OPTIONS = ("model", "weights", "pca", "tokenizer")
 """Options of extractors that name files."""
+RUNTIMES = ("onnx", "litert", "keras")
+"""Extractors whose file must be given; others know its name or need none."""
 _NETWORK = re.compile(r"keras\.applications\.\w+(:\w+)?|keras_hub:\w+|random|imagenet")
 """Values of such options that are no paths."""
 
@@ -139,45 +141,47 @@ class RawFeatures:
         }
 
     def _files(self, modality: str, one: Mapping[str, Any]) -> dict[str, str]:
-        """Option to path of the files that the extractor reads."""
+        """Option to path of the files that the extractor reads; it finds others by itself."""
+        options = [option for option in FILE_OPTIONS if option in one["sources"]]
         given = self.models.get(modality)
-        if given is not None:
-            option = next((name for name in FILE_OPTIONS if name in one["sources"]), None)
-            if option is None:
-                raise ValueError(
-                    f"`models` must leave out {modality!r}, whose extractor {one['name']!r} reads "
-                    f"no model file. Received: {given!r}"
-                )
-            if not os.path.isfile(given):
-                raise FileNotFoundError(f"`models` must name files. There is no file {given}.")
-            digest = sha256_file(given)
-            if digest != one["sources"][option]:
-                raise ValueError(
-                    f"The model file of {modality!r} must be the one that the run was trained "
-                    f"with, of SHA-256 {one['sources'][option]}. Received: {given}, of {digest}"
-                )
+        if given is not None and not options:
+            raise ValueError(
+                f"`models` must leave out {modality!r}, whose extractor {one['name']!r} reads no "
+                f"model file. Received: {given!r}"
+            )
         found = {}
-        for option, name in one["files"].items():
-            places = [
-                *([given] if given is not None and option == "model" else ()),
-                self.run / name,
-                one["paths"].get(option, self.run / name),
-                cache_folder() / "models" / name,
-            ]
-            wanted = one["sources"][option]
+        for option in options:
+            wanted, name = one["sources"][option], one["files"].get(option)
+            if given is not None and option == options[0]:
+                found[option] = _checked_file(given, wanted, modality)
+                continue
+            if name is None and one["name"] not in RUNTIMES:
+                continue
+            folders = (self.run, cache_folder() / "models")
+            places = [one["paths"].get(option), *(place / (name or "") for place in folders)]
             for place in places:
-                if os.path.isfile(place) and sha256_file(place) == wanted:
+                if place and os.path.isfile(place) and sha256_file(place) == wanted:
                     found[option] = os.path.abspath(place)
                     break
             else:
                 raise FileNotFoundError(
-                    f"The {modality} extractor {one['name']!r} needs the file {name} of SHA-256 "
-                    f"{wanted}. Put it into {self.run} or {cache_folder() / 'models'}, or pass "
-                    f"`models={{{modality!r}: PATH}}`."
+                    f"The {modality} extractor {one['name']!r} needs the file {name or ''} of "
+                    f"SHA-256 {wanted}. Put it into {folders[0]} or {folders[1]}, or pass its path "
+                    f"as `models={{{modality!r}: PATH}}`."
                 )
-        if given is not None and not found:
-            found[option or "model"] = os.path.abspath(given)
         return found
+
+
+def _checked_file(path: str, wanted: str, modality: str) -> str:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"`models` must name files. There is no file {path}.")
+    digest = sha256_file(path)
+    if digest != wanted:
+        raise ValueError(
+            f"`models` must name the file of {modality!r} that the run was trained with, of SHA-256 "
+            f"{wanted}. Received: {path}, of {digest}"
+        )
+    return os.path.abspath(path)
 
 
 @register_raw_features

@@ -55,7 +55,7 @@ def open_extractors(
         (10, 8)
     """
     store = Path(store)
-    specs, segments, states, _ = recorded_extractors(store)
+    specs, segments, states = recorded_extractors(store)
     given = options or {}
     chosen = {}
     for modality, spec in specs.items():
@@ -83,7 +83,7 @@ def open_extractors(
 
 def recorded_extractors(
     store: Path,
-) -> tuple[dict[str, Any], int, dict[str, Path], dict[str, dict[str, str]]]:
+) -> tuple[dict[str, Any], int, dict[str, Path]]:
     """Reads which extractors a store, or a prepared folder of composed clips, was made with.
 
     Args:
@@ -91,7 +91,7 @@ def recorded_extractors(
 
     Returns:
         Modality to `name`, `options` and `sources`; seconds of a clip; modality to the file of what
-        was learned; modality to option to the name of a model file.
+        was learned.
 
     Raises:
         ValueError: if the store was not extracted, or a description is damaged.
@@ -113,13 +113,10 @@ def recorded_extractors(
                 for modality, each in kept.items()
                 if each["state"]
             }
-            files = {modality: dict(each.get("files", {})) for modality, each in kept.items()}
-            return specs, NUM_SEGMENTS, states, files
-    origin = read_schema(store)["origin"]
-    identity = origin.get("extraction")
+            return specs, NUM_SEGMENTS, states
+    identity = read_schema(store)["origin"].get("extraction")
     if not identity:
         raise ValueError(f"`store` must be one that `extract` wrote. Received: {store}")
     specs = identity["extractors"]
     learned = store / FITTED
-    states = dict.fromkeys(specs, learned) if learned.is_file() else {}
-    return specs, identity["segments"], states, origin.get("files", {})
+    return specs, identity["segments"], dict.fromkeys(specs, learned) if learned.is_file() else {}

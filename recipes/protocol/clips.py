@@ -389,6 +389,7 @@ def batches(
     seed: int,
     shuffle: bool,
     report_missing: Callable[[int], None] = lambda missing: None,
+    first_epoch: int = 0,
     **options: Any,
 ) -> FeatureDataset:
     """Returns whole batches for training without labels; losses of smaller ones do not compare.
@@ -401,6 +402,7 @@ def batches(
         seed: seed of the order.
         shuffle: whether each epoch has an order of its own.
         report_missing: called with the number of clips that could not be read.
+        first_epoch: number of epochs that were trained before.
         options: options of a published data set.
 
     Returns:
@@ -414,6 +416,7 @@ def batches(
         clips.select(split, modalities, **options),
         on_error=lambda key, reason: bad.append(key),
     )
-    reader = BatchReader(source, batch_size, seed, shuffle, drop_remainder=True)
+    start = first_epoch * (source.num_clips // batch_size)
+    reader = BatchReader(source, batch_size, seed, shuffle, drop_remainder=True, start_step=start)
     report_missing(len(bad))
     return FeatureDataset(reader)
