@@ -39,11 +39,11 @@ def example_setting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         import numpy as np
 
         import keras_cmg
+        from keras_cmg.models.base import registry
 
         usual = {"keras": keras, "keras_cmg": keras_cmg, "np": np, "ops": keras.ops}
         for name, value in usual.items():
             request.node.dtest.globs.setdefault(name, value)
         # What an example registers, no other test meets.
-        registry = keras_cmg.models.base.registry
         monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
         monkeypatch.chdir(request.getfixturevalue("tmp_path"))

@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line; those of the process if None.
 
     Returns:
-        Exit code: 0 after success, 2 after an error, 130 after an interruption.
+        Exit code, see `keras_cmg.faults.run_command`.
 
     Example:
 

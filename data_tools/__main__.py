@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from data_tools.commands import extract, pack, prepare, verify
-from data_tools.io.files import run_command
+from data_tools.io.files import EXIT_CODES, run_command
 
 COMMANDS = {
     "prepare": (prepare, "features of a raw data set"),
@@ -31,8 +31,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog=f"python -m {__package__}",
         description=__doc__,
-        epilog="exit codes: 0 success; 1 `verify` found something missing or damaged; 2 wrong "
-        "arguments or input; 130 interrupted",
+        epilog=EXIT_CODES,
     )
     commands = result.add_subparsers(dest="command", required=True)
     for name, (module, text) in COMMANDS.items():
@@ -54,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: arguments of the command line; those of the process if None.
 
     Returns:
-        Exit code: 0 for success; 1 if `verify` found something missing or damaged; 2 after an
-        error, which is printed in one line, with its traceback before it if `--debug` is given;
-        130 after an interrupt.
+        Exit code: 0 for success; 1 after a failure, or if `verify` found something missing or
+        damaged; 2 after wrong arguments or input; 130 after an interrupt. An error is printed in
+        one line, with its traceback before it if `--debug` is given.
 
     Example:
         >>> main(["prepare", "synthetic", "--out", ".", "--train", "0"])

@@ -13,6 +13,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
+from keras_cmg.extras import describe
+
 MAX_MESSAGE = 400
 """Longest text that is kept of another library's message, or of a file's content."""
 MACHINE_FAULTS = frozenset(
@@ -25,8 +27,10 @@ MACHINE_FAULTS = frozenset(
 )
 """Error numbers that concern the machine or its disks, not the content of a file."""
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
-BAD_INPUT, INTERRUPTED = 2, 130
+SUCCESS, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes of commands."""
+EXIT_CODES = "exit codes: 0 success; 1 failure; 2 wrong arguments or input; 130 interrupted"
+"""For the help of commands."""
 
 _NUMBER = re.compile(r"errno = (\d+)|\[Errno (\d+)\]")
 _RUST_PANIC = "PanicException"
@@ -182,18 +186,20 @@ def run_command(
     command: Callable[[], int],
     debug: bool = False,
     interrupted: str = "interrupted",
-    describe: Callable[[BaseException], str] = str,
+    describe: Callable[[BaseException], str] = describe,
 ) -> int:
     """Runs a command; an error is printed in one line, and nothing else of it.
 
     Args:
         command: function that returns an exit code.
         debug: bool, whether the traceback is printed before the line.
-        interrupted: str, line that is printed after Ctrl-C.
+        interrupted: str, line that is printed after Ctrl-C, unless the KeyboardInterrupt has one.
         describe: function of an error that returns its text.
 
     Returns:
-        The exit code of the command; 2 after an error, 130 after an interrupt.
+        The exit code of the command; after an error, 2 if an argument or the input was wrong, 1 if
+        the command could not do what it should (a full disk, a missing package, a fault of the
+        program); 130 after an interrupt.
 
     Example:
 
@@ -202,17 +208,37 @@ def run_command(
     """
     try:
         return command()
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{interrupted}\n")
+    except KeyboardInterrupt as error:
+        sys.stderr.write(f"{str(error) or interrupted}\n")
         return INTERRUPTED
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        text = describe(error)
-        if debug:
-            traceback.print_exc()
-    # Others are faults of the program; their text alone says little.
     except Exception as error:
-        text = f"{type(error).__name__}: {describe(error)} (--debug shows where)"
+        text, code = describe(error), exit_code(error)
+        if not isinstance(error, ImportError | OSError | RuntimeError | ValueError):
+            # A fault of the program; its text alone says little.
+            text = f"{type(error).__name__}: {text} (--debug shows where)"
         if debug:
             traceback.print_exc()
     sys.stderr.write(f"error: {shorten(text, 4 * MAX_MESSAGE)}\n")
-    return BAD_INPUT
+    return code
+
+
+def exit_code(error: BaseException) -> int:
+    """Returns the exit code of a command that an error ends.
+
+    Args:
+        error: the error.
+
+    Returns:
+        `BAD_INPUT` if an argument, a file or the name of the engine was wrong; else `FAILURE`.
+
+    Example:
+
+    >>> exit_code(ValueError("--epochs must be at least 1")), exit_code(MemoryError())
+    (2, 1)
+    """
+    if machine_fault(error) is not None:
+        return FAILURE
+    if isinstance(error, ValueError | FileNotFoundError | FileExistsError):
+        return BAD_INPUT
+    wrong_place = isinstance(error, NotADirectoryError | IsADirectoryError)
+    return BAD_INPUT if wrong_place else FAILURE

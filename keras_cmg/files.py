@@ -149,6 +149,35 @@ def remove_abandoned(folder: str | os.PathLike[str], prefix: str) -> None:
                 os.close(handle)
 
 
+def check_writable(path: str | os.PathLike[str], argument: str) -> None:
+    """Checks that a file or folder can be written, before work that ends there.
+
+    Args:
+        path: the file or folder, which need not exist.
+        argument: name of the argument that names it, for the error message.
+
+    Raises:
+        OSError: if the disk is full.
+        ValueError: if it cannot be written, with the reason.
+
+    Example:
+
+    >>> check_writable("runs/new", "--out")
+    """
+    place = Path(path)
+    if place.is_file():
+        place = place.parent
+    while not os.path.lexists(place):
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ValueError(f"cannot write {argument} {path}: {error.strerror}: {place}") from error
+
+
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path that is renamed to `path` if the block succeeds.

@@ -1,4 +1,4 @@
-"""Hyperparameter search for any system, with KerasTuner (`pip install 'keras-cmg[tuner]'`)."""
+"""Hyperparameter search for any system, with KerasTuner (the extra `tuner`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from keras_cmg.extras import missing
 from keras_cmg.faults import reading
 from keras_cmg.files import atomic_file, read_json
 from keras_cmg.layers import TOCChannelMask
@@ -24,9 +25,8 @@ from keras_cmg.optimizers.learning_rates import SCHEDULES, scheduled_learning_ra
 try:
     import keras_tuner
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"{error}; keras_cmg.tuning needs `pip install 'keras-cmg[tuner]'`", name=error.name
-    ) from error
+    package = "six" if error.name == "six" else "keras_tuner"
+    raise missing(package, "keras_cmg.tuning needs", error) from error
 
 OBJECTIVE = "source_validation"
 """Name of the objective, which is maximised: the mean over seeds of `score`."""

@@ -19,7 +19,8 @@ PACKAGES = ("keras_cmg", "data_tools", "recipes", "benchmarks")
 
 LAYERS = {
     "keras_cmg": (
-        ("version", "types", "faults"),
+        ("version", "types", "extras"),
+        ("faults", "engine_settings"),
         ("files", "isolated_hdf5"),
         ("saved_models",),
         ("backend",),

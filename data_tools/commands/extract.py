@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from data_tools.commands.shared import WHOLE, add_overwrite
+from data_tools.commands.shared import add_overwrite
 from data_tools.extraction import command as extraction
+from data_tools.io.files import SUCCESS, check_writable
 
 KEEPS_UNKNOWN = True
 """The pipeline's own options follow all others under `--runner`."""
@@ -46,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         ValueError: if an argument or the input is wrong, or the output holds something else.
         ImportError: if an extractor or the runner lacks a package.
     """
+    check_writable(arguments.out, "--out")
     found = extraction.run(arguments, arguments.rest)
     print("\n".join(extraction.lines(found)))
     arguments.result.update(found)
-    return WHOLE
+    return SUCCESS

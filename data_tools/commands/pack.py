@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from data_tools import store
-from data_tools.commands.shared import WHOLE, add_option, add_overwrite
+from data_tools.commands.shared import add_option, add_overwrite
 from data_tools.io.arguments import parse_options
+from data_tools.io.files import SUCCESS, check_writable
 from data_tools.published.registry import PUBLISHED_DATASETS
 
 
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         FileNotFoundError: if a folder or file is missing.
         ValueError: if an argument or a file is wrong, or the store exists.
     """
+    check_writable(arguments.out, "--out")
     result = store.pack(
         arguments.root,
         arguments.out,
@@ -56,4 +58,4 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"{result['rows']} clips are in {arguments.out}, {result['failed']} could not be read")
     arguments.result.update(out=arguments.out, rows=result["rows"], failed=result["failed"])
-    return WHOLE
+    return SUCCESS

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from inspect import signature
 
-from data_tools.commands.shared import WHOLE, add_option, add_overwrite
+from data_tools.commands.shared import add_option, add_overwrite
 from data_tools.composing import command as composing
 from data_tools.features.audio import AUDIO_BACKENDS
 from data_tools.io.arguments import parse_options
 from data_tools.io.constants import SPLITS
+from data_tools.io.files import SUCCESS, check_writable
 from data_tools.raw.preparation import prepare
 from data_tools.raw.registry import COMPOSED_DATASETS, RAW_DATASETS
 
@@ -70,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         FileNotFoundError: if a raw file is missing.
         ValueError: if an argument or a raw file is wrong.
     """
+    check_writable(arguments.out, "--out")
     default = RAW_DATASETS[arguments.name].default_num_clips
     asked = {split: getattr(arguments, split) for split in SPLITS}
     num_clips = {
@@ -78,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.name in COMPOSED_DATASETS:
         print("\n".join(composing.run(arguments, num_clips)))
         arguments.result["out"] = arguments.out
-        return WHOLE
+        return SUCCESS
     if given := composing.given_options(arguments):
         raise ValueError(f"{given} must come with one of {COMPOSED_DATASETS}.")
     out = prepare(
@@ -98,4 +100,4 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"features of {arguments.name} are in {out}")
     arguments.result["out"] = str(out)
-    return WHOLE
+    return SUCCESS

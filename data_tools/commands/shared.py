@@ -1,12 +1,8 @@
-"""Exit codes, and options that several commands have."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
 import argparse
-
-WHOLE, NOT_WHOLE, BAD_INPUT = 0, 1, 2
-"""Exit codes, with those of `run_command`. `NOT_WHOLE`: `verify` found something missing or
-damaged."""
 
 
 def add_option(command: argparse.ArgumentParser) -> None:

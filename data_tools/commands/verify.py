@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from data_tools.commands.shared import BAD_INPUT, NOT_WHOLE, WHOLE, add_option
+from data_tools.commands.shared import add_option
 from data_tools.io.arguments import parse_options
-from data_tools.io.files import run_command
+from data_tools.io.files import BAD_INPUT, FAILURE, SUCCESS, check_writable, describe, run_command
 from data_tools.published.inspection import inspect, write_clean
 from data_tools.published.registry import PUBLISHED_DATASETS
 from data_tools.raw.registry import RAW_DATASETS
@@ -75,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
             "without `--root`"
         )
     options = parse_options(arguments.option)
+    if arguments.clean:
+        check_writable(arguments.clean, "--clean")
     report = inspect(
         arguments.name, arguments.root, not arguments.quick, arguments.against, **options
     )
@@ -84,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.clean:
         write_clean(report, arguments.clean)
         print(f"written to {arguments.clean}")
-    return WHOLE if report.whole else NOT_WHOLE
+    return SUCCESS if report.whole else FAILURE
 
 
 def _verify_prepared(arguments: argparse.Namespace) -> int:
@@ -96,7 +98,12 @@ def _verify_prepared(arguments: argparse.Namespace) -> int:
         print("\n".join(lines))
         arguments.result.update(whole=True, lines=lines)
         print(f"{arguments.name} is whole")
-        return WHOLE
+        return SUCCESS
 
-    code = run_command(check, arguments.debug)
-    return NOT_WHOLE if code == BAD_INPUT else code
+    def damage(error: BaseException) -> str:
+        text = describe(error)
+        arguments.result.update(whole=False, error=text)
+        return text
+
+    code = run_command(check, arguments.debug, describe=damage)
+    return FAILURE if code == BAD_INPUT else code

@@ -14,6 +14,7 @@ import numpy as np
 from data_tools.decoding.pictures import MAX_PIXELS, to_square
 from data_tools.decoding.signatures import DecodeError, decoding, kind_of
 from data_tools.decoding.tracks import MAX_RATE, check_track
+from data_tools.io.files import missing
 
 WHOLE = 0.95
 """Share of the announced frames that a complete file has at least, less one frame."""
@@ -112,7 +113,7 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
     try:
         import av
     except ImportError as error:
-        raise ImportError("video files need PyAV: pip install av") from error
+        raise missing("av", "video files need", error) from error
     av.logging.set_level(None)
     with decoding(path), av.open(os.fspath(path), metadata_errors="replace") as container:
         streams = container.streams.video if kind == "video" else container.streams.audio

@@ -19,7 +19,7 @@ from data_tools.extraction.local_extraction import TIMEOUT, fit, note
 from data_tools.extraction.lock import locked
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Worker
-from data_tools.io.files import scratch_folder
+from data_tools.io.files import missing, scratch_folder
 from data_tools.store.schema import SCHEMA, shard_path
 
 
@@ -121,10 +121,8 @@ def _beam() -> Any:
     try:
         import apache_beam
     except ImportError as error:
-        raise ImportError(
-            "a runner needs Apache Beam (pip install apache-beam, in a separate environment: it "
-            f"needs older versions of some packages): {error}"
-        ) from error
+        what = "a runner needs, in an environment of its own with older versions of others,"
+        raise missing("apache_beam", what, error) from error
     return apache_beam
 
 

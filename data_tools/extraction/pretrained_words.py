@@ -17,7 +17,7 @@ from data_tools.extraction.text import CaptionExtractor
 from data_tools.features.pretrained import PCAReduction
 from data_tools.features.pretrained.onnx_model import ONNXModel
 from data_tools.features.text import words
-from data_tools.io.files import check_archive, reading, sha256_file
+from data_tools.io.files import check_archive, missing, reading, sha256_file
 from data_tools.store import Field
 
 
@@ -385,9 +385,7 @@ def read_safetensors(source: str | bytes) -> dict[str, np.ndarray]:
     try:
         import safetensors.numpy as reader
     except ImportError as error:
-        raise ImportError(
-            f"word vectors need safetensors (pip install safetensors): {error}"
-        ) from error
+        raise missing("safetensors", "word vectors need", error) from error
     with reading("the archive" if isinstance(source, bytes) else source, "be a safetensors file"):
         return reader.load(source) if isinstance(source, bytes) else reader.load_file(source)
 
@@ -408,8 +406,6 @@ def read_tokenizer(content: bytes) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise ImportError(
-            f"word vectors need tokenizers (pip install tokenizers): {error}"
-        ) from error
+        raise missing("tokenizers", "word vectors need", error) from error
     with reading("a tokenizer", "be JSON of tokenizers"):
         return Tokenizer.from_buffer(content)

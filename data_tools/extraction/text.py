@@ -12,6 +12,7 @@ from data_tools.decoding import DecodeError, decode_caption
 from data_tools.extraction.extractor import Extractor
 from data_tools.features import TextFeatures
 from data_tools.features.text import words
+from data_tools.io.files import missing
 from data_tools.store import Field
 
 
@@ -82,10 +83,8 @@ class BERT(CaptionExtractor):
         try:
             import keras_hub
         except ImportError as error:
-            raise ImportError(
-                f"the extractor 'bert' needs KerasHub (pip install keras-hub): {error}. "
-                "'words' needs nothing."
-            ) from error
+            what = "the extractor 'words' needs no package; 'bert' needs"
+            raise missing("keras_hub", what, error) from error
         try:
             self.tokenizer = keras_hub.models.BertTokenizer.from_preset(preset)
             self.backbone = keras_hub.models.BertBackbone.from_preset(preset)

@@ -1,4 +1,4 @@
-"""Gives access to `keras_cmg.faults` and `keras_cmg.files`, without Keras."""
+"""Gives access to `keras_cmg.extras`, `faults` and `files`, without Keras."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING
 from data_tools.io.engine_free import load_module
 
 if TYPE_CHECKING:
-    from keras_cmg import faults, files
+    from keras_cmg import engine_settings, extras, faults, files
 else:
-    faults, files = (load_module(name) for name in ("keras_cmg.faults", "keras_cmg.files"))
+    extras, faults, files, engine_settings = (
+        load_module(f"keras_cmg.{name}")
+        for name in ("extras", "faults", "files", "engine_settings")
+    )
+
+describe = extras.describe
+set_engine_defaults = engine_settings.set_engine_defaults
+missing = extras.missing
 
 BAD_INPUT = faults.BAD_INPUT
+EXIT_CODES = faults.EXIT_CODES
+FAILURE = faults.FAILURE
+SUCCESS = faults.SUCCESS
 damaged = faults.damaged
 machine_fault = faults.machine_fault
 reading = faults.reading
@@ -21,6 +31,7 @@ shorten = faults.shorten
 atomic_file = files.atomic_file
 atomic_folder = files.atomic_folder
 check_archive = files.check_archive
+check_writable = files.check_writable
 folder_lock = files.folder_lock
 read_arrays = files.read_arrays
 read_json = files.read_json

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from keras_cmg import isolated_hdf5
     from keras_cmg.isolated_hdf5 import IsolatedArray
 else:
+    load_module("keras_cmg.extras")
     load_module("keras_cmg.faults")
     isolated_hdf5 = load_module("keras_cmg.isolated_hdf5")
     IsolatedArray = isolated_hdf5.IsolatedArray

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: list of str, words after the program's name; default those of the command line.
 
     Returns:
-        Exit status: 0; 2 after an error, of which one line is printed; 130 after an interrupt.
+        Exit code, see `keras_cmg.faults.run_command`.
 
     Example:
 

@@ -11,6 +11,7 @@ import keras
 from keras_cmg.export.exporting import FORMATS, MAX_CLIPS, MAX_FRAMES, export
 from keras_cmg.export.metadata import read_metadata
 from keras_cmg.export.runs import load_log_mel_summary, load_reductions, load_run
+from keras_cmg.files import check_writable
 from keras_cmg.layers.toc_channel_mask import TOCChannelMask
 
 
@@ -70,6 +71,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         FileNotFoundError: if there is no such run.
         ValueError: if an argument is wrong, or the folder exists.
     """
+    check_writable(options.to, "--to")
     model, origin = load_run(options.run)
     path = export(
         model,

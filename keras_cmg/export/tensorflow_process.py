@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -16,14 +15,12 @@ import keras
 
 from keras_cmg.backend.keras_internals import all_layers
 from keras_cmg.export.served_system import ServedSystem
+from keras_cmg.extras import is_installed, missing
 from keras_cmg.faults import fault_in, shorten
 
 SYSTEM, TASK = "system.keras", "task.json"
-NEEDED = {
-    "saved_model": {"tensorflow": "tensorflow"},
-    "onnx": {"tensorflow": "tensorflow", "tf2onnx": "export"},
-}
-"""Format to the packages it needs and the extras that install them."""
+NEEDED = {"saved_model": ("tensorflow",), "onnx": ("tensorflow", "onnx", "tf2onnx")}
+"""Format to the packages it needs."""
 
 
 def write(
@@ -47,12 +44,9 @@ def write(
         OSError: if the disk is full or read-only.
         ValueError: if the system cannot be written, with the reason.
     """
-    for package, extra in NEEDED.get(format, NEEDED["saved_model"]).items():
-        if importlib.util.find_spec(package) is None:
-            raise ImportError(
-                f"Export in the format {format!r} needs the package {package!r}: "
-                f"pip install 'keras-cmg[{extra}]'."
-            )
+    for package in NEEDED.get(format, NEEDED["saved_model"]):
+        if not is_installed(package):
+            raise missing(package, f"Export in the format {format!r} needs")
     if keras.backend.backend() == "tensorflow":
         writer(format)(served, folder, metadata, limits)
         return

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import combinations
 
 from keras import ops
 
 from keras_cmg.ops import masking, optimal_transport
-from keras_cmg.ops.quantization import as_frames_of
 from keras_cmg.types import Tensor
 
 
@@ -67,7 +67,11 @@ def code_prediction_loss(
     """Computes the cross-entropy of each modality's codes with the assignments of the others.
 
     Each modality's distribution over codes is a softmax of its similarities. Where two modalities
-    have different frames, the mean assignment of the clip is the target of every frame.
+    have the same frames, each frame predicts the assignment of the other at that frame. Where they
+    have not, clips are compared: the mean of the distributions of a clip's frames predicts the mean
+    assignment of the other's frames. The gradient then reaches a frame as far as it holds the codes
+    of the target already, so that frames in which something else is heard or seen keep codes of
+    their own.
 
     Args:
         similarities: modality to `(batch, [frames,] codes)`, cosine similarities to the codes.
@@ -95,17 +99,37 @@ def code_prediction_loss(
         name: ops.log_softmax(ops.convert_to_tensor(x) / temperature, axis=-1)
         for name, x in similarities.items()
     }
+    targets = {name: ops.convert_to_tensor(assignments[name]) for name in log_p}
     losses = []
     for a, b in combinations(log_p, 2):
+        framed = log_p[a].shape[1:-1] == log_p[b].shape[1:-1]
         for student, teacher in ((a, b), (b, a)):
-            predicted = log_p[student]
-            target = as_frames_of(
-                ops.convert_to_tensor(assignments[teacher]), predicted, weights.get(teacher)
-            )
+            predicted, target = log_p[student], targets[teacher]
+            kept = [weights.get(name) for name in (student, teacher)]
+            if not framed:
+                predicted = _log_mean_over_frames(predicted, kept[0])
+                target = _mean_over_frames(target, kept[1])
+                kept = [None if mask is None else masking.presence(mask) for mask in kept]
             entropies = -ops.sum(target * predicted, axis=-1)
-            counts = weights.get(student)
-            if teacher in weights:
-                present = masking.weights_like(weights[teacher], predicted)
-                counts = present if counts is None else counts * present
-            losses.append(masking.weighted_mean(entropies, counts))
+            counts = [masking.weights_like(mask, predicted) for mask in kept if mask is not None]
+            losses.append(masking.weighted_mean(entropies, math.prod(counts) if counts else None))
     return sum(losses) / 2
+
+
+def _mean_over_frames(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean of distributions over the frames of a clip, of those that the mask keeps."""
+    if len(x.shape) == 2:
+        return x
+    return masking.mean_over_time(x, mask if mask is not None and len(mask.shape) == 2 else None)
+
+
+def _log_mean_over_frames(log_p: Tensor, mask: Tensor | None) -> Tensor:
+    """The logarithm of the same, of logarithms."""
+    if len(log_p.shape) == 2:
+        return log_p
+    if mask is None or len(mask.shape) == 1:
+        count = ops.cast(ops.convert_to_tensor(ops.shape(log_p)[1]), log_p.dtype)
+        return ops.logsumexp(log_p, axis=1) - ops.log(count)
+    count = ops.maximum(ops.sum(ops.cast(mask, log_p.dtype), axis=1, keepdims=True), 1.0)
+    kept = masking.mask_logits(log_p, mask[..., None])
+    return ops.logsumexp(kept, axis=1) - ops.log(count)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_cmg.extras import missing
 from keras_cmg.faults import damaged, reading
 from keras_cmg.files import check_archive, read_arrays
 
@@ -99,9 +100,8 @@ def read_torch(path: str | Path) -> Any:
     try:
         import torch
     except ImportError as error:
-        raise ValueError(
-            f"Reading {path} needs PyTorch (pip install torch); an .npz file does not."
-        ) from error
+        what = f"An .npz file needs no package; {path} needs"
+        raise missing("torch", what, error) from error
     with reading(path, "be a PyTorch file of tensors alone"):
         if zipfile.is_zipfile(path):
             check_archive(path)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_cmg.extras import missing
 from keras_cmg.ops.quantization import codebook_center
 from keras_cmg.search.storage import CheckedStream
 
@@ -34,10 +35,7 @@ def faiss() -> Any:
     try:
         import faiss
     except ImportError as error:
-        raise ImportError(
-            "Searching needs the package 'faiss-cpu' (or a build of faiss for GPUs): "
-            "pip install 'keras-cmg[search]'."
-        ) from error
+        raise missing("faiss", "Searching needs", error) from error
     return faiss
 
 

@@ -29,8 +29,8 @@ from types import ModuleType
 from typing import Any
 
 from data_tools import commands as data_commands
-from data_tools.io.files import BAD_INPUT, run_command
-from recipes.runner.command_line import message
+from data_tools.io.files import BAD_INPUT, EXIT_CODES, run_command, set_engine_defaults
+from data_tools.io.files import describe as describe_error
 from recipes.runner.options import Parser, UsageError
 
 PROGRAM = "keras-cmg"
@@ -50,7 +50,6 @@ COMMANDS = {
 """Name, which is that of a module beside this one, to what it does."""
 OF_DATA_TOOLS = ("extract", "prepare", "pack", "verify")
 """Commands whose modules are in `data_tools.commands`."""
-EXIT_CODES = "exit codes: 0 success; 1 failure; 2 wrong arguments or input; 130 interrupted"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -151,27 +150,27 @@ def _run(words: Sequence[str], result: dict[str, Any]) -> int:
     debug = "--debug" in words
     chosen = parser().parse_args([word for word in words if word != "--debug"])
     result["command"] = chosen.name
-    # TensorFlow reads this once, when it is imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    interrupted = ["interrupted"]
 
     def run() -> int:
+        set_engine_defaults()
         # May lack a package. `keras-cmg --help` does not wait for Keras.
         command = load(chosen.name)
-        interrupted[0] = getattr(command, "INTERRUPTED", interrupted[0])
         options = command_parser(chosen.name, command)
         given, rest = options.parse_known_args(chosen.options)
         if rest and not getattr(command, "KEEPS_UNKNOWN", False):
             options.error(f"unrecognized arguments: {' '.join(rest)}")
         given.debug, given.rest, given.result = debug, rest, result
         given.command = [PROGRAM, *words]
-        return command.run(given)
+        try:
+            return command.run(given)
+        except KeyboardInterrupt as stopped:
+            raise KeyboardInterrupt(getattr(command, "INTERRUPTED", "")) from stopped
 
     def describe(error: BaseException) -> str:
-        result["error"] = message(error)
+        result["error"] = describe_error(error)
         return result["error"]
 
-    return run_command(run, debug, interrupted[0], describe)
+    return run_command(run, debug, describe=describe)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ that second, a caption one code.
     python -m recipes generation --data digits --root FOLDER --models cmcm dcid fcid
     python -m recipes generation --generator ip-adapter --pipeline FOLDER --adapter FILE
 
-The generator is a small autoencoder trained here; with `pip install 'keras-cmg[generation]'` it can
+The generator is a small autoencoder trained here; with the extra `generation` it can
 be Stable Diffusion behind an IP-Adapter, from files of yours. `--inception FILE` gives the FID, on
 the network of Heusel et al. as TorchScript, a program that is run: `--trust-inception` says that
 you trust it; without it the distance is on the features of a small

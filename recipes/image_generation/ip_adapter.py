@@ -1,6 +1,6 @@
 """Stable Diffusion behind an IP-Adapter, and the network of the FID, from files of one's own.
 
-Nothing is downloaded. Needs `pip install 'keras-cmg[generation]'` and PyTorch.
+Nothing is downloaded. Needs the extra `generation` and PyTorch.
 """
 
 from __future__ import annotations

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.files import read_json, run_command
+from data_tools.io.files import read_json, run_command, set_engine_defaults
 from recipes.runner.options import Parser, add_options
 
 RECIPES = {
@@ -49,9 +47,6 @@ A recipe is a module with
 
 LIST = "list"
 PROGRAM = f"python -m {__name__.partition('.')[0]}"
-ENGINES = ("jax", "tensorflow", "torch")
-EXTRAS = {"diffusers": "generation", "transformers": "generation", "keras_tuner": "tuner"}
-EXTRAS["faiss"] = "search"
 INTERRUPTED = "stopped; prepared features, cached results and finished seeds are kept, see --resume"
 """Line that is printed after an interrupt."""
 
@@ -63,24 +58,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line; those of the process if None.
 
     Returns:
-        Exit code: 0 after success, 2 after an error, 130 after an interruption.
+        Exit code, see `keras_cmg.faults.run_command`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = parser().parse_args(words)
     if chosen.recipe == LIST:
         print(listing())
         return 0
-    # TensorFlow reads this once, when it is imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
     def run() -> int:
+        set_engine_defaults()
         # Imported here so that `--help` and `list` do not wait for Keras.
         recipe = load_recipe(chosen.recipe)
         given = recipe_parser(chosen.recipe, recipe).parse_args(chosen.options)
         run_recipe(chosen.recipe, recipe, given, [*PROGRAM.split(), *words])
         return 0
 
-    return run_command(run, "--debug" in words, INTERRUPTED, message)
+    return run_command(run, "--debug" in words, INTERRUPTED)
 
 
 def load_recipe(name: str) -> Any:
@@ -245,34 +239,3 @@ def command_line(words: Sequence[str]) -> str:
     import keras
 
     return shlex.join([f"KERAS_BACKEND={keras.backend.backend()}", *words])
-
-
-def message(error: BaseException) -> str:
-    """Returns an error in one line; for a missing package, what to install.
-
-    Args:
-        error: the error.
-
-    Example:
-
-    >>> message(ModuleNotFoundError("No module named 'jax'", name="jax"))
-    "the engine 'jax' is not installed; set KERAS_BACKEND to an installed engine (...), or ..."
-    """
-    text = " ".join(str(error).split())
-    package = (getattr(error, "name", None) or "").partition(".")[0]
-    chosen = os.environ.get("KERAS_BACKEND", "")
-    if package in ENGINES or "Unable to import backend" in text:
-        installed = [name for name in ENGINES if name != package and _is_installed(name)]
-        known = f"installed engine ({', '.join(installed)})" if installed else "installed engine"
-        return (
-            f"the engine {package or chosen!r} is not installed; set KERAS_BACKEND to an {known}, "
-            f"or `pip install 'keras-cmg[ENGINE]'` with ENGINE one of {', '.join(ENGINES)}"
-        )
-    if isinstance(error, ModuleNotFoundError):
-        extra = EXTRAS.get(package, "data,report")
-        return f"{text}; this needs `pip install 'keras-cmg[{extra}]'`"
-    return text
-
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None

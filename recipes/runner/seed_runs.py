@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_tools.io.files import read_json, reading
+from data_tools.io.files import check_writable, read_json, reading
 from recipes.runner import provenance
 from recipes.runner.output_folder import RESULT, check_output_folder, output_folder
 from recipes.runner.settings import Settings, resolve, resolve_seeds
@@ -95,6 +95,7 @@ def plan(name: str, recipe: Any, given: argparse.Namespace, command: str) -> Pla
             settings = recipe.check(settings)
         jobs.append(Job(name, command, settings, resources, seed))
     check_output_folder(Path(resources.out), name, several=count > 1)
+    check_writable(resources.out, "--out")
     kept = {}
     if resources.resume:
         found = {job.seed: finished(job, recipe) for job in jobs}

@@ -75,8 +75,16 @@ def fail(error: BaseException) -> int:
 
 
 def test_commands_print_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for error in (ValueError("a\nb"), KeyError("a"), OSError(28, "No space", Path("x"))):
-        assert run_command(lambda error=error: fail(error)) == 2  # type: ignore[misc]
+    for error, code in (
+        (ValueError("a\nb"), 2),
+        (FileNotFoundError(2, "No such file", "x"), 2),
+        (NotADirectoryError(20, "Not a directory", "x"), 2),
+        (KeyError("a"), 1),
+        (OSError(28, "No space", Path("x")), 1),
+        (RuntimeError("a worker did not start"), 1),
+        (ImportError("No module named 'a'"), 1),
+    ):
+        assert run_command(lambda error=error: fail(error)) == code  # type: ignore[misc]
         shown = capsys.readouterr().err
         assert shown.startswith("error: ")
         assert shown.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -13,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_cmg import files
 from keras_cmg.files import (
     atomic_file,
     atomic_folder,
     check_archive,
+    check_writable,
     read_arrays,
     read_json,
     read_json_lines,
@@ -155,3 +158,21 @@ def test_no_pickle_in_an_archive_is_read(tmp_path: Path) -> None:
         archive.writestr("note.txt", json.dumps({}))
     with pytest.raises(ValueError, match="must hold arrays alone"):
         read_arrays(tmp_path / "a.npz")
+
+
+def test_a_place_that_cannot_be_written_is_told_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_writable(tmp_path / "new" / "run", "--out")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    check_writable(tmp_path / "file", "--clean")
+    with pytest.raises(ValueError, match=r"cannot write --out .*new: Not a directory: .*file"):
+        check_writable(tmp_path / "file" / "new", "--out")
+
+    def refuse(dir: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(ValueError, match=r"cannot write --out .*run: Read-only file system"):
+        check_writable(tmp_path / "run", "--out")

@@ -139,18 +139,26 @@ def test_an_interruption_has_an_exit_code_of_its_own(
     assert "stopped" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
-def test_a_missing_engine_is_answered_by_those_installed(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_line, "_is_installed", lambda name: name == "torch")
-    error = ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
-    text = command_line.message(error)
-    assert "the engine 'tensorflow' is not installed" in text
-    assert "installed engine (torch)" in text and "jax, tensorflow, torch" in text
-    monkeypatch.setenv("KERAS_BACKEND", "theano")
-    assert "the engine 'theano' is not" in command_line.message(
-        ValueError("Unable to import backend : theano")
-    )
+    monkeypatch.setattr(quickstart, "run", lambda job, out: pytest.fail("computed"))
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    out = tmp_path / "file" / "run"
+    assert command_line.main(["quickstart", "--smoke", "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: cannot write --out {out}: Not a directory")
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_engine_is_answered_by_the_names_of_engines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "pytorch")
+    assert command_line.main(["quickstart", "--smoke"]) == 2
+    error = capsys.readouterr().err
+    assert "KERAS_BACKEND must be one of jax, tensorflow, torch" in error
+    assert "Received: 'pytorch'; did you mean torch?" in error
 
 
 def test_every_listed_recipe_exists(capsys: pytest.CaptureFixture[str]) -> None:

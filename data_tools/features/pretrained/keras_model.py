@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.features.pretrained.runtime import Runtime, missing_tensor, model_file
+from data_tools.io.files import missing
 
 APPLICATIONS, HUB = "keras.applications.", "keras_hub:"
 
@@ -100,9 +101,7 @@ def _hub_backbone(preset: str) -> Any:
     try:
         import keras_hub
     except ImportError as error:
-        raise ImportError(
-            f"presets of KerasHub need it (pip install keras-hub): {error}"
-        ) from error
+        raise missing("keras_hub", "presets of KerasHub need", error) from error
     try:
         return keras_hub.models.Backbone.from_preset(preset)
     except Exception as error:  # what a hub raises depends on the hub

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from data_tools.features.pretrained.runtime import Runtime, missing_tensor, model_file
-from data_tools.io.files import reading
+from data_tools.io.files import missing, reading
 
 
 class LiteRTModel(Runtime):
@@ -28,9 +28,7 @@ class LiteRTModel(Runtime):
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise ImportError(
-                f"LiteRT models need LiteRT (pip install ai-edge-litert): {error}"
-            ) from error
+            raise missing("ai_edge_litert", "LiteRT models need", error) from error
 
         def opened(preserve: bool) -> Interpreter:
             with warnings.catch_warnings():

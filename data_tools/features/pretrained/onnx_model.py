@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.features.pretrained.runtime import Runtime, missing_tensor, model_file
-from data_tools.io.files import reading
+from data_tools.io.files import missing, reading
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -54,9 +54,7 @@ class ONNXModel(Runtime):
         try:
             import onnxruntime
         except ImportError as error:
-            raise ImportError(
-                f"ONNX models need ONNX Runtime (pip install onnxruntime): {error}"
-            ) from error
+            raise missing("onnxruntime", "ONNX models need", error) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -104,9 +102,7 @@ def _with_output(model: str, output: str) -> bytes:
     try:
         import onnx
     except ImportError as error:
-        raise ImportError(
-            f"an internal tensor of an ONNX model needs onnx (pip install onnx): {error}"
-        ) from error
+        raise missing("onnx", "an internal tensor of an ONNX model needs", error) from error
     with reading(model, "be an ONNX model"):
         proto = onnx.load(model, load_external_data=False)
     names = [name for node in proto.graph.node for name in node.output]

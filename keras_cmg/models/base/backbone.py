@@ -26,7 +26,7 @@ from keras_cmg.models.base.configs import (
     freeze_layers,
     frozen_layers,
     is_serialized,
-    refuse_filters,
+    quantizing_all_layers,
     serialize_layer,
 )
 from keras_cmg.models.base.exporting import export_system
@@ -671,8 +671,8 @@ class Backbone(keras.Model):
         export_system(self, filepath, format, input_signature, **kwargs)
 
     def quantize(self, mode=None, config=None, filters=None, **kwargs):
-        refuse_filters(filters)
-        super().quantize(mode, config=config, **kwargs)
+        with quantizing_all_layers(filters):
+            super().quantize(mode, config=config, **kwargs)
         self._quantization = config
 
     def get_build_config(self):

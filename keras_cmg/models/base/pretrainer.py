@@ -19,7 +19,7 @@ from keras_cmg.models.base.configs import (
     deserialize_layers,
     freeze_layers,
     frozen_layers,
-    refuse_filters,
+    quantizing_all_layers,
 )
 from keras_cmg.models.base.exporting import export_system
 from keras_cmg.models.base.presets import Presets, merged, named
@@ -760,8 +760,8 @@ class Pretrainer(Trainer):
         export_system(self, filepath, format, input_signature, **kwargs)
 
     def quantize(self, mode=None, config=None, filters=None, **kwargs):
-        refuse_filters(filters)
-        super().quantize(mode, config=config, **kwargs)
+        with quantizing_all_layers(filters):
+            super().quantize(mode, config=config, **kwargs)
         self._quantization = config
 
     def get_build_config(self):

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_cmg.ops import balanced_assignments, code_prediction_loss, sinkhorn
+from tests.helpers.layer_checks import gradient
 
 RANDOM = np.random.default_rng(0)
 pytestmark = pytest.mark.every_engine
@@ -55,20 +56,35 @@ def test_assignments_are_rows_of_the_plan():
     np.testing.assert_allclose(array(balanced_assignments(similar)).reshape(6, 4), expected, 1e-5)
 
 
-def test_clips_without_frames_of_their_own_teach_all_frames():
-    """A caption with one code and a sound with four: the mean of the sound teaches the caption."""
+def test_clips_are_compared_where_frames_differ():
+    """A caption of one code and a sound of four frames: the mean of the sound's distributions."""
     similar = {"audio": similarities(3, 4, 5), "text": similarities(3, 5)}
     assigned = {name: array(balanced_assignments(x)) for name, x in similar.items()}
-    spread = {
-        "audio": similar["audio"],
-        "text": np.repeat(similar["text"][:, None], 4, axis=1),
-    }
-    taught = {
-        "audio": np.repeat(assigned["audio"].mean(axis=1, keepdims=True), 4, axis=1),
-        "text": np.repeat(assigned["text"][:, None], 4, axis=1),
-    }
-    found = float(code_prediction_loss(similar, assigned))
-    assert found == pytest.approx(slow_loss(spread, taught, 0.1), rel=1e-5)
+
+    def distribution(name):
+        p = np.exp(np.float64(similar[name]) / 0.1)
+        return p / p.sum(axis=-1, keepdims=True)
+
+    expected = -0.5 * (
+        (assigned["text"] * np.log(distribution("audio").mean(axis=1))).sum(axis=-1).mean()
+        + (assigned["audio"].mean(axis=1) * np.log(distribution("text"))).sum(axis=-1).mean()
+    )
+    assert float(code_prediction_loss(similar, assigned)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_frames_that_hold_other_codes_are_not_taught_by_captions():
+    """The second frame of the sound is background: its code is not that of the caption."""
+    codes = np.eye(3, dtype="float32")
+    sound = np.stack([0.5 * codes[0], codes[1]])[None]
+    text = codes[0][None]
+
+    def loss(value):
+        similar = {"audio": value, "text": ops.convert_to_tensor(text)}
+        uniform = np.full((1, 2, 3), 1 / 3, "float32")
+        return code_prediction_loss(similar, {"audio": uniform, "text": text})
+
+    slopes = np.abs(gradient(loss, sound))[0].max(axis=-1)
+    assert slopes[0] > 0.01 and slopes[1] < 0.01 * slopes[0]
 
 
 def test_masked_frames_and_missing_clips_change_nothing():

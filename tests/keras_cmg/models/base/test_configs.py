@@ -151,7 +151,6 @@ def test_layers_can_be_frozen_from_the_start():
 @pytest.mark.parametrize("whole", [True, False], ids=["pretrainer", "backbone"])
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
 def test_weights_of_eight_bits_encode_alike_and_are_kept_in_files(whole, tmp_path):
-    # Keras takes seconds for each layer.
     model, x = small_fcid(("audio", "text")), small_batch(("audio", "text"))
     model(x)
     expected = array(model.backbone.encode("audio", x["audio"])["general"])
