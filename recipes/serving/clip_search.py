@@ -15,6 +15,7 @@ import numpy as np
 
 import keras_cmg
 from keras_cmg.search import ClipIndex, EncodedClips
+from keras_cmg.search.hit import IndexedClip
 from recipes.serving.batching import Batcher
 from recipes.serving.code_statistics import code_positions, sharing
 from recipes.serving.limits import Limits, RefusedRequest
@@ -88,8 +89,7 @@ class ClipSearch:
         }
         for name, clips in self.clips.items():
             self.metrics.clips.labels(name).set(len(clips))
-        # Grouped at the first call.
-        index.clips_of_code(0)
+        self._examples = {name: self._examples_of(name) for name in self.modalities}
         # FAISS keeps the number of lists to visit in the index.
         self._searching = threading.Lock()
         self._counting = threading.Lock()
@@ -138,9 +138,54 @@ class ClipSearch:
         with self._counted():
             features = self._features(queries)
             return [
-                self._answer(query, row, find or self.modalities, k)
+                self.answer(query, *row, find or self.modalities, k)
                 for query, row in zip(queries, self._codes(queries, features), strict=True)
             ]
+
+    def answer(
+        self, query: Query, vector: np.ndarray, index: np.ndarray, find: Sequence[str], k: int
+    ) -> dict[str, Any]:
+        """Finds the clips that are nearest to an encoded query.
+
+        Args:
+            query: the query.
+            vector: (dim,) float, its vector.
+            index: int, its code, or (*index_shape) of a quantiser of several indices.
+            find: modalities to find.
+            k: clips to find of each modality.
+
+        Returns:
+            As `search` for one query.
+        """
+        none = np.zeros((1, 0, 0), "float32")
+        encoded = EncodedClips((query.name,), vector[None], index[None], none, query.modality)
+        start = time.perf_counter()
+        found, labels = {}, {}
+        for modality in find:
+            with self._searching:
+                (hits,) = self.index.search(encoded, modality, k)
+            found[modality] = [
+                {
+                    **self._described(hit),
+                    "score": round(hit.score, 4),
+                    "shared_codes": list(hit.shared_codes),
+                }
+                for hit in hits
+            ]
+            named = Counter(hit.label for hit in hits if hit.label)
+            if named:
+                label, count = named.most_common(1)[0]
+                labels[modality] = {"label": label, "share": count / len(hits)}
+        self._timed("index", start)
+        codes = [int(code) for code in np.ravel(index)]
+        return {
+            "query": query.name,
+            "modality": query.modality,
+            "codes": codes,
+            "code": {**self.code_use(codes[0]), "margin": self._margin(vector, codes)},
+            "found": found,
+            "labels": labels,
+        }
 
     def code_use(self, code: int) -> dict[str, Any]:
         """Describes which clips have a code.
@@ -158,10 +203,10 @@ class ClipSearch:
         """
         if not 0 <= code < len(self.kinds):
             raise RefusedRequest(404, f"code must be from 0 to {len(self.kinds) - 1}")
-        examples: dict[str, list[dict[str, Any]]] = {name: [] for name in self.modalities}
-        for clip in self.index.clips_of_code(code):
-            if len(examples[clip.modality]) < SAME_CODE:
-                examples[clip.modality].append(self._described(clip))
+        examples = {
+            name: [self._described(clip) for clip in of_code.get(code, ())]
+            for name, of_code in self._examples.items()
+        }
         return {
             "code": code,
             "clips": {name: int(counts[code]) for name, counts in self.counts.items()},
@@ -208,6 +253,16 @@ class ClipSearch:
     def _count(self, modality: str) -> np.ndarray:
         codes = [clip.codes[0] for clip in self.clips[modality] if clip.codes]
         return np.bincount(np.array(codes, "int64"), minlength=self.num_codes)
+
+    def _examples_of(self, modality: str) -> dict[int, list[IndexedClip]]:
+        """The first clips of each code: of a million clips, a code may have a hundred thousand."""
+        found: dict[int, list[IndexedClip]] = {}
+        for clip in self.clips[modality]:
+            if clip.codes:
+                of_code = found.setdefault(clip.codes[0], [])
+                if len(of_code) < SAME_CODE:
+                    of_code.append(clip)
+        return found
 
     def _check(self, queries: Sequence[Query], find: Sequence[str], k: int) -> None:
         if not queries:
@@ -267,40 +322,6 @@ class ClipSearch:
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         encoded = self.encoder.encode(key[0], features=np.stack(rows))
         return list(zip(encoded.vectors, encoded.indices, strict=True))
-
-    def _answer(
-        self, query: Query, row: tuple[np.ndarray, np.ndarray], find: Sequence[str], k: int
-    ) -> dict[str, Any]:
-        vector, index = row
-        none = np.zeros((1, 0, 0), "float32")
-        encoded = EncodedClips((query.name,), vector[None], index[None], none, query.modality)
-        start = time.perf_counter()
-        found, labels = {}, {}
-        for modality in find:
-            with self._searching:
-                (hits,) = self.index.search(encoded, modality, k)
-            found[modality] = [
-                {
-                    **self._described(hit),
-                    "score": round(hit.score, 4),
-                    "shared_codes": list(hit.shared_codes),
-                }
-                for hit in hits
-            ]
-            named = Counter(hit.label for hit in hits if hit.label)
-            if named:
-                label, count = named.most_common(1)[0]
-                labels[modality] = {"label": label, "share": count / len(hits)}
-        self._timed("index", start)
-        codes = [int(code) for code in np.ravel(index)]
-        return {
-            "query": query.name,
-            "modality": query.modality,
-            "codes": codes,
-            "code": {**self.code_use(codes[0]), "margin": self._margin(vector, codes)},
-            "found": found,
-            "labels": labels,
-        }
 
     def _margin(self, vector: np.ndarray, codes: Sequence[int]) -> float | None:
         """How much nearer the code is than the next one; None of several indices."""

@@ -36,15 +36,25 @@ def add_page(app: FastAPI, search: ClipSearch) -> FastAPI:
     Returns:
         The application.
     """
-    fonts = ["system-ui", "sans-serif"]
+    # Fonts of the reader's machine: pages load nothing from elsewhere.
+    theme = gradio.themes.Default(
+        primary_hue="blue",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(
+        # White text on Gradio's own colour has too little contrast to be read by all.
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
+    )
     return gradio.mount_gradio_app(
         app,
         create_page(search),
         path="/",
         max_file_size=search.limits.bytes,
         footer_links=[],
-        # Pages and fonts come from this server alone.
-        theme=gradio.themes.Default(font=fonts, font_mono=["ui-monospace", "monospace"]),
+        theme=theme,
         css=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
         show_error=False,
         ssr_mode=False,
@@ -104,13 +114,13 @@ def create_page(search: ClipSearch) -> gradio.Blocks:
                 )
                 of_code = _html(parts.code(None), elem_id="of-code")
         _html(parts.sharing(), elem_id="sharing")
-        outputs = [answer, shown_map, code]
+        outputs = [answer, shown_map, code, of_code]
         inputs = [drop, words, part, count]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress_on": [answer]}
         drop.upload(page.by_file, [drop, part, count], [words, *outputs], **quiet)
         words.submit(page.by_words, [words, count], [drop, *outputs], **quiet)
         button.click(page.search, inputs, outputs, **quiet)
-        code.change(parts.code, [code], [of_code], api_visibility="private")
+        code.input(parts.code, [code], [of_code], api_visibility="private")
     return blocks.queue(max_size=search.limits.waiting, default_concurrency_limit=4)
 
 
@@ -166,16 +176,18 @@ class PageSearch:
             count: clips to show of each modality.
 
         Returns:
-            Values of the answer, the map and the menu of codes.
+            Values of the answer, the map, the menu of codes and what falls on the code.
         """
         try:
             query = self._query(path, words, part)
             (found,) = self.searching.search([query], k=int(count))
         except RefusedRequest as error:
-            return self.parts.error(error.reason), self.parts.code_map(), None
+            nothing = self.parts.code_map(), None, self.parts.code(None)
+            return self.parts.error(error.reason), *nothing
         preview = None if query.file is None else f"gradio_api/file={query.file}"
+        code = found["codes"][0]
         answer = self.parts.answer(found, preview)
-        return answer, self.parts.code_map(found), found["codes"][0]
+        return answer, self.parts.code_map(found), code, self.parts.code(code)
 
     def _query(self, path: str | None, words: str, part: str) -> Query:
         if words.strip():

@@ -25,7 +25,7 @@ def open_search(
     limits: Limits | None = None,
     workers: int = 2,
 ) -> ClipSearch:
-    """Opens the model, the extractors and the index of a run, and starts what the first query needs.
+    """Opens model, extractors and index of a run, and starts what the first query needs.
 
     Args:
         run: address of the run, as `keras_cmg.load` takes it.
