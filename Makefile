@@ -26,7 +26,8 @@ help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.demo-$(ENGINE)  ## Train, probe and report on synthetic data (ENGINE=jax|torch|tensorflow).
-	KERAS_BACKEND=$(ENGINE) $(BIN)/python -m recipes quickstart --out $(OUT) $(DEMO_ARGS)
+	KERAS_BACKEND=$(ENGINE) $(BIN)/keras-cmg demo --out $(OUT) $(DEMO_ARGS)
+	@echo "Activate the environment for further commands: source $(BIN)/activate"
 
 test: lint test-torch test-jax test-tensorflow  ## Lint, types, tests on every engine, documentation examples.
 

@@ -24,6 +24,7 @@ EXTRAS = {
     "faiss": "search",
     "filelock": "data",
     "h5py": "data",
+    "huggingface_hub": "hub",
     "jax": "jax",
     "jinja2": "report",
     "keras_hub": "bert",

@@ -61,6 +61,43 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
+def load_model_folder(path: str | os.PathLike[str]) -> keras.Model:
+    """Loads a model from a folder in the layout of the Hugging Face hub, as `load_model` does.
+
+    Args:
+        path: folder with `config.json` and `model.weights.h5`, as
+            `keras.saving.save_model(model, path, zipped=False)` writes it.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if a file is damaged, the model needs code of its own, or it describes layers
+            that are larger than its weights.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])
+    >>> keras.saving.save_model(model, "model", zipped=False)
+    >>> load_model_folder("model").count_params()
+    25
+    """
+    folder = Path(path)
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"There is no file {folder / name}.")
+    with reading(folder / CONFIG, RULE):
+        size = (folder / CONFIG).stat().st_size
+        if size > MAX_CONFIG_BYTES:
+            raise ValueError(
+                f"{folder / CONFIG} must have at most {MAX_CONFIG_BYTES} bytes. Received: {size}"
+            )
+        numbers = count_weights(folder / WEIGHTS)
+        with bounded_layers(folder, numbers):
+            return keras.saving.load_model(folder, compile=False, safe_mode=True)
+
+
 def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:
     """Loads the weights of a built model from a `.weights.h5` or `.keras` file.
 

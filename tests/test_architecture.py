@@ -48,6 +48,7 @@ LAYERS = {
         ("protocol",),
         ("training",),
         ("reporting", "image_generation", "serving"),
+        ("own_clips",),
         ("experiments",),
         ("console",),
     ),

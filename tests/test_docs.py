@@ -97,6 +97,8 @@ def test_command_exists(shown: str) -> None:
         assert set(goals) <= make_targets()
     elif Path(words[0]).name.startswith("python") and words[1:2] == ["-m"]:
         check_module_command(words[2], words[3:])
+    elif words[0] == "keras-cmg":
+        check_module_command("recipes.console", words[1:])
 
 
 def check_module_command(module: str, arguments: list[str]) -> None:
@@ -106,6 +108,8 @@ def check_module_command(module: str, arguments: list[str]) -> None:
         assert importlib.util.find_spec(package), f"{package} is not installed"
         return
     subcommand = arguments[:1] if arguments and not arguments[0].startswith("-") else []
+    if subcommand == ["recipe"]:
+        subcommand = arguments[:2] if arguments[1] != "list" else []
     options = {word.partition("=")[0] for word in arguments if word.startswith("--")}
     assert options <= set(re.findall(r"--[\w-]+", help_of(module, *subcommand)))
 
@@ -126,10 +130,13 @@ def help_of(module: str, *words: str) -> str:
     return printed.getvalue()
 
 
-def test_readme_shows_the_two_set_up_commands() -> None:
+def test_readme_shows_how_to_set_up_and_activate_the_environment() -> None:
     shown = [words for name, words in shown_commands().items() if name.startswith("README.md:")]
     assert ["make", "demo"] in shown
-    assert ["make", "test"] in shown
+    assert ["source", ".venv/bin/activate"] in shown
+    assert shown.index(["make", "demo"]) < shown.index(["source", ".venv/bin/activate"])
+    first = next(place for place, words in enumerate(shown) if words[0] == "keras-cmg")
+    assert shown.index(["source", ".venv/bin/activate"]) < first
 
 
 def test_shell_blocks_are_read_as_a_shell_reads_them() -> None:

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -123,31 +122,6 @@ def test_required_dependencies_are_keras_and_numpy(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {re.match(r"[\w-]+", entry)[0] for entry in project["dependencies"]}
     assert names == {"keras", "numpy"}
-
-
-def test_wheel_holds_the_library_alone(repository: Path, tmp_path: Path) -> None:
-    pytest.importorskip("hatchling")
-    import keras_cmg
-
-    done = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.name == f"keras_cmg-{keras_cmg.__version__}-py3-none-any.whl"
-    packed = set(zipfile.ZipFile(wheel).namelist())
-    written = {
-        path.relative_to(repository).as_posix()
-        for path in (repository / "keras_cmg").rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
-    }
-    metadata = f"keras_cmg-{keras_cmg.__version__}.dist-info/"
-    assert {name for name in packed if not name.startswith(metadata)} == written
-    assert metadata + "licenses/LICENSE" in packed
 
 
 def test_no_file_names_a_path_of_one_machine(repository: Path) -> None:

@@ -178,8 +178,8 @@ def _checked_file(path: str, wanted: str, modality: str) -> str:
     digest = sha256_file(path)
     if digest != wanted:
         raise ValueError(
-            f"`models` must name the file of {modality!r} that the run was trained with, of SHA-256 "
-            f"{wanted}. Received: {path}, of {digest}"
+            f"`models` must name the file of {modality!r} with which the run was trained, of "
+            f"SHA-256 {wanted}. Received: {path}, of {digest}"
         )
     return os.path.abspath(path)
 

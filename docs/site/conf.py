@@ -34,6 +34,8 @@ NAMESPACES = {
 }
 GUIDES = {
     "Use": (
+        "command",
+        "own_clips",
         "systems",
         "quantizers",
         "data",

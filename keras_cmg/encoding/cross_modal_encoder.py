@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,7 +79,12 @@ class CrossModalEncoder:
         if self._index is None:
             if self.run is None:
                 raise FileNotFoundError("A model without a run has no index; make a ClipIndex.")
-            self._index = ClipIndex.load(self.run / INDEX)
+            with tempfile.TemporaryDirectory() as scratch:
+                folder = self.run / INDEX
+                if any(path.is_symlink() for path in folder.rglob("*")):
+                    # Downloads of the hub are links into its cache, which an index refuses.
+                    folder = Path(shutil.copytree(folder, Path(scratch, INDEX)))
+                self._index = ClipIndex.load(folder)
         return self._index
 
     def new_index(self, storage: str = "float32") -> ClipIndex:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from keras_cmg.encoding.cross_modal_encoder import CrossModalEncoder
+from keras_cmg.encoding.hub import download, is_address, is_keras_folder
 from keras_cmg.faults import reading
 from keras_cmg.files import read_json
 from keras_cmg.models.base.backbone import Backbone
-from keras_cmg.saved_models import load_model
+from keras_cmg.saved_models import load_model, load_model_folder
 
 MODEL, LABELS, CARD = "model.keras", "labels.txt", "card.json"
 
@@ -21,7 +22,8 @@ def load(
     """Loads a trained model with its extractors, labels and model card.
 
     Args:
-        address: folder of a run of `quickstart`, `pretrain` or `train`, or a `.keras` file.
+        address: folder of a run of `quickstart`, `pretrain` or `train`, a `.keras` file, or
+            `hf://USER/NAME`, a model on the Hugging Face hub.
         models: modality to the path of the model file of its extractor, such as
             `{"audio": "yamnet.tflite"}`, where it is not at the recorded place.
 
@@ -30,6 +32,7 @@ def load(
 
     Raises:
         FileNotFoundError: if there is no model at `address`.
+        ImportError: if the hub is addressed and `huggingface_hub` is not installed.
         ValueError: if a file is damaged.
 
     Example:
@@ -40,11 +43,16 @@ def load(
     >>> keras_cmg.load("model.keras").modalities
     ('audio', 'text')
     """
-    path = Path(address)
-    file = path / MODEL if path.is_dir() else path
-    if file.suffix != ".keras" or not file.is_file():
-        raise FileNotFoundError(f"{path} is neither a run with {MODEL} in it nor a .keras file.")
-    model = load_model(file)
+    path = download(str(address)) if is_address(address) else Path(address)
+    if is_keras_folder(path) and not (path / MODEL).is_file():
+        model, file = load_model_folder(path), path
+    else:
+        file = path / MODEL if path.is_dir() else path
+        if file.suffix != ".keras" or not file.is_file():
+            raise FileNotFoundError(
+                f"{path} is neither a run with {MODEL} in it nor a .keras file."
+            )
+        model = load_model(file)
     backbone = getattr(model, "backbone", model)
     if not isinstance(backbone, Backbone):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -92,7 +93,7 @@ class ClipIndex:
         >>> index = keras_cmg.search.ClipIndex(x)
         >>> index.add(keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio"))
         >>> index.clips("audio")[1]
-        IndexedClip(name='b', modality='audio', label='', file='', codes=(1,))
+        IndexedClip(name='b', modality='audio', label='', file='', codes=(1,), text='')
         """
         return tuple(self._of(modality))
 
@@ -101,6 +102,7 @@ class ClipIndex:
         encoded: EncodedClips,
         labels: Sequence[str] | None = None,
         files: Sequence[str] | None = None,
+        texts: Sequence[str] | None = None,
     ) -> None:
         """Adds clips of one modality; after an error, none of them is added.
 
@@ -108,10 +110,11 @@ class ClipIndex:
             encoded: the clips; names must be new within the modality.
             labels: name of the class of each clip, empty for none.
             files: path of each clip; those of `encoded` if None.
+            texts: words of each clip, empty for none.
 
         Raises:
-            ValueError: if names repeat, `labels` or `files` differ from the clips in number, or the
-                vectors or codes are not those of this codebook.
+            ValueError: if names repeat, `labels`, `files` or `texts` differ from the clips in
+                number, or the vectors or codes are not those of this codebook.
 
         Example:
 
@@ -123,7 +126,7 @@ class ClipIndex:
         """
         modality, count = encoded.modality, len(encoded.names)
         files = encoded.files if files is None else files
-        for name, values in (("labels", labels), ("files", files)):
+        for name, values in (("labels", labels), ("files", files), ("texts", texts)):
             if values and len(values) != count:
                 raise ValueError(
                     f"`{name}` must have an entry per clip. Received {len(values)} for {count} "
@@ -146,6 +149,7 @@ class ClipIndex:
                 str(labels[place]) if labels else "",
                 str(files[place]) if files else "",
                 codes[place],
+                str(texts[place]) if texts else "",
             )
             for place, name in enumerate(encoded.names)
         ]
@@ -214,6 +218,28 @@ class ClipIndex:
                 ]
             )
         return hits
+
+    def without_files(self) -> ClipIndex:
+        """Returns the index without the paths of the clips' files, to be given to others.
+
+        Returns:
+            The same clips, whose `file` is empty.
+
+        Example:
+
+        >>> x = np.eye(2, dtype="float32")
+        >>> clips = keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio")
+        >>> index = keras_cmg.search.ClipIndex(x)
+        >>> index.add(clips, files=("sounds/a.ogg", "sounds/b.ogg"))
+        >>> index.without_files().clips("audio")[0].file
+        ''
+        """
+        copied = copy.copy(self)
+        copied._clips = {
+            name: [clip._replace(file="") for clip in clips] for name, clips in self._clips.items()
+        }
+        copied._of_code = None
+        return copied
 
     def clips_of_code(self, code: int) -> tuple[IndexedClip, ...]:
         """Returns the clips of all modalities that have a code.
@@ -357,7 +383,9 @@ def _hit(clip: IndexedClip, codes: tuple[int, ...], distance: float) -> Hit:
     shared = tuple(one for one, other in zip(codes, clip.codes, strict=False) if one == other)
     # Of vectors of unit length, the squared distance is 2 - 2 * cosine.
     score = min(1.0 - distance / 2, 1.0)
-    return Hit(clip.name, clip.modality, score, clip.label, shared, clip.file, clip.codes)
+    return Hit(
+        clip.name, clip.modality, score, clip.label, shared, clip.file, clip.codes, clip.text
+    )
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -375,11 +403,11 @@ def _description(path: Path) -> dict[str, Any]:
 
 def _clip(line: Mapping[str, Any]) -> IndexedClip | None:
     """The clip of a line; None if the line does not describe one."""
-    name, modality, label, file = (line.get(key) for key in ("name", "modality", "label", "file"))
+    texts = [line.get(key) for key in ("name", "modality", "label", "file", "text")]
     codes = line.get("codes")
     if not isinstance(codes, list) or not all(isinstance(code, int) for code in codes):
         return None
-    texts = [text for text in (name, modality, label, file) if isinstance(text, str)]
-    if len(texts) < 4:
+    words = [text for text in texts if isinstance(text, str)]
+    if len(words) < len(texts):
         return None
-    return IndexedClip(texts[0], texts[1], texts[2], texts[3], tuple(codes))
+    return IndexedClip(words[0], words[1], words[2], words[3], tuple(codes), words[4])

@@ -16,6 +16,8 @@ class IndexedClip(NamedTuple):
     """Path of its file; empty if it has none."""
     codes: tuple[int, ...] = ()
     """Its code; of a quantiser of several indices, each of them."""
+    text: str = ""
+    """Its words; empty if it has none."""
 
 
 class Hit(NamedTuple):
@@ -33,3 +35,5 @@ class Hit(NamedTuple):
     """Path of its file; empty if it has none."""
     codes: tuple[int, ...] = ()
     """Its code; of a quantiser of several indices, each of them."""
+    text: str = ""
+    """Its words; empty if it has none."""

@@ -37,9 +37,12 @@ PROGRAM = "keras-cmg"
 COMMANDS = {
     "demo": "train on rendered clips, probe across modalities, write a report",
     "extract": "features of a folder of clips, into a store",
-    "train": "train a model without labels",
+    "train": "train on a folder of your clips, and index them",
+    "index": "index a folder of clips with a trained model",
+    "search": "find clips by a sound, a picture, a video or words",
     "report": "write the report of a finished run again",
     "serve": "answer searches by a REST service, and on a page with --ui",
+    "push": "upload a trained model to the Hugging Face hub",
     "export": "a trained model as SavedModel, ONNX or LiteRT",
     "tune": "search for hyperparameters of a model",
     "prepare": "features of a raw data set",

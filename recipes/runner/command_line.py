@@ -15,6 +15,7 @@ from recipes.runner.options import Parser, add_options
 
 RECIPES = {
     "quickstart": ("", "train FCID without labels, probe it across modalities"),
+    "train": ("", "train on a folder of your clips, measure, index the clips"),
     "pretrain": ("Figure 9", "train a model without labels and keep it for other recipes"),
     "table1": ("Table 1", "cross-modal generalisation: --task ave, avvp, ave_avvp, ucf_vggsound"),
     "compare": ("Tables 1 and 2", "tune, train and compare all models; ablate a preset"),

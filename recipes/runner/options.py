@@ -78,6 +78,24 @@ CATALOGUE: dict[str, Option] = {
     "dry_run": Option("check the options and print the plan", False, nargs=0, setting=False),
     "smoke": Option("run a few steps on little data", False, nargs=0, setting=False),
     "debug": Option("show the traceback of an error", False, nargs=0, setting=False),
+    # Clips of one's own.
+    "clips": Option(
+        "folder of clips, or CSV manifest (default: none, prepared features of --data)",
+        metavar="FOLDER",
+    ),
+    "networks": Option(
+        "folder of yamnet.tflite and efficientnet_lite0.onnx (default: models/ of the download "
+        "cache)",
+        metavar="FOLDER",
+        setting=False,
+    ),
+    "extractors": Option(
+        "auto: pretrained networks where their files and packages are there; offline: none",
+        "auto",
+        choices=("auto", "offline"),
+    ),
+    "patience": _count("epochs without progress after which training stops", 2),
+    "licence": Option("licence of the model, for its card, such as cc-by-4.0", metavar="NAME"),
     # Data.
     "data": Option("data set", "synthetic"),
     "root": Option(

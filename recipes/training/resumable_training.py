@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -140,12 +141,10 @@ class _Progress(keras.callbacks.Callback):
         better = not self.best or self.scores[-1] >= max(self.scores)
         if better:
             self.best = self.epochs
-            with atomic_file(self.folder / BEST) as scratch:
-                self.model.save(scratch)
         waited = self.epochs - self.best
         stop = self.criterion != NONE and waited >= self.settings.patience
         self.finished = stop or self.epochs >= self.settings.epochs
-        self._keep()
+        self._keep(better)
         if stop:
             print(f"no progress for {waited} epochs: epoch {self.best} is kept", flush=True)
             self.model.stop_training = True
@@ -157,20 +156,23 @@ class _Progress(keras.callbacks.Callback):
             return -float(logs["val_loss"])
         return float(self.epochs)
 
-    def _keep(self) -> None:
-        earlier, self.latest = self.latest, ""
-        if not self.finished:
-            self.latest = f"epoch{self.epochs}.keras"
+    def _keep(self, better: bool) -> None:
+        earlier, self.latest = self.latest, f"epoch{self.epochs}.keras"
+        if better or not self.finished:
             with atomic_file(self.folder / self.latest) as scratch:
                 self.model.save(scratch)
+        if better:
+            with atomic_file(self.folder / BEST) as scratch:
+                shutil.copyfile(self.folder / self.latest, scratch)
         state = {
             name: getattr(self, name)
             for name in ("epochs", "best", "scores", "history", "seconds", "finished", "latest")
         }
-        # Names the file that was written before it, and is read before the earlier one is gone.
+        # Names the file that was written before it; the earlier one is read until then.
         write_json(self.folder / STATE, state)
-        if earlier:
-            (self.folder / earlier).unlink(missing_ok=True)
+        for name in (earlier, self.latest if self.finished else ""):
+            if name:
+                (self.folder / name).unlink(missing_ok=True)
 
 
 def _criterion(clips: Clips, batch_size: int) -> tuple[str, int]:

@@ -69,6 +69,7 @@ class Folders(ComposedDataset):
         if not names:
             raise ValueError(f"`root` must have a class with sounds and pictures: {root}")
         super().__init__(root, split, names, side=side, **options)
+        self.failures += [] if root is None else list(refused_files(Path(root), items, names))
         if self.split == "stratified" and self.test_root is not None:
             raise ValueError(
                 "`split` must be 'official' beside `test_root`, which fixes the tests."
@@ -82,9 +83,75 @@ class Folders(ComposedDataset):
         return {**super().options(), "classes": ",".join(self.categories)}
 
     def read_items(self, root: str | None) -> list[Item]:
-        if root is None or not Path(root).is_dir():
-            raise FileNotFoundError(f"`root` must be a folder of sounds and pictures: {root}")
-        return list(_table(Path(root)) if (Path(root) / TABLE).is_file() else _scan(root))
+        return read_folder(root)
+
+
+def read_folder(root: str | None) -> list[Item]:
+    """Reads the items of a folder in the layout of `Folders`.
+
+    Args:
+        root: the folder.
+
+    Returns:
+        The items of all classes, whether or not they have sounds and pictures.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if the table is wrong.
+
+    Example:
+        >>> Path("set/captions").mkdir(parents=True)
+        >>> _ = Path("set/captions/dog.txt").write_text("A dog barks.")
+        >>> read_folder("set")[0].name
+        'captions/dog.txt:1'
+    """
+    if root is None or not Path(root).is_dir():
+        raise FileNotFoundError(f"`root` must be a folder of sounds and pictures: {root}")
+    return list(_table(Path(root)) if (Path(root) / TABLE).is_file() else _scan(root))
+
+
+def refused_files(
+    root: Path, items: Sequence[Item], categories: Sequence[str]
+) -> Iterator[dict[str, str]]:
+    """Finds files that no clip is made of.
+
+    Args:
+        root: folder of the data set.
+        items: all that were read from it.
+        categories: classes in use.
+
+    Yields:
+        `modality`, `file` and `reason`.
+
+    Example:
+        >>> Path("set/sounds/dog").mkdir(parents=True)
+        >>> Path("set/sounds/dog/a.aiff").touch()
+        >>> next(refused_files(Path("set"), [], ["dog"]))["reason"]
+        "has the extension '.aiff', which is not one of sounds"
+    """
+    for item in items:
+        if item.category not in (*categories, BACKGROUND):
+            reason = f"is of the class {item.category!r}, which is not in use"
+            for modality, folder in FOLDERS.items():
+                if not any(
+                    other.modality == modality and other.category == item.category
+                    for other in items
+                ):
+                    reason = f"is of the class {item.category!r}, which has no {folder}"
+            yield {"modality": item.modality, "file": item.name, "reason": reason}
+    if (root / TABLE).is_file():
+        return
+    known = {item.name for item in items}
+    for modality, folder in FOLDERS.items():
+        for path in sorted((root / folder).rglob("*")):
+            name = path.relative_to(root)
+            hidden = any(part.startswith(".") for part in name.parts)
+            if path.is_dir() or hidden or name.as_posix() in known:
+                continue
+            reason = f"has the extension {path.suffix!r}, which is not one of {folder}"
+            if len(name.parts) != 3:
+                reason = f"must lie in {folder}/CLASS"
+            yield {"modality": modality, "file": name.as_posix(), "reason": reason}
 
 
 def stratified(items: Sequence[Item]) -> list[Item]:

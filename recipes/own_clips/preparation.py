@@ -1,0 +1,347 @@
+"""From a folder of clips to features: splits, what was refused, and what an index is made of."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data_tools.composing.preparation import ComposedFeatures
+from data_tools.decoding.signatures import VIDEOS
+from data_tools.extraction import extract
+from data_tools.extraction.clips import find_clips
+from data_tools.extraction.job import JOB
+from data_tools.extraction.pool import Worker
+from data_tools.io import feature_folder as layout
+from data_tools.io.constants import NUM_SEGMENTS, SPLITS
+from data_tools.io.feature_folder import MODALITIES
+from data_tools.loading.store_folder import StoreFolder
+from data_tools.raw.composed.folders import FOLDERS, TABLE
+from data_tools.store.schema import FAILURES, SCHEMA
+from recipes.own_clips.networks import Chosen, choose_extractors
+from recipes.protocol.clips import STORE, Clips, clip_labels
+
+CLASSES = "folders"
+"""Layout of clips by class; a name of data sets."""
+PROBED = 8
+"""Videos that are listened to, to see whether they have sound."""
+
+
+class Entries(NamedTuple):
+    """Clips of one modality, with their features, as an index takes them."""
+
+    modality: str
+    names: list[str]
+    features: np.ndarray
+    """(clips, frames, ...)."""
+    labels: list[str]
+    files: list[str]
+    texts: list[str]
+    splits: list[str]
+
+
+class Prepared(NamedTuple):
+    """Features of a folder of clips."""
+
+    clips: Clips
+    chosen: Chosen
+    refused: list[dict[str, str]]
+    """`modality`, `file` and `reason` of each file that is not used."""
+    entries: list[Entries]
+
+
+def layout_of(source: str) -> str:
+    """Returns the layout of a folder of clips: "folders", by class, or "store", clip by clip.
+
+    Args:
+        source: a folder, or a CSV manifest of clips.
+
+    Returns:
+        The name of the data set that it becomes.
+
+    Raises:
+        FileNotFoundError: if there is no such folder or file.
+
+    Example:
+
+    >>> Path("own/sounds/dog").mkdir(parents=True)
+    >>> layout_of("own")
+    'folders'
+    """
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"--clips must be a folder or a CSV file. There is no {source}")
+    by_class = (path / TABLE).is_file() or any((path / name).is_dir() for name in FOLDERS.values())
+    return CLASSES if by_class else STORE
+
+
+def prepare_clips(
+    source: str,
+    features: Path,
+    cache: Path,
+    networks: str | None = None,
+    extractors: str = "auto",
+    num_clips: Mapping[str, int] | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    protocol: str = "heldout",
+) -> Prepared:
+    """Extracts the features of a folder of clips; goes on where it was stopped.
+
+    Args:
+        source: a folder of clips by class (`sounds/CLASS/*`, `pictures/CLASS/*`,
+            `captions/CLASS.txt`, or a table `files.csv`); any other folder, whose files of one name
+            are one clip; or a CSV manifest.
+        features: folder to write the features to.
+        cache: folder for the features of single files.
+        networks: folder of pretrained networks.
+        extractors: "auto" or "offline", see `choose_extractors`.
+        num_clips: clips to compose for each split, of clips by class.
+        seed: of the composed clips.
+        workers: processes that extract.
+        protocol: of the clips.
+
+    Returns:
+        The features.
+
+    Raises:
+        FileNotFoundError: if the folder, or a file of `networks`, does not exist.
+        ImportError: if a package is missing.
+        OSError: if the disk is full, or files vanish.
+        ValueError: if the folder holds no clips of two modalities.
+    """
+    if layout_of(source) == CLASSES:
+        return _by_class(
+            source, features, cache, networks, extractors, num_clips or {}, seed, workers, protocol
+        )
+    return _clip_by_clip(source, features, networks, extractors, workers, protocol)
+
+
+def _by_class(
+    source: str,
+    features: Path,
+    cache: Path,
+    networks: str | None,
+    extractors: str,
+    num_clips: Mapping[str, int],
+    seed: int,
+    workers: int,
+    protocol: str,
+) -> Prepared:
+    from data_tools.raw.composed import Folders
+
+    options: dict[str, Any] = {"split": "stratified", "missing_text": "prompt"}
+    items = Folders(source, **options).items()
+    counts = {
+        modality: sum(item.modality == modality and item.in_split == "train" for item in items)
+        for modality in MODALITIES
+    }
+    chosen = choose_extractors(networks, extractors, counts)
+    opened = ComposedFeatures(
+        CLASSES, source, chosen.extractors, cache / "files", workers, True, **options
+    )
+    dataset = opened.dataset
+    usable = dataset.usable()
+    filled = [
+        split
+        for split in SPLITS
+        if all(
+            any(item.in_split == split and (item.modality, item.category) == (kind, name)
+                for item in usable)
+            for kind in FOLDERS
+            for name in dataset.categories
+        )
+    ]  # fmt: skip
+    if "train" not in filled:
+        raise ValueError(
+            f"--clips must have a sound and a picture of each class that can be used. {source} "
+            f"has none of some; {_summary(dataset.failures)}"
+        )
+    wanted = {split: num_clips[split] for split in filled if num_clips.get(split)}
+    manifest = features / layout.MANIFEST
+    try:
+        opened.write(features, seed, wanted)
+    except ValueError:
+        if not manifest.is_file():
+            raise
+        # Features of an earlier run with other files or settings, in this run's own folder.
+        opened.write(features, seed, wanted, overwrite=True)
+    entries = []
+    for modality in MODALITIES:
+        own = [item for item in usable if item.modality == modality and item.category]
+        if not own:
+            continue
+        texts = [item.caption for item in own]
+        entries.append(
+            Entries(
+                modality,
+                [item.name for item in own],
+                np.stack([opened.of_item(modality, item.name) for item in own]).astype("float32"),
+                [item.category for item in own],
+                [str(Path(item.path).absolute()) if item.path else "" for item in own],
+                texts,
+                [item.in_split for item in own],
+            )
+        )
+    return Prepared(Clips(CLASSES, features, protocol), chosen, list(dataset.failures), entries)
+
+
+def _clip_by_clip(
+    source: str,
+    features: Path,
+    networks: str | None,
+    extractors: str,
+    workers: int,
+    protocol: str,
+) -> Prepared:
+    root, found = find_clips(source)
+    clips = list(found)
+    modalities = _modalities(root, clips)
+    if len(modalities) < 2:
+        raise ValueError(
+            "--clips must hold clips of two modalities: videos with sound, or files of one name "
+            f"such as a.wav and a.png. {source} has {', '.join(modalities) or 'none'}"
+        )
+    counts = dict.fromkeys(modalities, len(clips))
+    everything = choose_extractors(networks, extractors, counts)
+    chosen = Chosen(
+        {name: everything.extractors[name] for name in modalities},
+        {name: path for name, path in everything.paths.items() if name in modalities},
+    )
+    arguments: dict[str, Any] = {
+        "source": source,
+        "out": features,
+        "extractors": chosen.extractors,
+        "segments": NUM_SEGMENTS,
+        "workers": workers,
+        "progress": True,
+    }
+    try:
+        done = extract(**arguments)
+    except ValueError:
+        if not any((features / name).is_file() for name in (SCHEMA, JOB)):
+            raise
+        done = extract(**arguments, overwrite=True)
+    lines = (features / FAILURES).read_text(encoding="utf-8").splitlines()
+    refused = [
+        {"modality": line["modality"], "file": line["file"] or line["id"], "reason": line["reason"]}
+        for line in map(json.loads, lines)
+    ]
+    if not done["rows"]:
+        raise ValueError(f"--clips must hold a clip that can be used; {_summary(refused)}")
+    folder = StoreFolder(features)
+    rows = np.arange(len(folder.store))
+    splits = [""] * len(rows)
+    for split in folder.split_names():
+        for row in folder.order(split).tolist():
+            splits[row] = split
+    entries = []
+    for modality in folder.modalities:
+        kept = folder.clips
+        entries.append(
+            Entries(
+                modality,
+                [clip["id"] for clip in kept],
+                folder.read(modality, rows),
+                [str(clip.get("label", "")) for clip in kept],
+                [_file(root, clip, modality) for clip in kept],
+                [_caption(root, clip) if modality == "text" else "" for clip in kept],
+                splits,
+            )
+        )
+    folder.close()
+    return Prepared(Clips(STORE, features, protocol), chosen, refused, entries)
+
+
+def _modalities(root: Path, clips: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The modalities that clips have; the sound of videos is tried."""
+    found = {name for clip in clips for name in MODALITIES if clip.get(name)}
+    found |= {"text"} if any(clip.get("caption") for clip in clips) else set()
+    videos = [
+        clip for clip in clips if Path(str(clip.get("video", ""))).suffix.lower() in VIDEOS
+    ]  # fmt: skip
+    if "audio" not in found and videos:
+        found |= {"audio"} if any(_have_sound(root, videos[:PROBED])) else set()
+    return [name for name in MODALITIES if name in found]
+
+
+def _have_sound(root: Path, clips: Sequence[Mapping[str, Any]]) -> Iterator[bool]:
+    setup = {
+        "root": str(root.absolute()),
+        "extractors": {"audio": {"name": "log_mel", "options": {"segments": 1}}},
+        "categories": [],
+        "segments": 1,
+        "state": None,
+    }
+    worker = Worker(setup, timeout=60)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for clip in clips:
+                out = str(Path(folder, "sound.npz"))
+                yield "failures" not in worker.run({"clip": dict(clip), "out": out})
+    finally:
+        worker.close()
+
+
+def _file(root: Path, clip: Mapping[str, Any], modality: str) -> str:
+    name = clip.get(modality) or (clip.get("video") if modality == "audio" else None)
+    return str((root / name).absolute()) if name else ""
+
+
+def _caption(root: Path, clip: Mapping[str, Any]) -> str:
+    if clip.get("text"):
+        return " ".join((root / clip["text"]).read_text(encoding="utf-8-sig").split())
+    return " ".join(str(clip.get("caption", "")).split())
+
+
+def _summary(refused: Sequence[Mapping[str, str]]) -> str:
+    if not refused:
+        return "no file was refused"
+    first = refused[0]
+    return f"{len(refused)} files were refused, such as {first['file']}: {first['reason']}"
+
+
+def of_features(clips: Clips) -> Prepared:
+    """Returns what an index is made of, of features that are prepared already.
+
+    Args:
+        clips: clips of a prepared folder or of a store.
+
+    Returns:
+        The clips; an index names them by their split and number, or by their ids.
+    """
+    folder = clips.folder()
+    categories = list(folder.categories)
+    names: list[str] = []
+    labels: list[str] = []
+    splits: list[str] = []
+    rows: list[int] = []
+    for split in folder.split_names():
+        order = folder.order(split)
+        rows += order.tolist()
+        splits += [split] * len(order)
+        if categories:
+            labels += [categories[number] for number in clip_labels(clips, split)]
+        if isinstance(folder, StoreFolder):
+            names += [folder.clips[row]["id"] for row in order.tolist()]
+        else:
+            names += [f"{split}-{row}" for row in order.tolist()]
+    empty = [""] * len(names)
+    entries = [
+        Entries(
+            modality,
+            names,
+            folder.read(modality, np.array(rows)),
+            labels or empty,
+            empty,
+            empty,
+            splits,
+        )
+        for modality in clips.modalities()
+    ]
+    folder.close()
+    return Prepared(clips, Chosen({}, {}), [], entries)
