@@ -1,6 +1,6 @@
 """Serves searches in the clips of a run: a REST service, and a page with --ui.
 
-    keras-cmg serve runs/mine --ui
+    keras-cmg serve --ui
 
 Drop a sound, a picture or a video on the page, or write words. docs/serving.md has the routes.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import socket
 
+from recipes.console.search import add_run_arguments, loaded
 from recipes.serving.limits import Limits
 from recipes.serving.server import create_server, open_search
 
@@ -26,24 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     >>> parser = argparse.ArgumentParser()
     >>> add_arguments(parser)
-    >>> parser.parse_args(["runs/mine", "--ui"]).port
+    >>> parser.parse_args(["--ui"]).port
     8000
     """
     limits = Limits()
-    parser.add_argument("run", metavar="RUN", help="folder of a run with an index")
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--index", metavar="FOLDER", help="index to search (default: that of the run)"
+    )
     parser.add_argument("--ui", action="store_true", help="show a page at / too")
-    parser.add_argument("--index", metavar="FOLDER", help="another index than that of the run")
     parser.add_argument(
         "--media",
         metavar="FOLDER",
-        help="send files of this folder only (any that the index names)",
-    )
-    parser.add_argument(
-        "--model",
-        metavar="MODALITY=FILE",
-        action="append",
-        default=[],
-        help="model file of an extractor that is not where the run recorded it",
+        help="send files of this folder only (default: any that the index names)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
     parser.add_argument(
@@ -99,12 +95,6 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1. Received: {arguments.workers}")
-    models = {}
-    for given in arguments.model:
-        modality, equals, file = given.partition("=")
-        if not equals:
-            raise ValueError(f"--model must be MODALITY=FILE. Received: {given!r}")
-        models[modality] = file
     limits = Limits(
         bytes=arguments.max_bytes,
         files=arguments.max_files,
@@ -117,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((arguments.host, arguments.port))
         search = open_search(
-            arguments.run, arguments.index, models, arguments.media, limits, arguments.workers
+            loaded(arguments), arguments.index, arguments.media, limits, arguments.workers
         )
         server = create_server(search, arguments.ui, arguments.host)
         port = listening.getsockname()[1]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import keras_cmg
+from keras_cmg.faults import shorten
 from keras_cmg.search import ClipIndex, EncodedClips
 from keras_cmg.search.hit import IndexedClip
 from recipes.serving.batching import Batcher
@@ -24,6 +25,8 @@ from recipes.serving.metrics import Metrics
 
 Extract = Callable[[str, Sequence[str], Sequence[str]], Sequence[np.ndarray | str]]
 """Computes features of files and texts of a modality, or the reason why one has none."""
+MAX_WORDS = 300
+"""Most characters of a text that are repeated."""
 SAME_CODE = 12
 """Clips of each modality that are listed for a code."""
 
@@ -341,7 +344,7 @@ class ClipSearch:
             "codes": list(clip.codes),
             "media": f"/v1/media/{clip.modality}/{place}" if served else None,
             "kind": media_kind(clip.file),
-            "words": self.media.words(clip.file) if clip.modality == "text" else "",
+            "words": shorten(clip.text, MAX_WORDS),
         }
 
     def _timed(self, stage: str, start: float) -> None:

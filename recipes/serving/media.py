@@ -6,7 +6,6 @@ import mimetypes
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_tools.decoding import decode_caption
 from data_tools.decoding.signatures import (
     CAPTIONS,
     PICTURES,
@@ -25,8 +24,6 @@ MODALITIES = {
     "words": ("text",),
 }
 """Kind of a file to the names of the modalities that it can be, the usual one first."""
-MAX_WORDS = 300
-"""Most characters of a text file that are shown."""
 
 
 def media_kind(name: str) -> str:
@@ -41,6 +38,8 @@ def media_kind(name: str) -> str:
     ('sound', '')
     """
     suffix = Path(name).suffix.lower()
+    if suffix == ".m4a":
+        return "sound"
     tables = {"sound": SOUNDS, "picture": PICTURES, "video": VIDEOS, "words": CAPTIONS}
     return next((kind for kind, table in tables.items() if suffix in table), "")
 
@@ -116,21 +115,6 @@ class MediaFiles:
             path: the file.
         """
         return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-
-    def words(self, file: str) -> str:
-        """Returns the beginning of a text file, "" where it cannot be read.
-
-        Args:
-            file: path in the index.
-        """
-        path = self._inside(file)
-        if path is None or media_kind(file) != "words":
-            return ""
-        try:
-            words = decode_caption(path)
-        except (DecodeError, OSError):
-            return ""
-        return words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]} …"
 
     def _inside(self, file: str) -> Path | None:
         if not file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,17 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def open_search(
-    run: str | os.PathLike[str],
+    encoder: keras_cmg.CrossModalEncoder,
     index: str | os.PathLike[str] | None = None,
-    models: Mapping[str, str] | None = None,
     media: str | os.PathLike[str] | None = None,
     limits: Limits | None = None,
     workers: int = 2,
 ) -> ClipSearch:
-    """Opens model, extractors and index of a run, and starts what the first query needs.
+    """Opens the index and the extractors of a model, and starts what the first query needs.
 
     Args:
-        run: address of the run, as `keras_cmg.load` takes it.
+        encoder: a trained model that keeps its extractors, as `keras_cmg.load` returns it.
         index: folder of an index; default that of the run.
-        models: modality to the path of the model file of its extractor, where the recorded one is
-            elsewhere.
         media: folder outside of which no clip is read; default any folder that the index names.
         limits: limits of requests.
         workers: files that are decoded at the same time.
@@ -40,16 +36,15 @@ def open_search(
         What answers searches.
 
     Raises:
-        FileNotFoundError: if the run, its index or a model file is not found.
+        FileNotFoundError: if the index or a model file is not found.
         ImportError: if an extractor lacks a package.
         ValueError: if a file is damaged, or the run keeps no extractors.
     """
     limits = limits or Limits()
-    encoder = keras_cmg.load(run, models=models)
     if encoder.run is None:
-        raise ValueError(f"`run` must be the folder of a run, with extractors. Received: {run}")
+        raise ValueError("`encoder` must be that of a run, which keeps extractors of files.")
     clips = encoder.index if index is None else keras_cmg.search.ClipIndex.load(index)
-    extract = ExtractionWorkers(encoder.run, models or {}, workers, limits.seconds)
+    extract = ExtractionWorkers(encoder.run, encoder.models, workers, limits.seconds)
     extract.start()
     files = MediaFiles(None if media is None else Path(media))
     search = ClipSearch(encoder, clips, extract, limits, media=files)

@@ -174,6 +174,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, clips_folder: Path) -> 
         encoded = encoder.encode(modality, files=files, names=names)
         index.add(encoded, labels=[name[:3] for name in names])
     texts = [f"a {label} number {number}" for label in LABELS for number in range(2)]
-    index.add(encoder.encode("text", texts=texts), labels=[text[2:5] for text in texts])
+    encoded = encoder.encode("text", texts=texts)
+    index.add(encoded, labels=[text[2:5] for text in texts], texts=texts)
     index.save(folder / "index")
     return folder

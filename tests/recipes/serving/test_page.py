@@ -30,7 +30,8 @@ SECONDS = 60
 @pytest.fixture(scope="module")
 def address(run_folder: Path, clips_folder: Path, tmp_path_factory: Any) -> Iterator[str]:
     """Where the page is."""
-    command = [sys.executable, "-m", "recipes.console", "serve", str(run_folder), "--ui"]
+    command = [sys.executable, "-m", "recipes.console", "serve", "--run", str(run_folder)]
+    command += ["--ui"]
     command += ["--port", "0", "--media", str(clips_folder), "--max-bytes", str(MAX_BYTES)]
     command += ["--workers", "1"]
     path = os.pathsep.join(filter(None, sys.path))
