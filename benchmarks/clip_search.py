@@ -109,8 +109,8 @@ def run(
     for modality, blocks in compared.items():
         exact = _nearest(units, blocks, found)
         for answer, wanted in zip(answers[:queries], exact, strict=True):
-            names = {hit["name"] for hit in answer["found"][modality]}
-            shares.append(len(names & {f"{modality}/{row}" for row in wanted}) / len(wanted))
+            hits = {hit["name"] for hit in answer["found"][modality]}
+            shares.append(len(hits & {f"{modality}/{row}" for row in wanted}) / len(wanted))
     return {
         "clips_of_each_modality": clips,
         "codes": codes,

@@ -129,11 +129,11 @@ class PageParts:
             found: an answer of `ClipSearch.search`, whose codes are marked.
         """
         query = found["codes"][0] if found else None
-        hits = found["found"].values() if found else ()
-        marked = {hit["codes"][0] for clips in hits for hit in clips} - {query}
+        found_clips = found["found"].values() if found else ()
+        marked = {clip["codes"][0] for clips in found_clips for clip in clips} - {query}
         uses = np.sum([*self.search.counts.values()], axis=0)
         most = max(int(uses.max()), 1)
-        marks = []
+        marks: list[dict[str, Any]] = []
         for code, (x, y) in self.search.positions.items():
             share = math.sqrt(int(uses[code]) / most)
             marks.append(
