@@ -65,8 +65,8 @@ def missing(package: str, what: str, error: BaseException | None = None) -> Impo
 
     Example:
 
-    >>> str(missing("onnxruntime", "ONNX models need")).partition("; ")[0]
-    "ONNX models need the package 'onnxruntime', which is not installed"
+    >>> str(missing("apache_beam", "A runner needs")).partition("; ")[0]
+    "A runner needs the package 'apache_beam', which is not installed"
     """
     if is_installed(package):
         reason = " ".join(str(error).split())
@@ -172,8 +172,8 @@ def missing_package(error: BaseException | None) -> str | None:
 
     Example:
 
-    >>> missing_package(ImportError("reading gave: No module named 'soundfile'"))
-    'soundfile'
+    >>> missing_package(ImportError("the worker said: No module named 'apache_beam'"))
+    'apache_beam'
     """
     for _ in range(20):
         if error is None:
@@ -204,7 +204,12 @@ def engine_error(name: str) -> str:
     """
     names = ", ".join(ENGINES)
     installed = [engine for engine in ENGINES if is_installed(engine)]
-    here = f"installed: {', '.join(installed)}" if installed else "none is installed"
+    if not installed:
+        return (
+            f"an engine must be installed, one of {names}; `{install_command('jax')}` installs the "
+            "first"
+        )
+    here = f"installed: {', '.join(installed)}"
     if name in ENGINES:
         return (
             f"the engine {name!r} is not installed ({here}); set KERAS_BACKEND to another of "

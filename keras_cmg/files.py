@@ -238,6 +238,14 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = True) -> Itera
 
 def _move_folder(built: Path, path: Path, old: Path, overwrite: bool) -> None:
     """Moves a folder to its place; what is there moves away in the same step, where possible."""
+    if not path.exists():
+        # Without the lock, which a folder that is written around this one may hold.
+        try:
+            os.rename(built, path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     if overwrite and path.exists() and _exchanged(built, path):
         return
     with folder_lock(path.parent):

@@ -78,7 +78,7 @@ def run(unpacked: Path, folder: Path, *commands: list[str]) -> subprocess.Comple
         env={**os.environ, "PYTHONPATH": str(unpacked), "KERAS_BACKEND": "torch"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -158,12 +158,10 @@ def test_an_experiment_runs_from_the_wheel(unpacked: Path, tmp_path: Path) -> No
         tmp_path,
         ["demo", "--smoke"],
         ["report", "runs/demo"],
-        ["recipe", "retrieval_index", "--run", "runs/demo", "--smoke", "--out", "runs/index"],
         # Trials run in processes of their own.
-        ["tune", "--smoke", "--workers", "2", "--out", "runs/tune"],
-        ["export", "runs/demo", "--to", "served"],
+        ["tune", "--smoke", "--workers", "2"],
     )
-    assert "encode_audio: audio (None, None, 128)" in done.stdout
+    assert "runs/demo/report.html" in done.stdout and "runs/tune/report.html" in done.stdout
     result = json.loads((tmp_path / "runs/demo/result.json").read_text("utf-8"))
     assert result["command"] == "KERAS_BACKEND=torch keras-cmg demo --smoke"
 

@@ -29,6 +29,7 @@ from types import ModuleType
 from typing import Any
 
 from data_tools import commands as data_commands
+from data_tools.io.engine_free import load_module
 from data_tools.io.files import BAD_INPUT, EXIT_CODES, run_command, set_engine_defaults
 from data_tools.io.files import describe as describe_error
 from recipes.runner.options import Parser, UsageError
@@ -71,6 +72,9 @@ def main(words: Sequence[str] | None = None) -> int:
     2
     """
     words = list(sys.argv[1:] if words is None else words)
+    if not words:
+        parser().print_help(sys.stderr)
+        return BAD_INPUT
     if "--json" not in words:
         return _run(words, {})
     answer: dict[str, Any] = {}
@@ -79,7 +83,9 @@ def main(words: Sequence[str] | None = None) -> int:
             code = _run([word for word in words if word != "--json"], answer)
         except UsageError as error:
             code, answer["error"] = BAD_INPUT, error.text
-    print(json.dumps({"exit_code": code, **answer}, allow_nan=False))
+    text = json.dumps({"exit_code": code, **answer}, default=str)
+    # JSON has no number for what is not finite.
+    print(json.dumps(json.loads(text, parse_constant=lambda name: None)))
     return code
 
 
@@ -99,9 +105,11 @@ def parser() -> Parser:
         description="Cross-modal generalisation: one discrete code space for sound, pictures and "
         "words.",
         epilog=f"commands:\n{listing}\n\n{PROGRAM} COMMAND --help shows the options of a "
-        f"command.\n{EXIT_CODES}",
+        f"command. Every command has --debug and --json.\n{EXIT_CODES}",
     )
-    result.add_argument("name", choices=list(COMMANDS), metavar="COMMAND", help="see below")
+    version = load_module("keras_cmg.version").__version__
+    result.add_argument("--version", action="version", version=f"{PROGRAM} {version}")
+    result.add_argument("name", choices=list(COMMANDS), metavar="COMMAND", help=argparse.SUPPRESS)
     result.add_argument("options", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return result
 

@@ -20,7 +20,7 @@ from typing import Any
 import keras
 
 import keras_cmg
-from data_tools.io.files import read_json
+from data_tools.io.files import read_json, set_engine_defaults
 from recipes.runner.provenance import plain, write_json
 
 MODEL, RECORD, JOB = "model.keras", "record.json", "job.json"
@@ -115,6 +115,7 @@ def main(folder: Path) -> None:
     Args:
         folder: folder with the job.
     """
+    set_engine_defaults()
     job = read_json(folder / JOB)
     train = getattr(importlib.import_module(job["module"]), job["function"])
     with keras_cmg.distribution.distribute() as distribution, contextlib.ExitStack() as stack:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.files import atomic_file, read_json
+from data_tools.io.files import atomic_file, read_json, set_engine_defaults
 from keras_cmg import tuning
 from recipes.protocol import clip_probes, clip_views
 from recipes.protocol.clips import Clips
@@ -273,6 +273,7 @@ def main(path: Path) -> None:
     Args:
         path: file of the search.
     """
+    set_engine_defaults()
     _take_part(Search(**read_json(path)))
 
 

@@ -582,6 +582,7 @@ WORDS = st.sampled_from(
         *("nan", "1e9", "--text", "words", "--shard-rows", "--overwrite", "--quick", "--clean"),
         *("table1", "quickstart", "--dry-run", "--seed", "--seeds", "--set", "x=", "--smoke"),
         *("convert", "export", "a.pt", "a.keras", "--to", "--format", "onnx", "--map-size", "\0"),
+        "--json",
     ]
 )
 
@@ -591,9 +592,11 @@ def _command_line(folder: Path) -> Target:
     from data_tools.__main__ import main as data
     from keras_cmg.export.__main__ import main as export
     from keras_cmg.reference.__main__ import main as reference
+    from recipes.console.main import main as console
     from recipes.runner.command_line import main as recipes
 
     commands = {
+        "console": lambda words: console(words),
         "data": lambda words: data(words),
         "export": lambda words: export(words),
         "reference": lambda words: reference(words),

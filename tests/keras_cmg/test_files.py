@@ -6,6 +6,8 @@ import errno
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 import zipfile
 from multiprocessing.synchronize import Event
@@ -24,6 +26,7 @@ from keras_cmg.files import (
     read_json,
     read_json_lines,
 )
+from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 posix = pytest.mark.skipif(os.name != "posix", reason="folders are locked on POSIX systems alone")
@@ -176,3 +179,20 @@ def test_a_place_that_cannot_be_written_is_told_with_the_reason(
     monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
     with pytest.raises(ValueError, match=r"cannot write --out .*run: Read-only file system"):
         check_writable(tmp_path / "run", "--out")
+
+
+def test_a_folder_is_written_inside_of_one_that_is_being_written(tmp_path: Path) -> None:
+    # In another process: waiting for a lock of one's own would never end.
+    script = (
+        "import sys\n"
+        "from data_tools.io.files import atomic_folder, scratch_folder\n"
+        "with scratch_folder(sys.argv[1] + '/run') as scratch:\n"
+        "    with atomic_folder(scratch / 'index') as built:\n"
+        "        (built / 'a.txt').touch()\n"
+        "    print((scratch / 'index' / 'a.txt').is_file())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "True"

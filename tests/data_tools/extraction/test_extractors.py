@@ -147,7 +147,7 @@ def test_words_of_bert_are_means_of_their_pieces(monkeypatch: pytest.MonkeyPatch
 
 def test_missing_keras_hub_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras_hub", None)
-    with pytest.raises(ImportError, match="needs KerasHub"):
+    with pytest.raises(ImportError, match="'bert' needs the package 'keras_hub'"):
         create_extractor("text", "bert", {})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import types
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import keras_cmg
 from recipes.console import main as console
 from recipes.console.main import COMMANDS, main
 from tests.conftest import REPOSITORY
@@ -71,6 +73,41 @@ def test_help_lists_every_command_and_imports_no_engine() -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+
+
+def test_without_optional_packages_commands_name_what_they_lack() -> None:
+    """As after `pip install .`, with Keras and NumPy alone."""
+    lacking = {
+        "demo": "an engine must be installed, one of jax, tensorflow, torch; ",
+        "verify features": "[data]'` installs it",
+        "extract --input . --out store": "[data]'` installs it",
+        "report runs/demo": "an engine must be installed",
+        "recipe list": "",
+    }
+    code = (
+        "import sys\n"
+        "from data_tools.io.files import extras\n"
+        "blocked = set(extras.EXTRAS) - {'h5py'}\n"
+        "assert not blocked & set(sys.modules), blocked & set(sys.modules)\n"
+        "sys.modules.update(dict.fromkeys(blocked))\n"
+        "from recipes.console.main import main\n"
+        f"for words in {list(lacking)!r}:\n"
+        "    sys.stderr.write(f'{words}: {main(words.split())}\\n')\n"
+    )
+    names = ("KERAS_BACKEND", "KERAS_HOME")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env={name: value for name, value in os.environ.items() if name not in names},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    told = iter(done.stderr.splitlines())
+    for words, text in lacking.items():
+        if text:
+            assert text in next(told)
+        assert next(told) == f"{words}: {int(bool(text))}"
 
 
 @pytest.mark.parametrize(
@@ -222,6 +259,28 @@ def test_what_cannot_be_written_is_told_first(
     out = tmp_path / "file" / "new"
     assert main([*words, str(out)]) == 2
     assert f"error: cannot write {words[-1]} {out}: Not a directory" in capsys.readouterr().err
+
+
+def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "\ncommands:\n  demo " in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"keras-cmg {keras_cmg.__version__}\n"
+
+
+def test_json_has_null_for_what_is_no_number(
+    command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(arguments: Any) -> int:
+        arguments.result.update(loss=[float("nan"), float("inf"), 1.5], out=Path("runs"))
+        return 0
+
+    command(run)
+    assert main(["demo", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert answer["loss"] == [None, None, 1.5] and answer["out"] == "runs"
 
 
 def test_lists_of_recipes_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
