@@ -12,7 +12,7 @@ import socket
 
 from recipes.console.search import add_run_arguments, loaded
 from recipes.serving.limits import Limits
-from recipes.serving.server import create_server, open_search
+from recipes.serving.server import create_server, import_packages, open_search
 
 INTERRUPTED = "stopped"
 
@@ -101,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         seconds=arguments.seconds,
         waiting=arguments.max_waiting,
     )
+    import_packages(arguments.ui)
     # Bound first: a port in use is reported before the model is loaded.
     family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
     with socket.socket(family) as listening:

@@ -16,6 +16,23 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 """Hosts that only this machine reaches."""
 
 
+def import_packages(page: bool) -> None:
+    """Imports what the server needs, so that a missing package is named before a model is loaded.
+
+    Args:
+        page: whether the page is served.
+
+    Raises:
+        ImportError: if a package of the extra `serve` or `ui` is missing.
+    """
+    import uvicorn  # noqa: F401
+
+    from recipes.serving import rest  # noqa: F401
+
+    if page:
+        from recipes.serving import page as gradio_page  # noqa: F401
+
+
 def open_search(
     encoder: keras_cmg.CrossModalEncoder,
     index: str | os.PathLike[str] | None = None,
@@ -66,23 +83,15 @@ def create_server(search: ClipSearch, page: bool, host: str) -> Any:
     Raises:
         ImportError: if a package of the extra `serve` or `ui` is missing.
     """
-    try:
-        import uvicorn
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
+    import uvicorn
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-        from recipes.serving.rest import create_app
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"The service needs the package {error.name!r}: pip install 'keras-cmg[serve]'."
-        ) from error
+    from recipes.serving.rest import create_app
+
     app = create_app(search)
     if page:
-        try:
-            from recipes.serving.page import add_page
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                f"The page needs the package {error.name!r}: pip install 'keras-cmg[ui]'."
-            ) from error
+        from recipes.serving.page import add_page
+
         app = add_page(app, search)
     if host in LOCAL:
         # A page of a stranger whose name was pointed at this machine is refused.
