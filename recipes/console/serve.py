@@ -90,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         FileNotFoundError: if the run, its index or a model file is not found.
         ImportError: if a package is missing.
+        KeyboardInterrupt: after Ctrl-C, once open requests were answered.
         OSError: if the port is in use.
         ValueError: if an option is wrong, or a file is damaged.
     """
@@ -118,4 +119,6 @@ def run(arguments: argparse.Namespace) -> int:
             server.run(sockets=[listening])
         finally:
             search.close()
+        if server.interrupted:
+            raise KeyboardInterrupt
     return 0

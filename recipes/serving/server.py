@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def create_server(search: ClipSearch, page: bool, host: str) -> Any:
         host: address at which it will listen.
 
     Returns:
-        A `uvicorn.Server`; `run(sockets=[...])` serves until it is interrupted.
+        A `uvicorn.Server`; `run(sockets=[...])` serves until a signal ends it, and
+        `interrupted` says whether that was Ctrl-C.
 
     Raises:
         ImportError: if a package of the extra `serve` or `ui` is missing.
@@ -87,6 +89,13 @@ def create_server(search: ClipSearch, page: bool, host: str) -> Any:
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from recipes.serving.rest import create_app
+
+    class Server(uvicorn.Server):
+        interrupted = False
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            self.interrupted |= sig == signal.SIGINT
+            super().handle_exit(sig, frame)
 
     app = create_app(search)
     if page:
@@ -102,4 +111,4 @@ def create_server(search: ClipSearch, page: bool, host: str) -> Any:
         timeout_keep_alive=5,
         timeout_graceful_shutdown=10,
     )
-    return uvicorn.Server(config)
+    return Server(config)
