@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ KINDS = {
 """Kind of a code to its explanation."""
 WIDTH, HEIGHT, MARGIN = 560, 400, 30
 """Of the map, in units of its drawing."""
-SMALL, LARGE = 5.0, 18.0
+SMALL, LARGE = 4.0, 11.0
 """Half sizes of the marks of the map."""
 
 
@@ -92,7 +93,13 @@ class PageParts:
             found: an answer of `ClipSearch.search`.
             preview: address of the query's file, None for words.
         """
-        return self._render("answer", found=found, preview=preview)
+        clips = [clip for of_modality in found["found"].values() for clip in of_modality]
+        labels = Counter(clip["label"] for clip in clips if clip["label"])
+        agreed = None
+        if labels:
+            label, count = labels.most_common(1)[0]
+            agreed = {"label": label, "count": count, "of": len(clips)}
+        return self._render("answer", found=found, agreed=agreed, preview=preview)
 
     def code(self, code: int | None) -> str:
         """Returns what falls on a code.
@@ -147,8 +154,9 @@ class PageParts:
                     "role": "query" if code == query else "found" if code in marked else "",
                 }
             )
-        # Small marks are drawn over large ones, and the query over all.
-        marks.sort(key=lambda mark: (mark["role"] == "query", -mark["size"]))
+        # Small marks are drawn over large ones, clips found over others, and the query over all.
+        order = {"": 0, "found": 1, "query": 2}
+        marks.sort(key=lambda mark: (order[mark["role"]], -mark["size"]))
         return self._render("map", marks=marks, width=WIDTH, height=HEIGHT, query=query)
 
     def _render(self, name: str, **values: Any) -> str:

@@ -116,7 +116,8 @@ def test_a_sound_a_picture_and_a_video_find_clips(page: Any, tmp_path: Path) -> 
         assert answer.locator(".cmg-clips").nth(2).locator("blockquote").count() == 6
         text = answer.inner_text()
         code = re.search(r"It has code (\d+)", text)
-        assert code and "How sure: the code is" in text
+        assert code and re.search(r"How sure:\s+\d+ of the 18 clips below are labelled", text)
+        assert re.search(r"the code is \d+ % nearer than the next one", text)
         same = answer.locator(".cmg-same").all_inner_texts()
         assert set(same) <= {f"✓ same code {code[1]}"}
         # The map marks the code of the query, and the menu below shows what falls on it.
