@@ -67,18 +67,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.compile()
     model.save(folder / "model.keras")
     (folder / "labels.txt").write_text("dog\nsea\n")
-    card = {"licence": None, "command": "keras-cmg train --clips /home/me/clips --out runs/a"}
+    card = {"licence": None, "command": "keras-cmg train --clips /data/me/clips --out runs/a"}
     (folder / "card.json").write_text(json.dumps(card))
     (folder / "README.md").write_text(
         '---\nlibrary_name: keras\n---\n\nkeras_cmg.load("ADDRESS")\n\n## Licence\n\nNot stated.\n'
     )
     np.savez(folder / "audio_extractors.npz", audio_mean=np.zeros(2))
-    described = {"name": "yamnet", "state": "audio_extractors.npz", "paths": {"model": "/home/y"}}
+    described = {"name": "yamnet", "state": "audio_extractors.npz", "paths": {"model": "/data/y"}}
     (folder / "extractors.json").write_text(json.dumps({"extractors": {"audio": described}}))
     loaded = keras_cmg.load(folder)
     index = loaded.new_index()
     clips = loaded.encode("audio", features=np.ones((2, 10, 128)), names=("a", "b"))
-    index.add(clips, files=("/home/me/a.ogg", "/home/me/b.ogg"))
+    index.add(clips, files=("/data/me/a.ogg", "/data/me/b.ogg"))
     index.save(folder / "index")
     return folder
 
@@ -111,7 +111,7 @@ def test_nothing_of_the_machine_is_pushed(folder_hub: FolderHub, run: Path) -> N
         for path in pushed.rglob("*")
         if path.suffix in (".json", ".jsonl", ".md", ".txt")
     }
-    assert not [name for name, text in texts.items() if "/home" in text]
+    assert not [name for name, text in texts.items() if "/data" in text]
     assert "--clips clips --out runs/a" in texts["card.json"]
     assert "hf://me/sounds" in texts["README.md"]
     assert "license: mit" in texts["README.md"]
