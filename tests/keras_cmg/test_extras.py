@@ -16,8 +16,10 @@ from keras_cmg.extras import EXTRAS, describe, engine_error, install_command, mi
 from tests.conftest import REPOSITORY
 
 OWN = ("keras_cmg", "data_tools", "recipes")
-REQUIRED = {"keras", "numpy", "packaging"}
+REQUIRED = {"absl", "keras", "numpy", "packaging"}
 """Of the project, and what Keras requires."""
+NOTEBOOK = {"IPython"}
+"""Imported where a notebook has imported it."""
 PROVIDERS = {"apache_beam": "apache-beam", "keras_hub": "keras-hub"}
 """Packages that tests do not have, to their distributions."""
 
@@ -47,7 +49,8 @@ def test_every_optional_import_has_an_extra() -> None:
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.partition(".")[0])
-    assert imported - set(sys.stdlib_module_names) - {*OWN} - REQUIRED - set(EXTRAS) == set()
+    known = {*sys.stdlib_module_names, *OWN, *EXTRAS} | REQUIRED | NOTEBOOK
+    assert imported - known == set()
 
 
 @pytest.mark.parametrize("package", EXTRAS)
