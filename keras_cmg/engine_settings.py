@@ -103,17 +103,18 @@ def _configured_engine() -> str:
 
 
 def cache_folder() -> Path:
-    """Returns the folder where commands keep what they can compute again.
+    """Returns the folder of downloaded files, and of what commands can compute again.
 
     Returns:
-        `$XDG_CACHE_HOME/keras_cmg`, or `~/.cache/keras_cmg`.
+        `$KERAS_CMG_CACHE`, else `$XDG_CACHE_HOME/keras_cmg`, else `~/.cache/keras_cmg`.
 
     Example:
 
-    >>> cache_folder().name
-    'keras_cmg'
+    >>> cache_folder().is_absolute()
+    True
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_cmg"
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("KERAS_CMG_CACHE") or caches / "keras_cmg").absolute()
 
 
 def filter_import(package: str) -> None:

@@ -19,10 +19,10 @@ from data_tools.composing.collection_probe import collection_probe
 from data_tools.composing.item_features import ItemFeatures
 from data_tools.extraction.clip_features import FITTED
 from data_tools.extraction.serving import EXTRACTION
-from data_tools.io import download, hdf5
 from data_tools.io import feature_folder as layout
+from data_tools.io import hdf5
 from data_tools.io.constants import NUM_SEGMENTS
-from data_tools.io.files import atomic_folder, sha256_file
+from data_tools.io.files import atomic_folder, cache_folder, sha256_file
 from data_tools.raw.base import Clip
 from data_tools.raw.composed.composed_dataset import ComposedDataset
 from data_tools.raw.composed.rendering import SAMPLE_RATE
@@ -134,7 +134,7 @@ class ComposedFeatures:
         if unknown := sorted(set(specs) - set(OFFLINE)):
             raise ValueError(f"`extractors` must be of {sorted(OFFLINE)}. Received: {unknown}")
         self.sources = dataset.sources()
-        folder = Path(cache) if cache is not None else download.cache_folder() / "composed"
+        folder = Path(cache) if cache is not None else cache_folder() / "composed"
         self.features = {
             modality: ItemFeatures(
                 dataset, modality, specs[modality], folder, self.sources, workers, progress

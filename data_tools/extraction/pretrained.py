@@ -12,8 +12,7 @@ import numpy as np
 
 from data_tools.extraction.extractor import Extractor
 from data_tools.features.pretrained import PCAReduction, Runtime, open_runtime
-from data_tools.io.download import cache_folder
-from data_tools.io.files import read_json, sha256_file
+from data_tools.io.files import cache_folder, read_json, sha256_file
 
 EXTERNAL_SUFFIXES = (".data", "_data")
 """Of the files in which ONNX keeps large weights, beside the model."""

@@ -17,8 +17,7 @@ from data_tools.extraction.clips import ABSENT, Clip
 from data_tools.extraction.description import DESCRIPTION, FORMAT
 from data_tools.extraction.extractor import EXTRACTORS
 from data_tools.extraction.pool import Worker, run_tasks
-from data_tools.io.download import cache_folder
-from data_tools.io.files import read_arrays, read_json, reading, sha256_file
+from data_tools.io.files import cache_folder, read_arrays, read_json, reading, sha256_file
 from keras_cmg.encoding.raw_features import register_raw_features
 
 TIMEOUT = 120.0

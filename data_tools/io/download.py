@@ -12,18 +12,6 @@ from pathlib import Path
 from data_tools.io.files import atomic_file
 
 
-def cache_folder() -> Path:
-    """Returns the folder of downloaded files: `$KERAS_CMG_CACHE`, else `~/.cache/keras_cmg`.
-
-    Example:
-        >>> cache_folder().is_absolute()
-        True
-    """
-    return Path(
-        os.environ.get("KERAS_CMG_CACHE") or Path.home() / ".cache" / "keras_cmg"
-    ).absolute()
-
-
 def fetch(
     urls: Sequence[str],
     path: str | os.PathLike[str],

@@ -15,7 +15,9 @@ else:
     )
 
 describe = extras.describe
+cache_folder = engine_settings.cache_folder
 set_engine_defaults = engine_settings.set_engine_defaults
+is_installed = extras.is_installed
 missing = extras.missing
 
 BAD_INPUT = faults.BAD_INPUT

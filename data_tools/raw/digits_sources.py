@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.io import download
-from data_tools.io.files import check_archive, reading
+from data_tools.io.files import cache_folder, check_archive, reading
 from data_tools.raw.waveforms import read_wav
 
 SAMPLE_RATE = 8000
@@ -180,7 +180,7 @@ def find(root: str | Path | None) -> Path:
                 "Leave `root` out to download them."
             )
         return Path(root)
-    folder = download.cache_folder() / "digits"
+    folder = cache_folder() / "digits"
     for name in SHA256:
         read = read_recordings if name == FSDD else read_idx
         urls = FSDD_URLS if name == FSDD else [address + name for address in MNIST_URLS]

@@ -1,7 +1,8 @@
 """Builds the documentation site: `make docs`.
 
 The pages of `docs/`, README, contributing and changelog are copied, in Markdown; one page for each
-public object of `keras_cmg` is generated from its docstring.
+public object of `keras_cmg` is generated from its docstring. The scripts of `docs/notebooks/` are
+executed and shown with what their cells return; a cell that raises an error is an error.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ import inspect
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The commands of notebooks are those of this environment.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+import jupytext
 
 import keras_cmg
 
@@ -32,11 +38,14 @@ NAMESPACES = {
     "export": "SavedModel, ONNX and LiteRT",
     "search": "Search by codes",
 }
+NOTEBOOKS = ("own_clips", "vq_in_keras")
 GUIDES = {
+    "Tutorials": tuple(f"notebooks/{name}" for name in NOTEBOOKS),
     "Use": (
         "command",
         "own_clips",
         "systems",
+        "training",
         "quantizers",
         "data",
         "extraction",
@@ -57,7 +66,7 @@ copyright = author
 release = version = keras_cmg.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
@@ -66,6 +75,13 @@ extensions = [
 html_theme = "furo"
 html_title = f"keras_cmg {release}"
 myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_execution_in_temp = True
+nb_merge_streams = True
+# What libraries print while they are imported is no part of a tutorial.
+nb_output_stderr = "remove"
 # Docstrings mark code by single backticks, as those of Keras do.
 default_role = "code"
 autodoc_typehints = "none"
@@ -94,8 +110,11 @@ def relinked(text: str) -> str:
     for name, source in FROM_ROOT.items():
         text = re.sub(rf"\]\((?:\.\./)?{re.escape(source)}", f"]({name}.md", text)
     text = re.sub(r"\]\(docs/([\w.-]+\.md)", r"](\1", text)
+    text = re.sub(r"\]\((?:docs/)?notebooks/(\w+)\.py", r"](notebooks/\1.ipynb", text)
+    text = re.sub(r"\]\((?:docs/)?pictures/", "](pictures/", text)
     # What is no page of the site is named, not linked.
-    return re.sub(r"\[([^\]]+)\]\((?!https?:|#|[\w-]+\.md)[^)]*\)", r"`\1`", text)
+    kept = r"https?:|#|[\w-]+\.md|notebooks/\w+\.ipynb|pictures/"
+    return re.sub(rf"\[([^\]]+)\]\((?!{kept})[^)]*\)", r"`\1`", text)
 
 
 def title_of(text: str) -> str:
@@ -118,17 +137,27 @@ def write_guides() -> None:
     """
     sources = {path.stem: path for path in sorted((ROOT / "docs").glob("*.md"))}
     sources |= {name: ROOT / source for name, source in FROM_ROOT.items()}
+    notebooks = {f"notebooks/{path.stem}" for path in (ROOT / "docs/notebooks").glob("*.py")}
     listed = {"index", *(name for names in GUIDES.values() for name in names)}
-    if listed != set(sources):
+    if listed != set(sources) | notebooks:
         raise ValueError(
             "Each page of docs/ must be in one section of `GUIDES`. "
-            f"Received: {sorted(listed ^ set(sources))}"
+            f"Received: {sorted(listed ^ (set(sources) | notebooks))}"
         )
     for name, source in sources.items():
         text = relinked(source.read_text(encoding="utf-8"))
         if name == "index":
             text += contents()
         (PAGES / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def write_notebooks() -> None:
+    """Writes the scripts of `docs/notebooks/` as notebooks, which `myst_nb` executes."""
+    (PAGES / "notebooks").mkdir()
+    for path in sorted((ROOT / "docs/notebooks").glob("*.py")):
+        notebook = jupytext.read(path)
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        jupytext.write(notebook, PAGES / "notebooks" / f"{path.stem}.ipynb")
 
 
 def contents() -> str:
@@ -186,4 +215,6 @@ def setup(app) -> None:
 for path in PAGES.iterdir():
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 write_guides()
+write_notebooks()
+shutil.copytree(ROOT / "docs/pictures", PAGES / "pictures")
 write_api()

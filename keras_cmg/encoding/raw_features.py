@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from keras_cmg.extras import missing, missing_package
+
 PROVIDER = "data_tools.extraction.raw_features"
 """Module that registers its extractors when it is imported, which happens at the first use."""
 EXTRACTORS = "extractors.json"
@@ -70,10 +72,11 @@ def open_raw_features(run: Path, models: Mapping[str, str]) -> RawFeatures:
         try:
             importlib.import_module(PROVIDER)
         except ModuleNotFoundError as error:
-            raise ImportError(
-                f"Extracting features of files and texts needs the package {error.name!r}: "
-                "pip install 'keras-cmg[data]'."
-            ) from error
+            package = missing_package(error)
+            if package is None:
+                raise
+            what = "Extracting features of files and texts needs"
+            raise missing(package, what, error) from error
     return _openers[-1](run, models)
 
 

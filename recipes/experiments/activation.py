@@ -53,14 +53,16 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     }
     size = backbone.quantizer.num_embeddings
     counts = code_use.activations(indices, size)
-    (out / PICTURE).write_bytes(charts.code_use_bars(counts, code_use.colours(counts)))
+    (out / PICTURE).write_bytes(
+        charts.code_use_bars(counts, code_use.kinds(counts), settings.level + "s")
+    )
     return {
         "protocol": settings.protocol,
         "encoder": encoder.about,
         "features": clips.identity(),
         "num_embeddings": size,
         "modalities": list(indices),
-        "codes_used": code_use.summary(indices, size),
+        "codes_used": code_use.summary(counts, backbone.modalities),
         "clips": {name: len(index) for name, index in indices.items()},
     }
 

@@ -169,7 +169,7 @@ def report(runs: Sequence[Run], out: Path) -> str:
     section = Section(
         "Images of images, sounds and captions",
         [
-            Picture(runs[0].picture(PICTURE), "generated images"),
+            Picture(runs[0].picture(PICTURE), "generated images", photo=True),
             Text(EXPLAINED.format(first["seed"]), soft=True),
         ],
     )

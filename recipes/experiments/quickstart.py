@@ -22,7 +22,7 @@ from typing import Any
 
 import keras
 
-from recipes.protocol import code_use, cross_modal_probes
+from recipes.protocol import code_sharing, code_use, cross_modal_probes
 from recipes.protocol.clips import CLIP_SETS, STORE, clip_labels, encode, num_clips
 from recipes.reporting import probe_tables, report_writer, same_code_examples
 from recipes.reporting.quickstart_page import quickstart_page
@@ -85,6 +85,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         for name in backbone.modalities
     }
     classes = clip_labels(clips, "test")
+    counts = code_sharing.weighted_counts(code_sharing.counts_of(encoded, "test"))
     categories = clips.categories()
     result = {
         "protocol": "heldout",
@@ -95,7 +96,12 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         "continuous": probes.scores["continuous"],
         "probe_validation": probes.validation,
         "probe_epochs_chosen": probes.epochs,
-        "codes_used": code_use.summary(indices, len(codebook)),
+        "shares": code_sharing.shared_codes(encoded, "test")["shares"]["clip"],
+        "codes_used": code_use.summary(counts, backbone.modalities),
+        "label_agreement": code_use.label_agreement(indices, classes),
+        "nearest_shared_label": code_sharing.nearest_shared_label(
+            codebook, counts, code_sharing.label_counts(encoded, "test", classes)
+        ),
         "num_embeddings": len(codebook),
         "codebook_similarity": code_use.mean_similarities(codebook, kept),
         "loss_terms": encoder.model.loss_names,
@@ -113,7 +119,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         )
     seconds = {"total_seconds": round(time.perf_counter() - start, 2)}
     whole = {**provenance.about(job), **result, **seconds}
-    page = quickstart_page(whole, encoder.history, codebook, kept, indices, shown)
+    page = quickstart_page(whole, encoder.history, codebook, kept, counts, shown)
     (out / report_writer.PAGE).write_text(page, encoding="utf-8")
     return result
 

@@ -17,7 +17,6 @@ Leaves `model.keras`, `extractors.json`, `labels.txt`, `index/`, `README.md`, `c
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,12 @@ from typing import Any
 import numpy as np
 
 import keras_cmg
+from data_tools.io.files import is_installed, missing
 from recipes.own_clips import indexing, preparation
 from recipes.own_clips.precision import precision
+from recipes.protocol import code_use
 from recipes.protocol.clips import CLIP_SETS, STORE, Clips
+from recipes.protocol.code_sharing import weighted_counts
 from recipes.reporting import own_clips_report
 from recipes.reporting.model_card import write_card
 from recipes.runner.options import DATA, RecipeOptions
@@ -74,8 +76,8 @@ def check(settings: Settings) -> Settings:
         FileNotFoundError: if there is no folder of clips.
         ImportError: if faiss is not installed.
     """
-    if importlib.util.find_spec("faiss") is None:
-        raise ImportError("The index needs the package faiss: pip install 'keras-cmg[search]'")
+    if not is_installed("faiss"):
+        raise missing("faiss", "The index needs")
     if settings.clips is None:
         return settings
     return settings.replace(data=preparation.layout_of(settings.clips))
@@ -136,27 +138,26 @@ def run(job: Job, out: Path) -> dict[str, Any]:
 
 
 def shared_codes(index: keras_cmg.search.ClipIndex) -> dict[str, float]:
-    """Counts the codes that clips of several modalities have.
+    """Counts the codes by the modalities that use them, and the clips on codes of every modality.
 
     Args:
         index: index of clips.
 
     Returns:
-        `codes` in use, those that `all` modalities use and that `several` use, and the share of
-        `clips` with a code of several modalities.
+        Counts of codes, see `recipes.protocol.code_use.summary`, and `clips`, the share of clips
+        with a code that every modality uses; every modality weighs alike.
     """
-    users: dict[int, set[str]] = {}
-    for name in index.modalities:
-        for clip in index.clips(name):
-            users.setdefault(clip.codes[0], set()).add(name)
-    of_clips = [
-        len(users[clip.codes[0]]) > 1 for name in index.modalities for clip in index.clips(name)
-    ]
+    codes = {
+        name: np.array([clip.codes[0] for clip in index.clips(name)]) for name in index.modalities
+    }
+    number = 1 + max(int(each.max()) for each in codes.values())
+    counts = weighted_counts(
+        {name: np.bincount(each, minlength=number) for name, each in codes.items()}
+    )
+    shared = code_use.kinds(counts) == "shared"
     return {
-        "codes": len(users),
-        "all": sum(len(names) == len(index.modalities) for names in users.values()),
-        "several": sum(len(names) > 1 for names in users.values()),
-        "clips": float(np.mean(of_clips)),
+        **code_use.summary(counts, tuple(codes)),
+        "clips": float(counts[shared].sum() / counts.sum()),
     }
 
 

@@ -27,7 +27,6 @@ from recipes.protocol import masked_decoding
 from recipes.reporting import codebook_sections, masking_tables, report_writer, tables
 from recipes.reporting.image_grid import image_grid
 from recipes.reporting.page import Gallery, Picture, Section, Text
-from recipes.runner.epoch_lines import EpochLine
 from recipes.runner.options import RecipeOptions
 from recipes.runner.provenance import set_seed, write_json
 from recipes.runner.seed_runs import Job, Run
@@ -102,7 +101,6 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         settings.batch_size,
         settings.learning_rate,
         job.seed,
-        [EpochLine(("loss", "val_loss", "perplexity"))],
     )
     decoding = masked_decoding.MaskedDecoding(
         model, pixels, settings.variance_weight, settings.num_masks, job.seed
@@ -129,7 +127,9 @@ def report(runs: Sequence[Run], out: Path) -> str:
     first = runs[0]
     unmasked = tables.cell([run.result["unmasked"] for run in runs], 4)
     grids: list[Any] = [
-        Picture(first.picture(f"reconstructions_{view}.png"), f"reconstructions, {text}")
+        Picture(
+            first.picture(f"reconstructions_{view}.png"), f"reconstructions, {text}", photo=True
+        )
         for view, text in masking_tables.VIEWS.items()
     ]
     curves = Gallery(masking_tables.curves(runs), large=True)

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 import keras_cmg
-from recipes.runner.epoch_lines import EpochLine
 
 
 class Generator(Protocol):
@@ -84,8 +83,7 @@ class SmallGenerator:
             validation_data=(images["val"], images["val"]),
             batch_size=batch_size,
             epochs=epochs,
-            verbose=0,
-            callbacks=[EpochLine(("loss", "val_loss"))],
+            callbacks=[keras_cmg.callbacks.TrainingProgress(("loss",))],
         )
         whole.trainable = False
         return history.history

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_tools.composing.preparation import OFFLINE
-from data_tools.io.download import cache_folder
+from data_tools.io.files import cache_folder, is_installed, missing
 
 AUTO, OFFLINE_ONLY = "auto", "offline"
 REDUCE = {"audio": 128, "video": 64}
@@ -71,18 +70,16 @@ def choose_extractors(
     paths: dict[str, dict[str, str]] = {}
     for modality, path in found.items():
         name, _, packages = FILES[modality]
-        missing = [package for package in packages if not _is_installed(package)]
-        if missing and networks is not None:
-            raise ImportError(
-                f"{path.name} needs the package {missing[0]}: pip install 'keras-cmg[pretrained]'"
-            )
-        if missing:
+        absent = [package for package in packages if not is_installed(package)]
+        if absent and networks is not None:
+            raise missing(absent[0], f"{path.name} needs")
+        if absent:
             continue
         components = min(REDUCE[modality], _power_of_two((counts or {}).get(modality)))
         model = str(path.absolute())
         extractors[modality] = {"name": name, "options": {"model": model, "reduce": components}}
         paths[modality] = {"model": model}
-    if all(map(_is_installed, TEXT[1])):
+    if all(map(is_installed, TEXT[1])):
         extractors["text"] = {"name": TEXT[0], "options": {"num_tokens": WORDS}}
     return Chosen(extractors, paths)
 
@@ -92,7 +89,3 @@ def _power_of_two(count: int | None) -> int:
     if count is None:
         return max(REDUCE.values())
     return max(MIN_COMPONENTS, 2 ** max(count.bit_length() - 1, 0))
-
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from keras import ops
 from keras_cmg.ops.code_activation import ACTIVATIONS
 from keras_cmg.ops.code_identities import activation_shares, code_overlap
 from recipes.protocol.clip_views import num_embeddings
+from recipes.protocol.code_use import cosine_similarity, kinds
 from recipes.protocol.cross_modal_probes import EncodedClips
 
 PER_MODALITY = 1e6
@@ -45,6 +47,65 @@ def counts_of(encoded: EncodedClips, split: str, tokens: bool = False) -> dict[s
     return found
 
 
+def weighted_counts(counts: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns counts in which every modality weighs alike.
+
+    Args:
+        counts: modality to (codes,) counts, none of them empty.
+
+    Returns:
+        (codes, modalities) float, each column with the sum `PER_MODALITY`.
+
+    Example:
+
+    >>> weighted_counts({"audio": np.array([3.0, 1.0]), "text": np.array([0.0, 1.0])}).tolist()
+    [[750000.0, 0.0], [250000.0, 1000000.0]]
+    """
+    return np.stack([x / x.sum() * PER_MODALITY for x in counts.values()], axis=1)
+
+
+def nearest_shared_label(
+    codebook: np.ndarray, counts: np.ndarray, label_counts: np.ndarray
+) -> float | None:
+    """Computes how often a code of one modality lies nearest to a code of its label.
+
+    A probe reads the vectors of codes, so that it transfers between codes that differ but are
+    near: this is the share of the segments on codes of kind "specific" for which the nearest code
+    (by cosine) of those that another modality uses stands most often for the same label.
+
+    Args:
+        codebook: (codes, dim) float.
+        counts: (codes, modalities), see `weighted_counts`.
+        label_counts: (codes, modalities, labels), segments by code, modality and label.
+
+    Returns:
+        The share, or None without such codes.
+
+    Example:
+
+    >>> codebook = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
+    >>> labels = np.zeros((3, 2, 2))
+    >>> labels[0, 0, 1] = labels[1, 1, 1] = labels[2, 1, 0] = 5
+    >>> nearest_shared_label(codebook, labels.sum(axis=2), labels)
+    0.666...
+    """
+    specific = np.flatnonzero(kinds(counts) == "specific")
+    similarity = cosine_similarity(codebook)
+    same = total = 0.0
+    for code in specific.tolist():
+        modality = counts[code].argmax()
+        others = np.delete(label_counts, modality, axis=1).sum(axis=1)
+        # The code itself may have some segments of another modality, up to 5 %.
+        there = np.flatnonzero(others.sum(axis=1) > 0)
+        there = there[there != code]
+        if len(there):
+            nearest = there[similarity[code, there].argmax()]
+            uses = counts[code].sum()
+            same += uses * (others[nearest].argmax() == label_counts[code].sum(axis=0).argmax())
+            total += uses
+    return float(same / total) if total else None
+
+
 def shared_codes(encoded: EncodedClips, split: str) -> dict[str, Any]:
     """Computes the overlap of the modalities' codes and the shares of segments by kind of code.
 
@@ -65,7 +126,7 @@ def shared_codes(encoded: EncodedClips, split: str) -> dict[str, Any]:
         if not counts or min(count.sum() for count in counts.values()) == 0:
             return {}
         names = list(counts)
-        weighed = np.stack([x / x.sum() * PER_MODALITY for x in counts.values()], axis=1)
+        weighed = weighted_counts(counts)
         overlap = np.asarray(ops.convert_to_numpy(code_overlap(weighed)))
         pairs = {
             f"{a}_{b}": float(overlap[i, j])
@@ -82,6 +143,30 @@ def shared_codes(encoded: EncodedClips, split: str) -> dict[str, Any]:
             name: int((count > 0).sum()) for name, count in counts.items()
         }
     return found
+
+
+def label_counts(encoded: EncodedClips, split: str, classes: np.ndarray) -> np.ndarray:
+    """Counts the segments by code, modality and label of their clip.
+
+    Args:
+        encoded: codes of the clips, of a model with one code per segment.
+        split: "train", "val" or "test".
+        classes: (clips,) int, the label of each clip.
+
+    Returns:
+        int (codes, modalities, labels).
+    """
+    tables, number = [], int(classes.max()) + 1
+    for name in encoded.backbone.modalities:
+        of = encoded.encoded(split, name)
+        indices = of.codes["indices"].reshape(len(classes), -1)
+        codes = indices * number + classes[:, None]
+        if of.mask is not None:
+            framed = indices.shape == of.mask.shape
+            codes = codes[of.mask] if framed else codes[of.mask.any(axis=1)]
+        size = num_embeddings(encoded.backbone)
+        tables.append(np.bincount(codes.ravel(), minlength=size * number).reshape(size, number))
+    return np.stack(tables, axis=1)
 
 
 def commonest_codes(encoded: EncodedClips, split: str) -> dict[str, np.ndarray]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_cmg.ops import code_activation
+from keras_cmg.ops.code_activation import ACTIVATIONS, code_activation
 
 
 def activations(indices: Mapping[str, np.ndarray], num_embeddings: int) -> np.ndarray:
@@ -30,52 +31,86 @@ def activations(indices: Mapping[str, np.ndarray], num_embeddings: int) -> np.nd
     return np.stack(columns, axis=1)
 
 
-def colours(counts: np.ndarray) -> np.ndarray:
-    """Returns the colour of each code, by how the modalities share it.
+def kinds(counts: np.ndarray) -> np.ndarray:
+    """Returns the kind of each code, by how the modalities share it.
+
+    This is what "used by every modality" means in all tables and pages.
 
     Args:
-        counts: (num_embeddings, modalities) of `activations`.
+        counts: (num_embeddings, modalities), as `activations` or `code_sharing.weighted_counts`
+            returns them.
 
     Returns:
-        (num_embeddings,) strings: "red", one modality has more than 95 % of its use; "green",
-        each has at least 5 %; "blue", between the two; "" for a code not in use.
+        (num_embeddings,) strings of `keras_cmg.ops.code_activation`: "shared", each modality has at
+        least 5 % of the code's use; "specific", one has more than 95 %; "partial", neither;
+        "unused".
 
     Example:
 
-    >>> colours(np.array([[9, 0], [5, 5], [0, 0]])).tolist()
-    ['red', 'green', '']
+    >>> kinds(np.array([[9, 0], [5, 5], [0, 0]])).tolist()
+    ['specific', 'shared', 'unused']
 
     References:
         Huang et al. (2025), Figures 6 and 7.
     """
-    names = np.array(["", "red", "blue", "green"])
-    return names[keras.ops.convert_to_numpy(code_activation(counts))]
+    return np.array(ACTIVATIONS)[keras.ops.convert_to_numpy(code_activation(counts))]
 
 
-def summary(indices: Mapping[str, np.ndarray], num_embeddings: int) -> dict[str, int]:
-    """Counts the codes in use: by modality, shared by all, of each colour.
+def summary(counts: np.ndarray, modalities: Sequence[str]) -> dict[str, int]:
+    """Counts the codes in use: by modality, in all, and of each kind.
 
     Args:
-        indices: modality to int codes.
-        num_embeddings: number of codes.
+        counts: (num_embeddings, modalities).
+        modalities: names of the columns.
 
     Returns:
-        Counts of codes by modality, "shared" (used by all modalities), "any", and colour.
+        Counts of codes by modality, "any", and kind, see `kinds`.
 
     Example:
 
-    >>> summary({"audio": np.array([0, 1]), "text": np.array([1])}, 4)["shared"]
-    1
+    >>> counts = activations({"audio": np.array([0, 1]), "text": np.array([1, 1])}, 4)
+    >>> summary(counts, ("audio", "text"))
+    {'audio': 2, 'text': 1, 'any': 2, 'shared': 1, 'partial': 0, 'specific': 1}
     """
-    counts = activations(indices, num_embeddings)
-    used = counts > 0
-    colour = colours(counts)
+    used, kind = counts > 0, kinds(counts)
     return {
-        **{name: int(used[:, column].sum()) for column, name in enumerate(indices)},
-        "shared": int(used.all(axis=1).sum()),
+        **{name: int(used[:, column].sum()) for column, name in enumerate(modalities)},
         "any": int(used.any(axis=1).sum()),
-        **{name: int((colour == name).sum()) for name in ("green", "blue", "red")},
+        **{name: int((kind == name).sum()) for name in ("shared", "partial", "specific")},
     }
+
+
+def label_agreement(indices: Mapping[str, np.ndarray], classes: np.ndarray) -> float | None:
+    """Computes how often clips of two modalities with the same code have the same label.
+
+    Args:
+        indices: modality to (clips,) int codes; negative for a clip without the modality.
+        classes: (clips,) int.
+
+    Returns:
+        The share of other clips with the clip's code that have its label, as the mean over clips
+        and ordered pairs of modalities where there are any; None if there are none.
+
+    Example:
+
+    >>> codes = {"audio": np.array([0, 0, 1]), "text": np.array([0, 0, 2])}
+    >>> label_agreement(codes, np.array([3, 3, 3])), label_agreement(codes, np.array([3, 4, 3]))
+    (1.0, 0.0)
+    """
+    shares = []
+    number = 1 + max(int(index.max(initial=-1)) for index in indices.values())
+    for one, other in itertools.permutations(indices.values(), 2):
+        counts = np.zeros((number, int(classes.max(initial=0)) + 1))
+        there = other >= 0
+        np.add.at(counts, (other[there], classes[there]), 1)
+        asked = one >= 0
+        codes, labels = one[asked], classes[asked]
+        itself = codes == other[asked]
+        found = counts[codes].sum(axis=1) - itself
+        same = counts[codes, labels] - itself
+        shares.append(same[found > 0] / found[found > 0])
+    every = np.concatenate(shares) if shares else np.zeros(0)
+    return float(every.mean()) if len(every) else None
 
 
 def cosine_similarity(codebook: np.ndarray) -> np.ndarray:

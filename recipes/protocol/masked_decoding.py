@@ -185,7 +185,6 @@ def train_vqvae(
     batch_size: int,
     learning_rate: float,
     seed: int,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> tuple[keras_cmg.models.VQVAE, dict[str, list[float]]]:
     """Trains a VQ-VAE on images.
 
@@ -197,7 +196,6 @@ def train_vqvae(
         batch_size: images per step.
         learning_rate: learning rate of Adam.
         seed: seed of initial weights and of the order.
-        callbacks: callbacks of `fit`.
 
     Returns:
         The model, and the logs of every epoch.
@@ -214,8 +212,6 @@ def train_vqvae(
         validation_data=({"image": pixels["val"]},),
         batch_size=batch_size,
         epochs=epochs,
-        verbose=0,
-        callbacks=list(callbacks),
     )
     return model, history.history
 

@@ -6,28 +6,34 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from recipes.reporting.tables import Table
 
-INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
+INK, FAINT, GRID = "#1f2933", "#52606d", "#e4e7eb"
 COLOURS = ("#2563a8", "#3f9c6c", "#7bbf9a", "#b5dcc7", "#e07b39", "#a8b0b9", "#cf4a3f", "#6b4fa0")
 TRAINING, VALIDATION = "#2563a8", "#e07b39"
 CURVES = ("#2563a8", "#cf4a3f", "#3f9c6c", "#e07b39", "#7b5ea7", "#7b8794")
-CODE_COLOURS = {"green": "#3f9c6c", "blue": "#3b7dc4", "red": "#cf4a3f"}
-CODE_MEANING = {"green": "all modalities", "blue": "in between", "red": "one modality"}
+KIND_COLOURS = {"shared": "#3f9c6c", "partial": "#3b7dc4", "specific": "#cf4a3f"}
+KIND_NAMES = {"shared": "every modality", "partial": "some", "specific": "one modality"}
+"""Kind of a code, see `recipes.protocol.code_use.kinds`, to its colour and name in all charts."""
+PALETTE, SHADES = 128, 64
+"""Colours of a file, a third of the bytes of full colour; and of them those of a scale of
+colours."""
 
 
-def png(figure: Figure, dpi: int = 110) -> bytes:
+def png(figure: Figure, dpi: int = 150) -> bytes:
     """Returns a figure as a PNG file.
 
     Args:
         figure: figure of matplotlib.
-        dpi: dots per inch.
+        dpi: dots per inch; screens of phones show some 150 per inch of a page.
 
     Returns:
         Content of the file.
@@ -37,9 +43,13 @@ def png(figure: Figure, dpi: int = 110) -> bytes:
     >>> png(Figure(figsize=(1, 1)))[1:4]
     b'PNG'
     """
-    FigureCanvasAgg(figure)
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dpi)
+    small = image.quantize(PALETTE, dither=Image.Dither.NONE)
+    small.save(stream, "png", optimize=True, dpi=(dpi, dpi))
     return stream.getvalue()
 
 
@@ -107,7 +117,10 @@ def grouped_bars(table: Table, unit: str) -> bytes:
 
 
 def epoch_lines(
-    title: str, series: Mapping[str, Mapping[str, Sequence[float]]], legend: bool = False
+    title: str,
+    series: Mapping[str, Mapping[str, Sequence[float]]],
+    legend: bool = False,
+    unit: str = "",
 ) -> bytes:
     """Draws what was logged in each epoch, a line per run; validation is dashed.
 
@@ -116,6 +129,7 @@ def epoch_lines(
         series: name of a run to "training" and, if there is any, "validation" to a value per
             epoch.
         legend: whether the two kinds of line are named.
+        unit: unit of the values.
 
     Returns:
         Content of a PNG file.
@@ -125,7 +139,7 @@ def epoch_lines(
     >>> epoch_lines("loss", {"seed 0": {"training": [2.0, 1.0], "validation": [2.0, 1.5]}})[1:4]
     b'PNG'
     """
-    figure = Figure(figsize=(3.1, 2.0), layout="constrained")
+    figure = Figure(figsize=(3.1, 2.2), layout="constrained")
     axes = styled_axes(figure)
     for number, kinds in enumerate(series.values()):
         for kind, values in kinds.items():
@@ -141,6 +155,8 @@ def epoch_lines(
                 label=kind if number == 0 else None,
             )
     axes.set_title(title, fontsize=9, color=INK, loc="left")
+    axes.set_xlabel("epoch", fontsize=8, color=FAINT)
+    axes.set_ylabel(unit, fontsize=8, color=FAINT)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     if legend:
         axes.legend(frameon=False, fontsize=8, labelcolor=INK)
@@ -165,12 +181,22 @@ def similarity_map(title: str, similarity: np.ndarray, lowest: float) -> bytes:
     """
     figure = Figure(figsize=(3.6, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(similarity, vmin=lowest, vmax=1, cmap="viridis", interpolation="none")
+    image = axes.imshow(
+        similarity,
+        vmin=lowest,
+        vmax=1,
+        cmap=matplotlib.colormaps["viridis"].resampled(SHADES),
+        interpolation="none",
+    )
     axes.set_title(title, fontsize=9, color=INK)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set_xlabel("code", fontsize=8, color=FAINT)
+    axes.set_ylabel("code", fontsize=8, color=FAINT)
+    axes.tick_params(colors=FAINT, labelsize=8)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02)
     bar.outline.set_visible(False)
+    bar.set_label("cosine similarity", fontsize=8, color=FAINT)
     bar.ax.tick_params(colors=FAINT, labelsize=8)
     return png(figure)
 
@@ -194,8 +220,16 @@ def confusion_map(title: str, shares: np.ndarray, names: Sequence[str]) -> bytes
     size = 1.6 + 0.3 * len(names)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", interpolation="none")
+    axes.imshow(
+        shares,
+        vmin=0,
+        vmax=1,
+        cmap=matplotlib.colormaps["Blues"].resampled(SHADES),
+        interpolation="none",
+    )
     axes.set_title(title, fontsize=9, color=INK)
+    axes.set_xlabel("answer of the probe", fontsize=8, color=FAINT)
+    axes.set_ylabel("class of the clip (cells in %)", fontsize=8, color=FAINT)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8, color=INK)
     axes.set_yticks(range(len(names)), names, fontsize=8, color=INK)
     for row, column in np.argwhere(shares >= 0.005):
@@ -212,34 +246,36 @@ def confusion_map(title: str, shares: np.ndarray, names: Sequence[str]) -> bytes
     return png(figure)
 
 
-def code_use_bars(counts: np.ndarray, colours: np.ndarray) -> bytes:
+def code_use_bars(counts: np.ndarray, kinds: np.ndarray, unit: str) -> bytes:
     """Draws a bar per code in use: how often it is used, coloured by the modalities that use it.
 
     Args:
-        counts: (codes, modalities) int.
-        colours: (codes,) "green", "blue", "red" or "", see `recipes.protocol.code_use.colours`.
+        counts: (codes, modalities).
+        kinds: (codes,) of `recipes.protocol.code_use.kinds`.
+        unit: unit of the counts.
 
     Returns:
         Content of a PNG file.
 
     Example:
 
-    >>> code_use_bars(np.array([[3, 3], [0, 1]]), np.array(["green", "red"]))[1:4]
+    >>> kinds = np.array(["shared", "specific"])
+    >>> code_use_bars(np.array([[3, 3], [0, 1]]), kinds, "clips")[1:4]
     b'PNG'
     """
-    figure = Figure(figsize=(9, 2.6), layout="constrained")
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
     axes = styled_axes(figure)
     start = 0
     handles = []
-    for name, colour in CODE_COLOURS.items():
-        heights = np.sort(counts[colours == name].sum(axis=1))[::-1]
+    for name, colour in KIND_COLOURS.items():
+        heights = np.sort(counts[kinds == name].sum(axis=1))[::-1]
         axes.bar(np.arange(start, start + len(heights)), heights, width=1.0, color=colour)
         start += len(heights)
-        label = f"{CODE_MEANING[name]}: {len(heights)}"
+        label = f"{KIND_NAMES[name]}: {len(heights)} codes"
         handles.append(Patch(color=colour, label=label))
     axes.set_xlim(-1, max(start, 1))
-    axes.set_xlabel("codes in use", fontsize=8, color=FAINT)
-    axes.set_ylabel("clips", fontsize=8, color=FAINT)
+    axes.set_xlabel("codes in use, by kind and use", fontsize=8, color=FAINT)
+    axes.set_ylabel(unit, fontsize=8, color=FAINT)
     axes.legend(handles=handles, frameon=False, fontsize=8, labelcolor=INK, loc="upper right")
     return png(figure)
 

@@ -18,9 +18,9 @@ def use_table(results: Sequence[Mapping[str, Any]], name: str) -> Table:
     """
     first = results[0]
     columns = {
-        "green": "green: every modality",
-        "blue": "blue: in between",
-        "red": "red: one modality",
+        "shared": "green: every modality",
+        "partial": "blue: some",
+        "specific": "red: one modality",
         "any": "in use",
         **{modality: f"by {modality}" for modality in first["modalities"]},
     }

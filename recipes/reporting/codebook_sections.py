@@ -7,11 +7,41 @@ from typing import Any
 
 import numpy as np
 
+from keras_cmg.ops.code_activation import MAX_SHARE, MIN_SHARE
 from recipes.protocol import code_use
 from recipes.reporting import charts
-from recipes.reporting.page import Details, Gallery, Picture, Text
+from recipes.reporting.page import Details, Gallery, Picture, Shares, Text, per_cent
+from recipes.reporting.probe_tables import mean_across
 
-CODEBOOK_LOGS = ("perplexity", "code_usage", "code_agreement")
+CODEBOOK_LOGS = ("perplexity", "code_usage", "code_agreement", "partner_retrieval")
+UNITS = {
+    "loss": "weighted sum of terms",
+    "perplexity": "codes",
+    "code_usage": "share of codes",
+    "code_agreement": "share of segments",
+    "partner_retrieval": "share of clips",
+}
+"""Log key to unit."""
+SQUARED = ("reconstruction", "commitment", "distillation", "translation", "distance")
+"""Parts of the names of terms that are squared errors."""
+
+
+def unit_of(key: str) -> str:
+    """Returns the unit of a log of training.
+
+    Args:
+        key: log key.
+
+    Example:
+
+    >>> unit_of("perplexity"), unit_of("club_audio"), unit_of("commitment")
+    ('codes', 'nats', 'squared error')
+    """
+    if key in UNITS:
+        return UNITS[key]
+    if "accuracy" in key:
+        return "share of clips"
+    return "squared error" if any(part in key for part in SQUARED) else "nats"
 
 
 def curves_by_epoch(
@@ -35,7 +65,9 @@ def curves_by_epoch(
             }
             for name, history in histories.items()
         }
-        pictures[key] = charts.epoch_lines(key.replace("_", " "), series, legend=key == "loss")
+        pictures[key] = charts.epoch_lines(
+            key.replace("_", " "), series, key == "loss", unit_of(key)
+        )
     return pictures
 
 
@@ -78,7 +110,8 @@ def loss_blocks(history: Mapping[str, Sequence[float]], terms: Sequence[str]) ->
         "The loss, its terms and the state of the codebook by epoch, on training and (dashed) "
         "validation clips. “Perplexity”: number of codes that a batch uses, as if equally often; "
         "“code usage”: share of all codes in it; “code agreement”: how often two modalities of a "
-        "clip have the same code."
+        "clip have the same code; “partner retrieval”: how often a clip’s own partner in another "
+        "modality is the nearest of the batch."
     )
     return [*blocks, Text(text, soft=True)]
 
@@ -150,33 +183,69 @@ def similarity_blocks(codebook: np.ndarray, kept: Mapping[str, np.ndarray]) -> l
     return [Gallery(shown), Text(text, soft=True)]
 
 
-def use_blocks(indices: Mapping[str, np.ndarray], num_embeddings: int) -> list[Any]:
-    """Returns how modalities share codes (Figures 6 and 7).
+def shares_blocks(result: Mapping[str, Any]) -> list[Any]:
+    """Returns how far the modalities share codes, and why a probe transfers where they do not.
 
     Args:
-        indices: modality to int codes, one per clip or per segment.
-        num_embeddings: number of codes.
+        result: with `shares`, `scores` and `nearest_shared_label` of a quickstart.
+
+    Returns:
+        Blocks of a section.
+    """
+    shares = result["shares"]
+    names = charts.KIND_NAMES
+    values = {f"used by {name}": shares[kind] for kind, name in names.items()}
+    blocks: list[Any] = [
+        Shares("Share of test segments on codes", values, tuple(names)),
+        Text(
+            f"{per_cent(shares['shared'])} of the test segments have a code that every modality "
+            f"uses: each has at least {100 * MIN_SHARE:.0f} % of the code’s use. "
+            f"{per_cent(shares['specific'])} have a code of one modality, which has more than "
+            f"{100 * MAX_SHARE:.0f} % of its use. Every modality weighs alike."
+        ),
+    ]
+    nearest = result["nearest_shared_label"]
+    if nearest is not None:
+        accuracy = per_cent(mean_across(result["scores"]))
+        blocks.append(
+            Text(
+                "A probe reads the vector of a code, not its number, so that it can transfer from "
+                "a code of one modality to a near code of another (mean accuracy across "
+                f"modalities: {accuracy}). For {per_cent(nearest)} of the segments on codes of one "
+                "modality, the nearest code that another modality uses stands most often for the "
+                "same label."
+            )
+        )
+    return blocks
+
+
+def use_blocks(counts: np.ndarray, used: Mapping[str, int], modalities: Sequence[str]) -> list[Any]:
+    """Returns how often each code is used, by the modalities that use it (Figures 6 and 7).
+
+    Args:
+        counts: (codes, modalities), see `recipes.protocol.code_sharing.weighted_counts`.
+        used: as `recipes.protocol.code_use.summary` returns it.
+        modalities: names of the modalities.
 
     Returns:
         Blocks of a section.
 
     Example:
 
-    >>> len(use_blocks({"audio": np.array([0, 1]), "text": np.array([1])}, 3))
-    3
+    >>> counts = np.array([[1, 0], [1, 1], [0, 0]])
+    >>> used = code_use.summary(counts, ("audio", "text"))
+    >>> len(use_blocks(counts, used, ("audio", "text")))
+    2
     """
-    counts = code_use.activations(indices, num_embeddings)
-    used = code_use.summary(indices, num_embeddings)
-    each = ", ".join(f"{name} {used[name]}" for name in indices)
+    # Per cent of all segments, where every modality weighs alike.
+    heights = 100 * counts / counts.sum()
+    each = ", ".join(f"{name} {used[name]}" for name in modalities)
+    picture = charts.code_use_bars(heights, code_use.kinds(counts), "test segments (%)")
     return [
-        Picture(charts.code_use_bars(counts, code_use.colours(counts)), "use of each code"),
+        Picture(picture, "use of each code"),
         Text(
-            f"Of {num_embeddings} codes, test clips use {used['any']} ({each}); {used['shared']} "
-            "are used by every modality."
-        ),
-        Text(
-            "One code per clip and modality. Green: each modality has at least 5 % of the code’s "
-            "use; red: one modality has more than 95 %; blue: in between.",
-            soft=True,
+            f"Of {len(counts)} codes, test segments use {used['any']} ({each}): {used['shared']} "
+            f"are used by every modality, {used['partial']} by some, {used['specific']} by one, as "
+            "defined above."
         ),
     ]

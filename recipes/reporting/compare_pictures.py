@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from recipes.protocol import code_use
 from recipes.protocol.clips import Clips, clip_labels
 from recipes.reporting import charts
 from recipes.reporting.compare_tables import FOUR
@@ -73,18 +74,21 @@ def write_shared_codes(
         name: np.where(np.array(each) < 0, number + place, each)
         for place, (name, each) in enumerate(codes.items())
     }
+    labels = clip_labels(clips, "test")
     try:
         examples = same_code(
             clips.root,
             indices,
-            clip_labels(clips, "test"),
+            labels,
             number + len(codes),
             raw,
             limit=EXAMPLES,
         )
     except FileNotFoundError:
         return False
+    each = {name: np.array(of) for name, of in codes.items()}
+    blocks = example_blocks(examples, code_use.label_agreement(each, labels))
     title = f"Clips that share a code of {model}"
-    sections = [Section("", example_blocks(examples))]
+    sections = [Section("Test clips with the same code", blocks)]
     (out / SHARED).write_text(render(title, f"{clips.data}, test clips", sections), "utf-8")
     return True

@@ -48,8 +48,8 @@ def publish(runs: Sequence[Run], out: Path) -> str:
     about, shared = first["encoder"], first["shared_codes"]
     facts = {
         "clips in the index": str(sum(first["indexed"].values())),
-        "of them have a code that several modalities use": per_cent(shared["clips"]),
-        f"of {shared['codes']} codes in use are used by every modality": str(shared["all"]),
+        "of them have a code that every modality uses": per_cent(shared["clips"]),
+        f"of {shared['any']} codes in use are used by every modality": str(shared["shared"]),
         f"training, epoch {about['epoch']} of {about['epochs_trained']} kept": duration(
             about["train_seconds"]
         ),

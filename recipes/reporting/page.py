@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import jinja2
+from PIL import Image
 
 from recipes.reporting.tables import Table
 
@@ -60,8 +62,10 @@ class Picture:
 
     kind: ClassVar[str] = "picture"
     content: bytes
-    """Content of a PNG file."""
+    """Content of a PNG or WebP file."""
     description: str
+    photo: bool = False
+    """Whether its colours are those of photographs, which a dark page does not turn round."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Gallery:
 
     kind: ClassVar[str] = "gallery"
     pictures: Mapping[str, bytes]
-    """Description to content of a PNG file."""
+    """Description to content of a PNG or WebP file."""
     large: bool = False
 
 
@@ -81,6 +85,19 @@ class Examples:
     kind: ClassVar[str] = "examples"
     codes: Sequence[Mapping[str, Any]]
     """As `recipes.reporting.same_code_examples.same_code` returns them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shares:
+    """Shares of a whole, as a bar and as figures."""
+
+    kind: ClassVar[str] = "shares"
+    heading: str
+    values: Mapping[str, float]
+    """Name to a fraction; they sum to one."""
+    kinds: Sequence[str]
+    """Of each share, the kind of code that gives it its colour: "shared", "partial" or
+    "specific"."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,19 +126,52 @@ class Section(NamedTuple):
     blocks: Sequence[Any]
 
 
-def data_uri(content: bytes, media_type: str) -> str:
+PIXELS_PER_INCH = 110
+SIGNATURES = {b"\x89PNG": "image/png", b"RIFF": "image/webp", b"ID3": "audio/mpeg"}
+"""First bytes of a file to its type."""
+
+
+def media_type(content: bytes) -> str:
+    """Returns the type of a file that pages hold, by its first bytes.
+
+    Args:
+        content: content of a PNG, WebP or MP3 file.
+
+    Example:
+
+    >>> media_type(b"\\x89PNG...")
+    'image/png'
+    """
+    found = (name for start, name in SIGNATURES.items() if content.startswith(start))
+    return next(found, "audio/mpeg")
+
+
+def data_uri(content: bytes, kind: str | None = None) -> str:
     """Returns a file as a `data:` address.
 
     Args:
         content: content of the file.
-        media_type: such as "image/png".
+        kind: its type; by `media_type` if None.
 
     Example:
 
-    >>> data_uri(b"hi", "text/plain")
-    'data:text/plain;base64,aGk='
+    >>> data_uri(b"\\x89PNG")
+    'data:image/png;base64,iVBORw=='
     """
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+    return f"data:{kind or media_type(content)};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def picture_size(content: bytes) -> tuple[int, int]:
+    """Returns width and height of a picture on a page, which does not move while it loads.
+
+    Args:
+        content: content of a PNG or WebP file; one that names its resolution is shown at 110 pixels
+            per inch.
+    """
+    with Image.open(io.BytesIO(content)) as picture:
+        width, height = picture.size
+        scale = PIXELS_PER_INCH / picture.info.get("dpi", (PIXELS_PER_INCH,))[0]
+    return round(width * scale), round(height * scale)
 
 
 def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
@@ -149,6 +199,8 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["data_uri"] = data_uri
+    environment.filters["per_cent"] = per_cent
+    environment.filters["picture_size"] = picture_size
     environment.filters["as_json"] = lambda value: json.dumps(value, indent=2)
     style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")

@@ -38,7 +38,7 @@ def quickstart_page(
     history: Mapping[str, Sequence[float]],
     codebook: np.ndarray,
     kept: Mapping[str, np.ndarray],
-    indices: Mapping[str, np.ndarray],
+    counts: np.ndarray,
     examples: Sequence[Mapping[str, Any]],
 ) -> str:
     """Renders the report of a quickstart.
@@ -48,7 +48,7 @@ def quickstart_page(
         history: log key to a value per epoch of training.
         codebook: (codes, dim) float.
         kept: name to the channels that TOC keeps.
-        indices: modality to (clips,) int codes of the test clips.
+        counts: (codes, modalities) uses of codes by test segments, every modality weighing alike.
         examples: as `recipes.reporting.same_code_examples.same_code` returns them.
 
     Returns:
@@ -61,11 +61,14 @@ def quickstart_page(
         f"{versions['engine_version']}, Keras {versions['keras']}, keras_cmg "
         f"{versions['keras_cmg']}"
     )
+    agreement = result["label_agreement"]
     facts = {
-        "mean accuracy across modalities": per_cent(probe_tables.mean_across(result["scores"])),
-        "chance": per_cent(result["chance"]),
-        f"of {result['num_embeddings']} codes used by every modality": str(
-            result["codes_used"]["shared"]
+        "of test segments on codes that every modality uses": per_cent(result["shares"]["shared"]),
+        "of clips of another modality with a clip’s code have its label": (
+            "–" if agreement is None else per_cent(agreement)
+        ),
+        f"mean accuracy of probes across modalities, chance {per_cent(result['chance'])}": per_cent(
+            probe_tables.mean_across(result["scores"])
         ),
         f"training without labels, {settings['epochs']} epochs": duration(
             result["encoder"]["train_seconds"]
@@ -76,16 +79,22 @@ def quickstart_page(
         f"that many of their {codebook.shape[1]} dimensions; “continuous”: the features before "
         "quantisation."
     )
+    notice = [Text(SMOKE, strong=True)] if result["smoke"] else []
+    modalities = tuple(name.partition("->")[2] for name in result["scores"])
     return render(
         "One code space for sound, pictures and words",
         subtitle,
         [
-            Section("", [Facts(facts)]),
+            Section("", [*notice, Facts(facts)]),
+            Section("What the modalities share", codebook_sections.shares_blocks(result)),
             Section(
                 "A probe learns on one modality and is tested on another",
                 [probe_tables.shaded_table(result), Text(explained, soft=True)],
             ),
-            Section("Clips of different modalities with the same code", example_blocks(examples)),
+            Section(
+                "Clips of different modalities with the same code",
+                example_blocks(examples, agreement),
+            ),
             Section(
                 "Training without labels",
                 codebook_sections.loss_blocks(history, result["loss_terms"]),
@@ -96,25 +105,38 @@ def quickstart_page(
             ),
             Section(
                 "Use of codes by modality",
-                codebook_sections.use_blocks(indices, result["num_embeddings"]),
+                codebook_sections.use_blocks(
+                    counts, result["codes_used"], tuple(dict.fromkeys(modalities))
+                ),
             ),
             Section("What was measured, and how", method_blocks(result, name)),
         ],
     )
 
 
-def example_blocks(examples: Sequence[Mapping[str, Any]]) -> list[Any]:
+def example_blocks(
+    examples: Sequence[Mapping[str, Any]], agreement: float | None = None
+) -> list[Any]:
     """Returns the section of examples.
 
     Args:
         examples: as `recipes.reporting.same_code_examples.same_code` returns them.
+        agreement: as `recipes.protocol.code_use.label_agreement` returns it.
     """
     if not examples:
-        return [Text("No code is used by test clips of more than one modality.")]
+        return [Text("No two test clips of different modalities have the same code.")]
+    whole = ""
+    if agreement is not None:
+        whole = (
+            f" Of the other test clips that have a clip’s code in another modality, "
+            f"{per_cent(agreement)} have its label, as the mean over clips."
+        )
+    agreeing = sum(example["agrees"] for example in examples)
     return [
         Text(
             "Each row shows test clips that have the same code, in different modalities and from "
-            "different clips. Labels took no part in training the codes."
+            "different clips. Labels took no part in training the codes. All labels of a row are "
+            f"the same in {agreeing} of these {len(examples)}.{whole}"
         ),
         Examples(examples),
         Text(
@@ -135,7 +157,6 @@ def method_blocks(result: Mapping[str, Any], name: str) -> list[Any]:
     clips = result["num_clips"]
     margin = 100 * 1.96 * math.sqrt(0.25 / clips["test"])
     return [
-        *([Text(SMOKE, strong=True)] if result["smoke"] else []),
         Text(
             f"{clips['train']} training, {clips['val']} validation and {clips['test']} test "
             f"clips. {PROTOCOL.format(model=name)}"

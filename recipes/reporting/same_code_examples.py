@@ -35,8 +35,9 @@ def same_code(
         limit: upper limit of the codes.
 
     Returns:
-        A dict per code: `code`, and `clips`, modality to a dict of `category`, `id` and `picture`,
-        a PNG file, `sound`, a WAV file, or `text`.
+        A dict per code: `code`; `agrees`, whether all of its clips have one label; and `clips`,
+        modality to a dict of `category`, `id`, and `frames`, a WebP file, or `text`, or
+        `spectrogram`, a WebP file of `seconds` and up to `kilohertz`, and `sound`, an MP3 file.
 
     Raises:
         FileNotFoundError: if the folder or a raw file is missing.
@@ -51,16 +52,19 @@ def same_code(
         if modality == "audio":
             waveform = dataset.waveform(clip)
             return {
-                "picture": clip_media.spectrogram(waveform, dataset.sample_rate),
-                "sound": clip_media.wav(waveform, dataset.sample_rate),
+                "spectrogram": clip_media.webp(clip_media.spectrogram(waveform)),
+                "seconds": len(waveform) / dataset.sample_rate,
+                "kilohertz": dataset.sample_rate / 2000,
+                "sound": clip_media.mp3(waveform, dataset.sample_rate),
             }
         if modality == "video":
-            return {"picture": clip_media.film_strip(dataset.frames(clip))}
+            return {"frames": clip_media.contact_sheet(dataset.frames(clip))}
         return {"text": clip.caption}
 
     return [
         {
             "code": code,
+            "agrees": len({classes[position] for position in members.values()}) == 1,
             "clips": {
                 modality: {
                     "category": folder.categories[classes[position]],

@@ -13,11 +13,10 @@ import keras_cmg
 from data_tools.io.files import atomic_file, read_json
 from recipes.protocol.clips import Clips, batches
 from recipes.runner import content_cache
-from recipes.runner.epoch_lines import EpochLine
 from recipes.runner.provenance import write_json
 from recipes.runner.settings import Settings
 from recipes.training.best_epoch import within_modality
-from recipes.training.trained_encoders import SHOWN, Encoder, compile_model, new_model
+from recipes.training.trained_encoders import Encoder, compile_model, new_model
 
 STATE, BEST = "state.json", "best.keras"
 PROBES, LOSS, NONE = "probes within modalities", "validation loss", "none"
@@ -58,10 +57,11 @@ def train_with_early_stopping(settings: Settings, clips: Clips, seed: int, cache
     folder = cache / "training" / content_cache.key(identity)
     folder.mkdir(parents=True, exist_ok=True)
     progress = _Progress(settings, clips, folder)
-    model = (
-        progress.continued() if progress.epochs else new_model(settings, clips.modalities(), seed)
-    )
     if not progress.finished:
+        if progress.epochs:
+            model = progress.continued()
+        else:
+            model = new_model(settings, clips.modalities(), seed)
         _fit(model, settings, clips, seed, progress)
     best = keras.saving.load_model(folder / BEST, compile=False)
     about = {
@@ -101,8 +101,7 @@ def _fit(
         initial_epoch=progress.epochs,
         epochs=settings.epochs,
         shuffle=False,
-        verbose=0,
-        callbacks=[EpochLine(SHOWN), progress],
+        callbacks=[progress],
     )
 
 

@@ -21,7 +21,6 @@ from keras_cmg.optimizers.learning_rates import scheduled_learning_rate
 from recipes.protocol.clips import CLIP_SETS, STORE, UNPAIRED, Clips, batches
 from recipes.protocol.tasks import TASKS
 from recipes.runner import content_cache
-from recipes.runner.epoch_lines import EpochLine
 from recipes.runner.output_folder import RESULT
 from recipes.runner.provenance import set_seed, write_json
 from recipes.runner.seed_runs import Job
@@ -33,7 +32,6 @@ TRAINING_OPTIONS: dict[str, dict[str, Any]] = {"avvp": {"weak": True}}
 """Options of published data sets for training without labels."""
 WITH_VIDEOS = ("vggsound", "valor", "ave", "avvp", "ave_avvp")
 """Data sets of YouTube videos, some of which are test videos of other data sets."""
-SHOWN = ("loss", "val_loss", "val_perplexity", "val_code_agreement")
 COMPOSED = ("natural", "folders")
 """Data sets that are prepared by a command of their own, with the extractors that it names."""
 ESTIMATOR_RATE = 1e-3
@@ -266,8 +264,6 @@ def train(
         validation_data=validation,
         epochs=chosen.epochs,
         shuffle=False,
-        verbose=0,
-        callbacks=[EpochLine(SHOWN)],
     )
     seconds = time.perf_counter() - start
     return model, {"history": history.history, "seconds": seconds, "missing": sum(missing)}

@@ -3,28 +3,69 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from recipes.protocol import code_use
+from recipes.protocol import code_sharing, code_use
 
 
-def test_colours_lie_at_the_published_shares() -> None:
+def test_kinds_lie_at_the_published_shares() -> None:
     counts = np.array([[95, 5], [96, 4], [94, 6], [0, 0], [100, 0]])
-    assert code_use.colours(counts).tolist() == ["green", "red", "green", "", "red"]
+    kinds = ["shared", "specific", "shared", "unused", "specific"]
+    assert code_use.kinds(counts).tolist() == kinds
     three = np.array([[90, 8, 2], [94, 3, 3], [96, 4, 0], [5, 90, 5]])
-    assert code_use.colours(three).tolist() == ["blue", "blue", "red", "green"]
+    assert code_use.kinds(three).tolist() == ["partial", "partial", "specific", "shared"]
 
 
 def test_summary_counts_codes() -> None:
     indices = {"audio": np.array([0, 0, 1, 2]), "text": np.array([0, 3, 3, 3])}
-    assert code_use.summary(indices, 5) == {
+    counts = code_use.activations(indices, 5)
+    assert code_use.summary(counts, tuple(indices)) == {
         "audio": 3,
         "text": 2,
-        "shared": 1,
         "any": 4,
-        "green": 1,
-        "blue": 0,
-        "red": 3,
+        "shared": 1,
+        "partial": 0,
+        "specific": 3,
     }
+
+
+def test_a_rare_use_does_not_make_a_code_shared() -> None:
+    """One definition: the number of the text is that of the colours."""
+    counts = np.array([[99, 1], [50, 50]])
+    found = code_use.summary(counts, ("audio", "text"))
+    assert found["shared"] == (code_use.kinds(counts) == "shared").sum() == 1
+
+
+def test_label_agreement_is_that_of_pairs_of_different_clips() -> None:
+    rng = np.random.default_rng(0)
+    indices = {name: rng.integers(-1, 4, 30) for name in ("audio", "video", "text")}
+    classes = rng.integers(0, 3, 30)
+    shares = []
+    for one in indices:
+        for other in set(indices) - {one}:
+            for clip, code in enumerate(indices[one]):
+                others = [
+                    place
+                    for place, theirs in enumerate(indices[other])
+                    if place != clip and theirs == code != -1
+                ]
+                if others:
+                    shares.append(np.mean(classes[others] == classes[clip]))
+    assert code_use.label_agreement(indices, classes) == pytest.approx(np.mean(shares))
+    apart = {"audio": np.array([0, 1]), "text": np.array([0, 2])}
+    assert code_use.label_agreement(apart, np.zeros(2, int)) is None
+
+
+def test_codes_of_one_modality_are_near_those_of_their_label() -> None:
+    codebook = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    labels = np.zeros((4, 2, 2))
+    # Codes 0 and 2 are of audio alone, 1 and 3 of text; 0 and 1 have one label, 2 and 3 have not.
+    labels[0, 0, 0], labels[1, 1, 0], labels[2, 0, 1], labels[3, 1, 0] = 30, 20, 10, 20
+    counts = labels.sum(axis=2)
+    found = code_sharing.nearest_shared_label(codebook, counts, labels)
+    assert found == pytest.approx((30 + 20) / 80)
+    every = np.ones((2, 2))
+    assert code_sharing.nearest_shared_label(codebook[:2], every, every[..., None]) is None
 
 
 def test_similarity_is_that_of_each_pair() -> None:

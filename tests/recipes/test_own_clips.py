@@ -68,11 +68,10 @@ def test_every_refused_file_is_named_with_the_reason(run: Path) -> None:
     assert refused == {
         "sounds/bell/empty.wav": "is empty",
         "sounds/bell/bell.aiff": "has the extension '.aiff', which is not one of sounds",
-        "pictures/bell/text.png": refused["pictures/bell/text.png"],
+        "pictures/bell/text.png": "is named .png but holds something else",
         "pictures/loose.png": "must lie in pictures/CLASS",
         "sounds/wind/wind.wav": "is of the class 'wind', which has no pictures",
     }
-    assert "PNG" in refused["pictures/bell/text.png"]
 
 
 def test_raw_files_are_encoded_as_in_training(run: Path, folder: Path) -> None:
@@ -125,7 +124,7 @@ def test_a_search_prints_names_and_writes_a_page(
     [
         ("no-such-bark.ogg", "There is no no-such-bark.ogg"),
         ("sounds/bell/empty.wav", "is empty"),
-        ("pictures/bell/text.png", "PNG"),
+        ("pictures/bell/text.png", "is named .png but holds something else"),
         ("sounds/bell/bell.aiff", "must be a file of .avi"),
     ],
 )
@@ -180,7 +179,7 @@ def test_clips_without_classes_become_a_store(tmp_path: Path) -> None:
     assert [one["file"] for one in prepared.refused] == ["clip16.wav", "clip16"]
     assert [one.modality for one in prepared.entries] == ["audio", "video"]
     assert prepared.entries[0].files[3] == str(source / "clip03.wav")
-    assert set(prepared.entries[0].splits) == {"train", "val", "test"}
+    assert {"train", "test"} <= set(prepared.entries[0].splits)
     out = str(tmp_path / "run")
     words = ["train", "--data", "store", "--features", str(tmp_path / "features"), "--out", out]
     assert main([*words, "--epochs", "1"]) == 0

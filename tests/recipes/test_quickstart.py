@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import data_tools
 from recipes.protocol import clips
 from recipes.protocol.clips import Clips, encode
 from recipes.runner import command_line
+from tests.conftest import REPOSITORY
 
 PAIRS = {f"{a}->{b}" for a in ("audio", "video", "text") for b in ("audio", "video", "text")}
 
@@ -38,7 +41,11 @@ def test_result_says_all(finished: Path) -> None:
         assert set(scores) == PAIRS
         assert all(0 <= score <= 1 for score in scores.values())
     assert set(result["toc"]) == {"128", "64"}
-    assert set(result["codes_used"]) >= {"audio", "video", "text", "shared"}
+    used = result["codes_used"]
+    assert set(used) == {"audio", "video", "text", "any", "shared", "partial", "specific"}
+    assert used["any"] == used["shared"] + used["partial"] + used["specific"]
+    assert sum(result["shares"].values()) == pytest.approx(1)
+    assert 0 <= result["label_agreement"] <= 1 and 0 <= result["nearest_shared_label"] <= 1
     assert result["command"].endswith(f"quickstart --smoke --epochs 1 --out {finished}")
     assert {"python", "keras", "engine", "engine_version", "numpy"} <= set(result["versions"])
     manifest = data_tools.FeatureFolder(finished / "features").manifest
@@ -54,6 +61,7 @@ def test_history_has_every_epoch(finished: Path) -> None:
 def test_report_has_its_pictures_and_needs_nothing_else(finished: Path) -> None:
     page = (finished / "report.html").read_text(encoding="utf-8")
     assert len(re.findall(r'<img src="data:image/png;base64,[\w+/=]{500,}"', page)) >= 3
+    assert len(page) < 700_000
     addresses = re.findall(r'(?:src|href)="([^"]{0,5})', page)
     assert set(addresses) == {"data:"}
     score = read_result(finished)["scores"]["audio->text"]
@@ -84,6 +92,19 @@ def test_saved_probes_give_the_scores_of_the_result(finished: Path) -> None:
         logits = probe.predict(found.codes["quantized"], verbose=0)
         score = read_result(finished)["scores"][f"{source}->audio"]
         assert (logits.argmax(axis=-1) == classes).mean() == pytest.approx(score)
+
+
+def test_a_picture_of_queries_is_drawn_from_a_run(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_query = runpy.run_path(str(REPOSITORY / "docs" / "pictures" / "draw_query.py"))
+    out = tmp_path / "query.webp"
+    draw_query["main"](["--run", str(finished), "--out", str(out)])
+    with Image.open(out) as picture:
+        assert picture.format == "WEBP" and picture.width == 1200
+    shares = re.findall(r"(\w+): ([\d.]+) of (\d+) hits", capsys.readouterr().out)
+    assert [(name, number) for name, _, number in shares] == [("video", "100"), ("text", "40")]
+    assert all(0 <= float(share) <= 1 for _, share, _ in shares)
 
 
 def test_same_seed_same_result_from_the_cache(finished: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.io import download
-from data_tools.io.files import atomic_file, read_json, reading
+from data_tools.io.files import atomic_file, cache_folder, read_json, reading
 from data_tools.raw.composed import keras_pictures
 
 LISTING = Path(__file__).with_name("natural_files.json")
@@ -63,7 +63,7 @@ def find(
     Raises:
         FileNotFoundError: if a download failed; the message names every address and the reason.
     """
-    folder = download.cache_folder() / "natural" if folder is None else folder
+    folder = cache_folder() / "natural" if folder is None else folder
     for collection, listed in read_json(LISTING).items():
         target = folder / collection
         wanted = collections is None or collection in collections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -242,9 +243,12 @@ class Pretrainer(Trainer):
     def log_keys(self) -> tuple[str, ...]:
         """Keys of the logs of a training step, without `"loss"`.
 
-        The terms, statistics of the codes, and the negative log-likelihood of each estimator.
+        The terms, statistics of the codes, `"partner_retrieval"` of several modalities, and the
+        negative log-likelihood of each estimator.
         """
-        return (*self.loss_names, *self.code_logs, *(f"{name}_nll" for name in self.club_terms))
+        retrieval = ("partner_retrieval",) if len(self.backbone.modalities) > 1 else ()
+        likelihoods = (f"{name}_nll" for name in self.club_terms)
+        return (*self.loss_names, *self.code_logs, *retrieval, *likelihoods)
 
     def set_estimators(self, club: Mapping[str, Any]) -> None:
         """Makes an estimator of mutual information for each term in `club_terms`.
@@ -430,7 +434,28 @@ class Pretrainer(Trainer):
         return value if isinstance(value, tuple) else (value, {})
 
     def extra_logs(self, inputs: StepInputs) -> dict[str, Tensor]:
-        """Computes what is logged beside the terms: statistics of the codes.
+        """Computes what is logged beside the terms: statistics of the codes, and retrieval.
+
+        Args:
+            inputs: of the step.
+
+        Returns:
+            Log key to scalar: the keys of `code_logs`; and, of several modalities,
+            `"partner_retrieval"`, the share of clips for which the clip's own feature in another
+            modality is the nearest of the batch, as the mean over ordered pairs of modalities.
+        """
+        if len(self.backbone.modalities) < 2:
+            return self.code_statistics(inputs)
+        features = inputs.clip_features(inputs.features[self.backbone.quantized_kind])
+        shares = []
+        for a, b in itertools.combinations(self.backbone.modalities, 2):
+            logits = contrastive.cosine_logits(features[a], features[b])
+            present = inputs.pair_presence(a, b, features[a])
+            shares += [contrastive.diagonal_accuracy(logits, axis, present) for axis in (0, 1)]
+        return {**self.code_statistics(inputs), "partner_retrieval": sum(shares) / len(shares)}
+
+    def code_statistics(self, inputs: StepInputs) -> dict[str, Tensor]:
+        """Computes statistics of the codes of a batch.
 
         Args:
             inputs: of the step.

@@ -12,6 +12,7 @@ from keras_cmg.backend import engine, keras_internals
 from keras_cmg.backend.objective import PhasedObjective
 from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
 from keras_cmg.callbacks.terminate_on_non_finite import TerminateOnNonFinite, non_finite_variables
+from keras_cmg.callbacks.training_progress import TrainingProgress
 from keras_cmg.distribution.distribute import check_distribution
 from keras_cmg.distribution.process_shard import shard_for_process
 from keras_cmg.models.base import batch_checks
@@ -195,7 +196,9 @@ class Trainer(PhasedObjective, keras.Model):
             y: must be None.
             batch_size: clips per batch of a dict of arrays; default 32.
             epochs: see `keras.Model.fit`, as all arguments without a description here.
-            verbose: see above.
+            verbose: `"auto"`, 0, 1 or 2, with the meaning of Keras. Unless it is 0, progress is
+                shown by `TrainingProgress`, or by the `keras.callbacks.ProgbarLogger` that
+                `callbacks` holds, if any.
             callbacks: None, a callback, a list or tuple of callbacks, or a
                 `keras.callbacks.CallbackList`; it is not changed. `TerminateOnNonFinite` runs
                 before all of them.
@@ -258,7 +261,7 @@ class Trainer(PhasedObjective, keras.Model):
                 batch_size=batch_size,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=self._with_own(callbacks, starts),
+                callbacks=self._with_own(callbacks, starts, verbose),
                 validation_split=validation_split,
                 validation_data=validation_data,
                 shuffle=shuffle,
@@ -284,7 +287,7 @@ class Trainer(PhasedObjective, keras.Model):
         """
         return []
 
-    def _with_own(self, callbacks, starts):
+    def _with_own(self, callbacks, starts, verbose):
         """The caller's callbacks between those that must run first and those that run last."""
         broadcast = keras.callbacks.LambdaCallback(
             on_train_begin=lambda logs: engine.current().broadcast_variables(self)
@@ -292,6 +295,9 @@ class Trainer(PhasedObjective, keras.Model):
         given = _flat(callbacks)
         added = [start for start in starts if not any(start is c for c in given)]
         if not isinstance(callbacks, keras.callbacks.CallbackList):
+            # Keras adds its progress bar where the list holds none, and after all others.
+            if verbose and not any(isinstance(c, keras.callbacks.ProgbarLogger) for c in given):
+                added.append(TrainingProgress())
             return [broadcast, TerminateOnNonFinite(), *given, *added]
         # Keras adds neither a progress bar nor a history to a list of this class.
         has_history = any(isinstance(c, keras.callbacks.History) for c in given)
