@@ -113,6 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         server = create_server(search, arguments.ui, arguments.host)
         port = listening.getsockname()[1]
+        # From here on, requests wait for the server that starts now.
+        listening.listen()
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         print(f"http://{host}:{port}/ answers; Ctrl-C stops it", flush=True)
         try:

@@ -48,9 +48,13 @@ def add_page(app: FastAPI, search: ClipSearch) -> FastAPI:
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover_dark="*primary_800",
     )
+    blocks = create_page(search)
+    # Gradio checks that a file was uploaded, and is no other of this machine, of pages that it
+    # launched alone.
+    blocks.has_launched = True
     return gradio.mount_gradio_app(
         app,
-        create_page(search),
+        blocks,
         path="/",
         max_file_size=search.limits.bytes,
         footer_links=[],

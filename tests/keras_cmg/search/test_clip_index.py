@@ -70,8 +70,7 @@ def test_a_search_returns_no_more_clips_than_there_are(
 def test_many_clips_are_searched_in_the_nearest_lists(
     codebook: np.ndarray, filled: ClipIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clip_index, "EXACT_CLIPS", 10)
-    monkeypatch.setattr(clip_index, "NUM_CODES", 1)
+    monkeypatch.setattr(clip_index, "MAX_VISITED", 1)
     hits = filled.search(clips("text", 1, 2, codebook), "video", k=30)[0]
     assert len({hit.codes for hit in hits}) == 1
 

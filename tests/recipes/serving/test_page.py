@@ -5,12 +5,15 @@ The service runs as a process of its own, as `keras-cmg serve` starts it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,30 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     assert errors == []
     here = (address, "blob:", "data:", address.replace("http:", "ws:"))
     assert [url for url in addresses if not url.startswith(here)] == []
+
+
+def ask(address: str, body: Any = None) -> tuple[int, str]:
+    """Status and body of an answer."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_no_file_is_read_that_was_not_uploaded(address: str, tmp_path: Path) -> None:
+    """A client of the page's own interface can name any path of the server."""
+    private = tone(tmp_path / "private.wav", 0)
+    assert ask(f"{address}gradio_api/file={private}")[0] == 403
+    given = {"path": str(private), "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [given, "its picture", 3], "fn_index": 0, "session_hash": "s"}
+    assert ask(f"{address}gradio_api/queue/join", body)[0] == 200
+    _, events = ask(f"{address}gradio_api/queue/data?session_hash=s")
+    (done,) = (line for line in events.splitlines() if "process_completed" in line)
+    assert '"success":false' in done
+    assert "Nearest to" not in done
 
 
 def upload(page: Any, path: Path) -> None:

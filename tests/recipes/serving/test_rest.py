@@ -226,3 +226,17 @@ def test_health_readiness_and_metrics(search: ClipSearch, client: Any) -> None:
     ):
         assert line in text
     assert "made-up" not in text
+
+
+def test_a_local_service_refuses_names_of_other_hosts(search: ClipSearch) -> None:
+    """A page of a stranger can point its name at this machine, and read what it answers."""
+    from recipes.serving.server import create_server
+
+    app = create_server(search, False, "127.0.0.1").config.app
+    with testclient.TestClient(app, base_url="http://localhost:8000") as client:
+        assert client.get("/health").status_code == 200
+        refused = client.get("/v1/index", headers={"Host": "rebound.example"})
+        assert refused.status_code == 400
+    app = create_server(search, False, "0.0.0.0").config.app
+    with testclient.TestClient(app, base_url="http://clips.example") as client:
+        assert client.get("/health").status_code == 200
