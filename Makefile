@@ -81,7 +81,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo-$(ENGINE): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@case "$(ENGINE)" in jax|torch|tensorflow) ;; *) echo 'ENGINE must be jax, torch or tensorflow; got "$(ENGINE)"' >&2; exit 2;; esac
-	$(INSTALL) ".[data,report,$(DEMO_EXTRA)]"
+	$(INSTALL) ".[extract,report,search,$(DEMO_EXTRA)]"
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -13,6 +13,7 @@ import keras
 
 from benchmarks import (
     assign,
+    clip_search,
     extract,
     index,
     quantizers,
@@ -29,6 +30,7 @@ from recipes.runner.options import Parser
 BENCHMARKS = {
     "toc": toc,
     "assign": assign,
+    "clip_search": clip_search,
     "extract": extract,
     "index": index,
     "quantizers": quantizers,
@@ -94,6 +96,13 @@ def parser() -> Parser:
     one.add_argument("--channels", type=int, default=256, help="length of a code")
     one.add_argument("--queries", type=int, default=1000, help="number of queries")
     one.add_argument("--storage", default="float32", help="float32, float16 or codes")
+    one = names.add_parser("clip_search", help="answers of the service from a million clips")
+    one.add_argument("--clips", type=int, default=1_000_000, help="clips of each of two modalities")
+    one.add_argument("--codes", type=int, default=64, help="number of codes")
+    one.add_argument("--channels", type=int, default=256, help="length of a vector")
+    one.add_argument("--queries", type=int, default=200, help="number of queries")
+    one.add_argument("--found", type=int, default=10, help="clips to find of each modality")
+    one.add_argument("--storage", default="float32", help="float32 or float16")
     one = names.add_parser("serve", help="an exported SavedModel against predict")
     one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
     one.add_argument("--modality", default="audio", help="audio, video or text")

@@ -22,7 +22,9 @@ EXTRAS = {
     "av": "extract",
     "diffusers": "generation",
     "faiss": "search",
+    "fastapi": "serve",
     "filelock": "data",
+    "gradio": "ui",
     "h5py": "data",
     "huggingface_hub": "hub",
     "jax": "jax",
@@ -33,11 +35,13 @@ EXTRAS = {
     "onnx": "pretrained",
     "onnxruntime": "pretrained",
     "pandas": "report",
+    "prometheus_client": "serve",
     "safetensors": "pretrained",
     "scipy": "data",
     "six": "tuner",
     "sklearn": "data",
     "soundfile": "data",
+    "starlette": "serve",
     "tensorflow": "tensorflow",
     "tensorflow_io": "tensorflow-io",
     "tf2onnx": "export",
@@ -46,6 +50,7 @@ EXTRAS = {
     "torch": "torch",
     "tqdm": "data",
     "transformers": "generation",
+    "uvicorn": "serve",
 }
 """Optional package, by the name that is imported, to the extra of pyproject.toml that has it."""
 

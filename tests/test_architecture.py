@@ -47,7 +47,7 @@ LAYERS = {
         ("runner",),
         ("protocol",),
         ("training",),
-        ("reporting", "image_generation"),
+        ("reporting", "image_generation", "serving"),
         ("own_clips",),
         ("experiments",),
         ("console",),

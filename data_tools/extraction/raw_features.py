@@ -21,7 +21,7 @@ from data_tools.io.files import cache_folder, read_arrays, read_json, reading, s
 from keras_cmg.encoding.raw_features import register_raw_features
 
 TIMEOUT = 120.0
-"""Seconds that a file may take."""
+"""Default time limit per file in seconds."""
 MANY = 32
 """Number of files from which several processes share the work."""
 FILE_OPTIONS = ("model", "weights", "pca", "tokenizer")
@@ -41,14 +41,16 @@ class RawFeatures:
     Args:
         run: folder of the run, with `extractors.json`.
         models: modality to the path of the model file of its extractor.
+        timeout: seconds that a file may take.
 
     Raises:
         FileNotFoundError: if there is no description.
         ValueError: if the description is damaged, or `models` names a modality without extractor.
     """
 
-    def __init__(self, run: Path, models: Mapping[str, str]) -> None:
+    def __init__(self, run: Path, models: Mapping[str, str], timeout: float = TIMEOUT) -> None:
         self.run = Path(run)
+        self.timeout = timeout
         path = self.run / DESCRIPTION
         with reading(path, "describe extractors"):
             content = read_json(path)
@@ -69,6 +71,17 @@ class RawFeatures:
         self.modalities = tuple(self._described)
         self._workers: dict[str, Worker] = {}
         weakref.finalize(self, _close, self._workers)
+
+    def start(self) -> None:
+        """Starts the process of each modality, so that the first file need not wait for it.
+
+        Raises:
+            FileNotFoundError: if a model file is not found.
+            ImportError: if an extractor lacks a package.
+            ValueError: if a model file is not the one of the run.
+        """
+        for modality in self.modalities:
+            self._worker(modality).run({"clip": {"id": "", "fault": "is no clip"}, "row": ""})
 
     def __call__(
         self, modality: str, files: Sequence[str] = (), texts: Sequence[str] = ()
@@ -98,7 +111,7 @@ class RawFeatures:
                 answers = {task["row"]: self._worker(modality).run(task) for task in tasks}
             else:
                 workers = min(os.cpu_count() or 1, len(tasks) // 16)
-                done = run_tasks(self._setup(modality), tasks, workers, TIMEOUT)
+                done = run_tasks(self._setup(modality), tasks, workers, self.timeout)
                 answers = {task["row"]: answer for task, answer in done}
             for path in out:
                 failures = answers[path].get("failures")
@@ -109,7 +122,7 @@ class RawFeatures:
 
     def _worker(self, modality: str) -> Worker:
         if modality not in self._workers:
-            self._workers[modality] = Worker(self._setup(modality), TIMEOUT)
+            self._workers[modality] = Worker(self._setup(modality), self.timeout)
         return self._workers[modality]
 
     def _setup(self, modality: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def draw_clip(kind, path):
 
 folder = Path("clips")
 folder.mkdir()
-for number in range(120):
+for number in range(96):
     kind = list(KINDS)[number % len(KINDS)]
     draw_clip(kind, folder / f"{kind}{number}")
 sorted(path.name for path in folder.iterdir())[:6]

@@ -54,7 +54,7 @@ class VQVAE(keras.Model):
         return self.decoder(codes["quantized"])
 
 
-def trained(quantizer, epochs=12):
+def trained(quantizer, epochs=8):
     model = VQVAE(quantizer)
     model.compile(keras.optimizers.Adam(2e-3), "mse")
     model.fit(

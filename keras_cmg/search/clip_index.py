@@ -19,10 +19,8 @@ from keras_cmg.search.hit import Hit, IndexedClip
 
 FORMAT = "keras_cmg.clips/1"
 DESCRIPTION, CLIPS = "clips.json", "clips.jsonl"
-EXACT_CLIPS = 100_000
-"""Number of clips of a modality up to which a search visits all lists unless told otherwise."""
-NUM_CODES = 16
-"""Number of lists that a search among more clips visits unless told otherwise."""
+MAX_VISITED = 100_000
+"""Number of clips after which a search visits no further list unless told otherwise."""
 
 
 class ClipIndex:
@@ -177,8 +175,9 @@ class ClipIndex:
             encoded: queries of any modality, as `keras_cmg.CrossModalEncoder.encode` returns them.
             modality: modality of the clips to find.
             k: int, clips to find for each query.
-            num_codes: int, lists to visit, those of the nearest codes; default all of them, and 16
-                among more than 100,000 clips.
+            num_codes: int, lists to visit, those of the codes nearest to the query's own; default
+                all of them, until 100,000 clips were visited: up to so many clips, the search is
+                exact.
 
         Returns:
             A list of at most `k` hits per query, best first.
@@ -199,9 +198,14 @@ class ClipIndex:
         clips = self._of(modality)
         index = self._indices[modality]
         codes = _rows_of_codes(encoded)
-        if num_codes is None:
-            num_codes = len(index.codebook) if len(clips) <= EXACT_CLIPS else NUM_CODES
-        found = index.search(_unit_length(encoded.vectors), min(k, len(clips)), num_codes)
+        found = index.search(
+            _unit_length(encoded.vectors),
+            min(k, len(clips)),
+            len(index.codebook) if num_codes is None else num_codes,
+            # Vectors of unit length need not be near to their codes, which have other lengths.
+            encoded.indices if codes and codes[0] else None,
+            MAX_VISITED if num_codes is None else None,
+        )
         hits = []
         for query, (ids, distances) in enumerate(
             zip(found["ids"].tolist(), found["distances"].tolist(), strict=True)

@@ -178,7 +178,12 @@ class CodeIndex:
         return len(found)
 
     def search(
-        self, features: Any, num_clips: int = 10, num_codes: int = 8, codes: Any = None
+        self,
+        features: Any,
+        num_clips: int = 10,
+        num_codes: int = 8,
+        codes: Any = None,
+        max_visited: int | None = None,
     ) -> dict[str, Any]:
         """Finds the nearest clips in the lists of the nearest codes.
 
@@ -190,6 +195,8 @@ class CodeIndex:
             codes: optional int `(queries,)` or `(queries, *index_shape)`, the system's `indices`.
                 Where a query's own code is not the nearest one, as with `FSQ` and projected codes,
                 the lists of the codes nearest to its own code are visited.
+            max_visited: optional int, number of clips after which no further list is visited. Lists
+                are visited whole, that of the nearest code always.
 
         Returns:
             Dict of `"ids"`, int64 `(queries, num_clips)`, nearest first, -1 where the lists hold
@@ -206,6 +213,8 @@ class CodeIndex:
         [[5, -1], [5, -1]]
         """
         _positive(num_clips=num_clips, num_codes=num_codes)
+        if max_visited is not None:
+            _positive(max_visited=max_visited)
         vectors = self._vectors(features)
         start = vectors
         if codes is not None:
@@ -217,6 +226,9 @@ class CodeIndex:
             other = own != self._lists.nearest(vectors)
             start = np.where(other[:, None], self._lists.codebook[own], vectors)
         distances, lists = self._lists.nearest_nonempty(start, num_codes)
+        if max_visited is not None:
+            sizes = np.where(lists < 0, 0, self._lists.sizes[lists])
+            lists = np.where(np.cumsum(sizes, axis=1) - sizes < max_visited, lists, -1)
         # Clips that are stored as their code are ranked by the distances of codes.
         query = start if self.storage == "codes" else vectors
         return self._answer(query, distances, lists, num_clips)

@@ -42,6 +42,7 @@ COMMANDS = {
     "index": "index a folder of clips with a trained model",
     "search": "find clips by a sound, a picture, a video or words",
     "report": "write the report of a finished run again",
+    "serve": "answer searches by a REST service, and on a page with --ui",
     "push": "upload a trained model to the Hugging Face hub",
     "export": "a trained model as SavedModel, ONNX or LiteRT",
     "tune": "search for hyperparameters of a model",

@@ -5,14 +5,18 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-ORDER = ("runner", "protocol", "training", "reporting", "image_generation", "experiments")
+ORDER = (
+    *("runner", "protocol", "training", "reporting", "image_generation", "own_clips"),
+    "experiments",
+)
 ALLOWED = {
     "runner": {"runner"},
     "protocol": {"protocol"},
     "training": {"runner", "protocol", "training"},
     "reporting": {"runner", "protocol", "training", "reporting"},
     "image_generation": {"runner", "protocol", "image_generation"},
-    "experiments": {"runner", "protocol", "training", "reporting", "image_generation"},
+    "own_clips": {"runner", "protocol", "training", "reporting", "own_clips"},
+    "experiments": {"runner", "protocol", "training", "reporting", "image_generation", "own_clips"},
 }
 
 

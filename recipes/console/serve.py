@@ -1,0 +1,124 @@
+"""Serves searches in the clips of a run: a REST service, and a page with --ui.
+
+    keras-cmg serve --ui
+
+Drop a sound, a picture or a video on the page, or write words. docs/serving.md has the routes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+from recipes.console.search import add_run_arguments, loaded
+from recipes.serving.limits import Limits
+from recipes.serving.server import create_server, import_packages, open_search
+
+INTERRUPTED = "stopped"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the service.
+
+    Args:
+        parser: parser of the subcommand.
+
+    Example:
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_arguments(parser)
+    >>> parser.parse_args(["--ui"]).port
+    8000
+    """
+    limits = Limits()
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--index", metavar="FOLDER", help="index to search (default: that of the run)"
+    )
+    parser.add_argument("--ui", action="store_true", help="show a page at / too")
+    parser.add_argument(
+        "--media",
+        metavar="FOLDER",
+        help="send files of this folder only (default: any that the index names)",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8000, metavar="N", help="port, 0 for a free one (%(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, metavar="N", help="files decoded at once (%(default)s)"
+    )
+    parser.add_argument(
+        "--max-bytes",
+        type=int,
+        default=limits.bytes,
+        metavar="N",
+        help="largest body of a request (%(default)s)",
+    )
+    parser.add_argument(
+        "--max-files",
+        type=int,
+        default=limits.files,
+        metavar="N",
+        help="most files and texts of a request (%(default)s)",
+    )
+    parser.add_argument(
+        "--max-waiting",
+        type=int,
+        default=limits.waiting,
+        metavar="N",
+        help="most requests answered or waiting at once (%(default)s)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=limits.seconds,
+        metavar="S",
+        help="time that a file may take to be decoded (%(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until it is interrupted.
+
+    Args:
+        arguments: parsed command line.
+
+    Returns:
+        Exit code.
+
+    Raises:
+        FileNotFoundError: if the run, its index or a model file is not found.
+        ImportError: if a package is missing.
+        KeyboardInterrupt: after Ctrl-C, once open requests were answered.
+        OSError: if the port is in use.
+        ValueError: if an option is wrong, or a file is damaged.
+    """
+    if arguments.workers < 1:
+        raise ValueError(f"--workers must be at least 1. Received: {arguments.workers}")
+    limits = Limits(
+        bytes=arguments.max_bytes,
+        files=arguments.max_files,
+        seconds=arguments.seconds,
+        waiting=arguments.max_waiting,
+    )
+    import_packages(arguments.ui)
+    # Bound first: a port in use is reported before the model is loaded.
+    family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
+    with socket.socket(family) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((arguments.host, arguments.port))
+        search = open_search(
+            loaded(arguments), arguments.index, arguments.media, limits, arguments.workers
+        )
+        server = create_server(search, arguments.ui, arguments.host)
+        port = listening.getsockname()[1]
+        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        print(f"http://{host}:{port}/ answers; Ctrl-C stops it", flush=True)
+        try:
+            server.run(sockets=[listening])
+        finally:
+            search.close()
+        if server.interrupted:
+            raise KeyboardInterrupt
+    return 0

@@ -1,0 +1,1 @@
+"""A REST service and a page that search indexed clips by sounds, pictures, videos and words."""
