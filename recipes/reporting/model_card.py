@@ -87,7 +87,7 @@ def as_markdown(card: Mapping[str, Any]) -> str:
     >>> card = {"name": "a", "model": "FCID", "preset": "plus", "modalities": ["audio"]}
     >>> card |= {"parameters": 1, "data": {"name": "clips", "clips": {}, "classes": []}}
     >>> card |= {"numbers": {}, "limits": ["One."], "licence": None, "date": "2026", "command": ""}
-    >>> print(as_markdown({**card, "training": {}, "versions": {"keras_cmg": "0"}})[:34])
+    >>> print(as_markdown({**card, "training": {}, "versions": {"keras_cmg": "0"}})[:33])
     ---
     library_name: keras
     tags:
