@@ -7,6 +7,9 @@ from keras import ops
 from keras_cmg.ops.masking import mask_logits, weighted_mean
 from keras_cmg.types import Tensor
 
+TIED = 1e-6
+"""Relative difference below which logits are equal: rounding may order them either way."""
+
 Present = tuple[Tensor, Tensor]
 """Presence of rows and of columns of logits: two float tensors `(..., batch)` of zeros and ones."""
 
@@ -86,6 +89,9 @@ def _masked(logits: Tensor, axis: int, present: Present | None) -> Tensor:
 def diagonal_accuracy(logits: Tensor, axis: int = -1, present: Present | None = None) -> Tensor:
     """Computes the share of pairs for which the true partner has the highest logit.
 
+    Among equal logits, such as those of two clips with the same caption, the partner counts as the
+    share that it has of them: the first would be found by its place, or by rounding.
+
     Args:
         logits: float tensor `(batch, batch)`.
         axis: int, axis of the candidates.
@@ -98,11 +104,13 @@ def diagonal_accuracy(logits: Tensor, axis: int = -1, present: Present | None = 
 
     >>> float(diagonal_accuracy(np.eye(3, dtype="float32")))
     1.0
+    >>> float(diagonal_accuracy(np.ones((4, 4), "float32")))
+    0.25
     """
     logits = _masked(logits, axis, present)
-    best = ops.cast(ops.argmax(logits, axis=axis), "int32")
-    hits = ops.equal(best, ops.arange(ops.shape(logits)[0], dtype="int32"))
-    hits = ops.cast(hits, logits.dtype)
+    best = ops.max(logits, axis=axis, keepdims=True)
+    is_best = ops.cast(logits >= best - TIED * ops.maximum(ops.absolute(best), 1.0), logits.dtype)
+    hits = ops.diagonal(is_best) / ops.sum(is_best, axis=axis)
     return weighted_mean(hits, None if present is None else present[0] * present[1])
 
 

@@ -51,6 +51,14 @@ def test_accuracy_counts_diagonal_hits():
     assert float(contrastive.diagonal_accuracy(logits, axis=0)) == 0.0
 
 
+def test_equal_logits_count_as_a_share_wherever_they_stand():
+    """Two clips with the same caption: neither order of them, nor rounding, finds one alone."""
+    logits = np.array([[1.0, 1.0, 0.0], [1.0, 1.0 + 1e-7, 0.0], [0.0, 0.0, 9.0]], "float32")
+    for order in ([0, 1, 2], [1, 0, 2], [2, 1, 0]):
+        found = contrastive.diagonal_accuracy(logits[order][:, order])
+        assert float(found) == pytest.approx(2 / 3)
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"`temperature` must be positive. Received: 0"):
         contrastive.info_nce(draw(2, 2), draw(2, 2), temperature=0)
