@@ -13,44 +13,10 @@ from extractors that need no network. The same command goes on where it was stop
 on published data sets.
 """
 
-from __future__ import annotations
-
-import argparse
-
+from recipes.console.recipe_command import recipe_command
 from recipes.experiments import train
-from recipes.runner.command_line import INTERRUPTED, run_recipe
-from recipes.runner.options import add_options
+from recipes.runner.command_line import INTERRUPTED
 
 __all__ = ["INTERRUPTED", "add_arguments", "run"]
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the recipe `train`.
-
-    Args:
-        parser: parser of the subcommand.
-
-    Example:
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_arguments(parser)
-    >>> parser.parse_args(["--clips", "clips"]).out
-    'runs/train'
-    """
-    add_options(parser, "train", train.OPTIONS)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Runs the recipe.
-
-    Args:
-        arguments: parsed command line.
-
-    Returns:
-        Exit code.
-
-    Raises:
-        ValueError: if an option is wrong, or the output folder holds something else.
-    """
-    arguments.result.update(run_recipe("train", train, arguments, arguments.command))
-    return 0
+add_arguments, run = recipe_command("train", "train", train)
