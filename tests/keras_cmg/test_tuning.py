@@ -143,4 +143,4 @@ def test_says_what_to_install(repository):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=False
     )
-    assert "[tuner]" in done.stderr.splitlines()[-1]
+    assert "pip install -e '.[tuner]'" in done.stderr.splitlines()[-1]
