@@ -146,6 +146,18 @@ def test_no_file_names_a_path_of_one_machine(repository: Path) -> None:
     assert not found
 
 
+def test_no_file_is_larger_than_what_people_write(repository: Path) -> None:
+    """Wheels, networks and recordings do not belong in the repository."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    if tracked.returncode:
+        pytest.skip("the folder is no checkout of git")
+    paths = [repository / name for name in tracked.stdout.split("\0") if name]
+    large = [path.name for path in paths if path.is_file() and path.stat().st_size > 200_000]
+    assert paths and not large
+
+
 def test_keras_that_is_tested_is_the_one_asked_for() -> None:
     import keras
 
