@@ -89,8 +89,14 @@ def search(
     if modality == "text" and not Path(query).is_file():
         arguments = {"texts": [query]}
     encoded = encoder.encode(modality, **arguments)
+    # Labels say that clips of the same class are wanted; among clips of the query's own modality,
+    # the nearest to the query itself are.
+    expanded = index.expand(encoded) if index.is_labelled(modality) else encoded
     wanted = [find] if find else [name for name in index.modalities if name != modality]
-    hits = {name: index.search(encoded, name, k)[0] for name in wanted or index.modalities}
+    hits = {
+        name: index.search(encoded if name == modality else expanded, name, k)[0]
+        for name in wanted or index.modalities
+    }
     codes = tuple(int(code) for code in encoded.indices.reshape(1, -1)[0])
     return Answer(query, modality, codes, hits)
 

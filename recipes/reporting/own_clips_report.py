@@ -15,7 +15,8 @@ from recipes.training.trained_encoders import HISTORY
 
 METHOD = (
     "Every clip of the test split, which training did not see, is a query to the indexed clips of "
-    "another modality. P@10: share of the first ten clips found that have the query's class. "
+    "another modality. P@10: share of the first ten clips found that have the query's class; "
+    "queries are averaged with their ten nearest clips. "
     "Chance: the share of all clips that have it. Neighbours: the share of right classes among the "
     "ten nearest training clips of the query's own modality by their raw features, which is what a "
     "search by features and class names would show."
