@@ -79,8 +79,13 @@ class CrossModalEncoder:
         if self._index is None:
             if self.run is None:
                 raise FileNotFoundError("A model without a run has no index; make a ClipIndex.")
+            folder = self.run / INDEX
+            if not folder.is_dir():
+                raise FileNotFoundError(
+                    f"{self.run} has no index of clips; `keras-cmg index --clips FOLDER --run "
+                    f"{self.run} --out INDEX` makes one, for --index or ClipIndex.load"
+                )
             with tempfile.TemporaryDirectory() as scratch:
-                folder = self.run / INDEX
                 if any(path.is_symlink() for path in folder.rglob("*")):
                     # Downloads of the hub are links into its cache, which an index refuses.
                     folder = Path(shutil.copytree(folder, Path(scratch, INDEX)))

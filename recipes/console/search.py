@@ -15,6 +15,7 @@ import webbrowser
 from pathlib import Path
 
 import keras_cmg
+from keras_cmg.encoding.hub import is_address
 from recipes.own_clips import gallery, searching
 
 PAGE = "search.html"
@@ -99,6 +100,11 @@ def loaded(arguments: argparse.Namespace) -> keras_cmg.CrossModalEncoder:
         if not equals or not path:
             raise ValueError(f"--model-file must be MODALITY=FILE. Received: {word!r}")
         models[modality] = path
+    if not is_address(arguments.run) and not Path(arguments.run).exists():
+        raise FileNotFoundError(
+            "--run must be the folder of a trained model, or hf://USER/NAME. There is no "
+            f"{arguments.run}; `keras-cmg train --clips FOLDER --out {arguments.run}` makes one"
+        )
     return keras_cmg.load(arguments.run, models)
 
 

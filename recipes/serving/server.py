@@ -17,23 +17,6 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 """Hosts that only this machine reaches."""
 
 
-def import_packages(page: bool) -> None:
-    """Imports what the server needs, so that a missing package is named before a model is loaded.
-
-    Args:
-        page: whether the page is served.
-
-    Raises:
-        ImportError: if a package of the extra `serve` or `ui` is missing.
-    """
-    import uvicorn  # noqa: F401
-
-    from recipes.serving import rest  # noqa: F401
-
-    if page:
-        from recipes.serving import page as gradio_page  # noqa: F401
-
-
 def open_search(
     encoder: keras_cmg.CrossModalEncoder,
     index: str | os.PathLike[str] | None = None,
