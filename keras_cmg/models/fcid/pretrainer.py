@@ -491,7 +491,11 @@ class FCID(Pretrainer):
             }
             losses.append(
                 code_prediction.code_prediction_loss(
-                    similarities, assignments, self.prediction_temperature, weights
+                    similarities,
+                    assignments,
+                    self.prediction_temperature,
+                    weights,
+                    aligned=self.backbone.fine,
                 )
             )
         return sum(losses) / len(losses)
