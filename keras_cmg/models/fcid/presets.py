@@ -135,7 +135,7 @@ PLUS: dict[str, Any] = {
         "disentangle": False,
         "general": {"feedforward_units": 256, "dropout": 0.1},
         "map_general": {"pooling": "flatten", "reduction": 8},
-        "quantizer": {"class_name": "Prototypes", "initial_norm": 0.1},
+        "quantizer": {"class_name": "Prototypes", "initial_norm": 0.1, "num_groups": 4},
     },
     "objective": {
         "loss_weights": {
