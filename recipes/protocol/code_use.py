@@ -189,21 +189,15 @@ def code_tables(backbone: Any) -> list[np.ndarray]:
 
 
 def codebook_array(backbone: Any) -> np.ndarray:
-    """Returns the codes of a model, of levels and groups those of one after another.
+    """Returns the codebook of a model.
 
     Args:
         backbone: a backbone with codes.
 
     Returns:
-        (codes, dim) float; codes of a group of channels are zero in all other channels.
+        (codes, dim) float, see `Backbone.codebook`.
     """
-    tables, dim = code_tables(backbone), backbone.code_dim
-    rows, start = [], 0
-    for codes in tables:
-        rest = dim - start - codes.shape[1] if codes.shape[1] < dim else 0
-        rows.append(np.pad(codes, ((0, 0), (start, rest))))
-        start += codes.shape[1] if codes.shape[1] < dim else 0
-    return np.concatenate(rows)
+    return np.asarray(backbone.codebook)
 
 
 def numbered(indices: np.ndarray, num_embeddings: int, single: bool) -> np.ndarray:

@@ -175,7 +175,7 @@ def test_codes_of_groups_are_zero_in_the_channels_of_others() -> None:
     quantizer = keras_cmg.layers.GroupedQuantizer(inner, num_groups=2)
     backbone = keras_cmg.models.FCIDBackbone(("audio",), embedding_dim=4, quantizer=quantizer)
     quantizer.build()
-    found = code_use.codebook_array(backbone)
+    found = backbone.codebook
     assert found.shape == (6, 4)
     assert not found[:3, 2:].any() and not found[3:, :2].any()
     indices = np.array([2, 1])

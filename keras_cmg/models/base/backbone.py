@@ -627,14 +627,21 @@ class Backbone(keras.Model):
 
     @property
     def codebook(self) -> np.ndarray | None:
-        """The codes, float array `(num_embeddings, embedding_dim)`; None without a codebook.
+        """The codes, float array `(num_embeddings, embedding_dim)`; None without a quantiser.
 
-        Quantisers that describe a vector by several codes have no single codebook.
+        Of a quantiser that describes a vector by several codes, those of each level or group, one
+        after another; the codes of a group of channels are zero in all other channels.
         """
-        # Quantisers of other packages may have no `index_shape`.
-        if self.quantizer is None or getattr(self.quantizer, "index_shape", None):
+        if self.quantizer is None:
             return None
-        return ops.convert_to_numpy(self.quantizer.codebook)
+        rows, start = [], 0
+        for table in self.code_tables():
+            codes = ops.convert_to_numpy(table)
+            rest = self.code_dim - codes.shape[1]
+            # Codes of levels are as wide as their sum.
+            rows.append(np.pad(codes, ((0, 0), (start, rest - start if rest else 0))))
+            start += codes.shape[1] if rest else 0
+        return np.concatenate(rows)
 
     def code_source(self) -> Any:
         """Returns the codes as `TOCChannelMask.adapt` and `keras_cmg.search.CodeIndex` take them.
