@@ -152,10 +152,11 @@ PLUS: dict[str, Any] = {
 }
 """The best settings known: one code space for all modalities. General features at unit length are
 aligned by InfoNCE of clips and of the segments of audio and video, and each modality predicts the
-balanced assignment of the others to few codes of each of four groups of channels, which are learned
-by gradient and start short, so that they turn quickly: a step of the optimiser turns a vector of a
-quarter of the channels half as far, so that these start half as long as whole ones. The other parts of the paper are left out: with pretrained features they
-cost accuracy and time, see docs/results.md."""
+balanced assignment of the others to few codes, in each of four groups of channels. Codes are
+learned by gradient and start short, so that they turn quickly: a step of Adam turns a vector of a
+quarter of the channels half as far, so that these start half as long as whole ones would. The other
+parts of the paper are left out: with pretrained features they cost accuracy and time, see
+docs/results.md."""
 
 PRESETS = {
     "paper": PAPER,
