@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_cmg.faults import reading
 from keras_cmg.files import atomic_folder, read_json, read_json_lines, sha256_file
 from keras_cmg.search.code_index import NO_CLIP, CodeIndex
 from keras_cmg.search.encoded_clips import EncodedClips
@@ -353,7 +354,8 @@ class ClipIndex:
         FileNotFoundError: There is no file no-such-index/clips.json.
         """
         folder = Path(path)
-        description = _description(folder / DESCRIPTION)
+        with reading(folder / DESCRIPTION, "describe an index"):
+            description = _description(folder / DESCRIPTION)
         if sha256_file(folder / CLIPS) != description["sha256"]:
             raise ValueError(f"{folder / CLIPS} does not have the checksum it was written with.")
         grouped: dict[str, list[IndexedClip]] = {name: [] for name in description["modalities"]}
