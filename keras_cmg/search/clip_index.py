@@ -372,8 +372,7 @@ class ClipIndex:
         'a'
         """
         folder = Path(path)
-        if folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir()):
-            raise ValueError(f"`path` must be new or hold an index. {folder} holds something else.")
+        check_index_folder(folder)
         with atomic_folder(folder) as built:
             with (built / CLIPS).open("w", encoding="utf-8") as stream:
                 for clips in self._clips.values():
@@ -453,6 +452,27 @@ class ClipIndex:
         return self._clips[modality]
 
 
+def check_index_folder(path: str | os.PathLike[str], argument: str = "`path`") -> None:
+    """Checks that an index can be written into a folder.
+
+    Args:
+        path: the folder.
+        argument: what names it, for the error.
+
+    Raises:
+        ValueError: if it is a file, or holds something else than an index.
+
+    Example:
+
+    >>> check_index_folder("no-such-folder")
+    """
+    folder = Path(path)
+    if folder.is_file() or (
+        folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir())
+    ):
+        raise ValueError(f"{argument} must be new or hold an index. {folder} is something else.")
+
+
 def _lists(number: int) -> str:
     return f"lists-{number}"
 
@@ -476,7 +496,8 @@ def _description(path: Path) -> dict[str, Any]:
     description = read_json(path)
     if description.get("format") != FORMAT:
         raise ValueError(
-            f"{path} must be of the format {FORMAT!r}. Received: {description.get('format')!r}"
+            f"{path} must be of the format {FORMAT!r}, else the clips must be indexed again. "
+            f"Received: {description.get('format')!r}"
         )
     modalities, digest = description.get("modalities"), description.get("sha256")
     named = isinstance(modalities, list) and all(isinstance(name, str) for name in modalities)

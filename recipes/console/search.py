@@ -15,6 +15,7 @@ import webbrowser
 from pathlib import Path
 
 import keras_cmg
+from data_tools.io.files import check_writable
 from keras_cmg.encoding.hub import is_address
 from recipes.own_clips import gallery, searching
 
@@ -123,10 +124,12 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.k < 1:
         raise ValueError(f"-k must be at least 1. Received: {arguments.k}")
+    check_writable(arguments.out, "--out")
     modality = arguments.modality or searching.modality_of(arguments.query)
     encoder = loaded(arguments)
-    index = encoder.index
-    if arguments.index is not None:
+    if arguments.index is None:
+        index = encoder.index
+    else:
         index = keras_cmg.search.ClipIndex.load(arguments.index)
     answer = searching.search(
         encoder, index, arguments.query, arguments.find, arguments.k, modality

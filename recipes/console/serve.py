@@ -15,6 +15,7 @@ from recipes.console.search import add_run_arguments, loaded
 from recipes.serving.limits import Limits
 
 INTERRUPTED = "stopped"
+MAX_PORT = 65_535
 PACKAGES = ("fastapi", "prometheus_client", "starlette", "uvicorn", "jinja2", "faiss")
 """Packages of the extra `serve`, by the names that are imported; `ui` has these and Gradio."""
 
@@ -117,6 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1. Received: {arguments.workers}")
+    if not 0 <= arguments.port <= MAX_PORT:
+        raise ValueError(f"--port must be from 0 to {MAX_PORT}. Received: {arguments.port}")
     limits = Limits(
         bytes=arguments.max_bytes,
         files=arguments.max_files,

@@ -131,6 +131,11 @@ def test_a_run_that_does_not_exist_is_named_with_the_command_that_makes_one(
     assert "There is no nowhere; `keras-cmg train --clips FOLDER --out nowhere` makes one" in error
 
 
+def test_a_port_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "99999"]) == 2
+    assert "--port must be from 0 to 65535. Received: 99999" in capsys.readouterr().err
+
+
 def test_an_input_of_extraction_that_does_not_exist_is_named_by_its_option(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
