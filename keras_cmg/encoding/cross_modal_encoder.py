@@ -117,6 +117,28 @@ class CrossModalEncoder:
         self.backbone.require_codebook("An index of clips")
         return ClipIndex(self.backbone.code_source(), storage)
 
+    def check_index(self, index: ClipIndex) -> None:
+        """Checks that an index was made with this model: vectors of two models do not compare.
+
+        Args:
+            index: the index.
+
+        Raises:
+            ValueError: if it has another codebook.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone.build({"audio": (None, 10, 128)})
+        >>> model = keras_cmg.CrossModalEncoder(backbone)
+        >>> model.check_index(model.new_index())
+        """
+        if not np.array_equal(index.codebook, self.new_index().codebook):
+            raise ValueError(
+                "`index` must be made with the model that searches it; it has another codebook. "
+                "Index the clips again."
+            )
+
     def encode(
         self,
         modality: str,

@@ -83,8 +83,10 @@ def search(
     Raises:
         FileNotFoundError: if the file, or a model file of an extractor, does not exist.
         ImportError: if a package is missing.
-        ValueError: if the file cannot be read, or a modality is unknown.
+        ValueError: if the file cannot be read, a modality is unknown, or the index is of another
+            model.
     """
+    encoder.check_index(index)
     modality = modality or modality_of(query)
     arguments: dict[str, Any] = {"files": [query]}
     if modality == "text" and not Path(query).is_file():

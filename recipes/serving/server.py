@@ -39,12 +39,14 @@ def open_search(
     Raises:
         FileNotFoundError: if the index or a model file is not found.
         ImportError: if an extractor lacks a package.
-        ValueError: if a file is damaged, or the run keeps no extractors.
+        ValueError: if a file is damaged, the run keeps no extractors, or the index is of another
+            model.
     """
     limits = limits or Limits()
     if encoder.run is None:
         raise ValueError("`encoder` must be that of a run, which keeps extractors of files.")
     clips = encoder.index if index is None else keras_cmg.search.ClipIndex.load(index)
+    encoder.check_index(clips)
     extract = ExtractionWorkers(encoder.run, encoder.models, workers, limits.seconds)
     extract.start()
     files = MediaFiles(None if media is None else Path(media))
