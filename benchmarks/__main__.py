@@ -18,6 +18,7 @@ from benchmarks import (
     index,
     quantizers,
     reconstruction,
+    rehearsal,
     serve,
     store,
     toc,
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "index": index,
     "quantizers": quantizers,
     "reconstruction": reconstruction,
+    "rehearsal": rehearsal,
     "serve": serve,
     "store": store,
     "train": train,
@@ -69,6 +71,11 @@ def parser() -> Parser:
     one.add_argument("--clips", type=int, default=400, help="number of clips")
     one.add_argument("--batch-size", type=int, default=40, help="clips per batch")
     one.add_argument("--naive-clips", type=int, default=40, help="zips that are read")
+    one = names.add_parser("rehearsal", help="an epoch of input at the size of a published set")
+    one.add_argument("--clips", type=int, default=24_515, help="number of clips")
+    one.add_argument("--batch-size", type=int, default=80, help="clips per batch")
+    one.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of rows")
+    one.add_argument("--folder", help="folder for the store, deleted afterwards")
     one = names.add_parser("extract", help="features by a pretrained network against the bare one")
     one.add_argument("--input", help="folder of clips (default: pictures made on the spot)")
     one.add_argument("--modality", choices=["audio", "video"], default="video", help="of the clips")
@@ -107,7 +114,7 @@ def parser() -> Parser:
     one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
     one.add_argument("--modality", default="audio", help="audio, video or text")
     for name, one in names.choices.items():
-        rounds = 200 if name == "serve" else 3
+        rounds = {"serve": 200, "rehearsal": 8}.get(name, 3)
         one.add_argument("--rounds", type=int, default=rounds, help="times each part is timed")
         one.add_argument("--clock", choices=["wall", "processor"], default="wall", help="clock")
         one.add_argument("--out", help="JSON file to write")
