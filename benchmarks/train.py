@@ -12,6 +12,7 @@ from keras import ops
 
 import keras_cmg
 from benchmarks.flops import step_flops
+from benchmarks.machine import accelerator_name, bf16_peak
 from recipes.protocol.resource_use import device_gigabytes, seconds_in_turns
 
 
@@ -61,7 +62,8 @@ def run(
         clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
-        Name to number or text.
+        Name to number or text; `share_of_peak`, of the data sheet's rate of the GPU, if it is known
+        and `precision` has 16 bits.
 
     Raises:
         ValueError: if there is an unknown preset or `jit`.
@@ -98,6 +100,7 @@ def run(
         {"product": lambda: ops.matmul(square, square), "step": step}, rounds, clock=clock
     )
     product_rate = 2 * product_size**3 / times["product"]
+    peak = bf16_peak(accelerator_name()) if "16" in precision else None
     return {
         "preset": preset,
         "batch_size": batch_size,
@@ -110,6 +113,7 @@ def run(
         "step_gigaflop_per_second": 1e-9 * flops / times["step"],
         "product_gigaflop_per_second": 1e-9 * product_rate,
         "share_of_product": flops / times["step"] / product_rate,
+        **({"share_of_peak": flops / times["step"] / peak} if peak else {}),
         "peak_gigabytes": peak_gigabytes(),
     }
 
