@@ -94,6 +94,7 @@ def parser() -> Parser:
     one.add_argument(
         "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
     )
+    one.add_argument("--batch-chunks", type=int, default=1, help="parts of a batch")
     one.add_argument("--jit", choices=["auto", "on", "off"], default="auto", help="compilation")
     one.add_argument(
         "--product-size",

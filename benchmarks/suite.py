@@ -54,6 +54,9 @@ ROWS = {
     "train small": Row("train", {"batch-size": 32}, SHORT, (), "processor"),
     "train small bfloat16": Row("train", {"batch-size": 32, **HALF}, None, (), "processor"),
     "train paper": Row("train", {"preset": "paper"}, None, (), "processor"),
+    "train paper in chunks": Row(
+        "train", {"preset": "paper", "batch-chunks": 4}, {**SHORT, "batch-chunks": 2}
+    ),
     "train paper on a GPU": Row("train", {**ON_GPU, **HALF}, None, (), "gpu"),
     "train paper float32 on a GPU": Row("train", ON_GPU, None, (), "gpu"),
     "encode small": Row("encode", {}, SHORT, (), "processor"),
@@ -182,8 +185,8 @@ def measures(row: Mapping[str, Any]) -> dict[str, list[float]]:
 
 
 SETTINGS = frozenset(
-    "clips codes channels vectors bits queries found rounds batch_size product_size megabytes "
-    "gigabytes calls_of_the_model".split()
+    "clips codes channels vectors bits queries found rounds batch_size batch_chunks product_size "
+    "megabytes gigabytes calls_of_the_model".split()
 )
 """Entries of results that are no measurements."""
 

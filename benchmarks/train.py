@@ -47,6 +47,7 @@ def run(
     precision: str = "float32",
     jit: str = "auto",
     product_size: int = 2048,
+    batch_chunks: int = 1,
     rounds: int = 3,
     clock: str = "wall",
 ) -> dict[str, Any]:
@@ -58,6 +59,8 @@ def run(
         precision: dtype policy.
         jit: `"auto"`, `"on"` or `"off"`.
         product_size: rows and columns of the matrices whose product is the yardstick.
+        batch_chunks: parts of the batch, an argument of `compile`; the operations that are computed
+            again for the gradient do not count as operations of the step.
         rounds: number of times each is timed.
         clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
@@ -80,7 +83,12 @@ def run(
     keras.utils.set_random_seed(0)
     batch = batch_of(preset, batch_size)
     model = keras_cmg.models.FCID.from_preset(preset, dtype=precision)
-    model.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(1e-3), jit_compile=modes[jit])
+    model.compile(
+        keras.optimizers.Adam(4e-4),
+        keras.optimizers.Adam(1e-3),
+        jit_compile=modes[jit],
+        batch_chunks=batch_chunks,
+    )
     model.build({name: x.shape for name, x in batch.items()})
     flops = step_flops(model, batch)
     numbers = np.random.default_rng(0).standard_normal((product_size, product_size), "float32")
@@ -107,6 +115,7 @@ def run(
         "precision": precision,
         "jit": jit,
         "product_size": product_size,
+        "batch_chunks": batch_chunks,
         "compile_seconds": max(0.0, first - times["step"]),
         "step_seconds": times["step"],
         "step_gigaflop": 1e-9 * flops,
