@@ -209,15 +209,16 @@ def read_schema(root: Path) -> dict[str, Any]:
         reason = "an unfinished one lacks it" if (root / SHARDS).is_dir() else "there is no store"
         raise FileNotFoundError(f"a store must hold {SCHEMA}; {path} does not exist: {reason}")
     content = read_json(path)
-    if content.get("format") != FORMAT:
-        raise ValueError(f"{path} must have format {FORMAT!r}. Received: {content.get('format')!r}")
     with reading(path, "be a whole schema"):
+        if (found := content.get("format")) != FORMAT:
+            raise ValueError(f"{path} must have format {FORMAT!r}. Received: {found!r}")
         content["fields"] = {
             check_name(name): Field(tuple(field["shape"]), field["dtype"])
             for name, field in content["fields"].items()
         }
         rows = [int(shard["rows"]) for shard in content["shards"]]
         whole = bool(sum(rows) == content["num_rows"]) and isinstance(content["categories"], list)
+        whole = whole and all(isinstance(name, str) for name in content["categories"])
         whole = whole and isinstance(content["origin"], dict)
         whole = whole and all(isinstance(shard["sha256"], str) for shard in content["shards"])
         if min(rows, default=0) < 0 or sum(rows) > MAX_ROWS:

@@ -205,6 +205,9 @@ class Store:
             whole = all(array.shape == (count,) for array in sums) and len(found["rows"]) == count
             if not whole or not all(isinstance(clip["id"], str) for clip in found["rows"]):
                 raise ValueError(f"{path} must describe {count} rows. Received others")
+            for clip in found["rows"]:
+                if not isinstance(clip.get("split") or "", str):
+                    raise ValueError(f"{path} must name splits. Received: {clip['split']!r}")
             found["checksums"] = {name: found["checksums"][name] for name in self.fields}
             return found
 

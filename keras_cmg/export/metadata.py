@@ -100,7 +100,7 @@ def _codebook(backbone: Backbone) -> dict[str, Any] | None:
         return None
     size, dim = backbone.num_embeddings, backbone.embedding_dim
     shape = getattr(quantizer, "index_shape", ())
-    # Of several indices there is no single codebook; large implicit ones are not built.
+    # Large implicit codebooks are not built.
     codebook = backbone.codebook if size * dim <= MAX_CODEBOOK else None
     return {
         "num_embeddings": size,

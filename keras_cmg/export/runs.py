@@ -78,7 +78,7 @@ def load_log_mel_summary(path: str | os.PathLike[str], dtype: str = "float64") -
     with reading(file, "hold the statistics of audio features"):
         sample_rate = int(arrays["sample_rate"])
         mean, std = arrays["audio_mean"].tolist(), arrays["audio_std"].tolist()
-    return LogMelSummary(sample_rate, mean, std, dtype=dtype, name="log_mel")
+        return LogMelSummary(sample_rate, mean, std, dtype=dtype, name="log_mel")
 
 
 def load_reductions(path: str | os.PathLike[str]) -> dict[str, PCAProjection]:

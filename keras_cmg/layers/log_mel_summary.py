@@ -68,10 +68,11 @@ class LogMelSummary(keras.layers.Layer):
         self.statistics = {}
         for name, given, default in (("mean", mean, 0.0), ("std", std, 1.0)):
             values = np.full(self.dim, default) if given is None else np.asarray(given, "float64")
-            if values.shape != (self.dim,) or not np.isfinite(values).all():
+            finite = np.isfinite(values)
+            if values.shape != (self.dim,) or not finite.all():
                 raise ValueError(
-                    f"`{name}` must hold {self.dim} finite numbers. "
-                    f"Received shape {values.shape}: {values}"
+                    f"`{name}` must hold {self.dim} finite numbers. Received shape {values.shape}, "
+                    f"{int(finite.sum())} of them finite"
                 )
             self.statistics[name] = values.tolist()
         if min(self.statistics["std"]) <= 0:

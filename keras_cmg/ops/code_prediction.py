@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from keras import ops
@@ -63,15 +63,16 @@ def code_prediction_loss(
     assignments: Mapping[str, Tensor],
     temperature: float = 0.1,
     weights: Mapping[str, Tensor] | None = None,
+    aligned: Sequence[str] | None = None,
 ) -> Tensor:
     """Computes the cross-entropy of each modality's codes with the assignments of the others.
 
     Each modality's distribution over codes is a softmax of its similarities. Where two modalities
     have the same frames, each frame predicts the assignment of the other at that frame. Where they
-    have not, clips are compared: the mean of the distributions of a clip's frames predicts the mean
-    assignment of the other's frames. The gradient then reaches a frame as far as it holds the codes
-    of the target already, so that frames in which something else is heard or seen keep codes of
-    their own.
+    have not, such as seconds and words, clips are compared: the mean of the distributions of a
+    clip's frames predicts the mean assignment of the other's frames. The gradient then reaches a
+    frame as far as it holds the codes of the target already, so that frames in which something else
+    is heard or seen keep codes of their own.
 
     Args:
         similarities: modality to `(batch, [frames,] codes)`, cosine similarities to the codes.
@@ -79,6 +80,8 @@ def code_prediction_loss(
         temperature: float, of the softmax.
         weights: optional, modality to `(batch, [frames])`; frames of weight 0 count neither as
             predictions nor as targets, and a clip without any frame is no target.
+        aligned: optional, names of the modalities whose frames are the same moments of a clip, as
+            `CoarseLevel.fine`; None for all that have the same number of frames.
 
     Returns:
         Scalar, in nats: the mean over both directions, the sum over pairs of modalities.
@@ -103,6 +106,8 @@ def code_prediction_loss(
     losses = []
     for a, b in combinations(log_p, 2):
         framed = log_p[a].shape[1:-1] == log_p[b].shape[1:-1]
+        if aligned is not None and not {a, b} <= set(aligned):
+            framed = len(log_p[a].shape) == len(log_p[b].shape) == 2
         for student, teacher in ((a, b), (b, a)):
             predicted, target = log_p[student], targets[teacher]
             kept = [weights.get(name) for name in (student, teacher)]

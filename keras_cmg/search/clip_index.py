@@ -12,12 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_cmg.faults import reading
 from keras_cmg.files import atomic_folder, read_json, read_json_lines, sha256_file
 from keras_cmg.search.code_index import NO_CLIP, CodeIndex
 from keras_cmg.search.encoded_clips import EncodedClips
 from keras_cmg.search.hit import Hit, IndexedClip
 
-FORMAT = "keras_cmg.clips/1"
+FORMAT = "keras_cmg.clips/2"
 DESCRIPTION, CLIPS = "clips.json", "clips.jsonl"
 MAX_VISITED = 100_000
 """Number of clips after which a search visits no further list unless told otherwise."""
@@ -61,6 +62,7 @@ class ClipIndex:
         self._names: dict[str, dict[str, int]] = {}
         self._of_code: dict[int, list[IndexedClip]] | None = None
         self._empty = CodeIndex(codebook, storage)
+        self._num_embeddings = int(getattr(codebook, "num_embeddings", len(self._empty.codebook)))
 
     def __len__(self) -> int:
         return sum(map(len, self._clips.values()))
@@ -74,6 +76,30 @@ class ClipIndex:
     def codebook(self) -> np.ndarray:
         """Codes that have a list, float32 `(num_embeddings, dim)`."""
         return self._empty.codebook
+
+    def codes_of(self, encoded: EncodedClips) -> list[tuple[int, ...]]:
+        """Returns the codes of encoded clips, numbered as those of the indexed clips.
+
+        Args:
+            encoded: clips, as `keras_cmg.CrossModalEncoder.encode` returns them.
+
+        Returns:
+            For each clip its codes: one, or one of each level or group of the quantiser, where
+            those of the second follow those of the first; empty for a model without codes.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.Prototypes(num_embeddings=8, embedding_dim=2)
+        >>> quantizer = keras_cmg.layers.GroupedQuantizer(inner, num_groups=2)
+        >>> quantizer.build()
+        >>> x = np.ones((1, 4), "float32")
+        >>> clips = keras_cmg.search.EncodedClips(("a",), x, np.array([[3, 3]]), x, "audio")
+        >>> keras_cmg.search.ClipIndex(quantizer).codes_of(clips)
+        [(3, 11)]
+        """
+        flat = np.asarray(encoded.indices).reshape(len(encoded.names), -1)
+        numbers = flat + self._num_embeddings * np.arange(flat.shape[1])
+        return [tuple(row) for row in numbers.tolist()]
 
     def clips(self, modality: str) -> tuple[IndexedClip, ...]:
         """Returns the clips of a modality, in the order in which they were added.
@@ -141,7 +167,7 @@ class ClipIndex:
             raise ValueError(
                 f"Names of clips must be new within a modality. Received again: {twice[:3]}"
             )
-        codes = _rows_of_codes(encoded)
+        codes = self.codes_of(encoded)
         clips = [
             IndexedClip(
                 str(name),
@@ -197,7 +223,7 @@ class ClipIndex:
         """
         clips = self._of(modality)
         index = self._indices[modality]
-        codes = _rows_of_codes(encoded)
+        codes = self.codes_of(encoded)
         found = index.search(
             _unit_length(encoded.vectors),
             min(k, len(clips)),
@@ -245,7 +271,7 @@ class ClipIndex:
         """Returns the clips of all modalities that have a code.
 
         Args:
-            code: int, its number; of a quantiser of several indices, a value of the first.
+            code: int, its number, as in the `codes` of clips.
 
         Returns:
             The clips; empty if none has it.
@@ -262,8 +288,8 @@ class ClipIndex:
             grouped: dict[int, list[IndexedClip]] = {}
             for clips in self._clips.values():
                 for clip in clips:
-                    if clip.codes:
-                        grouped.setdefault(clip.codes[0], []).append(clip)
+                    for own in clip.codes:
+                        grouped.setdefault(own, []).append(clip)
             self._of_code = grouped
         return tuple(self._of_code.get(int(code), ()))
 
@@ -299,6 +325,7 @@ class ClipIndex:
                 "storage": self.storage,
                 "modalities": list(self._indices),
                 "clips": len(self),
+                "num_embeddings": self._num_embeddings,
                 "sha256": sha256_file(built / CLIPS),
             }
             text = json.dumps(description, indent=1) + "\n"
@@ -327,7 +354,8 @@ class ClipIndex:
         FileNotFoundError: There is no file no-such-index/clips.json.
         """
         folder = Path(path)
-        description = _description(folder / DESCRIPTION)
+        with reading(folder / DESCRIPTION, "describe an index"):
+            description = _description(folder / DESCRIPTION)
         if sha256_file(folder / CLIPS) != description["sha256"]:
             raise ValueError(f"{folder / CLIPS} does not have the checksum it was written with.")
         grouped: dict[str, list[IndexedClip]] = {name: [] for name in description["modalities"]}
@@ -348,6 +376,7 @@ class ClipIndex:
         first = next(iter(indices.values()))
         index = cls(first.codebook, description["storage"])
         index._empty.index_sizes = first.index_sizes
+        index._num_embeddings = description["num_embeddings"]
         index._clips, index._indices = grouped, indices
         index._names = {
             name: {clip.name: place for place, clip in enumerate(clips)}
@@ -374,11 +403,6 @@ def _unit_length(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(norms, keras.config.epsilon())
 
 
-def _rows_of_codes(encoded: EncodedClips) -> list[tuple[int, ...]]:
-    flat = np.asarray(encoded.indices).reshape(len(encoded.names), -1)
-    return [tuple(row) for row in flat.tolist()]
-
-
 def _hit(clip: IndexedClip, codes: tuple[int, ...], distance: float) -> Hit:
     shared = tuple(one for one, other in zip(codes, clip.codes, strict=False) if one == other)
     # Of vectors of unit length, the squared distance is 2 - 2 * cosine.
@@ -396,8 +420,11 @@ def _description(path: Path) -> dict[str, Any]:
         )
     modalities, digest = description.get("modalities"), description.get("sha256")
     named = isinstance(modalities, list) and all(isinstance(name, str) for name in modalities)
-    if not named or not isinstance(digest, str) or description.get("storage") is None:
-        raise ValueError(f"{path} must name modalities, storage and a checksum; it is damaged.")
+    sized = isinstance(description.get("num_embeddings"), int)
+    if not named or not sized or not isinstance(digest, str) or description.get("storage") is None:
+        raise ValueError(
+            f"{path} must name modalities, storage, number of codes and a checksum; it is damaged."
+        )
     return description
 
 

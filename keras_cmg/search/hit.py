@@ -15,7 +15,8 @@ class IndexedClip(NamedTuple):
     file: str = ""
     """Path of its file; empty if it has none."""
     codes: tuple[int, ...] = ()
-    """Its code; of a quantiser of several indices, each of them."""
+    """Its codes: one, or one of each level or group of the quantiser. Codes of the second level or
+    group are numbered after those of the first, and so on."""
     text: str = ""
     """Its words; empty if it has none."""
 
@@ -30,10 +31,10 @@ class Hit(NamedTuple):
     label: str
     """Name of its class; empty if it has none."""
     shared_codes: tuple[int, ...]
-    """Codes that the query has too, at the same index; empty where they share none."""
+    """Those of its codes that the query has too."""
     file: str = ""
     """Path of its file; empty if it has none."""
     codes: tuple[int, ...] = ()
-    """Its code; of a quantiser of several indices, each of them."""
+    """Its codes, as in `IndexedClip`."""
     text: str = ""
     """Its words; empty if it has none."""

@@ -173,7 +173,8 @@ def opened(
     if not (folder / DESCRIPTION).is_file():
         raise FileNotFoundError(f"There is no file {folder / DESCRIPTION}.")
     with folder_lock(folder, shared=True):
-        description = _description(folder / DESCRIPTION)
+        with reading(folder / DESCRIPTION, "describe an index"):
+            description = _description(folder / DESCRIPTION)
         codebook = _codebook(folder / description["codes"], description)
         lists = folder / description["lists"]
         with reading(lists, "hold the lists of the index"), lists.open("rb", buffering=0) as file:

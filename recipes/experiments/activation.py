@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import keras_cmg
-from recipes.protocol import code_use
-from recipes.protocol.clips import CLIP_SETS, encode
+from recipes.protocol import code_sharing, code_use
+from recipes.protocol.clips import CLIP_SETS
 from recipes.reporting import charts, code_use_tables, report_writer
 from recipes.reporting.page import Picture, Section
 from recipes.runner.options import DATA, ENCODER, RecipeOptions
@@ -46,12 +46,9 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     clips = trained_encoders.open_clips(job)
     encoder = trained_encoders.encoder_of(job, clips)
     backbone = encoder.backbone
-    backbone.require_codebook("Counting codes", single=True)
-    indices = {
-        name: encode(backbone, clips, settings.subset, name, settings.level).codes["indices"]
-        for name in backbone.modalities
-    }
-    size = backbone.quantizer.num_embeddings
+    backbone.require_codebook("Counting codes")
+    indices = code_sharing.codes_of_clips(backbone, clips, settings.subset, settings.level)
+    size = len(code_use.codebook_array(backbone))
     counts = code_use.activations(indices, size)
     (out / PICTURE).write_bytes(
         charts.code_use_bars(counts, code_use.kinds(counts), settings.level + "s")

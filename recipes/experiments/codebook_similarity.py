@@ -44,9 +44,9 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     """
     clips = trained_encoders.open_clips(job)
     encoder = trained_encoders.encoder_of(job, clips)
-    encoder.backbone.require_codebook("Figure 8", single=True)
+    encoder.backbone.require_codebook("Figure 8")
     codebook = code_use.codebook_array(encoder.backbone)
-    masks = toc_masks(job.settings.toc_channels, codebook)
+    masks = toc_masks(job.settings.toc_channels, encoder.backbone.code_source())
     kept = {name: mask.channel_indices for name, mask in masks.items()}
     for name, picture in codebook_sections.similarity_pictures(codebook, kept).items():
         (out / f"similarity_{name}.png").write_bytes(picture)

@@ -23,7 +23,7 @@ from typing import Any
 import keras
 
 from recipes.protocol import code_sharing, code_use, cross_modal_probes
-from recipes.protocol.clips import CLIP_SETS, STORE, clip_labels, encode, num_clips
+from recipes.protocol.clips import CLIP_SETS, STORE, clip_labels, num_clips
 from recipes.reporting import probe_tables, report_writer, same_code_examples
 from recipes.reporting.quickstart_page import quickstart_page
 from recipes.runner import provenance
@@ -75,15 +75,12 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     clips = trained_encoders.open_clips(job)
     encoder = trained_encoders.train_new(job, clips)
     backbone, codebook = encoder.backbone, code_use.codebook_array(encoder.backbone)
-    masks = cross_modal_probes.toc_masks(settings.toc_channels, codebook)
+    masks = cross_modal_probes.toc_masks(settings.toc_channels, backbone.code_source())
     kept = {name: mask.channel_indices for name, mask in masks.items()}
     print("probing every modality on every modality", flush=True)
     encoded = cross_modal_probes.EncodedClips(backbone, clips)
     probes = cross_modal_probes.probe_every_pair(encoded, masks, settings.probe_epochs, job.seed)
-    indices = {
-        name: encode(backbone, clips, "test", name, "clip").codes["indices"]
-        for name in backbone.modalities
-    }
+    indices = code_sharing.codes_of_clips(backbone, clips, "test")
     classes = clip_labels(clips, "test")
     counts = code_sharing.weighted_counts(code_sharing.counts_of(encoded, "test"))
     categories = clips.categories()
@@ -103,6 +100,7 @@ def run(job: Job, out: Path) -> dict[str, Any]:
             codebook, counts, code_sharing.label_counts(encoded, "test", classes)
         ),
         "num_embeddings": len(codebook),
+        "codes_of_a_segment": next(iter(indices.values())).shape[-1],
         "codebook_similarity": code_use.mean_similarities(codebook, kept),
         "loss_terms": encoder.model.loss_names,
         "encoder": encoder.about,

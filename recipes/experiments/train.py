@@ -148,7 +148,8 @@ def shared_codes(index: keras_cmg.search.ClipIndex) -> dict[str, float]:
         with a code that every modality uses; every modality weighs alike.
     """
     codes = {
-        name: np.array([clip.codes[0] for clip in index.clips(name)]) for name in index.modalities
+        name: np.array([clip.codes for clip in index.clips(name)]).ravel()
+        for name in index.modalities
     }
     number = 1 + max(int(each.max()) for each in codes.values())
     counts = weighted_counts(

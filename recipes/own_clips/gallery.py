@@ -10,7 +10,7 @@ import jinja2
 
 from data_tools.decoding.signatures import PICTURES, SOUNDS, VIDEOS
 from data_tools.io.files import atomic_file
-from recipes.own_clips.searching import Answer
+from recipes.own_clips.searching import Answer, named_codes
 from recipes.reporting.page import TEMPLATES, data_uri
 
 MAX_EMBEDDED = 2**21
@@ -38,15 +38,15 @@ def write_gallery(answer: Answer, path: Path) -> None:
     page = environment.get_template("gallery.html.j2").render(
         title=f"What is like {words or Path(answer.query).name}",
         query=_media(answer.query, "" if words else answer.query, words),
-        code=", ".join(map(str, answer.codes)),
+        codes=named_codes(answer.codes),
         groups={
             modality: [
                 {
                     "media": _media(hit.name, hit.file, hit.text),
                     "score": hit.score,
                     "label": hit.label,
-                    "code": ", ".join(map(str, hit.codes)),
-                    "shared": bool(hit.shared_codes),
+                    "codes": named_codes(hit.codes),
+                    "shared": named_codes(hit.shared_codes) if hit.shared_codes else "",
                 }
                 for hit in hits
             ]

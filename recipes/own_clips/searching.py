@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +92,7 @@ def search(
     encoded = encoder.encode(modality, **arguments)
     wanted = [find] if find else [name for name in index.modalities if name != modality]
     hits = {name: index.search(encoded, name, k)[0] for name in wanted or index.modalities}
-    codes = tuple(int(code) for code in encoded.indices.reshape(1, -1)[0])
+    (codes,) = index.codes_of(encoded)
     return Answer(query, modality, codes, hits)
 
 
@@ -112,14 +113,44 @@ def as_text(answer: Answer) -> str:
     video
        0.910  code 3 too  dog  dog.png
     """
-    code = ", ".join(map(str, answer.codes))
-    lines = [f"{answer.query} ({answer.modality})" + (f", code {code}" if code else "")]
+    lines = [f"{answer.query} ({answer.modality}), {named_codes(answer.codes)}"]
     for modality, hits in answer.hits.items():
         lines.append(modality)
         width = max((len(hit.label) for hit in hits), default=0)
         for hit in hits:
-            own = "code " + ", ".join(map(str, hit.codes)) if hit.codes else ""
-            shared = f"{own} too" if hit.shared_codes else own
+            shared = shared_codes(hit)
             shown = hit.text or hit.name
             lines.append(f"  {hit.score:6.3f}  {shared:11}  {hit.label:{width}}  {shown}".rstrip())
     return "\n".join(lines)
+
+
+def named_codes(codes: Sequence[int]) -> str:
+    """Returns codes in words.
+
+    Args:
+        codes: numbers of codes.
+
+    Example:
+
+    >>> named_codes((3,)), named_codes((3, 70))
+    ('code 3', 'codes 3, 70')
+    """
+    return f"code{'s' if len(codes) > 1 else ''} {', '.join(map(str, codes))}"
+
+
+def shared_codes(hit: Hit) -> str:
+    """Returns in words which codes a clip has, and which of them the query has too.
+
+    Args:
+        hit: the clip.
+
+    Example:
+
+    >>> shared_codes(Hit("a", "audio", 1.0, "", (3,), codes=(3,)))
+    'code 3 too'
+    >>> shared_codes(Hit("a", "audio", 1.0, "", (70,), codes=(5, 70)))
+    '1 of 2 codes'
+    """
+    if len(hit.codes) > 1:
+        return f"{len(hit.shared_codes)} of {len(hit.codes)} codes"
+    return named_codes(hit.codes) + (" too" if hit.shared_codes else "")

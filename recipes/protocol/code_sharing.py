@@ -11,7 +11,8 @@ from keras import ops
 from keras_cmg.ops.code_activation import ACTIVATIONS
 from keras_cmg.ops.code_identities import activation_shares, code_overlap
 from recipes.protocol.clip_views import num_embeddings
-from recipes.protocol.code_use import cosine_similarity, kinds
+from recipes.protocol.clips import Clips, encode
+from recipes.protocol.code_use import cosine_similarity, kinds, numbered
 from recipes.protocol.cross_modal_probes import EncodedClips
 
 PER_MODALITY = 1e6
@@ -39,12 +40,34 @@ def counts_of(encoded: EncodedClips, split: str, tokens: bool = False) -> dict[s
         if of.mask is not None:
             # Padding, and clips without the modality, have codes that mean nothing.
             indices = indices[of.mask] if framed else indices[of.mask.any(axis=1)]
-        single = of.codes["indices"].ndim == of.codes["general"].ndim - 1
-        levels = indices.reshape(-1, 1) if single else indices.reshape(-1, indices.shape[-1])
-        found[name] = np.concatenate(
-            [np.bincount(level, minlength=number) for level in levels.T]
-        ).astype(np.float64)
+        codes = numbered(indices, number, _single(of))
+        size = number * codes.shape[-1]
+        found[name] = np.bincount(codes.ravel(), minlength=size).astype(np.float64)
     return found
+
+
+def _single(of: Any) -> bool:
+    """Whether segments have one code."""
+    return bool(of.codes["indices"].ndim == of.codes["general"].ndim - 1)
+
+
+def codes_of_clips(
+    backbone: Any, clips: Clips, split: str, level: str = "clip"
+) -> dict[str, np.ndarray]:
+    """Encodes clips, and numbers their codes as `counts_of` does.
+
+    Args:
+        backbone: a backbone with codes.
+        clips: the clips.
+        split: "train", "val" or "test".
+        level: "clip", or "segment" for the codes of each segment.
+
+    Returns:
+        Modality to int (clips, levels) or (clips, frames, levels).
+    """
+    found = {name: encode(backbone, clips, split, name, level) for name in backbone.modalities}
+    number = num_embeddings(backbone)
+    return {name: numbered(of.codes["indices"], number, _single(of)) for name, of in found.items()}
 
 
 def weighted_counts(counts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -149,23 +172,24 @@ def label_counts(encoded: EncodedClips, split: str, classes: np.ndarray) -> np.n
     """Counts the segments by code, modality and label of their clip.
 
     Args:
-        encoded: codes of the clips, of a model with one code per segment.
+        encoded: codes of the clips.
         split: "train", "val" or "test".
         classes: (clips,) int, the label of each clip.
 
     Returns:
-        int (codes, modalities, labels).
+        int (codes, modalities, labels), codes as in `counts_of`.
     """
     tables, number = [], int(classes.max()) + 1
+    size = num_embeddings(encoded.backbone)
     for name in encoded.backbone.modalities:
         of = encoded.encoded(split, name)
-        indices = of.codes["indices"].reshape(len(classes), -1)
-        codes = indices * number + classes[:, None]
+        codes = numbered(of.codes["indices"], size, _single(of))
+        levels, framed = codes.shape[-1], codes.ndim == 3
+        codes = codes * number + classes.reshape(-1, *(1,) * (codes.ndim - 1))
         if of.mask is not None:
-            framed = indices.shape == of.mask.shape
             codes = codes[of.mask] if framed else codes[of.mask.any(axis=1)]
-        size = num_embeddings(encoded.backbone)
-        tables.append(np.bincount(codes.ravel(), minlength=size * number).reshape(size, number))
+        counts = np.bincount(codes.ravel(), minlength=size * levels * number)
+        tables.append(counts.reshape(size * levels, number))
     return np.stack(tables, axis=1)
 
 
@@ -177,18 +201,21 @@ def commonest_codes(encoded: EncodedClips, split: str) -> dict[str, np.ndarray]:
         split: "train", "val" or "test".
 
     Returns:
-        Modality to int (clips,), -1 for a clip without the modality. Empty for a model without
-        codes, or with several codes per segment.
+        Modality to int (clips, levels), the code of each level or group, numbered as in
+        `counts_of`; -1 for a clip without the modality. Empty for a model without codes.
     """
     found = {}
+    size = num_embeddings(encoded.backbone)
     for name in encoded.backbone.modalities:
         of = encoded.encoded(split, name)
-        indices = of.codes.get("indices")
-        if indices is None or indices.ndim != of.codes["general"].ndim - 1:
+        if "indices" not in of.codes:
             return {}
-        if indices.ndim == 2:
-            indices = np.array([np.bincount(row).argmax() for row in indices])
+        codes = numbered(of.codes["indices"], size, _single(of))
+        if codes.ndim == 3:
+            codes = np.array(
+                [[np.bincount(level).argmax() for level in rows] for rows in codes.swapaxes(1, 2)]
+            )
         if of.mask is not None:
-            indices = np.where(of.mask.any(axis=1), indices, -1)
-        found[name] = indices
+            codes = np.where(np.any(of.mask, axis=1, keepdims=True), codes, -1)
+        found[name] = codes
     return found

@@ -84,7 +84,8 @@ def label_agreement(indices: Mapping[str, np.ndarray], classes: np.ndarray) -> f
     """Computes how often clips of two modalities with the same code have the same label.
 
     Args:
-        indices: modality to (clips,) int codes; negative for a clip without the modality.
+        indices: modality to int codes (clips,), or (clips, levels) of several, see `numbered`;
+            negative for a clip without the modality.
         classes: (clips,) int.
 
     Returns:
@@ -101,10 +102,11 @@ def label_agreement(indices: Mapping[str, np.ndarray], classes: np.ndarray) -> f
     number = 1 + max(int(index.max(initial=-1)) for index in indices.values())
     for one, other in itertools.permutations(indices.values(), 2):
         counts = np.zeros((number, int(classes.max(initial=0)) + 1))
+        of_codes = np.broadcast_to(classes.reshape(-1, *(1,) * (one.ndim - 1)), one.shape)
         there = other >= 0
-        np.add.at(counts, (other[there], classes[there]), 1)
+        np.add.at(counts, (other[there], of_codes[there]), 1)
         asked = one >= 0
-        codes, labels = one[asked], classes[asked]
+        codes, labels = one[asked], of_codes[asked]
         itself = codes == other[asked]
         found = counts[codes].sum(axis=1) - itself
         same = counts[codes, labels] - itself
@@ -174,6 +176,18 @@ def mean_similarities(
     return {name: mean_off_diagonal(np.abs(x) if sizes else x) for name, x in found.items()}
 
 
+def code_tables(backbone: Any) -> list[np.ndarray]:
+    """Returns all codes of each index of a vector.
+
+    Args:
+        backbone: a backbone with codes.
+
+    Returns:
+        (codes, channels) float for each index.
+    """
+    return [keras.ops.convert_to_numpy(codes) for codes in backbone.code_tables()]
+
+
 def codebook_array(backbone: Any) -> np.ndarray:
     """Returns the codebook of a model.
 
@@ -181,9 +195,31 @@ def codebook_array(backbone: Any) -> np.ndarray:
         backbone: a backbone with codes.
 
     Returns:
-        (codes, dim) float.
+        (codes, dim) float, see `Backbone.codebook`.
     """
-    return keras.ops.convert_to_numpy(backbone.codebook)
+    return np.asarray(backbone.codebook)
+
+
+def numbered(indices: np.ndarray, num_embeddings: int, single: bool) -> np.ndarray:
+    """Numbers the codes of vectors that have several indices.
+
+    Args:
+        indices: int (...) if `single`, else (..., levels), one of each level or group.
+        num_embeddings: number of codes of a level.
+        single: whether a vector has one index.
+
+    Returns:
+        int (..., levels), where codes of the second level follow those of the first; -1 where the
+        index is negative.
+
+    Example:
+
+    >>> numbered(np.array([[1, 0], [-1, 2]]), 4, single=False).tolist()
+    [[1, 4], [-1, 6]]
+    """
+    levels = indices[..., None] if single else indices
+    levels = levels.reshape(*levels.shape[: indices.ndim - (not single)], -1)
+    return np.where(levels < 0, -1, levels + num_embeddings * np.arange(levels.shape[-1]))
 
 
 def matching_clips(
@@ -196,9 +232,9 @@ def matching_clips(
     modality contributes its first clip that no other modality has contributed.
 
     Args:
-        indices: modality to (clips,) int codes.
+        indices: modality to int codes (clips,), or (clips, levels) of several, see `numbered`.
         classes: (clips,) int.
-        num_embeddings: number of codes.
+        num_embeddings: number of codes, of all levels.
         limit: codes at most.
 
     Returns:
@@ -216,12 +252,12 @@ def matching_clips(
     for code in np.flatnonzero((counts > 0).sum(axis=1) > 1).tolist():
         clips: dict[str, int] = {}
         for name, index in indices.items():
-            members = np.flatnonzero(index == code).tolist()
+            members = np.flatnonzero(_has(index, code)).tolist()
             first = next((clip for clip in members if clip not in clips.values()), None)
             if first is not None:
                 clips[name] = first
         if len(clips) > 1:
-            every = np.concatenate([classes[index == code] for index in indices.values()])
+            every = np.concatenate([classes[_has(index, code)] for index in indices.values()])
             least = min(count for count in counts[code].tolist() if count)
             candidates.append((-len(clips), -least, code, int(np.bincount(every).argmax()), clips))
     candidates.sort(key=lambda candidate: candidate[:3])
@@ -232,3 +268,8 @@ def matching_clips(
         (repeated if common in seen else fresh).append((code, clips))
         seen.add(common)
     return (fresh + repeated)[:limit]
+
+
+def _has(index: np.ndarray, code: int) -> np.ndarray:
+    """Which clips have a code, (clips,) bool."""
+    return (index == code).reshape(len(index), -1).any(axis=1)

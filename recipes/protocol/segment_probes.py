@@ -45,7 +45,7 @@ def segment_scores(encoded: EncodedClips, modalities: Sequence[str]) -> dict[str
                 for name, test in tests.items()
             }
         }
-        if train.codes.get("indices") is not None and train.codes["indices"].ndim == 2:
+        if train.codes.get("indices") is not None and train.codes["general"].ndim == 3:
             answers["identities"] = classes_of_codes(
                 train, {name: test.codes["indices"] for name, test in tests.items()}
             )
@@ -57,11 +57,14 @@ def segment_scores(encoded: EncodedClips, modalities: Sequence[str]) -> dict[str
 
 
 def classes_of_codes(train: Encoded, indices: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the class of each segment by its code alone.
+    """Returns the class of each segment by its codes alone.
+
+    A code stands for the classes of the training segments that have it, each with its share; the
+    shares of several codes of a segment are added.
 
     Args:
         train: labelled training clips of one modality, with `indices`.
-        indices: modality to int (clips, frames) codes.
+        indices: modality to int codes (clips, frames), or (clips, frames, levels).
 
     Returns:
         Modality to int (clips, frames) classes; a code that training does not use is background.
@@ -73,12 +76,22 @@ def classes_of_codes(train: Encoded, indices: Mapping[str, np.ndarray]) -> dict[
     >>> classes_of_codes(train, {"video": np.array([[2, 4, 3]])})["video"].tolist()
     [[1, 0, 1]]
     """
-    used, place = np.unique(train.codes["indices"], return_inverse=True)
     classes = train.labels.argmax(axis=-1)
-    counts = np.zeros((len(used), train.labels.shape[-1]))
-    np.add.at(counts, (place.reshape(-1), classes.reshape(-1)), 1)
-    names = np.append(counts.argmax(axis=1), counts.shape[1] - 1)
-    return {name: names[_places(used, index)] for name, index in indices.items()}
+    width = train.labels.shape[-1]
+
+    def by_level(index: np.ndarray) -> np.ndarray:
+        return index.reshape(*index.shape[:2], -1)
+
+    votes = {name: np.zeros((*index.shape[:2], width)) for name, index in indices.items()}
+    trained = by_level(train.codes["indices"])
+    for level in range(trained.shape[-1]):
+        used, place = np.unique(trained[..., level], return_inverse=True)
+        counts = np.zeros((len(used), width))
+        np.add.at(counts, (place.reshape(-1), classes.reshape(-1)), 1)
+        shares = np.vstack([counts / counts.sum(axis=1, keepdims=True), np.eye(width)[-1]])
+        for name, index in indices.items():
+            votes[name] += shares[_places(used, by_level(index)[..., level])]
+    return {name: vote.argmax(axis=-1) for name, vote in votes.items()}
 
 
 def _places(used: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -13,7 +13,7 @@ RANDOM_DRAWS = 5
 
 
 def chosen_channels(
-    codebook: np.ndarray,
+    tables: Sequence[np.ndarray],
     counts: np.ndarray,
     paired: Mapping[str, np.ndarray],
     num_channels: int,
@@ -24,11 +24,12 @@ def chosen_channels(
     "paper" is that of Huang et al. (2025), Eqs. 20-23; "usage" weighs codes by their use in
     training clips; "centred" subtracts the mean code in use first, and weighs by use; "agreement"
     keeps the dimensions in which the mean codes of the modalities of one clip correlate most over
-    training clips; "random" draws dimensions.
+    training clips; "random" draws dimensions. Where groups of channels have codes of their own, the
+    codes of each group are weighed by themselves and all dimensions are ranked together.
 
     Args:
-        codebook: (codes, dim) float.
-        counts: (codes,) use of each code by training clips.
+        tables: (codes, channels) float, all codes; of groups of channels, those of each group.
+        counts: (codes,) use of each code by training clips, of one table after another.
         paired: modality to (clips, dim) mean codes of the same training clips.
         num_channels: dimensions to keep.
         seed: seed of the random draws.
@@ -39,21 +40,30 @@ def chosen_channels(
     Example:
 
     >>> rows = np.random.default_rng(0).normal(size=(5, 4))
-    >>> found = chosen_channels(np.eye(4), np.ones(4), {"audio": rows, "text": rows}, 2, seed=0)
+    >>> found = chosen_channels([np.eye(4)], np.ones(4), {"audio": rows, "text": rows}, 2, seed=0)
     >>> {name: len(draws) for name, draws in found.items()}
     {'paper': 1, 'usage': 1, 'centred': 1, 'agreement': 1, 'random': 5}
     """
-    centre = counts @ codebook / max(counts.sum(), 1)
+    stops = np.cumsum([len(codes) for codes in tables])
+    by_table = list(zip(tables, np.split(counts, stops[:-1]), strict=True))
+
+    def scores(weighted: bool, centred: bool = False) -> np.ndarray:
+        found = []
+        for codes, uses in by_table:
+            centre = uses @ codes / max(uses.sum(), 1) if centred else 0.0
+            found.append(channel_scores(codes - centre, uses if weighted else None).importance)
+        return np.concatenate(found)
+
     importance = {
-        "paper": channel_scores(codebook).importance,
-        "usage": channel_scores(codebook, counts).importance,
-        "centred": channel_scores(codebook - centre, counts).importance,
+        "paper": scores(weighted=False),
+        "usage": scores(weighted=True),
+        "centred": scores(weighted=True, centred=True),
         "agreement": agreement(paired),
     }
-    found = {name: [select_channels(scores, num_channels)] for name, scores in importance.items()}
+    found = {name: [select_channels(each, num_channels)] for name, each in importance.items()}
     rng = np.random.default_rng(seed)
     found["random"] = [
-        rng.permutation(codebook.shape[1])[:num_channels] for _ in range(RANDOM_DRAWS)
+        rng.permutation(len(importance["paper"]))[:num_channels] for _ in range(RANDOM_DRAWS)
     ]
     return found
 

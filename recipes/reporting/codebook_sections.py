@@ -219,13 +219,19 @@ def shares_blocks(result: Mapping[str, Any]) -> list[Any]:
     return blocks
 
 
-def use_blocks(counts: np.ndarray, used: Mapping[str, int], modalities: Sequence[str]) -> list[Any]:
+def use_blocks(
+    counts: np.ndarray,
+    used: Mapping[str, int],
+    modalities: Sequence[str],
+    codes_of_a_segment: int = 1,
+) -> list[Any]:
     """Returns how often each code is used, by the modalities that use it (Figures 6 and 7).
 
     Args:
         counts: (codes, modalities), see `recipes.protocol.code_sharing.weighted_counts`.
         used: as `recipes.protocol.code_use.summary` returns it.
         modalities: names of the modalities.
+        codes_of_a_segment: number of codes that describe a segment together.
 
     Returns:
         Blocks of a section.
@@ -241,11 +247,17 @@ def use_blocks(counts: np.ndarray, used: Mapping[str, int], modalities: Sequence
     heights = 100 * counts / counts.sum()
     each = ", ".join(f"{name} {used[name]}" for name in modalities)
     picture = charts.code_use_bars(heights, code_use.kinds(counts), "test segments (%)")
+    several = (
+        f"A segment has {codes_of_a_segment} codes, one of each "
+        f"{len(counts) // codes_of_a_segment}: each describes a group of channels. "
+        if codes_of_a_segment > 1
+        else ""
+    )
     return [
         Picture(picture, "use of each code"),
         Text(
-            f"Of {len(counts)} codes, test segments use {used['any']} ({each}): {used['shared']} "
-            f"are used by every modality, {used['partial']} by some, {used['specific']} by one, as "
-            "defined above."
+            f"{several}Of {len(counts)} codes, test segments use {used['any']} ({each}): "
+            f"{used['shared']} are used by every modality, {used['partial']} by some, "
+            f"{used['specific']} by one, as defined above."
         ),
     ]

@@ -52,7 +52,7 @@ def confusions(results: Sequence[Mapping[str, Any]]) -> list[Section]:
 
 
 def write_shared_codes(
-    out: Path, clips: Clips, model: str, codes: Mapping[str, Sequence[int]], raw: str | None
+    out: Path, clips: Clips, model: str, codes: Mapping[str, Sequence[Any]], raw: str | None
 ) -> bool:
     """Writes a page of test clips of different modalities that share a code.
 
@@ -60,7 +60,8 @@ def write_shared_codes(
         out: folder to write into.
         clips: the clips, of a prepared folder.
         model: name of the model.
-        codes: modality to the commonest code of each test clip, -1 for none.
+        codes: modality to the commonest codes of each test clip, as
+            `recipes.protocol.code_sharing.commonest_codes`.
         raw: folder of the raw files; that of the preparation if None.
 
     Returns:
@@ -68,11 +69,11 @@ def write_shared_codes(
     """
     if not codes:
         return False
-    number = max(max(each) for each in codes.values()) + 1
+    each = {name: np.array(of) for name, of in codes.items()}
+    number = max(int(of.max()) for of in each.values()) + 1
     # A clip without the modality gets a code of its modality alone, which nothing shares.
     indices = {
-        name: np.where(np.array(each) < 0, number + place, each)
-        for place, (name, each) in enumerate(codes.items())
+        name: np.where(of < 0, number + place, of) for place, (name, of) in enumerate(each.items())
     }
     labels = clip_labels(clips, "test")
     try:
@@ -86,7 +87,6 @@ def write_shared_codes(
         )
     except FileNotFoundError:
         return False
-    each = {name: np.array(of) for name, of in codes.items()}
     blocks = example_blocks(examples, code_use.label_agreement(each, labels))
     title = f"Clips that share a code of {model}"
     sections = [Section("Test clips with the same code", blocks)]

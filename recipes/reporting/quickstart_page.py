@@ -106,7 +106,10 @@ def quickstart_page(
             Section(
                 "Use of codes by modality",
                 codebook_sections.use_blocks(
-                    counts, result["codes_used"], tuple(dict.fromkeys(modalities))
+                    counts,
+                    result["codes_used"],
+                    tuple(dict.fromkeys(modalities)),
+                    result["codes_of_a_segment"],
                 ),
             ),
             Section("What was measured, and how", method_blocks(result, name)),

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 import keras_cmg
 from keras_cmg.faults import shorten
 from keras_cmg.search import ClipIndex, EncodedClips
 from keras_cmg.search.hit import IndexedClip
+from recipes.protocol.code_use import codebook_array
 from recipes.serving.batching import Batcher
 from recipes.serving.code_statistics import code_positions, sharing
 from recipes.serving.limits import Limits, RefusedRequest
@@ -78,14 +80,13 @@ class ClipSearch:
         self.media = media or MediaFiles()
         self.modalities = index.modalities
         self.clips = {name: index.clips(name) for name in self.modalities}
-        self.num_codes = int(encoder.backbone.num_embeddings or 0)
+        codebook = codebook_array(encoder.backbone)
+        self.num_codes = len(codebook)
+        self._tables = encoder.backbone.code_tables()
         self.counts = {name: self._count(name) for name in self.modalities}
         self.sharing = sharing(self.counts)
         self.kinds: list[str] = self.sharing.pop("kinds")
-        # Of a quantiser of several indices, lists are of combinations of them.
-        single = len(index.codebook) == self.num_codes
-        uses = np.sum([*self.counts.values()], axis=0)
-        self.positions = code_positions(index.codebook, uses) if single else {}
+        self.positions = code_positions(codebook, np.sum([*self.counts.values()], axis=0))
         self._positions = {
             name: {clip.name: place for place, clip in enumerate(clips)}
             for name, clips in self.clips.items()
@@ -132,6 +133,7 @@ class ClipSearch:
             `code_use` returns it, and its `margin`, how much nearer the query's code is than the
             next one, from 0 (equally near) to 1; `found`, modality to the clips found, nearest
             first; `labels`, modality to the commonest `label` among them and its `share`.
+            Of several codes of a query, `code` is the one of the largest margin.
 
         Raises:
             RefusedRequest: if a number or a name is wrong (422), a file cannot be decoded (422), or
@@ -180,12 +182,14 @@ class ClipSearch:
                 label, count = named.most_common(1)[0]
                 labels[modality] = {"label": label, "share": count / len(hits)}
         self._timed("index", start)
-        codes = [int(code) for code in np.ravel(index)]
+        (codes,) = self.index.codes_of(encoded)
+        margins = self._margins(vector, codes)
+        surest = int(np.argmax(margins))
         return {
             "query": query.name,
             "modality": query.modality,
-            "codes": codes,
-            "code": {**self.code_use(codes[0]), "margin": self._margin(vector, codes)},
+            "codes": list(codes),
+            "code": {**self.code_use(codes[surest]), "margin": round(margins[surest], 4)},
             "found": found,
             "labels": labels,
         }
@@ -194,7 +198,7 @@ class ClipSearch:
         """Describes which clips have a code.
 
         Args:
-            code: number of the code; of a quantiser of several indices, the first.
+            code: number of the code, as in `keras_cmg.search.IndexedClip`.
 
         Returns:
             Dict of `code`; `clips`, modality to the number of clips; `kind`, "shared", "partial",
@@ -254,15 +258,15 @@ class ClipSearch:
                 self._waiting -= 1
 
     def _count(self, modality: str) -> np.ndarray:
-        codes = [clip.codes[0] for clip in self.clips[modality] if clip.codes]
+        codes = [code for clip in self.clips[modality] for code in clip.codes]
         return np.bincount(np.array(codes, "int64"), minlength=self.num_codes)
 
     def _examples_of(self, modality: str) -> dict[int, list[IndexedClip]]:
         """The first clips of each code: of a million clips, a code may have a hundred thousand."""
         found: dict[int, list[IndexedClip]] = {}
         for clip in self.clips[modality]:
-            if clip.codes:
-                of_code = found.setdefault(clip.codes[0], [])
+            for code in clip.codes:
+                of_code = found.setdefault(code, [])
                 if len(of_code) < SAME_CODE:
                     of_code.append(clip)
         return found
@@ -326,14 +330,17 @@ class ClipSearch:
         encoded = self.encoder.encode(key[0], features=np.stack(rows))
         return list(zip(encoded.vectors, encoded.indices, strict=True))
 
-    def _margin(self, vector: np.ndarray, codes: Sequence[int]) -> float | None:
-        """How much nearer the code is than the next one; None of several indices."""
-        if len(codes) != 1 or len(self.index.codebook) < 2:
-            return None
-        distances = np.linalg.norm(self.index.codebook - vector, axis=1)
-        own = float(distances[codes[0]])
-        other = float(np.delete(distances, codes[0]).min())
-        return round(max(0.0, 1 - own / other), 4) if other > 0 else 0.0
+    def _margins(self, vector: np.ndarray, codes: Sequence[int]) -> list[float]:
+        """How much nearer each code is than the next one of its level or group, from 0 to 1."""
+        margins, start = [], 0
+        parts = self.encoder.backbone.split_by_index(ops.convert_to_tensor(vector), self._tables)
+        for part, table, code in zip(parts, self._tables, codes, strict=True):
+            distances = ops.convert_to_numpy(ops.norm(table - part, axis=1))
+            own = float(distances[code - start])
+            nearest = float(np.delete(distances, code - start).min(initial=np.inf))
+            margins.append(max(0.0, 1 - own / nearest) if nearest > 0 else 0.0)
+            start += self.encoder.backbone.num_embeddings
+        return margins
 
     def _described(self, clip: Any) -> dict[str, Any]:
         place = self._positions[clip.modality][clip.name]

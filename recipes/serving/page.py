@@ -189,7 +189,7 @@ class PageSearch:
             nothing = self.parts.code_map(), None, self.parts.code(None)
             return self.parts.error(error.reason), *nothing
         preview = None if query.file is None else f"gradio_api/file={query.file}"
-        code = found["codes"][0]
+        code = found["code"]["code"]
         answer = self.parts.answer(found, preview)
         return answer, self.parts.code_map(found), code, self.parts.code(code)
 

@@ -135,9 +135,9 @@ class PageParts:
         Args:
             found: an answer of `ClipSearch.search`, whose codes are marked.
         """
-        query = found["codes"][0] if found else None
+        query = found["codes"] if found else []
         found_clips = found["found"].values() if found else ()
-        marked = {clip["codes"][0] for clips in found_clips for clip in clips} - {query}
+        marked = {code for clips in found_clips for clip in clips for code in clip["codes"]}
         uses = np.sum([*self.search.counts.values()], axis=0)
         most = max(int(uses.max()), 1)
         marks: list[dict[str, Any]] = []
@@ -151,7 +151,7 @@ class PageParts:
                     "size": round(SMALL + (LARGE - SMALL) * share, 1),
                     "kind": self.search.kinds[code],
                     "clips": int(uses[code]),
-                    "role": "query" if code == query else "found" if code in marked else "",
+                    "role": "query" if code in query else "found" if code in marked else "",
                 }
             )
         # Small marks are drawn over large ones, clips found over others, and the query over all.

@@ -21,6 +21,7 @@ from recipes.protocol import (
     clip_retrieval,
     clip_views,
     code_sharing,
+    code_use,
     segment_probes,
     toc_criteria,
 )
@@ -308,13 +309,14 @@ def _toc(
             if kept == str(half):
                 by_view["toc at half"] = of_mask
     predicted.update(views)
-    if encoded.backbone.codebook is None:
-        # Criteria weigh the codes of one codebook by their use.
+    tables = code_use.code_tables(encoded.backbone)
+    if sum(codes.shape[1] for codes in tables) != encoded.backbone.code_dim:
+        # Criteria weigh the codes of a codebook, or of groups of channels, not sums of codes.
         return {"channels": best, "criteria": {}}
     number = len(encoded.clips.categories())
     train = splits["train"][codes]
     channels = toc_criteria.chosen_channels(
-        np.asarray(keras.ops.convert_to_numpy(encoded.backbone.codebook), "float64"),
+        [codes.astype("float64") for codes in tables],
         np.sum(list(code_sharing.counts_of(encoded, "train").values()), axis=0),
         {name: clips.vectors for name, clips in train.items()},
         half,

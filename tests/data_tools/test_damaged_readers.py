@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import data_tools
+import keras_cmg
 from data_tools.extraction.clip_features import ClipFeatures
 from data_tools.extraction.clips import find_clips
 from data_tools.features import vggish_weights
@@ -16,6 +19,8 @@ from data_tools.io.tables import read_table
 from data_tools.published.annotations import read_records
 from data_tools.raw.digits_sources import read_idx
 from data_tools.raw.extractors import Extractors
+from data_tools.store import Store
+from keras_cmg.export.runs import load_log_mel_summary
 
 
 def message(read: Any, path: Path) -> str:
@@ -40,6 +45,35 @@ def test_json_nested_without_end(tmp_path: Path) -> None:
     path = tmp_path / "captions.jsonl"
     path.write_text("[" * 100_000)
     assert "RecursionError" in message(lambda p: list(find_clips(p.parent)[1]), path)
+
+
+@pytest.mark.parametrize("entry", [{}, {"files": None}, {"files": {"a": 1}}, {"files": ["a"]}])
+def test_a_manifest_that_lists_no_files(tmp_path: Path, entry: dict[str, Any]) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"format": 1, **entry}))
+    assert "list" in message(lambda p: data_tools.verify(p.parent), path)
+
+
+def test_a_manifest_that_lists_files_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"files": {"../a": "0"}}))
+    assert "of its folder" in message(lambda p: data_tools.verify(p.parent), path)
+
+
+def test_values_of_files_are_quoted_shortly(tmp_path: Path) -> None:
+    long = "x" * 5000
+    schema, index = tmp_path / "schema.json", tmp_path / "index.json"
+    schema.write_text(json.dumps({"format": long}))
+    assert "Received: 'xxx" in message(lambda p: Store(p.parent), schema)
+    index.write_text(json.dumps({"format": long}))
+    assert "Received: 'xxx" in message(lambda p: keras_cmg.search.CodeIndex.load(p.parent), index)
+    clips = tmp_path / "clips.json"
+    clips.write_text(json.dumps({"format": long}))
+    assert "Received: 'xxx" in message(lambda p: keras_cmg.search.ClipIndex.load(p.parent), clips)
+    learned = tmp_path / "extractors.npz"
+    std = np.where(np.arange(128) == 5, np.inf, 1.0)
+    np.savez(learned, audio_mean=np.zeros(128), audio_std=std, sample_rate=8000)
+    assert "127 of them finite" in message(lambda p: load_log_mel_summary(p.parent), learned)
 
 
 def test_archives_of_learned_features(tmp_path: Path) -> None:

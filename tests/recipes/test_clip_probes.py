@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
-from recipes.protocol import clip_probes, clip_views, code_sharing, segment_probes, toc_criteria
+import keras_cmg
+from keras_cmg.ops.channel_selection import channel_scores
+from recipes.protocol import (
+    clip_probes,
+    clip_views,
+    code_sharing,
+    code_use,
+    segment_probes,
+    toc_criteria,
+)
 from recipes.protocol.clip_probes import ClipVectors
 from recipes.protocol.clips import Encoded
 from recipes.reporting import group_intervals
@@ -145,7 +155,32 @@ def test_codes_of_levels_are_counted_one_level_after_another() -> None:
     }
     fake = FakeClips({"audio": Encoded(codes, None, 0, None)}, 2)
     assert code_sharing.counts_of(fake, "test")["audio"].tolist() == [1, 1, 0, 2]
-    assert code_sharing.commonest_codes(fake, "test") == {}
+    assert code_sharing.commonest_codes(fake, "test")["audio"].tolist() == [[0, 3]]
+    labels = code_sharing.label_counts(fake, "test", np.array([2]))
+    assert labels[:, 0, 2].tolist() == [1, 1, 0, 2] and labels.shape == (4, 1, 3)
+
+
+def test_clips_share_a_code_in_any_group() -> None:
+    codes = {"audio": np.array([[0, 4], [1, 5]]), "text": np.array([[2, 6], [3, 4]])}
+    classes = np.array([0, 0])
+    assert code_use.matching_clips(codes, classes, 8, limit=3) == [(4, {"audio": 0, "text": 1})]
+    assert code_use.label_agreement(codes, classes) == 1.0
+    assert code_use.label_agreement(codes, np.array([0, 1])) == 0.0
+    same = {name: index[:, 0] for name, index in codes.items()}
+    assert code_use.label_agreement(same, classes) is None
+
+
+def test_codes_of_groups_are_zero_in_the_channels_of_others() -> None:
+    inner = keras_cmg.layers.Codebook(num_embeddings=3, embedding_dim=2)
+    quantizer = keras_cmg.layers.GroupedQuantizer(inner, num_groups=2)
+    backbone = keras_cmg.models.FCIDBackbone(("audio",), embedding_dim=4, quantizer=quantizer)
+    quantizer.build()
+    found = backbone.codebook
+    assert found.shape == (6, 4)
+    assert not found[:3, 2:].any() and not found[3:, :2].any()
+    indices = np.array([2, 1])
+    both = found[code_use.numbered(indices, 3, single=False)].sum(axis=0)
+    np.testing.assert_array_equal(both, keras.ops.convert_to_numpy(quantizer.decode(indices)))
 
 
 def test_segments_are_named_by_their_codes_alone() -> None:
@@ -157,6 +192,15 @@ def test_segments_are_named_by_their_codes_alone() -> None:
     assert found["video"].tolist() == [[0, 2, 2]]
 
 
+def test_segments_are_named_by_all_of_their_codes() -> None:
+    """Neither code is of one class alone; both together are."""
+    indices = np.array([[[0, 0], [0, 1], [1, 0], [1, 1]]])
+    labels = np.eye(4, dtype=int)[[[0, 1, 2, 3]]]
+    train = Encoded({"indices": indices, "general": np.ones((1, 4, 2))}, labels, 0, None)
+    found = segment_probes.classes_of_codes(train, {"video": indices[:, ::-1]})
+    assert found["video"].tolist() == [[3, 2, 1, 0]]
+
+
 def test_agreement_finds_the_dimensions_that_modalities_share() -> None:
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((50, 2))
@@ -164,8 +208,22 @@ def test_agreement_finds_the_dimensions_that_modalities_share() -> None:
         name: np.concatenate([rng.standard_normal((50, 2)), shared], axis=1)
         for name in ("audio", "text")
     }
-    found = toc_criteria.chosen_channels(np.eye(4), np.ones(4), paired, 2, seed=0)
+    found = toc_criteria.chosen_channels([np.eye(4)], np.ones(4), paired, 2, seed=0)
     assert sorted(found["agreement"][0].tolist()) == [2, 3]
+
+
+def test_dimensions_of_groups_are_ranked_together() -> None:
+    rng = np.random.default_rng(0)
+    tables = [rng.standard_normal((5, 3)) * [3.0, 1.0, 0.2], rng.standard_normal((6, 2))]
+    paired = {name: rng.standard_normal((9, 5)) for name in ("audio", "text")}
+    counts = rng.integers(1, 9, 11)
+    found = toc_criteria.chosen_channels(tables, counts, paired, 2, seed=0)
+    scores = [
+        channel_scores(codes, uses).importance
+        for codes, uses in zip(tables, (counts[:5], counts[5:]), strict=True)
+    ]
+    best = np.argsort(-np.concatenate(scores))[:2]
+    assert sorted(found["usage"][0].tolist()) == sorted(best.tolist())
 
 
 def test_clips_of_one_recording_count_as_one() -> None:

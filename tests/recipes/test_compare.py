@@ -357,8 +357,8 @@ def test_several_codes_per_vector_are_measured_too(features: Path) -> None:
     found = model_measurement.measure(**request_of(features, "codebind", backbone=backbone))
     assert set(found["scores"]) == VIEWS
     assert all(number == 16 for number in found["toc"]["channels"].values())
-    # Criteria weigh the codes of a single codebook.
-    assert found["toc"]["criteria"] == {}
+    assert set(found["toc"]["criteria"]) == {"paper", "usage", "centred", "agreement", "random"}
+    assert {len(clip) for codes in found["clip_codes"].values() for clip in codes} == {2}
     assert all(len(used) == 3 for used in found["used"].values())
 
 

@@ -108,7 +108,7 @@ def test_a_search_prints_names_and_writes_a_page(
     words = ["search", "--query", query, "--find", "video", "-k", "3", "--run", str(run)]
     assert main([*words, "--out", str(page)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"{query} (audio), code ")
+    assert lines[0].startswith(f"{query} (audio), codes ")
     assert sum("pictures/" in line for line in lines) == 3
     html = page.read_text()
     assert html.count("data:image/png;base64,") == 3
@@ -281,4 +281,4 @@ def test_a_page_links_large_files_and_escapes_names(
     assert (tmp_path / "a.png").as_uri() in page
     assert "&lt;b&gt;" in page
     assert "words &amp; more" in page
-    assert "as the query" in page
+    assert "code 1; the query has code 1 too" in page

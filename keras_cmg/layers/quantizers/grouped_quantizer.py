@@ -202,6 +202,19 @@ class GroupedQuantizer(CompositeQuantizer):
         found = [self.part(i).split_by_index(*each) for i, each in enumerate(parts)]
         return [vectors for part in found for vectors in part]
 
+    def index_similarities(self, x: Tensor) -> list[Tensor]:
+        """Computes the cosine similarity of each group of channels with the codes of the group.
+
+        Args:
+            x: float tensor `(..., dim)`.
+
+        Returns:
+            A float tensor `(..., values)` for each index.
+        """
+        groups = enumerate(self._split(ops.cast(x, self.compute_dtype)))
+        found = [self.part(number).index_similarities(group) for number, group in groups]
+        return [similarities for part in found for similarities in part]
+
     def _nearest_in(self, x, tables):
         parts = zip(self._split(x), self._tables_of_parts(tables), strict=True)
         found = [self.part(i)._nearest_in(*each) for i, each in enumerate(parts)]

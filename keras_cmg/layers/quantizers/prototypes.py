@@ -150,6 +150,17 @@ class Prototypes(Quantizer):
         x = l2_normalize(ops.cast(x, self.compute_dtype))
         return engine.matmul(x, ops.transpose(self.codebook))
 
+    def index_similarities(self, x: Tensor) -> list[Tensor]:
+        """Computes `similarities`, with gradient to the prototypes, as a list of one.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            List of one float tensor `(..., num_embeddings)`.
+        """
+        return [self.similarities(x)]
+
     def adaptable_part(self) -> Quantizer:
         """Returns the quantiser itself, as `adapt` places its codes.
 

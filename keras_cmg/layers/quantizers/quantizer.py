@@ -12,6 +12,7 @@ from keras import ops
 from keras_cmg.backend import engine
 from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.ops import quantization
+from keras_cmg.ops.contrastive import cosine_logits
 from keras_cmg.ops.counter_random import random_normal
 from keras_cmg.ops.diveq import diveq
 from keras_cmg.ops.rotation_trick import rotation_trick
@@ -417,6 +418,32 @@ class Quantizer(keras.layers.Layer):
         [[0.75, -0.25], [-0.25, 0.75]]
         """
         return [x]
+
+    def index_similarities(self, x: Tensor) -> list[Tensor]:
+        """Computes the cosine similarity of vectors with all codes of each index.
+
+        Gradients reach the vectors, and of the codes those of `Prototypes` alone, which learn by
+        such similarities.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            A float tensor `(..., values)` for each index, in the order of `index_shape`: what
+            `split_by_index` returns, compared with `code_tables`.
+
+        Example:
+
+        >>> inner = keras_cmg.layers.Prototypes(num_embeddings=8, embedding_dim=2)
+        >>> quantizer = keras_cmg.layers.GroupedQuantizer(inner, num_groups=3)
+        >>> quantizer.build()
+        >>> [tuple(x.shape) for x in quantizer.index_similarities(np.ones((5, 6), "float32"))]
+        [(5, 8), (5, 8), (5, 8)]
+        """
+        x = ops.cast(x, self.compute_dtype)
+        tables = [ops.stop_gradient(table) for table in self.code_tables()]
+        parts = zip(self.split_by_index(x, tables), tables, strict=True)
+        return [cosine_logits(vectors, codes) for vectors, codes in parts]
 
     def _nearest_in(self, x: Tensor, tables: Sequence[Tensor]) -> Tensor:
         """The nearest code of each vector in given tables."""

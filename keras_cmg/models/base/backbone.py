@@ -14,6 +14,7 @@ from keras_cmg.backend.rematerialization import compute_in_chunks
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
+from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
 from keras_cmg.layers.quantizers.learned_codebook import LearnedCodebook
 from keras_cmg.layers.quantizers.lfq import LFQ
 from keras_cmg.layers.quantizers.projected_quantizer import ProjectedQuantizer
@@ -108,14 +109,16 @@ class Backbone(keras.Model):
             quantizer: a layer with the call and `assign_codes` of `keras_cmg.layers.Codebook`, its
                 configuration by `keras.saving.serialize_keras_object`, or arguments of
                 `quantizer_class`; an argument `class_name` names another class of
-                `keras_cmg.layers`, such as `"Prototypes"` or `"AlignedCodebook"`. `FSQ`, `LFQ` and
-                `BSQ`, which have widths of their own, are wrapped in a `ProjectedQuantizer`.
-                `num_embeddings` becomes that of a layer.
+                `keras_cmg.layers`, such as `"Prototypes"` or `"AlignedCodebook"`, and an argument
+                `num_groups` makes a `GroupedQuantizer` of as many, each with `num_embeddings` codes
+                of its share of the channels. `FSQ`, `LFQ` and `BSQ`, which have widths of their
+                own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes that of a
+                layer.
 
         Raises:
             ValueError: if a layer has another `embedding_dim` than the backbone, an
-                `AlignedCodebook` lacks one of its modalities, or `class_name` is no quantiser of
-                codes.
+                `AlignedCodebook` lacks one of its modalities, `class_name` is no quantiser of
+                codes, or `num_groups` does not divide the channels.
 
         Example:
 
@@ -135,14 +138,7 @@ class Backbone(keras.Model):
                     f"Received: {name!r}"
                 )
             quantizer_class = self.quantizer_class if name is None else CODEBOOKS[name]
-            if quantizer_class is AlignedCodebook:
-                arguments = {"modalities": self.modalities, **arguments}
-            layer = quantizer_class(
-                self.num_embeddings,
-                self.embedding_dim,
-                **{"seed": self.seed, "dtype": self.dtype_policy, "name": "codebook"},
-                **arguments,
-            )
+            layer = self._new_quantizer(quantizer_class, arguments)
         else:
             layer = quantizer
             if isinstance(layer, (FSQ, LFQ)) and layer.embedding_dim != self.embedding_dim:
@@ -167,6 +163,31 @@ class Backbone(keras.Model):
                 f"Received: {dim}"
             )
         self.quantizer = layer
+
+    def _new_quantizer(self, quantizer_class: Any, arguments: dict[str, Any]) -> Quantizer:
+        """The quantiser of a number of codes, or a group of such."""
+        groups = arguments.pop("num_groups", 1)
+        aligned = quantizer_class is AlignedCodebook
+        if not isinstance(groups, int) or groups < 1 or self.embedding_dim % groups:
+            raise ValueError(
+                "`num_groups` of `quantizer` must be an int that divides `embedding_dim`, "
+                f"{self.embedding_dim}. Received: {groups!r}"
+            )
+        if aligned and groups > 1:
+            raise ValueError(
+                "`num_groups` of `quantizer` must be 1 for AlignedCodebook, whose codes have a "
+                f"block of channels for each modality. Received: {groups}"
+            )
+        if aligned:
+            arguments = {"modalities": self.modalities, **arguments}
+        common = {"dtype": self.dtype_policy, "name": "codebook"}
+        layer = quantizer_class(
+            self.num_embeddings,
+            self.embedding_dim // groups,
+            **{"seed": self.seed, **common},
+            **arguments,
+        )
+        return layer if groups == 1 else GroupedQuantizer(layer, groups, **common)
 
     @property
     def frozen_layers(self) -> tuple[str, ...]:
@@ -538,12 +559,11 @@ class Backbone(keras.Model):
             zeroed[name] = ops.where(counts, x, ops.zeros((), dtype=x.dtype))
         return {**inputs, **zeroed} if zeroed else inputs
 
-    def require_codebook(self, purpose: str, single: bool = False) -> None:
+    def require_codebook(self, purpose: str) -> None:
         """Raises an error if the system has no codebook.
 
         Args:
             purpose: what needs codes, the start of a sentence, such as `"TOC"`.
-            single: whether it needs a single code per vector.
 
         Raises:
             ValueError: naming the system and the reason.
@@ -557,11 +577,6 @@ class Backbone(keras.Model):
             raise ValueError(
                 f"{purpose} needs codes, and {system} has none: its features are continuous. "
                 "Its `codebook` is None."
-            )
-        if single and getattr(self.quantizer, "index_shape", None):
-            raise ValueError(
-                f"{purpose} needs one code per vector. Received a {type(self).__name__} with "
-                f"indices of shape {self.quantizer.index_shape} per vector."
             )
 
     def check_modality(self, modality: str) -> None:
@@ -644,14 +659,21 @@ class Backbone(keras.Model):
 
     @property
     def codebook(self) -> np.ndarray | None:
-        """The codes, float array `(num_embeddings, embedding_dim)`; None without a codebook.
+        """The codes, float array `(num_embeddings, embedding_dim)`; None without a quantiser.
 
-        Quantisers that describe a vector by several codes have no single codebook.
+        Of a quantiser that describes a vector by several codes, those of each level or group, one
+        after another; the codes of a group of channels are zero in all other channels.
         """
-        # Quantisers of other packages may have no `index_shape`.
-        if self.quantizer is None or getattr(self.quantizer, "index_shape", None):
+        if self.quantizer is None:
             return None
-        return ops.convert_to_numpy(self.quantizer.codebook)
+        rows, start = [], 0
+        for table in self.code_tables():
+            codes = ops.convert_to_numpy(table)
+            rest = self.code_dim - codes.shape[1]
+            # Codes of levels are as wide as their sum.
+            rows.append(np.pad(codes, ((0, 0), (start, rest - start if rest else 0))))
+            start += codes.shape[1] if rest else 0
+        return np.concatenate(rows)
 
     def code_source(self) -> Any:
         """Returns the codes as `TOCChannelMask.adapt` and `keras_cmg.search.CodeIndex` take them.

@@ -12,6 +12,7 @@ from keras import ops
 from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
 from keras_cmg.layers.code_discriminator import CodeDiscriminator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.models.base import masked_terms
@@ -491,7 +492,11 @@ class FCID(Pretrainer):
             }
             losses.append(
                 code_prediction.code_prediction_loss(
-                    similarities, assignments, self.prediction_temperature, weights
+                    similarities,
+                    assignments,
+                    self.prediction_temperature,
+                    weights,
+                    aligned=self.backbone.fine,
                 )
             )
         return sum(losses) / len(losses)
@@ -499,24 +504,12 @@ class FCID(Pretrainer):
     def _code_similarities(self, features):
         """Cosine similarity to all codes by modality, for each index of a vector."""
         quantizer = self.backbone.quantizer
-        if hasattr(quantizer, "similarities"):
-            # The codes themselves learn from it.
-            return [{name: quantizer.similarities(x) for name, x in features.items()}]
-        tables = self.backbone.code_tables()
-        parts = {name: self.backbone.split_by_index(x, tables) for name, x in features.items()}
-        found = []
-        for number, codes in enumerate(tables):
-            by_modality = self.modality_codebooks(ops.stop_gradient(codes))
-            found.append(
-                {
-                    name: ops.matmul(
-                        contrastive.l2_normalize(vectors[number]),
-                        ops.transpose(contrastive.l2_normalize(by_modality[name])),
-                    )
-                    for name, vectors in parts.items()
-                }
-            )
-        return found
+        if isinstance(quantizer, AlignedCodebook) or not isinstance(quantizer, Quantizer):
+            codes = ops.stop_gradient(ops.convert_to_tensor(quantizer.codebook))
+            codebooks = self.modality_codebooks(codes)
+            return [{m: contrastive.cosine_logits(x, codebooks[m]) for m, x in features.items()}]
+        found = [quantizer.index_similarities(x) for x in features.values()]
+        return [dict(zip(features, of_index, strict=True)) for of_index in zip(*found, strict=True)]
 
     def training_callbacks(self):
         quantizer = self.backbone.quantizer

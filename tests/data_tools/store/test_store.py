@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import pickle
 import shutil
@@ -139,6 +140,19 @@ def test_damage_is_named(
     with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
         Store(copied_store).check()
     assert Path(file).name in str(caught.value)
+
+
+@pytest.mark.parametrize("split", [True, ["train"], 1.5, {"a": 1}])
+def test_splits_are_names(copied_store: Path, split: Any) -> None:
+    index = copied_store / "shards/00001/index.json"
+    content = json.loads(index.read_text())
+    content["rows"][0]["split"] = split
+    index.write_text(json.dumps(content))
+    schema = json.loads((copied_store / "schema.json").read_text())
+    schema["shards"][1]["sha256"] = hashlib.sha256(index.read_bytes()).hexdigest()
+    (copied_store / "schema.json").write_text(json.dumps(schema))
+    with pytest.raises(ValueError, match=r"index\.json must name splits"):
+        Store(copied_store).split_names()
 
 
 def test_a_field_cannot_name_a_path(copied_store: Path) -> None:

@@ -59,7 +59,7 @@ def test_features_are_encoded_as_by_the_backbone(backbone: keras_cmg.models.Back
     found = keras_cmg.CrossModalEncoder(backbone).encode("text", features=x)
     general = keras.ops.convert_to_numpy(expected["general"])
     np.testing.assert_allclose(found.vectors, general, atol=1e-5)
-    assert found.indices.shape == (70,)
+    assert found.indices.shape == (70, 4)
     assert found.names[69] == "69"
     assert found.modality == "text"
 
@@ -85,7 +85,7 @@ def test_files_that_cannot_be_read_are_named(
     assert found.failures == ((files[0], "does not exist"), (files[2], "does not exist"))
     none = model.encode("audio", files=files[:1], on_error="skip")
     assert none.vectors.shape == (0, 256)
-    assert none.indices.shape == (0,)
+    assert none.indices.shape == (0, 4)
     assert model.encode("audio", files=[]).names == ()
 
 

@@ -72,6 +72,23 @@ def test_clips_are_compared_where_frames_differ():
     assert float(code_prediction_loss(similar, assigned)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_words_are_not_seconds_where_there_are_as_many():
+    similar = {name: similarities(4, 5, 6) for name in ("audio", "video", "text")}
+    assigned = {name: array(balanced_assignments(x)) for name, x in similar.items()}
+
+    def loss(name, order, aligned):
+        moved = [
+            {n: array(x)[:, order] if n == name else x for n, x in values.items()}
+            for values in (similar, assigned)
+        ]
+        return float(code_prediction_loss(*moved, aligned=aligned))
+
+    order, kept, fine = [3, 0, 4, 1, 2], list(range(5)), ("audio", "video")
+    assert loss("text", order, fine) == pytest.approx(loss("text", kept, fine), rel=1e-6)
+    assert loss("video", order, fine) != pytest.approx(loss("video", kept, fine), rel=1e-3)
+    assert loss("text", order, None) != pytest.approx(loss("text", kept, None), rel=1e-3)
+
+
 def test_frames_that_hold_other_codes_are_not_taught_by_captions():
     """The second frame of the sound is background: its code is not that of the caption."""
     codes = np.eye(3, dtype="float32")

@@ -106,11 +106,14 @@ def test_several_indices_survive_a_file(tmp_path: Path) -> None:
     index.add(EncodedClips(("a", "b"), x, codes, x, "audio"))
     index.save(tmp_path / "index")
     loaded = ClipIndex.load(tmp_path / "index")
-    assert loaded.clips("audio")[0].codes == tuple(codes[0].tolist())
+    # Codes of the second level are numbered after the four of the first.
+    first = (int(codes[0, 0]), 4 + int(codes[0, 1]))
+    assert loaded.clips("audio")[0].codes == first
     loaded.add(EncodedClips(("c",), x[:1], codes[:1], x[:1], "video"))
     hit = loaded.search(EncodedClips(("a",), x[:1], codes[:1], x[:1], "audio"), "video")[0][0]
     assert hit.name == "c"
-    assert hit.shared_codes == tuple(codes[0].tolist())
+    assert hit.shared_codes == first
+    assert [clip.name for clip in loaded.clips_of_code(first[1])] == ["a", "c"]
 
 
 def test_wrong_clips_are_refused_and_nothing_is_added(

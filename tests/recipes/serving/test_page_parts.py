@@ -57,7 +57,7 @@ def test_markup_in_names_is_escaped(encoder: keras_cmg.CrossModalEncoder, tmp_pa
     assert "&lt;img src=x onerror=alert(1)&gt;.wav" in shown[0]
 
 
-def test_a_quantiser_of_several_indices_has_no_map(tmp_path: Path) -> None:
+def test_codes_of_levels_are_numbered_one_level_after_another(tmp_path: Path) -> None:
     backbone = keras_cmg.models.SequenceBackbone(
         ("audio",),
         embedding_dim=8,
@@ -74,7 +74,13 @@ def test_a_quantiser_of_several_indices_has_no_map(tmp_path: Path) -> None:
     parts = PageParts(search)
     (found,) = search.search([Query("a.wav", "audio", tone(tmp_path / "a.wav", 0))])
     search.close()
-    assert len(found["codes"]) == 2 and found["code"]["margin"] is None
+    first, second = found["codes"]
+    assert 0 <= first < 4 <= second < 8
+    assert 0 < found["code"]["margin"] <= 1 and found["code"]["code"] in found["codes"]
+    indices = encoder.encode("audio", features=rows).indices
+    for level, code in enumerate((first, second)):
+        uses = int(np.sum(indices[:, level] == indices[0, level]))
+        assert search.code_use(code)["clips"] == {"audio": uses}
     assert found["found"]["audio"][0]["score"] == pytest.approx(1, abs=1e-4)
-    assert "There is no map" in parts.code_map(found)
+    assert f"The query has code {first}, {second}." in parts.code_map(found)
     assert " · ".join(map(str, found["codes"])) in parts.answer(found, None)

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers import Prototypes
+from keras_cmg.layers import GroupedQuantizer, LearnedCodebook, Prototypes, ResidualQuantizer
 
 RANDOM = np.random.default_rng(0)
 
@@ -99,3 +99,44 @@ def test_shorter_prototypes_turn_further():
     assert Prototypes.from_config(config).initial_norm == 0.1
     with pytest.raises(ValueError, match="`initial_norm` must be positive"):
         Prototypes(3, 4, initial_norm=0.0)
+
+
+def test_groups_of_prototypes_learn_by_their_similarities():
+    groups = GroupedQuantizer([Prototypes(5, 2, seed=1), Prototypes(4, 3, seed=2)])
+    groups.build()
+    x = RANDOM.normal(size=(6, 5)).astype("float32")
+    found = groups.index_similarities(ops.convert_to_tensor(x))
+    for part, channels, similar in zip(groups.quantizers, (x[:, :2], x[:, 2:]), found, strict=True):
+        np.testing.assert_allclose(array(similar), array(part.similarities(channels)), 1e-6)
+        np.testing.assert_array_equal(array(similar).argmax(axis=1), array(part.encode(channels)))
+    variables = [part.prototypes for part in groups.quantizers]
+    slopes, _ = engine.gradients(
+        lambda v: sum(ops.sum(each) for each in groups.index_similarities(v["x"])),
+        variables,
+        {"x": x},
+    )
+    assert all(np.abs(array(slope)).max() > 0 for slope in slopes)
+
+
+def test_codes_of_other_quantisers_do_not_learn_by_similarities():
+    levels = ResidualQuantizer(LearnedCodebook(5, 3), num_levels=2)
+    levels.build()
+    x = RANDOM.normal(size=(6, 3)).astype("float32")
+    tables = levels.code_tables()
+    parts = levels.split_by_index(ops.convert_to_tensor(x), tables)
+    similar = levels.index_similarities(ops.convert_to_tensor(x))
+    for found, vectors, codes in zip(similar, map(array, parts), map(array, tables), strict=True):
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        codes = codes / np.linalg.norm(codes, axis=1, keepdims=True)
+        np.testing.assert_allclose(array(found), unit @ codes.T, rtol=1e-4, atol=1e-5)
+    probe = keras.Variable(np.ones(3, "float32"))
+    slopes, _ = engine.gradients(
+        lambda v: (
+            ops.sum(levels.index_similarities(v["x"] * probe)[0] * ops.arange(5.0))
+            + sum(0.0 * ops.sum(part.codebook) for part in levels.quantizers)
+        ),
+        [probe, *levels.trainable_variables],
+        {"x": x},
+    )
+    assert np.abs(array(slopes[0])).max() > 0
+    assert not any(np.abs(array(slope)).max() > 0 for slope in slopes[1:])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_cmg
 from keras_cmg.models import FCIDBackbone, ModalityEncoder
 from tests.helpers.small_fcid import small_batch, small_fcid
 
@@ -127,3 +128,38 @@ def test_a_refused_batch_leaves_the_backbone_as_it_was():
         backbone({"audio": np.zeros((2, 128), "float32")})
     codes = backbone.encode("audio", np.zeros((2, 10, 128), "float32"))
     assert tuple(codes["indices"].shape) == (2, 10)
+
+
+def test_groups_of_the_named_quantiser():
+    backbone = keras_cmg.models.SequenceBackbone(
+        ("audio",),
+        num_embeddings=6,
+        embedding_dim=8,
+        quantizer={"class_name": "LearnedCodebook", "num_groups": 4, "initial_scale": 2.0},
+    )
+    quantizer = backbone.quantizer
+    assert quantizer.index_shape == (4,) and backbone.num_embeddings == 6
+    assert {part.embedding_dim for part in quantizer.quantizers} == {2}
+    assert {part.initial_scale for part in quantizer.quantizers} == {2.0}
+    assert len({part.seed for part in quantizer.quantizers}) == 4
+    backbone.build({"audio": (None, None, 5)})
+    again = type(backbone).from_config(backbone.get_config())
+    assert again.quantizer.get_config() == quantizer.get_config()
+    codes = backbone.encode("audio", np.ones((1, 3, 5), "float32"))
+    rows = backbone.codebook.reshape(4, 6, 8)
+    chosen = array(codes["indices"])[0, 0]
+    total = sum(rows[group, code] for group, code in enumerate(chosen))
+    np.testing.assert_allclose(array(codes["quantized"])[0, 0], total, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"num_groups": 3}, "`num_groups` of `quantizer` must be an int that divides .* 8.*: 3"),
+        ({"num_groups": 0}, "`num_groups` of `quantizer` must be an int .*: 0"),
+        ({"num_groups": 2, "class_name": "AlignedCodebook"}, "must be 1 for AlignedCodebook.*: 2"),
+    ],
+)
+def test_bad_groups_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        keras_cmg.models.SequenceBackbone(("audio",), embedding_dim=8, quantizer=arguments)

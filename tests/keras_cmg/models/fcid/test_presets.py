@@ -1,5 +1,7 @@
 """What the presets of FCID promise of each other."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -131,3 +133,22 @@ def test_fine_club_weight_is_that_of_features_in_time_alone():
     )
     assert given.loss_weights["club_audio"] == 0.5
     assert keras_cmg.models.FCID.from_config(given.get_config()).fine_club_weight == 0.25
+
+
+def test_plus_compares_captions_as_wholes():
+    """A caption of as many words as the clip has seconds: the order of its codes is no matter."""
+    model = keras_cmg.models.FCID.from_preset("plus", ("audio", "video", "text"), backbone=PLUS)
+    batch = small_batch(("audio", "video", "text"), 4)
+    frames = min(x.shape[1] for x in batch.values())
+    batch = {name: x[:, :frames] for name, x in batch.items()}
+    inputs = model.prepare_step(batch)
+    features = dict(inputs.features[model.backbone.quantized_kind])
+
+    def loss(*flipped):
+        moved = {name: keras.ops.flip(features[name], axis=1) for name in flipped}
+        kinds = {**inputs.features, model.backbone.quantized_kind: {**features, **moved}}
+        found = model.code_prediction_loss(dataclasses.replace(inputs, features=kinds))
+        return float(keras.ops.convert_to_numpy(found))
+
+    assert loss("text") == pytest.approx(loss(), rel=1e-5)
+    assert loss("video") != pytest.approx(loss(), rel=1e-3)

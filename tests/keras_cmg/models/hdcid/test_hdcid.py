@@ -68,8 +68,6 @@ def test_both_levels_are_encoded_side_by_side_and_masked_level_by_level():
         part.adapt(codebook)
         chosen += [8 * level + channel for channel in part.channel_indices]
     assert toc.channel_indices.tolist() == chosen
-    with pytest.raises(ValueError, match="Figure 8 needs one code per vector"):
-        backbone.require_codebook("Figure 8", single=True)
 
 
 def test_code_matching_may_be_switched_on_for_the_first_level():
