@@ -231,6 +231,10 @@ def partner_accuracy(
 
     >>> float(partner_accuracy(np.eye(3, dtype="float32"), np.eye(3, dtype="float32")))
     1.0
+
+    References:
+        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
+        section 2.3: the positive is to be found among the samples of the batch.
     """
     blocks = num_blocks or row_blocks(queries.shape)
     if blocks == 1:
