@@ -1,4 +1,4 @@
-"""Command line: `python -m benchmarks NAME`; the engine is KERAS_BACKEND."""
+"""Command line: `python -m benchmarks NAME`, `all`, `compare`; the engine is KERAS_BACKEND."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ import keras
 from benchmarks import (
     assign,
     clip_search,
+    compare,
+    encode,
     extract,
     index,
     quantizers,
     reconstruction,
+    rehearsal,
     serve,
     store,
+    suite,
     toc,
     train,
 )
@@ -31,10 +35,12 @@ BENCHMARKS = {
     "toc": toc,
     "assign": assign,
     "clip_search": clip_search,
+    "encode": encode,
     "extract": extract,
     "index": index,
     "quantizers": quantizers,
     "reconstruction": reconstruction,
+    "rehearsal": rehearsal,
     "serve": serve,
     "store": store,
     "train": train,
@@ -69,6 +75,11 @@ def parser() -> Parser:
     one.add_argument("--clips", type=int, default=400, help="number of clips")
     one.add_argument("--batch-size", type=int, default=40, help="clips per batch")
     one.add_argument("--naive-clips", type=int, default=40, help="zips that are read")
+    one = names.add_parser("rehearsal", help="an epoch of input at the size of a published set")
+    one.add_argument("--clips", type=int, default=24_515, help="number of clips")
+    one.add_argument("--batch-size", type=int, default=80, help="clips per batch")
+    one.add_argument("--dtype", choices=["float16", "float32"], default="float16", help="of rows")
+    one.add_argument("--folder", help="folder for the store, deleted afterwards")
     one = names.add_parser("extract", help="features by a pretrained network against the bare one")
     one.add_argument("--input", help="folder of clips (default: pictures made on the spot)")
     one.add_argument("--modality", choices=["audio", "video"], default="video", help="of the clips")
@@ -83,6 +94,7 @@ def parser() -> Parser:
     one.add_argument(
         "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
     )
+    one.add_argument("--batch-chunks", type=int, default=1, help="parts of a batch")
     one.add_argument("--jit", choices=["auto", "on", "off"], default="auto", help="compilation")
     one.add_argument(
         "--product-size",
@@ -90,6 +102,13 @@ def parser() -> Parser:
         default=2048,
         help="rows of the square matrices to multiply, 8192 on a GPU (%(default)s)",
     )
+    one = names.add_parser("encode", help="codes per second against a large matrix product")
+    one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
+    one.add_argument("--batch-size", type=int, default=64, help="clips per call")
+    one.add_argument(
+        "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
+    )
+    one.add_argument("--product-size", type=int, default=2048, help="as of train (%(default)s)")
     one = names.add_parser("index", help="an index of clips by codes against brute force")
     one.add_argument("--clips", type=int, default=1_000_000, help="number of clips")
     one.add_argument("--codes", type=int, default=1024, help="number of codes")
@@ -107,16 +126,26 @@ def parser() -> Parser:
     one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
     one.add_argument("--modality", default="audio", help="audio, video or text")
     for name, one in names.choices.items():
-        rounds = 200 if name == "serve" else 3
+        rounds = {"serve": 200, "rehearsal": 8}.get(name, 3)
         one.add_argument("--rounds", type=int, default=rounds, help="times each part is timed")
         one.add_argument("--clock", choices=["wall", "processor"], default="wall", help="clock")
         one.add_argument("--out", help="JSON file to write")
+    one = names.add_parser("all", help="every benchmark that this machine can run")
+    one.add_argument("--out", required=True, help="JSON file to write")
+    one.add_argument("--quick", action="store_true", help="short runs: a test of the machine")
+    one.add_argument("--repeats", type=int, default=5, help="runs of each (%(default)s)")
+    one.add_argument("--only", action="append", metavar="ROW", help="row to run; may be repeated")
+    one.add_argument("--timeout", type=float, default=3600.0, help="seconds of a run (%(default)g)")
+    one = names.add_parser("compare", help="two files of `all`: ratios with their noise")
+    one.add_argument("first", help="JSON file")
+    one.add_argument("second", help="JSON file")
+    for one in names.choices.values():
         one.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one benchmark.
+    """Runs one benchmark, or all, or compares two files of all.
 
     Args:
         arguments: words of the command line; those of the process if None.
@@ -131,9 +160,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     options = vars(parser().parse_args(arguments))
-    name, out, debug = (options.pop(key) for key in ("name", "out", "debug"))
+    name, debug = options.pop("name"), options.pop("debug")
 
     def run() -> int:
+        if name == "compare":
+            print(compare.table(*(compare.load(options[key]) for key in ("first", "second"))))
+            return 0
+        out = options.pop("out")
+        if name == "all":
+            found = suite.run_all(options.pop("only"), **options)
+            suite.write(found, out)
+            print(suite.table(found))
+            return int(any(row["problem"] for row in found["rows"].values()))
         report(f"{name} on {keras.backend.backend()}", BENCHMARKS[name].run(**options), out)
         return 0
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import keras
-
+from benchmarks.machine import machine_facts
 from data_tools.io.files import atomic_file
 
 
@@ -35,13 +31,6 @@ def report(name: str, results: Mapping[str, Any], out: str | None = None) -> Non
         print(f"  {key:{width}}  {f'{value:.4g}' if isinstance(value, float) else value}")
     if out is None:
         return
-    setting = {
-        "benchmark": name,
-        "engine": keras.backend.backend(),
-        "keras": keras.version(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    content = {"benchmark": name, "machine": machine_facts(), "results": dict(results)}
     with atomic_file(Path(out)) as temporary:
-        temporary.write_text(json.dumps({**setting, **results}, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

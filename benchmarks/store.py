@@ -116,7 +116,7 @@ def run(
         def cold(action: Callable[[], None]) -> Callable[[], None]:
             def read() -> None:
                 for path in files:
-                    _forget(path)
+                    forget(path)
                 action()
 
             return read
@@ -158,8 +158,18 @@ def run(
     }
 
 
-def _forget(path: Path) -> None:
-    """Drops a file from the page cache, on systems that can."""
+def forget(path: Path) -> None:
+    """Writes a file to the disk and drops it from the page cache, on systems that can.
+
+    Args:
+        path: of the file.
+
+    Example:
+
+    >>> Path("clip").write_bytes(b"a")
+    1
+    >>> forget(Path("clip"))
+    """
     if hasattr(os, "posix_fadvise"):
         with path.open("rb") as stream:
             os.fsync(stream.fileno())

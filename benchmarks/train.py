@@ -12,6 +12,7 @@ from keras import ops
 
 import keras_cmg
 from benchmarks.flops import step_flops
+from benchmarks.machine import accelerator_name, bf16_peak
 from recipes.protocol.resource_use import device_gigabytes, seconds_in_turns
 
 
@@ -46,6 +47,7 @@ def run(
     precision: str = "float32",
     jit: str = "auto",
     product_size: int = 2048,
+    batch_chunks: int = 1,
     rounds: int = 3,
     clock: str = "wall",
 ) -> dict[str, Any]:
@@ -57,11 +59,14 @@ def run(
         precision: dtype policy.
         jit: `"auto"`, `"on"` or `"off"`.
         product_size: rows and columns of the matrices whose product is the yardstick.
+        batch_chunks: parts of the batch, an argument of `compile`; the operations that are computed
+            again for the gradient do not count as operations of the step.
         rounds: number of times each is timed.
         clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
-        Name to number or text.
+        Name to number or text; `share_of_peak`, of the data sheet's rate of the GPU, if it is known
+        and `precision` has 16 bits.
 
     Raises:
         ValueError: if there is an unknown preset or `jit`.
@@ -78,7 +83,12 @@ def run(
     keras.utils.set_random_seed(0)
     batch = batch_of(preset, batch_size)
     model = keras_cmg.models.FCID.from_preset(preset, dtype=precision)
-    model.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(1e-3), jit_compile=modes[jit])
+    model.compile(
+        keras.optimizers.Adam(4e-4),
+        keras.optimizers.Adam(1e-3),
+        jit_compile=modes[jit],
+        batch_chunks=batch_chunks,
+    )
     model.build({name: x.shape for name, x in batch.items()})
     flops = step_flops(model, batch)
     numbers = np.random.default_rng(0).standard_normal((product_size, product_size), "float32")
@@ -98,18 +108,21 @@ def run(
         {"product": lambda: ops.matmul(square, square), "step": step}, rounds, clock=clock
     )
     product_rate = 2 * product_size**3 / times["product"]
+    peak = bf16_peak(accelerator_name()) if "16" in precision else None
     return {
         "preset": preset,
         "batch_size": batch_size,
         "precision": precision,
         "jit": jit,
         "product_size": product_size,
+        "batch_chunks": batch_chunks,
         "compile_seconds": max(0.0, first - times["step"]),
         "step_seconds": times["step"],
         "step_gigaflop": 1e-9 * flops,
         "step_gigaflop_per_second": 1e-9 * flops / times["step"],
         "product_gigaflop_per_second": 1e-9 * product_rate,
         "share_of_product": flops / times["step"] / product_rate,
+        **({"share_of_peak": flops / times["step"] / peak} if peak else {}),
         "peak_gigabytes": peak_gigabytes(),
     }
 

@@ -5,6 +5,7 @@ Each of `jax`, `tensorflow` and `torch` defines:
 - `train_step(model, ...)`, `test_step(model, ...)`: the steps of
   `keras_cmg.backend.objective.PhasedObjective`;
 - `gradients(objective, variables, inputs)`: see below;
+- `map_chunks(function, values, carry, tensors, num_chunks)`: see below;
 - `num_replicas()`: number of replicas that each see a part of the batch; 1 on JAX, where arrays are
   those of the global batch whatever the number of devices;
 - `global_sum(x)`: the sum of `x` over all replicas;
@@ -214,6 +215,40 @@ def matmul(x: Any, y: Any) -> Any:
     if isinstance(x, keras.KerasTensor) or isinstance(y, keras.KerasTensor):
         return ops.matmul(x, y)
     return current().matmul(x, y)
+
+
+def map_chunks(
+    function: Callable[[Any, Any, Any], tuple[list, list]],
+    values: list,
+    carry: list,
+    tensors: list,
+    num_chunks: int,
+) -> tuple[list, list]:
+    """Applies a function to parts of tensors, one after the other, in the memory of one part.
+
+    What the function computes on the way is not kept for the gradient, but computed again in the
+    backward pass, part by part. The results and their gradient are those of the whole tensors if
+    the function treats each row by itself.
+
+    Args:
+        function: of `(values, carry, chunk)` to `(carry, outputs)`: lists of tensors; outputs are
+            float tensors with the rows of the chunk.
+        values: float tensors that every part uses, such as weights.
+        carry: tensors that go from part to part and get no gradient.
+        tensors: tensors with the same number of rows, which are split.
+        num_chunks: number of parts, at most the number of rows. Their sizes differ by at most one.
+
+    Returns:
+        The last carry, and the outputs of all rows in their order.
+
+    Example:
+
+    >>> double = lambda values, carry, chunk: (carry, [values[0] * chunk[0]])
+    >>> x = ops.convert_to_tensor([1.0, 2.0, 3.0])
+    >>> map_chunks(double, [ops.convert_to_tensor(2.0)], [], [x], 2)[1][0].tolist()
+    [2.0, 4.0, 6.0]
+    """
+    return current().map_chunks(function, values, carry, tensors, num_chunks)
 
 
 def jit_compile(requested: Any) -> Any:

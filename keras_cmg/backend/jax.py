@@ -123,6 +123,27 @@ def gradients(objective, variables, inputs):
     return jax.grad(total, argnums=(0, 1))(values, {**inputs})
 
 
+def map_chunks(function, values, carry, tensors, num_chunks):
+    @jax.checkpoint
+    def step(carry, chunk):
+        return function(values, carry, chunk)
+
+    rows = tensors[0].shape[0]
+    if rows % num_chunks:
+        # Chunks of two sizes, which a loop cannot have.
+        found = []
+        for chunk in zip(*(jax.numpy.array_split(x, num_chunks) for x in tensors), strict=True):
+            carry, outputs = step(carry, chunk)
+            found.append(outputs)
+        return carry, [jax.numpy.concatenate(parts) for parts in zip(*found, strict=True)]
+    # Each chunk has rows of every device: clips are spread over devices in blocks.
+    chunks = [
+        x.reshape(rows // num_chunks, num_chunks, *x.shape[1:]).swapaxes(0, 1) for x in tensors
+    ]
+    carry, outputs = jax.lax.scan(step, carry, chunks)
+    return carry, [x.swapaxes(0, 1).reshape(rows, *x.shape[2:]) for x in outputs]
+
+
 def num_replicas():
     return 1
 

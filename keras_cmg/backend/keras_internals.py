@@ -22,6 +22,7 @@ CHECKED: dict[str, tuple[str, str]] = {
     "Optimizer._model_variables_moving_average": ("3.15.0", "3.15.1"),
     "Optimizer._distribution_strategy": ("3.15.0", "3.15.1"),
     "Optimizer._all_reduce_sum_gradients": ("3.15.0", "3.15.1"),
+    "keras.src.backend.common.variables": ("3.15.0", "3.15.1"),
     "keras.src.backend.torch.optimizers": ("3.15.0", "3.15.1"),
 }
 """Private name to the oldest and the newest version of Keras that were seen to have it.
@@ -130,6 +131,28 @@ def set_attention_softmax(
         return softmax(attention_scores, attention_mask)
 
     cls._masked_softmax = _masked_softmax
+
+
+def full_precision_values(variables: list) -> list:
+    """Returns the values of variables in their own dtype.
+
+    Within the call of a layer of mixed precision, `variable.value` is cast to the layer's dtype.
+
+    Args:
+        variables: Keras variables.
+
+    Returns:
+        List of tensors.
+
+    Example:
+
+    >>> [x.tolist() for x in full_precision_values([keras.Variable([1.0, 2.0])])]
+    [[1.0, 2.0]]
+    """
+    from keras.src.backend.common.variables import AutocastScope
+
+    with AutocastScope(None):
+        return [variable.value for variable in variables]
 
 
 def optimized_variables(optimizer: keras.optimizers.Optimizer) -> list:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 
@@ -112,6 +113,39 @@ def gradients(objective, variables, inputs):
     found = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     found = [tf.convert_to_tensor(g) for g in found]
     return found[: len(variables)], dict(zip(inputs, found[len(variables) :], strict=True))
+
+
+def map_chunks(function, values, carry, tensors, num_chunks):
+    rows = tensors[0].shape[0] or tf.shape(tensors[0])[0]
+    bounds = [rows * number // num_chunks for number in range(num_chunks + 1)]
+    found = []
+    for first, last in itertools.pairwise(bounds):
+        chunk = [x[first:last] for x in tensors]
+        carry, outputs = _recomputed(function, values, carry, chunk)
+        found.append(outputs)
+    return carry, [tf.concat(parts, axis=0) for parts in zip(*found, strict=True)]
+
+
+def _recomputed(function, values, carry, chunk):
+    """The results of a function whose gradient computes it again.
+
+    `tf.recompute_grad` is for floats alone, so that integers are passed around it.
+    """
+    inputs = [tf.convert_to_tensor(x) for x in (*values, *chunk)]
+    places = [place for place, x in enumerate(inputs) if x.dtype.is_floating]
+    carried = []
+
+    @tf.recompute_grad
+    def run(*floats):
+        full = list(inputs)
+        for place, x in zip(places, floats, strict=True):
+            full[place] = x
+        after, outputs = function(full[: len(values)], carry, full[len(values) :])
+        carried.append(after)
+        return tuple(outputs)
+
+    outputs = run(*(inputs[place] for place in places))
+    return carried[0], outputs
 
 
 def num_replicas(strategy=None):

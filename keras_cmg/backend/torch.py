@@ -8,6 +8,7 @@ import os
 
 import torch
 import torch.distributed
+import torch.utils.checkpoint
 
 from keras_cmg.backend.objective import (
     batch_size,
@@ -91,6 +92,16 @@ def gradients(objective, variables, inputs):
     found = torch.autograd.grad(objective(inputs), values, allow_unused=True)
     found = [torch.zeros_like(v) if g is None else g for g, v in zip(found, values, strict=True)]
     return found[: len(variables)], dict(zip(inputs, found[len(variables) :], strict=True))
+
+
+def map_chunks(function, values, carry, tensors, num_chunks):
+    found = []
+    for chunk in zip(*(x.tensor_split(num_chunks) for x in tensors), strict=True):
+        carry, outputs = torch.utils.checkpoint.checkpoint(
+            function, values, carry, chunk, use_reentrant=False
+        )
+        found.append(outputs)
+    return carry, [torch.cat(parts) for parts in zip(*found, strict=True)]
 
 
 def num_replicas():

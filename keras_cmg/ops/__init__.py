@@ -39,6 +39,7 @@ from keras_cmg.ops.contrastive import (
     info_nce,
     l2_normalize,
     pair_cross_entropies,
+    partner_accuracy,
     prediction_logits,
 )
 from keras_cmg.ops.counter_random import (
@@ -162,6 +163,7 @@ __all__ = [
     "pair_cross_entropies",
     "pair_loss",
     "pair_presence",
+    "partner_accuracy",
     "perplexity",
     "prediction_logits",
     "presence",

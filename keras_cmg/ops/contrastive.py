@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.ops.masking import mask_logits, weighted_mean
 from keras_cmg.types import Tensor
 
+BLOCK_ELEMENTS = 2**24
+"""Similarities that InfoNCE holds at once: 64 MB in float32."""
 TIED = 1e-6
 """Relative difference below which logits are equal: rounding may order them either way."""
 
@@ -120,11 +125,15 @@ def info_nce(
     temperature: float = 1.0,
     symmetric: bool = False,
     present: Present | None = None,
+    num_blocks: int | None = None,
 ) -> Tensor:
     """Computes InfoNCE on cosine similarities of queries and the keys of the batch.
 
     Axes before the batch are batches of their own, such as the segments of clips: the candidates of
     a segment are those at the same position.
+
+    The similarities of large batches are computed block by block, and again for the gradient, so
+    that they are never in memory all at once. The result is the same.
 
     Args:
         queries: float tensor `(..., batch, dim)`.
@@ -132,12 +141,15 @@ def info_nce(
         temperature: float, the paper's tau.
         symmetric: bool, whether both directions are averaged; otherwise only query to key.
         present: optional, presence of queries and of keys; see `diagonal_cross_entropy`.
+        num_blocks: int, number of blocks of rows, at most the batch. If None, as many as keep the
+            similarities of a block below `keras_cmg.ops.contrastive.BLOCK_ELEMENTS`; one where the
+            size of the batch is not known before run time.
 
     Returns:
         Scalar, in nats.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        ValueError: if `temperature` is not positive, or `num_blocks` below 1.
 
     Example:
 
@@ -150,11 +162,117 @@ def info_nce(
         Eq. 4; Huang et al. (2025), Enhancing Multimodal Unified Representations for Cross Modal
         Generalization, Eq. 10.
     """
+    if num_blocks is not None and num_blocks < 1:
+        raise ValueError(f"`num_blocks` must be at least 1. Received: {num_blocks}")
+    blocks = num_blocks or row_blocks(queries.shape)
+    if blocks > 1:
+        loss = _info_nce_in_blocks(queries, keys, temperature, present, blocks)
+        if symmetric:
+            other = present and present[::-1]
+            loss = (loss + _info_nce_in_blocks(keys, queries, temperature, other, blocks)) / 2
+        return loss
     logits = cosine_logits(queries, keys, temperature)
     loss = diagonal_cross_entropy(logits, present=present)
     if symmetric:
         loss = (loss + diagonal_cross_entropy(logits, axis=-2, present=present)) / 2
     return loss
+
+
+def row_blocks(shape: tuple[int | None, ...]) -> int:
+    """Computes how many blocks of rows keep cosine similarities below `BLOCK_ELEMENTS`.
+
+    Args:
+        shape: of the queries, `(..., batch, dim)`.
+
+    Returns:
+        At least 1, at most the batch; 1 if a size is unknown.
+
+    Example:
+
+    >>> row_blocks((80, 256)), row_blocks((10, 8192, 256)), row_blocks((None, 256))
+    (1, 40, 1)
+    """
+    sizes = tuple(shape)[:-1]
+    if not all(isinstance(size, int) for size in sizes):
+        return 1
+    batch = int(sizes[-1] or 0)
+    return max(1, min(batch, -(-math.prod(sizes) * batch // BLOCK_ELEMENTS)))  # type: ignore[arg-type]
+
+
+def _info_nce_in_blocks(queries, keys, temperature, present, num_blocks):
+    """InfoNCE from queries to keys, for a block of queries after the other."""
+
+    def cross_entropies(logits, positives):
+        return ops.logsumexp(logits, axis=-1) - ops.sum(
+            ops.where(positives, logits, ops.zeros_like(logits)), axis=-1
+        )
+
+    losses = _by_row_blocks(cross_entropies, queries, keys, temperature, present, num_blocks)
+    return weighted_mean(losses, None if present is None else present[0] * present[1])
+
+
+def partner_accuracy(
+    queries: Tensor, keys: Tensor, present: Present | None = None, num_blocks: int | None = None
+) -> Tensor:
+    """Computes the share of queries whose own key is the most similar one, by cosine.
+
+    It is `diagonal_accuracy` of `cosine_logits`, in blocks of rows where the batch is large.
+
+    Args:
+        queries: float tensor `(batch, dim)`.
+        keys: float tensor `(batch, dim)`; row i is the partner of query i.
+        present: optional, presence of queries and of keys; see `diagonal_cross_entropy`.
+        num_blocks: int, as for `info_nce`.
+
+    Returns:
+        Scalar between 0 and 1.
+
+    Example:
+
+    >>> float(partner_accuracy(np.eye(3, dtype="float32"), np.eye(3, dtype="float32")))
+    1.0
+
+    References:
+        van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
+        section 2.3: the positive is to be found among the samples of the batch.
+    """
+    blocks = num_blocks or row_blocks(queries.shape)
+    if blocks == 1:
+        return diagonal_accuracy(cosine_logits(queries, keys), present=present)
+    hits = _by_row_blocks(_share_of_best, queries, keys, 1.0, present, blocks)
+    return weighted_mean(hits, None if present is None else present[0] * present[1])
+
+
+def _share_of_best(logits, positives):
+    """For each row, the share that its positive has of the highest logits."""
+    best = ops.max(logits, axis=-1, keepdims=True)
+    tied = logits >= best - TIED * ops.maximum(ops.absolute(best), 1.0)
+    hit = ops.cast(ops.any(ops.logical_and(tied, positives), axis=-1), logits.dtype)
+    return hit / ops.sum(ops.cast(tied, logits.dtype), axis=-1)
+
+
+def _by_row_blocks(function, queries, keys, temperature, present, num_blocks):
+    """Results `(..., batch)` of a function of logits and of which of them are positives."""
+    if temperature <= 0:
+        raise ValueError(f"`temperature` must be positive. Received: {temperature}")
+    keys = ops.swapaxes(l2_normalize(keys), -1, -2)
+    # Rows first, so that they can be split.
+    rows = ops.moveaxis(l2_normalize(queries), -2, 0)
+    number = ops.shape(rows)[0]
+    columns = None if present is None else ops.cast(present[1], rows.dtype)
+
+    def of_block(values, carry, chunk):
+        block, places = chunk
+        logits = ops.matmul(ops.moveaxis(block, 0, -2), values[0]) / temperature
+        if columns is not None:
+            logits = mask_logits(logits, values[1][..., None, :])
+        positives = ops.equal(places[:, None], ops.arange(number, dtype="int32")[None, :])
+        return carry, [ops.moveaxis(function(logits, positives), -1, 0)]
+
+    values = [keys] if columns is None else [keys, columns]
+    chunks = [rows, ops.arange(number, dtype="int32")]
+    _, (found,) = engine.map_chunks(of_block, values, [], chunks, num_blocks)
+    return ops.moveaxis(found, 0, -1)
 
 
 def cosine_logits(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Tensor:

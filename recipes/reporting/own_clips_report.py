@@ -49,7 +49,7 @@ def publish(runs: Sequence[Run], out: Path) -> str:
     about, shared = first["encoder"], first["shared_codes"]
     facts = {
         "clips in the index": str(sum(first["indexed"].values())),
-        "of them have a code that every modality uses": per_cent(shared["clips"]),
+        "of their codes are used by every modality": per_cent(shared["clips"]),
         f"of {shared['any']} codes in use are used by every modality": str(shared["shared"]),
         f"training, epoch {about['epoch']} of {about['epochs_trained']} kept": duration(
             about["train_seconds"]

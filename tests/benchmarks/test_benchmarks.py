@@ -66,15 +66,16 @@ def test_paper_preset_counts_what_was_published():
         (["toc", "--codes", "100", "--channels", "8"], "streamed_over_read"),
         (["assign", "--vectors", "64", "--codes", "8", "--channels", "4"], "over_product"),
         (["train", "--batch-size", "2", "--clock", "processor"], "share_of_product"),
+        (["encode", "--batch-size", "2", "--product-size", "64"], "text_codes_per_second"),
     ],
-    ids=["toc", "assign", "train"],
+    ids=["toc", "assign", "train", "encode"],
 )
 def test_commands_write_what_they_measured(arguments, key, tmp_path, capsys):
     out = tmp_path / "results.json"
     command_line.main([*arguments, "--rounds", "1", "--out", str(out)])
-    results = json.loads(out.read_text())
-    assert results[key] > 0
-    assert results["benchmark"] == f"{arguments[0]} on {results['engine']}"
+    content = json.loads(out.read_text())
+    assert content["results"][key] > 0
+    assert content["benchmark"] == f"{arguments[0]} on {content['machine']['engine']}"
     assert key in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 

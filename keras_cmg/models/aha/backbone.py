@@ -157,7 +157,10 @@ class AHABackbone(SequenceBackbone):
         inputs, masks = self.prepare_inputs(inputs)
         general = self.encode_all(inputs, masks, training)
         features = {"general": general, **self.assign_codes(general, masks, training)}
-        specific = {name: layer(inputs[name]) for name, layer in self.specific_encoders.items()}
+        specific = {
+            name: self.in_chunks(layer, layer, (inputs[name],), training)
+            for name, layer in self.specific_encoders.items()
+        }
         summary = {name: self.specific_encoders[name].summarize(x) for name, x in specific.items()}
         anchor = self.anchor
         residual = ops.cast(general[anchor], self.variable_dtype)

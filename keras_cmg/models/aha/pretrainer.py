@@ -182,7 +182,9 @@ class AHA(Pretrainer):
         own = inputs.own
         codes, specific = own.features["quantized"], own.features["specific"]
         errors = [
-            self.squared_error(own.batch[m], decoder(codes[m], specific[m]), own.masks.get(m))
+            self.decoding_error(
+                inputs, decoder, own.batch[m], (codes[m], specific[m]), own.masks.get(m)
+            )
             for m, decoder in self.decoders.items()
         ]
         return sum(errors)

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
+from keras_cmg.backend.rematerialization import compute_in_chunks
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
@@ -72,6 +73,9 @@ class Backbone(keras.Model):
     embedding_dim: int
     num_embeddings: int
     seed: int
+    batch_chunks: int = 1
+    """Parts of a batch that encoders and decoders process one after the other in training, an
+    argument of `compile` of the pretrainer."""
     use_masks: bool = False
     """Whether `<modality>_mask` of a batch is used."""
     quantizer_class: ClassVar[Any] = Codebook
@@ -349,6 +353,34 @@ class Backbone(keras.Model):
         if isinstance(self.quantizer, AlignedCodebook):
             return self.quantizer.assign_codes(general, modality)
         return self.quantizer.assign_codes(general)
+
+    def in_chunks(
+        self, function: Any, layer: keras.Layer, tensors: Sequence[Any], training: bool
+    ) -> Tensor:
+        """Calls a function of a layer on the parts of a batch, in training, or on all of it.
+
+        Args:
+            function: of the tensors to a float tensor with the same rows.
+            layer: the built layer that it calls.
+            tensors: tensors with a row per clip, or None.
+            training: whether the parts are `batch_chunks`; otherwise there is one.
+
+        Returns:
+            Float tensor.
+
+        Raises:
+            ValueError: as `keras_cmg.backend.rematerialization.compute_in_chunks`.
+
+        Example:
+
+        >>> layer = keras.layers.Dense(2)
+        >>> backbone = keras_cmg.models.FCIDBackbone(("audio",))
+        >>> tuple(backbone.in_chunks(layer, layer, [np.ones((4, 3))], training=True).shape)
+        (4, 2)
+        """
+        if not training or self.batch_chunks == 1:
+            return function(*tensors)
+        return compute_in_chunks(function, [layer], tensors, self.batch_chunks)
 
     @property
     def general_dim(self) -> int:

@@ -362,6 +362,8 @@ class Pretrainer(Trainer):
         # So that targets of a reconstruction are finite.
         x = self.backbone.zero_masked_frames(x, masks)
         features = self(x, training=training)
+        # Otherwise the number of blocks follows from the size of the batch.
+        in_parts = training and self.backbone.batch_chunks > 1
         if training:
             self.step_counter.assign(step + 1)
         inputs = StepInputs(
@@ -374,6 +376,7 @@ class Pretrainer(Trainer):
             step=step,
             code_tables=code_tables,
             added_losses=tuple(self._layer_losses()[0]) if training else (),
+            similarity_blocks=self.backbone.batch_chunks if in_parts else None,
         ).gather(self.replica_entries)
         return inputs.with_estimator_pairs(self.estimator_pairs(inputs))
 
@@ -447,11 +450,14 @@ class Pretrainer(Trainer):
         if len(self.backbone.modalities) < 2:
             return self.code_statistics(inputs)
         features = inputs.clip_features(inputs.features[self.backbone.quantized_kind])
-        shares = []
+        shares, blocks = [], inputs.similarity_blocks
         for a, b in itertools.combinations(self.backbone.modalities, 2):
-            logits = contrastive.cosine_logits(features[a], features[b])
             present = inputs.pair_presence(a, b, features[a])
-            shares += [contrastive.diagonal_accuracy(logits, axis, present) for axis in (0, 1)]
+            x, y, other = features[a], features[b], present and present[::-1]
+            shares += [
+                contrastive.partner_accuracy(x, y, present, blocks),
+                contrastive.partner_accuracy(y, x, other, blocks),
+            ]
         return {**self.code_statistics(inputs), "partner_retrieval": sum(shares) / len(shares)}
 
     def code_statistics(self, inputs: StepInputs) -> dict[str, Tensor]:
@@ -750,7 +756,11 @@ class Pretrainer(Trainer):
                 frames = min(x.shape[1], y.shape[1])
                 present = _segment_presence(inputs, {a: x, b: y}, frames)
                 x, y = (ops.swapaxes(value[:, :frames], 0, 1) for value in (x, y))
-            losses.append(contrastive.info_nce(x, y, temperature, symmetric, present))
+            losses.append(
+                contrastive.info_nce(
+                    x, y, temperature, symmetric, present, inputs.similarity_blocks
+                )
+            )
         return sum(losses)
 
     @staticmethod
@@ -776,6 +786,40 @@ class Pretrainer(Trainer):
             return engine.global_mean(error)
         axes = tuple(range(len(weights.shape), len(error.shape)))
         return engine.global_mean(ops.mean(error, axis=axes), ops.cast(weights, wide))
+
+    def decoding_error(
+        self,
+        inputs: StepInputs,
+        decoder: keras.Layer,
+        target: Tensor,
+        features: tuple[Tensor, ...],
+        weights: Tensor | None = None,
+    ) -> Tensor:
+        """Computes the squared error of what a decoder makes of the features of this replica.
+
+        In training with `batch_chunks`, parts of the batch are decoded one after the other.
+
+        Args:
+            inputs: of the step.
+            decoder: a built layer.
+            target: float tensor `(batch, frames, ..., dim)`.
+            features: what the decoder is called on.
+            weights: optional `(batch, frames)`; 0 leaves a frame out.
+
+        Returns:
+            Scalar, as of `squared_error`.
+        """
+        if not inputs.training or self.backbone.batch_chunks == 1:
+            return self.squared_error(target, decoder(*features), weights)
+
+        def errors(target: Tensor, *features: Tensor) -> Tensor:
+            prediction = decoder(*features)
+            wide = keras.backend.result_type(target.dtype, prediction.dtype, "float32")
+            error = ops.square(ops.cast(target, wide) - ops.cast(prediction, wide))
+            return ops.mean(error, axis=tuple(range(2, len(error.shape))))
+
+        found = self.backbone.in_chunks(errors, decoder, (target, *features), training=True)
+        return engine.global_mean(found, weights)
 
     # Saving.
 

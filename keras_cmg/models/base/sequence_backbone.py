@@ -238,9 +238,14 @@ class SequenceBackbone(Backbone):
         Returns:
             Float tensor `(batch, frames, dim)`.
         """
-        if name in self.encoders:
-            return self.general_encoders[name](x, training=training)
-        return self.general_encoders[name](x, frame_mask=mask, training=training)
+        layer = self.general_encoders[name]
+
+        def encode(x: Tensor, mask: Tensor | None) -> Tensor:
+            if name in self.encoders:
+                return layer(x, training=training)
+            return layer(x, frame_mask=mask, training=training)
+
+        return self.in_chunks(encode, layer, (x, mask), training)
 
     def assign_codes(
         self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor], training: bool

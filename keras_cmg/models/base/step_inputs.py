@@ -35,6 +35,7 @@ class StepInputs:
         added_losses: scalars that layers passed to `add_loss` in the forward pass.
         presence: modality to float tensor `(batch,)`: 1 for clips with a frame that counts.
             Computed from `masks` if None.
+        similarity_blocks: `num_blocks` of InfoNCE in this step, see `keras_cmg.ops.info_nce`.
         estimator_pairs: term to what its estimator compares.
         replica: the same of this replica alone; None on a single device.
 
@@ -55,6 +56,7 @@ class StepInputs:
     added_losses: tuple[Tensor, ...] = ()
     presence: Mapping[str, Tensor] = None  # type: ignore[assignment]
     estimator_pairs: Mapping[str, EstimatorPair] = dataclasses.field(default_factory=dict)
+    similarity_blocks: int | None = None
     replica: StepInputs | None = None
 
     def __post_init__(self):

@@ -43,6 +43,7 @@ class Trainer(PhasedObjective, keras.Model):
         steps_per_execution: int = 1,
         run_eagerly: bool = False,
         jit_compile: Any = "auto",
+        batch_chunks: int = 1,
     ) -> None:
         """Sets the optimisers.
 
@@ -55,21 +56,30 @@ class Trainer(PhasedObjective, keras.Model):
             run_eagerly: for debugging.
             jit_compile: XLA: True, False or `"auto"`, which leaves it out where TensorFlow trains
                 on several replicas.
+            batch_chunks: parts of a batch that encoders and decoders process one after the other.
+                With 2 or more, the backward pass computes their activations again, so that memory
+                for them is that of one part; losses, codes and gradients are those of the whole
+                batch. See `docs/scale.md`.
 
         Raises:
-            ValueError: if both optimisers are one object, or for XLA over TensorFlow's replicas.
+            ValueError: if both optimisers are one object, for XLA over TensorFlow's replicas, or if
+                `batch_chunks` is below 1.
 
         Example:
 
         >>> model = keras_cmg.models.FCID(("audio", "video"))
         >>> model.compile(keras.optimizers.Adam(4e-4), keras.optimizers.Adam(1e-3))
         """
+        if batch_chunks < 1:
+            raise ValueError(f"`batch_chunks` must be at least 1. Received: {batch_chunks}")
+        self.backbone.batch_chunks = batch_chunks
         self._compile_arguments = {
             "optimizer": optimizer,
             "estimator_optimizer": estimator_optimizer,
             "steps_per_execution": steps_per_execution,
             "run_eagerly": run_eagerly,
             "jit_compile": jit_compile,
+            "batch_chunks": batch_chunks,
         }
         main = keras.optimizers.get(optimizer)
         if self.dtype_policy.name == "mixed_float16" and not isinstance(

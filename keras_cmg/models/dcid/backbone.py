@@ -232,8 +232,9 @@ class DCIDBackbone(SequenceBackbone):
     def _specific_features(self, name, x, mask, training):
         encoder = self.specific_encoders[name]
         if not isinstance(encoder, BatchNormMapEncoder):
-            return encoder(x)
-        # It reads the map after the channel attention of the general encoder.
+            return self.in_chunks(encoder, encoder, (x,), training)
+        # Batch normalisation takes the whole batch, whatever `batch_chunks` is. This encoder reads
+        # the map after the channel attention of the general encoder.
         pooling = getattr(self.general_encoders[name], "map_pooling", None)
         x = x if pooling is None else pooling.gate(x)
         return encoder(x, frame_mask=mask, training=training)

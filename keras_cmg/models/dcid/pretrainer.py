@@ -182,7 +182,9 @@ class DCID(Pretrainer):
         own = inputs.own
         target, codes, specific = (own.features[k] for k in ("input", "quantized", "specific"))
         errors = [
-            self.squared_error(target[m], decoder(codes[m], specific[m]), own.masks.get(m))
+            self.decoding_error(
+                inputs, decoder, target[m], (codes[m], specific[m]), own.masks.get(m)
+            )
             for m, decoder in self.decoders.items()
         ]
         return sum(errors)

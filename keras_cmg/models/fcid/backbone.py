@@ -143,7 +143,10 @@ class FCIDBackbone(SequenceBackbone):
             return {"fine_general": general, "coarse_general": unit, **codes}
         coarse = self.coarse_level(general, frame_masks=masks)
         encoders = self.fine_specific_encoders
-        specific = {name: encoder(inputs[name]) for name, encoder in encoders.items()}
+        specific = {
+            name: self.in_chunks(encoder, encoder, (inputs[name],), training)
+            for name, encoder in encoders.items()
+        }
         return {
             "fine_general": general,
             "fine_specific": specific,

@@ -397,10 +397,10 @@ class FCID(Pretrainer):
         own = inputs.own
         general, specific = own.features["fine_general"], own.features["fine_specific"]
         return sum(
-            self.squared_error(
-                own.batch[name], decoder(general[name], specific[name]), own.masks.get(name)
+            self.decoding_error(
+                inputs, decoder, own.batch[m], (general[m], specific[m]), own.masks.get(m)
             )
-            for name, decoder in self.fine_decoders.items()
+            for m, decoder in self.fine_decoders.items()
         )
 
     def coarse_reconstruction_loss(self, inputs):

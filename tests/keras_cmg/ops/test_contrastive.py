@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.ops import contrastive
 from tests.helpers import numpy_reference
 
@@ -106,3 +107,62 @@ def test_a_segment_missing_on_one_side_stays_a_candidate_on_the_other():
     clips = (there[:, 0], all_there[:, 0])
     expected = float(contrastive.info_nce(a[:, 0], b[:, 0], 0.2, True, clips))
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def masks_of(kind, batch):
+    if kind == "none":
+        return None
+    counts = np.ones((2, batch), "float32")
+    counts[0, [1, 4]] = counts[1, 0] = 0
+    return tuple(counts)
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("masks", ["none", "clips"])
+@pytest.mark.parametrize("segments", [0, 3])
+def test_info_nce_in_blocks_has_the_value_and_gradients_of_the_whole(segments, masks):
+    shape = (segments, 7, 5) if segments else (7, 5)
+    inputs = {"a": draw(*shape), "b": draw(*shape, seed=1)}
+    present = masks_of(masks, 7)
+    if present and segments:
+        present = tuple(np.repeat(counts[None], segments, axis=0) for counts in present)
+
+    def objective(blocks):
+        return lambda x: contrastive.info_nce(x["a"], x["b"], 0.1, True, present, blocks)
+
+    for blocks in (2, 7):
+        assert float(objective(blocks)(inputs)) == pytest.approx(float(objective(1)(inputs)), 1e-6)
+        _, whole = engine.gradients(objective(1), [], inputs)
+        _, found = engine.gradients(objective(blocks), [], inputs)
+        for name, gradient in whole.items():
+            expected = ops.convert_to_numpy(gradient)
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(found[name]), expected, atol=1e-6 * np.abs(expected).max()
+            )
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("masks", ["none", "clips"])
+def test_partners_in_blocks_are_those_of_the_whole(masks):
+    a, b = draw(9, 3), draw(9, 3, seed=1)
+    b[:4] = a[:4]
+    b[8] = a[8] = a[0]  # equal clips share the hit
+    whole = float(contrastive.partner_accuracy(a, b, masks_of(masks, 9)))
+    assert 0 < whole < 1
+    found = float(contrastive.partner_accuracy(a, b, masks_of(masks, 9), num_blocks=4))
+    assert found == pytest.approx(whole, rel=1e-6)
+
+
+def test_large_batches_are_computed_in_blocks(monkeypatch):
+    monkeypatch.setattr(contrastive, "BLOCK_ELEMENTS", 20)
+    assert contrastive.row_blocks((8, 3)) == 4
+    sizes = []
+    logsumexp = ops.logsumexp
+
+    def noted(x, **options):
+        sizes.append(tuple(x.shape))
+        return logsumexp(x, **options)
+
+    monkeypatch.setattr(contrastive.ops, "logsumexp", noted)
+    contrastive.info_nce(draw(8, 3), draw(8, 3, seed=1))
+    assert sizes == [(2, 8)] * 4

@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_cmg.backend import keras_internals
 from keras_cmg.optimizers import PhasedOptimizer
+from tests.helpers.small_fcid import small_batch, small_fcid
 
 
 def optimizers(**main):
@@ -45,3 +47,23 @@ def test_without_averages_there_are_none():
     optimizer, _, _ = optimizers()
     assert not optimizer.use_ema
     assert keras_internals.moving_averages(optimizer) == []
+
+
+def test_gradient_accumulation_moves_the_weights_alone_less_often():
+    """Estimators and the moving codebook follow every batch, as docs/scale.md says."""
+    model = small_fcid(("audio", "text"))
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    model.compile(optimizer, keras.optimizers.SGD(0.1))
+    batch = small_batch(("audio", "text"))
+    model.train_on_batch(batch)
+    weight = model.backbone.general_encoders["audio"].trainable_variables[0]
+    estimator = model.estimators["club_audio"].trainable_variables[0]
+    watched = (weight, estimator, model.backbone.quantizer.codebook)
+    changes = []
+    for _ in range(2):
+        before = [ops.convert_to_numpy(v).copy() for v in watched]
+        model.train_on_batch(batch)
+        after = [ops.convert_to_numpy(v) for v in watched]
+        changes.append([not np.array_equal(a, b) for a, b in zip(before, after, strict=True)])
+    assert changes == [[True, True, True], [False, True, True]]
+    assert int(model.optimizer.iterations) == 1
