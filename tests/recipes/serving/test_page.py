@@ -144,7 +144,7 @@ def test_a_sound_a_picture_and_a_video_find_clips(page: Any, tmp_path: Path) -> 
         text = answer.inner_text()
         code = re.search(r"It has code (\d+)", text)
         assert code and re.search(r"How sure:\s+\d+ of the 18 clips below are labelled", text)
-        assert re.search(r"the code is \d+ % nearer than the next one", text)
+        assert re.search(rf"code {code[1]} is \d+ % nearer than the next one", text)
         same = answer.locator(".cmg-same").all_inner_texts()
         assert set(same) <= {f"✓ same code {code[1]}"}
         # The map marks the code of the query, and the menu below shows what falls on it.
