@@ -284,8 +284,8 @@ class ClipIndex:
         >>> index = keras_cmg.search.ClipIndex(x)
         >>> index.add(keras_cmg.search.EncodedClips(("a", "b"), x, np.arange(2), x, "audio"))
         >>> sound = keras_cmg.search.EncodedClips(("c",), x[:1], np.zeros(1, int), x, "audio")
-        >>> index.expand(sound, 2).vectors.round(2).tolist()
-        [[0.88, 0.47]]
+        >>> print(index.expand(sound, 2).vectors.round(2))
+        [[0.88 0.47]]
 
         References:
             Chum et al. (2007), Total Recall: Automatic Query Expansion with a Generative Feature
