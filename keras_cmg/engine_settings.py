@@ -30,6 +30,7 @@ _NOISE = re.compile(
     rb"|To enable the following instructions:"
     rb"|.*Unable to register cu\w+ factory"
     rb"|.*computation placer already registered"
+    rb"|INFO: Created TensorFlow Lite XNNPACK delegate"
 )
 """Lines that say nothing to a user."""
 
@@ -152,7 +153,7 @@ class _QuietFinder(importlib.abc.MetaPathFinder):
             execute = loader.exec_module
 
             def quietly(module: ModuleType) -> None:
-                with _filtered_stderr():
+                with filtered_stderr():
                     execute(module)
 
             loader.exec_module = quietly
@@ -160,8 +161,16 @@ class _QuietFinder(importlib.abc.MetaPathFinder):
 
 
 @contextlib.contextmanager
-def _filtered_stderr() -> Iterator[None]:
-    """Drops `_NOISE` from what the process writes to its stderr."""
+def filtered_stderr() -> Iterator[None]:
+    """Drops lines of no use to a user from what libraries of the process write to stderr.
+
+    The other lines are written when the block has ended.
+
+    Example:
+
+    >>> with filtered_stderr():
+    ...     _ = os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\n")
+    """
     try:
         kept = os.dup(2)
     except OSError:  # There is no stderr.

@@ -57,13 +57,16 @@ EXTRAS = {
 _NO_MODULE = re.compile(r"No module named '(\w+)")
 
 
-def missing(package: str, what: str, error: BaseException | None = None) -> ImportError:
+def missing(
+    package: str, what: str, error: BaseException | None = None, extra: str | None = None
+) -> ImportError:
     """Makes the error for an optional package that cannot be imported.
 
     Args:
         package: name that is imported, one of `EXTRAS`.
         what: str, what needs the package, at the start of a sentence.
         error: what importing it raised; it is told of a package that is installed.
+        extra: extra to install; that of the package if None.
 
     Returns:
         The error, to be raised.
@@ -78,7 +81,7 @@ def missing(package: str, what: str, error: BaseException | None = None) -> Impo
         return ImportError(f"{what} the package {package!r}; importing it gave: {reason}")
     return ImportError(
         f"{what} the package {package!r}, which is not installed; "
-        f"`{install_command(EXTRAS[package])}` installs it",
+        f"`{install_command(extra or EXTRAS[package])}` installs it",
         name=package,
     )
 

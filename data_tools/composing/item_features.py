@@ -159,4 +159,5 @@ def _write(path: Path, signal: np.ndarray) -> None:
     else:
         from PIL import Image
 
-        Image.fromarray(signal).save(path)
+        # Read once: its size does not matter.
+        Image.fromarray(signal).save(path, compress_level=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from data_tools.extraction.clips import find_clips
@@ -223,6 +224,10 @@ def run(options: argparse.Namespace, rest: list[str]) -> dict[str, Any]:
         ValueError: if an argument or the input is wrong, or the output holds something else.
         ImportError: if an extractor or the runner lacks a package.
     """
+    if not Path(options.input).exists():
+        raise FileNotFoundError(
+            f"--input must be a folder of clips, or a CSV manifest. There is no {options.input}"
+        )
     arguments = {
         "source": options.input,
         "out": options.out,

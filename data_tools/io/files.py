@@ -16,6 +16,7 @@ else:
 
 describe = extras.describe
 cache_folder = engine_settings.cache_folder
+filtered_stderr = engine_settings.filtered_stderr
 set_engine_defaults = engine_settings.set_engine_defaults
 is_installed = extras.is_installed
 missing = extras.missing

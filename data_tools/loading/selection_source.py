@@ -12,6 +12,8 @@ from data_tools.loading.clip_source import ClipSource
 from data_tools.published.selection import Selection
 
 MEMORY_LIMIT = 2**30
+BLOCK = 64
+"""Clips read at once."""
 OnError = str | Callable[[str, str], None]
 
 
@@ -79,23 +81,33 @@ class SelectionSource(ClipSource):
             )
 
     def _read_into_memory(self, on_error: OnError) -> dict[str, np.ndarray]:
-        """Reads all clips that can be read, each directly into its place."""
+        """Reads all clips that can be read, in blocks: a row at a time costs a request each."""
         arrays = {
             field: np.empty((len(self.examples), *source.shape), np.float32)
             for field, source in self.selection.sources.items()
         }
         count, bad = 0, {}
-        for example in self.examples:
+        for start in range(0, len(self.examples), BLOCK):
+            block = self.examples[start : start + BLOCK]
             try:
-                clip = self.selection.read(example)
-            except ValueError as error:
-                if on_error == "raise":
-                    raise
-                bad[example.key] = str(error.__cause__)
+                for field, source in self.selection.sources.items():
+                    arrays[field][count : count + len(block)] = source.read_many(block)
+                count += len(block)
                 continue
-            for field, value in clip.items():
-                arrays[field][count] = value
-            count += 1
+            except (FileNotFoundError, ValueError):
+                pass
+            # Which clip it is, and why.
+            for example in block:
+                try:
+                    clip = self.selection.read(example)
+                except ValueError as error:
+                    if on_error == "raise":
+                        raise
+                    bad[example.key] = str(error.__cause__)
+                    continue
+                for field, value in clip.items():
+                    arrays[field][count] = value
+                count += 1
         self._leave_out(bad, on_error)
         return {field: array[:count] for field, array in arrays.items()}
 

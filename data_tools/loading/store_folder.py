@@ -151,4 +151,7 @@ class StoreField(Source):
         self.shape = folder.store.fields[kind].shape
 
     def read(self, example: Example) -> np.ndarray:
-        return self.folder.read(self.kind, np.array([example.row]))[0]
+        return self.read_many([example])[0]
+
+    def read_many(self, examples: Sequence[Example]) -> np.ndarray:
+        return self.folder.read(self.kind, np.array([example.row for example in examples]))

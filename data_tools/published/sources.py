@@ -46,6 +46,15 @@ class Source(abc.ABC):
             ValueError: if its file is damaged or has invalid content.
         """
 
+    def read_many(self, examples: Sequence[Example]) -> np.ndarray:
+        """Reads the arrays of clips, (clips, ...).
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+            ValueError: if a file is damaged or has invalid content.
+        """
+        return np.stack([self.read(example) for example in examples])
+
     def files(self, example: Example) -> str:
         """Returns the reason if the file of a clip does not exist, else an empty string."""
         return ""
@@ -69,13 +78,17 @@ class RowSource(Source):
         self.shape = folder.array(kind).shape[1:]
 
     def read(self, example: Example) -> np.ndarray:
+        return self.read_many([example])[0]
+
+    def read_many(self, examples: Sequence[Example]) -> np.ndarray:
         num_rows = len(self.folder.array(self.kind))
-        if not 0 <= example.row < num_rows:
-            raise ValueError(
-                f"{self.folder.root / FILES[self.kind]} must have a row {example.row}. "
-                f"Received {num_rows} rows"
-            )
-        return self.folder.read(self.kind, np.array([example.row]))[0]
+        for example in examples:
+            if not 0 <= example.row < num_rows:
+                raise ValueError(
+                    f"{self.folder.root / FILES[self.kind]} must have a row {example.row}. "
+                    f"Received {num_rows} rows"
+                )
+        return self.folder.read(self.kind, np.array([example.row for example in examples]))
 
 
 class FileSource(Source):

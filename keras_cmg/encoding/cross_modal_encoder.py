@@ -79,8 +79,13 @@ class CrossModalEncoder:
         if self._index is None:
             if self.run is None:
                 raise FileNotFoundError("A model without a run has no index; make a ClipIndex.")
+            folder = self.run / INDEX
+            if not folder.is_dir():
+                raise FileNotFoundError(
+                    f"{self.run} has no index of clips; `keras-cmg index --clips FOLDER --run "
+                    f"{self.run} --out INDEX` makes one, for --index or ClipIndex.load"
+                )
             with tempfile.TemporaryDirectory() as scratch:
-                folder = self.run / INDEX
                 if any(path.is_symlink() for path in folder.rglob("*")):
                     # Downloads of the hub are links into its cache, which an index refuses.
                     folder = Path(shutil.copytree(folder, Path(scratch, INDEX)))
@@ -111,6 +116,28 @@ class CrossModalEncoder:
         """
         self.backbone.require_codebook("An index of clips")
         return ClipIndex(self.backbone.code_source(), storage)
+
+    def check_index(self, index: ClipIndex) -> None:
+        """Checks that an index was made with this model: vectors of two models do not compare.
+
+        Args:
+            index: the index.
+
+        Raises:
+            ValueError: if it has another codebook.
+
+        Example:
+
+        >>> backbone = keras_cmg.models.FCIDBackbone.from_preset("small", modalities=("audio",))
+        >>> backbone.build({"audio": (None, 10, 128)})
+        >>> model = keras_cmg.CrossModalEncoder(backbone)
+        >>> model.check_index(model.new_index())
+        """
+        if not np.array_equal(index.codebook, self.new_index().codebook):
+            raise ValueError(
+                "`index` must be made with the model that searches it; it has another codebook. "
+                "Index the clips again."
+            )
 
     def encode(
         self,

@@ -13,6 +13,7 @@ import keras
 
 from keras_cmg.encoding.raw_features import EXTRACTORS
 from keras_cmg.extras import missing
+from keras_cmg.faults import shorten
 from keras_cmg.files import read_json
 from keras_cmg.saved_models import load_model
 from keras_cmg.search.clip_index import ClipIndex
@@ -82,8 +83,7 @@ def download(address: str) -> Path:
             repo_id=name, library_name="keras", library_version=keras.__version__
         )
     except Exception as error:  # of many kinds: no network, no such repository, no permission
-        reason = " ".join(str(error).split())[:200]
-        raise FileNotFoundError(f"{address} could not be downloaded: {reason}") from error
+        raise FileNotFoundError(f"{address} could not be downloaded: {_reason(error)}") from error
     return Path(folder)
 
 
@@ -108,6 +108,7 @@ def push(
 
     Raises:
         FileNotFoundError: if the run has no model.
+        ConnectionError: if the hub cannot be reached, or allows no upload.
         ImportError: if `huggingface_hub` is not installed.
         ValueError: if the address has another form, or a file is damaged.
 
@@ -129,11 +130,18 @@ def push(
         _copy_extractors(folder, built)
         if index:
             _copy_index(folder / "index", built / "index")
-        url = api.create_repo(name, exist_ok=True, private=private)
-        api.upload_folder(
-            repo_id=name, folder_path=str(built), commit_message="Upload a model of keras_cmg"
-        )
+        try:
+            url = api.create_repo(name, exist_ok=True, private=private)
+            api.upload_folder(
+                repo_id=name, folder_path=str(built), commit_message="Upload a model of keras_cmg"
+            )
+        except Exception as error:  # of many kinds: no network, no token, no permission
+            raise ConnectionError(f"{address} could not be uploaded: {_reason(error)}") from error
     return str(url)
+
+
+def _reason(error: Exception) -> str:
+    return shorten(error, 200)
 
 
 def _hub() -> Any:

@@ -233,6 +233,30 @@ class CodeIndex:
         query = start if self.storage == "codes" else vectors
         return self._answer(query, distances, lists, num_clips)
 
+    def vectors(self, ids: Any) -> np.ndarray:
+        """Returns the stored features of clips.
+
+        Args:
+            ids: int `(clips,)`, of clips in the index.
+
+        Returns:
+            Float32 `(clips, dim)`, as precise as `storage`.
+
+        Raises:
+            ValueError: if a clip is not in the index.
+
+        Example:
+
+        >>> index = keras_cmg.search.CodeIndex(np.eye(2))
+        >>> index.add([3], [[1.0, 0.5]])
+        >>> index.vectors([3]).tolist()
+        [[1.0, 0.5]]
+        """
+        clips = _integers("ids", ids)
+        if absent := sorted(set(clips.tolist()) - self._ids):
+            raise ValueError(f"`ids` must be of clips in the index. Received: {absent[:3]}")
+        return self._lists.vectors(clips)
+
     def search_codes(self, codes: Any, num_clips: int = 10) -> dict[str, Any]:
         """Finds clips in the lists of given codes, ranked by their distance to these codes' mean.
 

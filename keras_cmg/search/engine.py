@@ -152,8 +152,30 @@ class InvertedLists:
         Args:
             ids: int64 `(n,)`.
         """
+        # FAISS removes no batch of ids from an index with a table of places.
+        self.index.set_direct_map_type(faiss().DirectMap.NoMap)
         self.index.remove_ids(ids)
         self._refresh()
+
+    def vectors(self, ids: np.ndarray) -> np.ndarray:
+        """Reads stored vectors; the first call makes a table of the places of all ids.
+
+        Args:
+            ids: int64 `(n,)`, in the lists.
+
+        Returns:
+            float32 `(n, dim)`, not centered.
+
+        Example:
+
+        >>> lists = InvertedLists(np.eye(2, dtype="float32"), "float32")
+        >>> lists.add(np.array([5]), lists.centered(np.eye(2, dtype="float32")[:1]), np.array([0]))
+        >>> lists.vectors(np.array([5])).tolist()
+        [[1.0, 0.0]]
+        """
+        if self.index.direct_map.type == faiss().DirectMap.NoMap:
+            self.index.set_direct_map_type(faiss().DirectMap.Hashtable)
+        return self.index.reconstruct_batch(np.ascontiguousarray(ids, "int64")) + self.center
 
     def search(
         self, vectors: np.ndarray, distances: np.ndarray, codes: np.ndarray, count: int

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 
+from data_tools.io.files import check_writable
+from keras_cmg.search.clip_index import check_index_folder
 from recipes.console.search import add_run_arguments, loaded
 from recipes.own_clips.indexing import index_of_folder
 
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         FileNotFoundError: if the folder or the model does not exist.
         ValueError: if no file can be used, or the output folder holds something else.
     """
+    check_writable(arguments.out, "--out")
+    check_index_folder(arguments.out, "--out")
     made = index_of_folder(loaded(arguments), arguments.clips)
     made.clips.save(arguments.out)
     counts = {name: len(made.clips.clips(name)) for name in made.clips.modalities}

@@ -15,6 +15,8 @@ import webbrowser
 from pathlib import Path
 
 import keras_cmg
+from data_tools.io.files import check_writable
+from keras_cmg.encoding.hub import is_address
 from recipes.own_clips import gallery, searching
 
 PAGE = "search.html"
@@ -99,6 +101,11 @@ def loaded(arguments: argparse.Namespace) -> keras_cmg.CrossModalEncoder:
         if not equals or not path:
             raise ValueError(f"--model-file must be MODALITY=FILE. Received: {word!r}")
         models[modality] = path
+    if not is_address(arguments.run) and not Path(arguments.run).exists():
+        raise FileNotFoundError(
+            "--run must be the folder of a trained model, or hf://USER/NAME. There is no "
+            f"{arguments.run}; `keras-cmg train --clips FOLDER --out {arguments.run}` makes one"
+        )
     return keras_cmg.load(arguments.run, models)
 
 
@@ -117,10 +124,12 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.k < 1:
         raise ValueError(f"-k must be at least 1. Received: {arguments.k}")
+    check_writable(arguments.out, "--out")
     modality = arguments.modality or searching.modality_of(arguments.query)
     encoder = loaded(arguments)
-    index = encoder.index
-    if arguments.index is not None:
+    if arguments.index is None:
+        index = encoder.index
+    else:
         index = keras_cmg.search.ClipIndex.load(arguments.index)
     answer = searching.search(
         encoder, index, arguments.query, arguments.find, arguments.k, modality

@@ -10,11 +10,14 @@ from __future__ import annotations
 import argparse
 import socket
 
+from data_tools.io.files import is_installed, missing
 from recipes.console.search import add_run_arguments, loaded
 from recipes.serving.limits import Limits
-from recipes.serving.server import create_server, import_packages, open_search
 
 INTERRUPTED = "stopped"
+MAX_PORT = 65_535
+PACKAGES = ("fastapi", "prometheus_client", "starlette", "uvicorn", "jinja2", "faiss")
+"""Packages of the extra `serve`, by the names that are imported; `ui` has these and Gradio."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +81,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_packages(page: bool) -> None:
+    """Checks that the packages of the server are installed, before a model is loaded.
+
+    Args:
+        page: whether the page is served.
+
+    Raises:
+        ImportError: if a package is missing.
+
+    Example:
+
+    >>> check_packages(page=False)
+    """
+    for package in (*PACKAGES, *(("gradio",) if page else ())):
+        if not is_installed(package):
+            extra = "ui" if page else "serve"
+            raise missing(package, "The page needs" if page else "The service needs", None, extra)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Serves until it is interrupted.
 
@@ -96,13 +118,17 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1. Received: {arguments.workers}")
+    if not 0 <= arguments.port <= MAX_PORT:
+        raise ValueError(f"--port must be from 0 to {MAX_PORT}. Received: {arguments.port}")
     limits = Limits(
         bytes=arguments.max_bytes,
         files=arguments.max_files,
         seconds=arguments.seconds,
         waiting=arguments.max_waiting,
     )
-    import_packages(arguments.ui)
+    check_packages(arguments.ui)
+    from recipes.serving.server import create_server, open_search
+
     # Bound first: a port in use is reported before the model is loaded.
     family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
     with socket.socket(family) as listening:

@@ -8,9 +8,9 @@ validation clips of the *source* modality, and test labels of the target are rea
     python -m recipes quickstart                                   # synthetic data, no download
     python -m recipes quickstart --data digits --root FOLDER       # FSDD and MNIST
 
-Leaves `report.html`, `table.md`, `result.json`, `history.json`, `model.keras`, and for serving a
-probe of each modality, `probe_audio.keras`, and `labels.txt`, in the output folder; with `--seeds`,
-in a folder per seed, and the table and page over seeds beside them.
+Leaves `report.html`, `table.md`, `result.json`, `history.json`, `model.keras` with its extractors,
+`labels.txt` and card, and for serving a probe of each modality, `probe_audio.keras`, in the output
+folder; with `--seeds`, in a folder per seed, and the table and page over seeds beside them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import keras
 from recipes.protocol import code_sharing, code_use, cross_modal_probes
 from recipes.protocol.clips import CLIP_SETS, STORE, clip_labels, num_clips
 from recipes.reporting import probe_tables, report_writer, same_code_examples
+from recipes.reporting.model_card import write_card
 from recipes.reporting.quickstart_page import quickstart_page
 from recipes.runner import provenance
 from recipes.runner.options import DATA, TRAINING, RecipeOptions
@@ -108,6 +109,11 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         "features": clips.identity(),
     }
     trained_encoders.save(encoder, clips, out)
+    numbers = {
+        pair: {"accuracy of a linear probe": score, "chance": result["chance"]}
+        for pair, score in result["scores"].items()
+    }
+    write_card(out, job, clips, encoder, numbers)
     for source, probe in probes.probes["quantized"].items():
         probe.save(out / f"probe_{source}.keras")
     shown: list[dict[str, Any]] = []

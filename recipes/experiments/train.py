@@ -110,7 +110,9 @@ def run(job: Job, out: Path) -> dict[str, Any]:
             settings.protocol,
         )
         clips = prepared.clips
-        used = {name: one["name"] for name, one in prepared.chosen.extractors.items()}
+        used = ", ".join(
+            f"{one['name']} of {name}" for name, one in prepared.chosen.extractors.items()
+        )
         print(f"features: {used}; {len(prepared.refused)} files refused", flush=True)
         for one in prepared.refused:
             print(f"  {one['file']}: {one['reason']}", flush=True)

@@ -9,6 +9,8 @@ the search has not used, and only there the cross-modal test scores are read, on
     python -m recipes tune --model dcid --trials 20 --workers 4
     python -m recipes tune --data digits --root FOLDER
 
+Leaves `model.keras` of the best settings on the first fresh seed, with extractors, labels and card.
+
 A search that was stopped goes on where it stood when the same command is given again: trials and
 trainings are found again by content in `--cache`.
 """
@@ -20,8 +22,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recipes.protocol.clips import CLIP_SETS
+import keras_cmg
+from recipes.protocol.clips import CLIP_SETS, Clips
 from recipes.reporting import report_writer, tuning_tables
+from recipes.reporting.model_card import write_card
 from recipes.runner.options import DATA, RecipeOptions
 from recipes.runner.seed_runs import Job, Run
 from recipes.runner.settings import Settings
@@ -53,6 +57,7 @@ OPTIONS = RecipeOptions(
 )
 FRESH = 1000
 """First seed of the comparison; a search has fewer."""
+BEST = "best found"
 data_identity = trained_encoders.data_identity
 
 
@@ -98,10 +103,15 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     trials = hyperparameter_search.search(wanted, job.resources.workers)
     search_seconds = time.perf_counter() - start
     seeds = [FRESH + number for number in range(settings.final_seeds)]
-    compared = {
-        name: [hyperparameter_search.final_scores(wanted, values, seed) for seed in seeds]
-        for name, values in (("preset", {}), ("best found", trials[0]["values"]))
-    }
+    compared: dict[str, list[dict[str, float]]] = {}
+    for name, values in (("preset", {}), (BEST, trials[0]["values"])):
+        compared[name] = []
+        for seed in seeds:
+            model = wanted.hypermodel().trained(values, seed)
+            scores = hyperparameter_search.final_scores(wanted, values, model.backbone)
+            compared[name].append(scores)
+            if name == BEST and seed == FRESH:
+                _save(model, job, clips, scores, out)
     return {
         "features": clips.identity(),
         "preset_values": wanted.hypermodel().defaults(),
@@ -111,6 +121,22 @@ def run(job: Job, out: Path) -> dict[str, Any]:
         "search_seconds": round(search_seconds, 1),
         "workers": job.resources.workers,
     }
+
+
+def _save(
+    model: keras_cmg.models.Pretrainer, job: Job, clips: Clips, scores: dict[str, float], out: Path
+) -> None:
+    """Keeps the model of the best settings on the first fresh seed."""
+    about = {"seed": FRESH, "parameters": trained_encoders.count_parameters(model)}
+    encoder = trained_encoders.Encoder(model, model.history.history, about)
+    trained_encoders.save(encoder, clips, out)
+    write_card(
+        out,
+        job,
+        clips,
+        encoder,
+        {f"probes, {name}": {"accuracy": score} for name, score in scores.items()},
+    )
 
 
 def report(runs: Sequence[Run], out: Path) -> str:

@@ -22,7 +22,8 @@ def precision(
 ) -> dict[str, dict[str, float]]:
     """Measures what test clips of each modality find among the indexed clips of the others.
 
-    Of clips with labels, a clip found is right if it has the query's label; beside it stand chance,
+    Of clips with labels, queries are expanded, see `keras_cmg.search.ClipIndex.expand`, as in
+    searches. A clip found is right if it has the query's label; beside it stand chance,
     and the labels of the query's nearest neighbours among the training clips of its own modality by
     their raw features, which needs class names. Of clips without labels, the other modality of the
     same clip is to be found among those of all test clips.
@@ -48,7 +49,7 @@ def precision(
                 continue
             pair = f"{queries.modality}->{target.modality}"
             if any(queries.labels):
-                found = index.search(encoded, target.modality, k=FIRST)
+                found = index.search(index.expand(encoded), target.modality, k=FIRST)
                 measured[pair] = _of_labels(queries, target, test, found)
             else:
                 measured[pair] = _of_partners(encoder, encoded, target)

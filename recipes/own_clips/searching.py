@@ -83,15 +83,23 @@ def search(
     Raises:
         FileNotFoundError: if the file, or a model file of an extractor, does not exist.
         ImportError: if a package is missing.
-        ValueError: if the file cannot be read, or a modality is unknown.
+        ValueError: if the file cannot be read, a modality is unknown, or the index is of another
+            model.
     """
+    encoder.check_index(index)
     modality = modality or modality_of(query)
     arguments: dict[str, Any] = {"files": [query]}
     if modality == "text" and not Path(query).is_file():
         arguments = {"texts": [query]}
     encoded = encoder.encode(modality, **arguments)
+    # Labels say that clips of the same class are wanted; among clips of the query's own modality,
+    # the nearest to the query itself are.
+    expanded = index.expand(encoded) if index.is_labelled(modality) else encoded
     wanted = [find] if find else [name for name in index.modalities if name != modality]
-    hits = {name: index.search(encoded, name, k)[0] for name in wanted or index.modalities}
+    hits = {
+        name: index.search(encoded if name == modality else expanded, name, k)[0]
+        for name in wanted or index.modalities
+    }
     (codes,) = index.codes_of(encoded)
     return Answer(query, modality, codes, hits)
 

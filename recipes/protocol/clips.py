@@ -142,6 +142,19 @@ class Clips(NamedTuple):
             chosen.examples = fewer(chosen.examples, self.limit)
         return chosen
 
+    def rows(self, split: str) -> np.ndarray:
+        """Returns the row numbers of a split of a prepared folder or a store, at most `limit`.
+
+        Args:
+            split: "train", "val" or "test".
+
+        Returns:
+            (clips,) int64.
+        """
+        if self.limit is None:
+            return self.folder().order(split)
+        return np.array([example.row for example in self.select(split, ()).examples])
+
     def identity(self) -> dict[str, Any]:
         """Identifies the clips by content: the same data elsewhere have the same identity.
 
@@ -264,8 +277,7 @@ def clip_labels(clips: Clips, split: str) -> np.ndarray:
     Returns:
         (clips,) int.
     """
-    folder = clips.folder()
-    return clip_classes(folder.read("labels", folder.order(split)))
+    return clip_classes(clips.folder().read("labels", clips.rows(split)))
 
 
 def num_clips(clips: Clips) -> dict[str, int]:
@@ -274,8 +286,7 @@ def num_clips(clips: Clips) -> dict[str, int]:
     Args:
         clips: the clips.
     """
-    folder = clips.folder()
-    return {split: len(folder.order(split)) for split in folder.split_names()}
+    return {split: len(clips.rows(split)) for split in clips.folder().split_names()}
 
 
 def clip_origins(clips: Clips, split: str, kind: str) -> dict[str, list[list[str]]]:
@@ -292,12 +303,12 @@ def clip_origins(clips: Clips, split: str, kind: str) -> dict[str, list[list[str
     """
     if clips.data == STORE:
         stored = StoreFolder(clips.root)
-        names = [[stored.clips[row]["id"]] for row in stored.order(split).tolist()]
+        names = [[stored.clips[row]["id"]] for row in clips.rows(split).tolist()]
         unknown: list[list[str]] = [[] for _ in names]
         return dict.fromkeys(clips.modalities(), names if kind == "groups" else unknown)
     folder = data_tools.FeatureFolder(clips.root)
     origins = data_tools.read_clip_origins(folder)
-    found = [getattr(origins[row], kind) for row in folder.order(split)]
+    found = [getattr(origins[row], kind) for row in clips.rows(split)]
     return {name: [list(of.get(name, ())) for of in found] for name in clips.modalities()}
 
 

@@ -185,7 +185,8 @@ class _Roles:
             keep = self.task.stand_in(found.labels, modality, role)
         if not keep.any():
             raise ValueError(
-                f"{split} of {self.encoded.clips.data} must have clips for {self.task.name}"
+                f"{split} of {self.encoded.clips.data} must have clips for {self.task.name}. "
+                f"{self.task.stand_in_note}".rstrip()
             )
         self.counts[f"{role} {split} {modality}"] = int(keep.sum())
         views = {name: x[keep] for name, x in found.views.items()}

@@ -187,13 +187,16 @@ def shares_blocks(result: Mapping[str, Any]) -> list[Any]:
     """Returns how far the modalities share codes, and why a probe transfers where they do not.
 
     Args:
-        result: with `shares`, `scores` and `nearest_shared_label` of a quickstart.
+        result: with `shares`, `codes_of_a_segment`, `scores` and `nearest_shared_label` of a
+            quickstart.
 
     Returns:
         Blocks of a section.
     """
     shares = result["shares"]
     names = charts.KIND_NAMES
+    count = result["codes_of_a_segment"]
+    several = f" A segment has {count} codes; shares are means over them." if count > 1 else ""
     values = {f"used by {name}": shares[kind] for kind, name in names.items()}
     blocks: list[Any] = [
         Shares("Share of test segments on codes", values, tuple(names)),
@@ -201,7 +204,7 @@ def shares_blocks(result: Mapping[str, Any]) -> list[Any]:
             f"{per_cent(shares['shared'])} of the test segments have a code that every modality "
             f"uses: each has at least {100 * MIN_SHARE:.0f} % of the code’s use. "
             f"{per_cent(shares['specific'])} have a code of one modality, which has more than "
-            f"{100 * MAX_SHARE:.0f} % of its use. Every modality weighs alike."
+            f"{100 * MAX_SHARE:.0f} % of its use. Every modality weighs alike.{several}"
         ),
     ]
     nearest = result["nearest_shared_label"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_cmg
+from data_tools.extraction.description import DESCRIPTION
 from recipes.protocol.clips import Clips, num_clips
 from recipes.runner import provenance
 from recipes.runner.provenance import write_json
@@ -33,6 +34,8 @@ def write_card(
 ) -> dict[str, Any]:
     """Writes `card.json` and `README.md`, the card in the form of the Hugging Face hub.
 
+    Call it after the model, with its extractors, was written to the folder.
+
     Args:
         folder: folder of the run.
         job: the run.
@@ -54,6 +57,7 @@ def write_card(
         "preset": settings.preset,
         "modalities": list(encoder.backbone.modalities),
         "parameters": encoder.about["parameters"]["backbone"],
+        "encodes": "files" if (folder / DESCRIPTION).is_file() else "features",
         "data": {
             "name": settings.data,
             "clips": counts,
@@ -85,7 +89,8 @@ def as_markdown(card: Mapping[str, Any]) -> str:
     Example:
 
     >>> card = {"name": "a", "model": "FCID", "preset": "plus", "modalities": ["audio"]}
-    >>> card |= {"parameters": 1, "data": {"name": "clips", "clips": {}, "classes": []}}
+    >>> card |= {"parameters": 1, "encodes": "files"}
+    >>> card |= {"data": {"name": "clips", "clips": {}, "classes": []}}
     >>> card |= {"numbers": {}, "limits": ["One."], "licence": None, "date": "2026", "command": ""}
     >>> print(as_markdown({**card, "training": {}, "versions": {"keras_cmg": "0"}})[:33])
     ---
@@ -94,6 +99,7 @@ def as_markdown(card: Mapping[str, Any]) -> str:
     - k
     """
     data = card["data"]
+    use = 'files=["FILE"]' if card["encodes"] == "files" else "features=FEATURES"
     header = ["---", "library_name: keras", "tags:", "- keras_cmg", "- cross-modal"]
     if card["licence"]:
         header.append(f"license: {card['licence']}")
@@ -114,7 +120,7 @@ def as_markdown(card: Mapping[str, Any]) -> str:
         "import keras_cmg",
         "",
         'model = keras_cmg.load("ADDRESS")  # this folder, or hf://USER/NAME',
-        f'clips = model.encode("{card["modalities"][0]}", files=["FILE"])',
+        f'clips = model.encode("{card["modalities"][0]}", {use})',
         "```",
         "",
         "## Data",

@@ -15,7 +15,8 @@ from recipes.training.trained_encoders import HISTORY
 
 METHOD = (
     "Every clip of the test split, which training did not see, is a query to the indexed clips of "
-    "another modality. P@10: share of the first ten clips found that have the query's class. "
+    "another modality. P@10: share of the first ten clips found that have the query's class; "
+    "queries are averaged with their ten nearest clips. "
     "Chance: the share of all clips that have it. Neighbours: the share of right classes among the "
     "ten nearest training clips of the query's own modality by their raw features, which is what a "
     "search by features and class names would show."
@@ -48,7 +49,7 @@ def publish(runs: Sequence[Run], out: Path) -> str:
     about, shared = first["encoder"], first["shared_codes"]
     facts = {
         "clips in the index": str(sum(first["indexed"].values())),
-        "of them have a code that every modality uses": per_cent(shared["clips"]),
+        "of their codes are used by every modality": per_cent(shared["clips"]),
         f"of {shared['any']} codes in use are used by every modality": str(shared["shared"]),
         f"training, epoch {about['epoch']} of {about['epochs_trained']} kept": duration(
             about["train_seconds"]

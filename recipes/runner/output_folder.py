@@ -49,7 +49,11 @@ def output_folder(out: Path, recipe: str, several: bool = False) -> Iterator[Pat
             # the run is complete.
             with folder_lock(out):
                 for path in sorted(scratch.iterdir(), key=lambda path: path.name == RESULT):
-                    os.replace(path, out / path.name)
+                    earlier = out / path.name
+                    if path.is_dir() and earlier.is_dir():
+                        # A folder replaces no folder with files in it.
+                        os.replace(earlier, scratch / f"{path.name}.earlier")
+                    os.replace(path, earlier)
     finally:
         with contextlib.suppress(OSError):
             # Succeeds on an empty folder only.

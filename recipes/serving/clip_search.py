@@ -94,6 +94,8 @@ class ClipSearch:
         for name, clips in self.clips.items():
             self.metrics.clips.labels(name).set(len(clips))
         self._examples = {name: self._examples_of(name) for name in self.modalities}
+        # Modalities whose queries are expanded: clips of the same class are wanted.
+        self.expanded = {name for name in self.modalities if index.is_labelled(name)}
         # FAISS keeps the number of lists to visit in the index.
         self._searching = threading.Lock()
         self._counting = threading.Lock()
@@ -166,9 +168,15 @@ class ClipSearch:
         encoded = EncodedClips((query.name,), vector[None], index[None], none, query.modality)
         start = time.perf_counter()
         found, labels = {}, {}
+        expanded = encoded
+        if query.modality in self.expanded:
+            with self._searching:
+                expanded = self.index.expand(encoded)
         for modality in find:
             with self._searching:
-                (hits,) = self.index.search(encoded, modality, k)
+                # Among clips of its own modality, the nearest to the query itself are wanted.
+                own = modality == query.modality
+                (hits,) = self.index.search(encoded if own else expanded, modality, k)
             found[modality] = [
                 {
                     **self._described(hit),

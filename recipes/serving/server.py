@@ -17,23 +17,6 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 """Hosts that only this machine reaches."""
 
 
-def import_packages(page: bool) -> None:
-    """Imports what the server needs, so that a missing package is named before a model is loaded.
-
-    Args:
-        page: whether the page is served.
-
-    Raises:
-        ImportError: if a package of the extra `serve` or `ui` is missing.
-    """
-    import uvicorn  # noqa: F401
-
-    from recipes.serving import rest  # noqa: F401
-
-    if page:
-        from recipes.serving import page as gradio_page  # noqa: F401
-
-
 def open_search(
     encoder: keras_cmg.CrossModalEncoder,
     index: str | os.PathLike[str] | None = None,
@@ -56,12 +39,14 @@ def open_search(
     Raises:
         FileNotFoundError: if the index or a model file is not found.
         ImportError: if an extractor lacks a package.
-        ValueError: if a file is damaged, or the run keeps no extractors.
+        ValueError: if a file is damaged, the run keeps no extractors, or the index is of another
+            model.
     """
     limits = limits or Limits()
     if encoder.run is None:
         raise ValueError("`encoder` must be that of a run, which keeps extractors of files.")
     clips = encoder.index if index is None else keras_cmg.search.ClipIndex.load(index)
+    encoder.check_index(clips)
     extract = ExtractionWorkers(encoder.run, encoder.models, workers, limits.seconds)
     extract.start()
     files = MediaFiles(None if media is None else Path(media))

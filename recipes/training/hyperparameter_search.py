@@ -180,20 +180,18 @@ def search(wanted: Search, workers: int = 1) -> list[dict[str, Any]]:
     return sorted(found, key=lambda t: (t["score"] is None, -(t["score"] or 0), t["trial"]))
 
 
-def final_scores(wanted: Search, values: Mapping[str, Any], seed: int) -> dict[str, float]:
-    """Trains with some values on a fresh seed and returns all scores.
+def final_scores(wanted: Search, values: Mapping[str, Any], backbone: Any) -> dict[str, float]:
+    """Computes all scores of a model that was trained with some values on a fresh seed.
 
     Args:
         wanted: the search.
         values: hyperparameter to value.
-        seed: seed of the training.
+        backbone: of the trained model.
 
     Returns:
         `source validation`, `across modalities` and `within a modality`, fractions.
     """
-    model = wanted.hypermodel()
-    backbone = model.trained(values, seed).backbone
-    mask = model.mask(values, backbone)
+    mask = wanted.hypermodel().mask(values, backbone)
     view = clip_views.CODES if mask is None else SEARCHED
     masks = {} if mask is None else {SEARCHED: mask}
     encoded = EncodedClips(backbone, wanted.source)

@@ -96,7 +96,7 @@ def isolated(
     # Imports take seconds: the server makes them once, and runs nothing itself.
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if "forkserver" in methods:
-        context.set_forkserver_preload([__name__])
+        context.set_forkserver_preload([f"{__package__}.process_start", __name__])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(
         target=_answer, args=(function or measure, dict(request), workers, sender), daemon=True

@@ -16,7 +16,12 @@ from recipes.runner import content_cache
 from recipes.runner.provenance import write_json
 from recipes.runner.settings import Settings
 from recipes.training.best_epoch import within_modality
-from recipes.training.trained_encoders import Encoder, compile_model, new_model
+from recipes.training.trained_encoders import (
+    Encoder,
+    compile_model,
+    count_parameters,
+    new_model,
+)
 
 STATE, BEST = "state.json", "best.keras"
 PROBES, LOSS, NONE = "probes within modalities", "validation loss", "none"
@@ -74,7 +79,7 @@ def train_with_early_stopping(settings: Settings, clips: Clips, seed: int, cache
         "epochs_trained": progress.epochs,
         "criterion": progress.criterion,
         "scores": progress.scores,
-        "parameters": {"model": best.count_params(), "backbone": best.backbone.count_params()},
+        "parameters": count_parameters(best),
     }
     return Encoder(best, progress.history, about)
 
@@ -115,7 +120,7 @@ class _Progress(keras.callbacks.Callback):
         self.epochs = self.best = 0
         self.scores: list[float] = []
         self.history: dict[str, list[float]] = {}
-        self.seconds, self.finished, self.latest = 0.0, False, ""
+        self.seconds, self.finished, self.latest, self.stopped = 0.0, False, "", ""
         if (folder / STATE).is_file():
             kept = read_json(folder / STATE)
             self.epochs, self.best = kept["epochs"], kept["best"]
@@ -145,8 +150,13 @@ class _Progress(keras.callbacks.Callback):
         self.finished = stop or self.epochs >= self.settings.epochs
         self._keep(better)
         if stop:
-            print(f"no progress for {waited} epochs: epoch {self.best} is kept", flush=True)
+            self.stopped = f"no progress for {waited} epochs: epoch {self.best} is kept"
             self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        # After the line of the last epoch.
+        if self.stopped:
+            print(self.stopped, flush=True)
 
     def _score(self, logs: Any) -> float:
         if self.criterion == PROBES:

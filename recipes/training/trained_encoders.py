@@ -225,9 +225,21 @@ def train_new(job: Job, clips: Clips) -> Encoder:
         "train_seconds": round(record["seconds"], 2),
         "clips_unreadable": record["missing"],
         "videos_held_out": len(videos),
-        "parameters": {"model": model.count_params(), "backbone": model.backbone.count_params()},
+        "parameters": count_parameters(model),
     }
     return Encoder(model, record["history"], about)
+
+
+def count_parameters(model: keras_cmg.models.Pretrainer) -> dict[str, int]:
+    """Counts the parameters of a model, and of the part that is kept frozen.
+
+    Args:
+        model: built.
+
+    Returns:
+        Dict of `model` and `backbone`.
+    """
+    return {"model": model.count_params(), "backbone": model.backbone.count_params()}
 
 
 def train(

@@ -45,6 +45,22 @@ def test_memory_or_disk_gives_the_same_batches(prepared: Path) -> None:
     readers[0].source.close()
 
 
+def test_clips_are_read_into_memory_in_blocks(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = []
+    read = data_tools.FeatureFolder.read
+
+    def counted(folder: Any, kind: str, rows: np.ndarray) -> np.ndarray:
+        requests.append(len(rows))
+        return read(folder, kind, rows)
+
+    monkeypatch.setattr(data_tools.FeatureFolder, "read", counted)
+    source = SelectionSource(select(prepared, modalities=("audio",)))
+    assert requests == [12]
+    assert source.num_clips == 12
+
+
 def test_every_epoch_has_every_clip_in_its_own_order(prepared: Path) -> None:
     everything = data_tools.load(prepared, format="numpy", modalities=("audio",))["audio"]
 

@@ -54,6 +54,17 @@ def test_an_earlier_run_is_replaced(tmp_path: Path) -> None:
     assert (out / output_folder.RESULT).read_text(encoding="utf-8") == "{}"
 
 
+def test_folders_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
+    out = finished_run(tmp_path / "run", "train")
+    (out / "index").mkdir()
+    (out / "index" / "old.json").touch()
+    with output_folder.output_folder(out, "train") as folder:
+        (folder / "index").mkdir()
+        (folder / "index" / "new.json").touch()
+    assert [path.name for path in (out / "index").iterdir()] == ["new.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["index", output_folder.RESULT]
+
+
 def test_folders_of_others_are_refused_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

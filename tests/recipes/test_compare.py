@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -385,6 +388,29 @@ def test_a_failure_in_a_process_of_its_own_is_an_error_here(features: Path) -> N
     request = request_of(features, "vanilla", temperature=-1.0)
     with pytest.raises(ValueError, match="vanilla:small failed: `temperature` must be positive"):
         model_measurement.isolated(request)
+
+
+def test_a_process_of_its_own_filters_logs_before_engines_are_imported(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "asked.py").write_text(
+        "import sys\n"
+        "def finders(settings):\n"
+        "    return {'finders': [type(one).__name__ for one in sys.meta_path]}\n"
+    )
+    code = (
+        "import asked\n"
+        "from recipes.training.model_measurement import isolated\n"
+        "print(isolated({'settings': {}}, function=asked.finders))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": f"{repository}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+    )
+    assert "_QuietFinder" in done.stdout, done.stderr
 
 
 def test_recall_counts_pairs_classes_and_ties() -> None:

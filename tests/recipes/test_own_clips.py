@@ -158,6 +158,21 @@ def test_another_folder_is_indexed(
     assert [clip.name for clip in index.clips("audio")] == [f"clip{n:02d}.wav" for n in range(3)]
     answer = searching.search(keras_cmg.load(run), index, str(other / "clip01.wav"), "video", k=2)
     assert len(answer.hits["video"]) == 2
+    bare = shutil.copytree(run, tmp_path / "bare", ignore=shutil.ignore_patterns("index"))
+    words = ["search", "--query", "rain", "--run", str(bare), "--out", str(tmp_path / "p.html")]
+    assert main(words) == 2
+    assert f"{bare} has no index of clips; `keras-cmg index" in capsys.readouterr().err
+    assert main([*words, "--index", str(out)]) == 0
+
+
+def test_a_folder_of_something_else_is_refused_before_clips_are_read(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "thesis.txt").touch()
+    monkeypatch.setattr("recipes.console.index.index_of_folder", None)
+    words = ["index", "--clips", str(tmp_path), "--run", str(run), "--out", str(tmp_path)]
+    assert main(words) == 2
+    assert f"--out must be new or hold an index. {tmp_path} is" in capsys.readouterr().err
 
 
 def test_an_index_of_no_usable_file_is_not_written(run: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import data_tools
+import keras_cmg
 from recipes.protocol import clips
 from recipes.protocol.clips import Clips, encode
 from recipes.runner import command_line
@@ -50,6 +51,19 @@ def test_result_says_all(finished: Path) -> None:
     assert {"python", "keras", "engine", "engine_version", "numpy"} <= set(result["versions"])
     manifest = data_tools.FeatureFolder(finished / "features").manifest
     assert result["features"]["files"] == manifest["files"]
+
+
+def test_the_run_has_a_card_and_encodes_files(finished: Path, tmp_path: Path) -> None:
+    model = keras_cmg.load(finished)
+    pair = model.card["numbers"]["video->audio"]
+    assert pair == {
+        "accuracy of a linear probe": read_result(finished)["scores"]["video->audio"],
+        "chance": pytest.approx(0.1),
+    }
+    assert model.card["data"]["classes"] == list(model.labels)
+    assert 'files=["FILE"]' in (finished / "README.md").read_text(encoding="utf-8")
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
+    assert model.encode("video", files=[tmp_path / "red.png"]).vectors.shape == (1, 256)
 
 
 def test_history_has_every_epoch(finished: Path) -> None:

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from data_tools.features.pretrained.runtime import Runtime, missing_tensor, model_file
-from data_tools.io.files import missing, reading
+from data_tools.io.files import filtered_stderr, missing, reading
 
 
 class LiteRTModel(Runtime):
@@ -40,7 +40,7 @@ class LiteRTModel(Runtime):
                     experimental_preserve_all_tensors=preserve,
                 )
 
-        with reading(model, "be a LiteRT model"):
+        with reading(model, "be a LiteRT model"), filtered_stderr():
             interpreter = opened(preserve=False)
             outputs = interpreter.get_output_details()
             known = {each["name"]: each["index"] for each in outputs}

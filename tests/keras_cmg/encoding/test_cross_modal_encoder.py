@@ -109,6 +109,14 @@ def test_wrong_arguments_are_refused(
         keras_cmg.CrossModalEncoder(backbone).encode("audio", **arguments)
 
 
+def test_an_index_of_another_model_is_refused(backbone: keras_cmg.models.Backbone) -> None:
+    model = keras_cmg.CrossModalEncoder(backbone)
+    index = model.new_index()
+    model.check_index(index)
+    with pytest.raises(ValueError, match="`index` must be made with the model that searches it"):
+        model.check_index(keras_cmg.search.ClipIndex(index.codebook + 1))
+
+
 def test_runs_without_extractors_or_index_say_so(
     backbone: keras_cmg.models.Backbone, tmp_path: Path, run: Path
 ) -> None:
@@ -118,7 +126,7 @@ def test_runs_without_extractors_or_index_say_so(
     (run / "extractors.json").unlink()
     with pytest.raises(ValueError, match=r"keep its extractors in extractors\.json"):
         keras_cmg.CrossModalEncoder(backbone, run=run).encode("audio", files=["a.wav"])
-    with pytest.raises(FileNotFoundError, match=r"index/clips\.json"):
+    with pytest.raises(FileNotFoundError, match="has no index of clips; `keras-cmg index"):
         _ = model.index
     with pytest.raises(FileNotFoundError, match="A model without a run has no index"):
         _ = keras_cmg.CrossModalEncoder(backbone).index

@@ -58,6 +58,17 @@ def folder_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderHub:
     return made
 
 
+def test_an_upload_that_fails_is_told_in_one_line(
+    run: Path, folder_hub: FolderHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str, exist_ok: bool, private: bool) -> str:
+        raise RuntimeError("no token")
+
+    monkeypatch.setattr(folder_hub, "create_repo", refuse)
+    with pytest.raises(ConnectionError, match="hf://a/b could not be uploaded: no token"):
+        hub.push(str(run), "hf://a/b")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with everything that runs keep; only to be read."""

@@ -67,6 +67,31 @@ def test_a_search_returns_no_more_clips_than_there_are(
         assert len({hit.codes for hit in hits}) == 1
 
 
+def test_queries_are_averaged_with_their_neighbours(
+    codebook: np.ndarray, filled: ClipIndex, tmp_path: Path
+) -> None:
+    queries, sounds = clips("audio", 3, 2, codebook), clips("audio", 40, 0, codebook)
+    # A clip of the index, and two that are not in it.
+    queries = queries._replace(names=("audio7", "new", "newer"))
+    queries.vectors[0] = sounds.vectors[7]
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries[1], sounds[1])]
+    expected = []
+    for row, cosines in enumerate(unit[0] @ unit[1].T):
+        near = [place for place in np.argsort(-cosines) if (row, place) != (0, 7)][:4]
+        mixed = 0.3 * unit[0][row] + 0.7 * unit[1][near].mean(axis=0)
+        expected.append(mixed / np.linalg.norm(mixed))
+    filled.save(tmp_path / "clips")
+    for index in (filled, ClipIndex.load(tmp_path / "clips")):
+        found = index.expand(queries, 4)
+        np.testing.assert_allclose(found.vectors, expected, atol=1e-6)
+        assert found.names == queries.names
+    words = clips("text", 2, 5, codebook)
+    assert filled.expand(words) is words
+    with pytest.raises(ValueError, match=r"`number` must be at least 1\. Received: 0"):
+        filled.expand(queries, 0)
+    assert [filled.is_labelled(name) for name in ("audio", "video", "text")] == [True, False, False]
+
+
 def test_many_clips_are_searched_in_the_nearest_lists(
     codebook: np.ndarray, filled: ClipIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:

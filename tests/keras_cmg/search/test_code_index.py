@@ -135,6 +135,18 @@ def test_clips_are_filed_under_the_systems_own_codes(clips):
     assert set(index.search_codes([4], 2)["ids"][0].tolist()) == {1, 2}
 
 
+def test_stored_vectors_can_be_read_after_clips_are_removed_and_added() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 8)).astype("float32")
+    index = keras_cmg.search.CodeIndex(x[:4])
+    index.add(np.arange(10), x[:10])
+    np.testing.assert_allclose(index.vectors([7, 2]), x[[7, 2]], atol=1e-6)
+    index.remove([2])
+    index.add(np.arange(10, 20), x[10:])
+    np.testing.assert_allclose(index.vectors([15, 7]), x[[15, 7]], atol=1e-6)
+    with pytest.raises(ValueError, match=r"`ids` must be of clips in the index. Received: \[2\]"):
+        index.vectors([7, 2])
+
+
 @pytest.mark.parametrize("storage", ["float32", "float16", "codes"])
 def test_removed_clips_are_gone_and_ids_free_again(clips, storage):
     _, features, ids = clips

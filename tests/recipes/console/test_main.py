@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import keras_cmg
+from data_tools.io.files import extras
 from recipes.console import main as console
+from recipes.console import serve
 from recipes.console.main import COMMANDS, main
 from tests.conftest import REPOSITORY
 
@@ -108,6 +110,38 @@ def test_without_optional_packages_commands_name_what_they_lack() -> None:
         if text:
             assert text in next(told)
         assert next(told) == f"{words}: {int(bool(text))}"
+
+
+def test_the_page_names_all_that_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serve, "is_installed", lambda package: package != "gradio")
+    monkeypatch.setattr(extras, "is_installed", lambda package: package != "gradio")
+    assert main(["serve", "--ui", "--run", "nowhere"]) == 1
+    assert "The page needs the package 'gradio'" in (error := capsys.readouterr().err)
+    assert "[ui]" in error
+
+
+@pytest.mark.parametrize("command", ["search --query dog", "index --clips . --out index", "serve"])
+def test_a_run_that_does_not_exist_is_named_with_the_command_that_makes_one(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command.split(), "--run", "nowhere"]) == 2
+    error = capsys.readouterr().err
+    assert "There is no nowhere; `keras-cmg train --clips FOLDER --out nowhere` makes one" in error
+
+
+def test_a_port_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "99999"]) == 2
+    assert "--port must be from 0 to 65535. Received: 99999" in capsys.readouterr().err
+
+
+def test_an_input_of_extraction_that_does_not_exist_is_named_by_its_option(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["extract", "--input", "no-such-folder", "--out", str(tmp_path / "store")]
+    assert main(words) == 2
+    assert "--input must be a folder of clips" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
