@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -274,6 +275,20 @@ def _exchanged(one: Path, other: Path) -> bool:
     if function is None:
         return False
     return function(here, os.fsencode(one), here, os.fsencode(other), _EXCHANGE) == 0
+
+
+def is_sha256(value: object) -> bool:
+    """Returns whether a value is a SHA-256 checksum, as files of others name it.
+
+    Args:
+        value: the value.
+
+    Example:
+
+    >>> is_sha256("0" * 64), is_sha256("0" * 65), is_sha256(None)
+    (True, False, False)
+    """
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

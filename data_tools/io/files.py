@@ -42,3 +42,4 @@ read_json_lines = files.read_json_lines
 remove_abandoned = files.remove_abandoned
 scratch_folder = files.scratch_folder
 sha256_file = files.sha256_file
+is_sha256 = files.is_sha256

@@ -10,7 +10,7 @@ import numpy as np
 
 from data_tools.io import feature_folder as layout
 from data_tools.io.constants import SPLITS
-from data_tools.io.files import sha256_file
+from data_tools.io.files import is_sha256, sha256_file
 from data_tools.raw.rendering import read_clips
 from keras_cmg.faults import reading
 
@@ -49,8 +49,7 @@ def _listed(folder: layout.FeatureFolder) -> dict[str, str]:
     path = folder.root / layout.MANIFEST
     with reading(path, "list the files of the preparation"):
         files = folder.manifest["files"]
-        listed = [*files.keys(), *files.values()]
-        if not all(isinstance(word, str) for word in listed):
+        if not all(isinstance(name, str) and is_sha256(sha) for name, sha in files.items()):
             raise ValueError(f"{path} must list files and their checksums. Received: {files}")
         outside = [name for name in files if Path(name).is_absolute() or ".." in Path(name).parts]
         if outside:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.io.feature_folder import SCHEMA
-from data_tools.io.files import atomic_file, read_json, reading, sha256_file
+from data_tools.io.files import atomic_file, is_sha256, read_json, reading, sha256_file
 
 FORMAT = "keras-cmg store 1"
 INDEX, SHARDS = "index.json", "shards"
@@ -217,12 +217,13 @@ def read_schema(root: Path) -> dict[str, Any]:
             for name, field in content["fields"].items()
         }
         rows = [int(shard["rows"]) for shard in content["shards"]]
-        whole = bool(sum(rows) == content["num_rows"]) and isinstance(content["categories"], list)
-        whole = whole and all(isinstance(name, str) for name in content["categories"])
-        whole = whole and isinstance(content["origin"], dict)
-        whole = whole and all(isinstance(shard["sha256"], str) for shard in content["shards"])
         if min(rows, default=0) < 0 or sum(rows) > MAX_ROWS:
             raise ValueError(f"{path} must have 0 to {MAX_ROWS} rows. Received others")
-    if not whole:
-        raise ValueError(f"{path} must count the rows of its shards; {sum(rows)} do not match")
+        if sum(rows) != content["num_rows"]:
+            raise ValueError(f"{path} must count the rows of its shards; {sum(rows)} do not match")
+        named = isinstance(content["categories"], list) and isinstance(content["origin"], dict)
+        if not named or not all(isinstance(name, str) for name in content["categories"]):
+            raise ValueError(f"{path} must name classes and origin. Received others")
+        if not all(is_sha256(shard["sha256"]) for shard in content["shards"]):
+            raise ValueError(f"{path} must have the SHA-256 of each shard. Received others")
     return content

@@ -155,6 +155,16 @@ def test_splits_are_names(copied_store: Path, split: Any) -> None:
         Store(copied_store).split_names()
 
 
+@pytest.mark.parametrize("digest", ["0" * 63, "[" * 5000, 7])
+def test_checksums_of_shards_are_checksums(copied_store: Path, digest: Any) -> None:
+    schema = json.loads((copied_store / "schema.json").read_text())
+    schema["shards"][1]["sha256"] = digest
+    (copied_store / "schema.json").write_text(json.dumps(schema))
+    with pytest.raises(ValueError, match=r"schema\.json") as caught:
+        list(Store(copied_store).clips())
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_field_cannot_name_a_path(copied_store: Path) -> None:
     schema = json.loads((copied_store / "schema.json").read_text())
     schema["fields"]["../audio"] = schema["fields"].pop("audio")
