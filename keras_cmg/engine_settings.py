@@ -22,6 +22,8 @@ from typing import Any
 from keras_cmg.extras import ENGINES, engine_error, is_installed
 
 LOG_LEVEL, JAX_CACHE = "TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR"
+JAX_CACHE_SECONDS, CACHED_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", 0.5
+"""Programs that compile faster are not kept."""
 DEFAULT_ENGINE = "tensorflow"
 """What Keras uses if nothing is set."""
 _NOISE = re.compile(
@@ -57,13 +59,27 @@ def set_engine_defaults() -> None:
     if os.environ.setdefault(LOG_LEVEL, "2") not in ("0", "1"):
         filter_import("tensorflow")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    if engine == "jax" and JAX_CACHE not in os.environ:
-        folder = cache_folder() / "jax"
-        # JAX would warn at each program of a folder that cannot be written.
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            os.environ[JAX_CACHE] = str(folder)
-            os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    if engine == "jax" and JAX_CACHE not in os.environ and (folder := jax_cache()) is not None:
+        os.environ[JAX_CACHE] = str(folder)
+        os.environ.setdefault(JAX_CACHE_SECONDS, str(CACHED_SECONDS))
+
+
+def jax_cache() -> Path | None:
+    """Makes the folder where programs that JAX compiles are kept between runs.
+
+    Returns:
+        `jax` in `cache_folder`; None if it cannot be made: JAX would warn at each program.
+
+    Example:
+
+    >>> jax_cache().name
+    'jax'
+    """
+    folder = cache_folder() / "jax"
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    return None
 
 
 def choose_engine() -> str:

@@ -10,8 +10,24 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from keras_cmg.backend.objective import batch_size, evaluation_losses, split_variables
+from keras_cmg.engine_settings import CACHED_SECONDS, JAX_CACHE_SECONDS, jax_cache
 
 SCORE_SIZES = (2**21, 2**9)
+
+
+def _keep_compiled_programs() -> None:
+    """Scripts too keep what they compile, unless the user has chosen a folder, or none."""
+    config = jax.config
+    if config.jax_compilation_cache_dir is not None or not config.jax_enable_compilation_cache:
+        return
+    folder = jax_cache()
+    if folder is not None:
+        config.update("jax_compilation_cache_dir", str(folder))
+        if JAX_CACHE_SECONDS not in os.environ:
+            config.update("jax_persistent_cache_min_compile_time_secs", CACHED_SECONDS)
+
+
+_keep_compiled_programs()
 
 
 def train_step(model, state, data):

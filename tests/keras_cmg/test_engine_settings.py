@@ -125,3 +125,27 @@ def test_an_import_is_quiet_but_for_what_matters(tmp_path: Path) -> None:
     )
     expected = "E0000 00:00:1795762827.483385   13967 driver.cc:1] no device\n3\n"
     assert (done.returncode, done.stderr) == (0, expected)
+
+
+SCRIPT = """
+import jax, keras_cmg
+from keras_cmg.backend import engine
+engine.current()
+print(jax.config.jax_compilation_cache_dir)
+print(jax.config.jax_persistent_cache_min_compile_time_secs)
+"""
+
+
+@pytest.mark.parametrize("chosen", ["", "elsewhere"])
+def test_scripts_on_jax_keep_compiled_programs_too(tmp_path: Path, chosen: str) -> None:
+    pytest.importorskip("jax")
+    left_out = ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS")
+    variables = {name: value for name, value in os.environ.items() if name not in left_out}
+    variables |= {"KERAS_BACKEND": "jax", "KERAS_CMG_CACHE": str(tmp_path)}
+    variables |= {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / chosen)} if chosen else {}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=variables, capture_output=True, text=True, check=True
+    )
+    folder, seconds = done.stdout.split()
+    assert folder == str(tmp_path / (chosen or "jax"))
+    assert float(seconds) == (1.0 if chosen else 0.5)
