@@ -63,7 +63,7 @@ def test_a_share_of_dimensions_is_chosen_by_toc_with_its_lambda(tmp_path):
     backbone.build({"audio": (None, 10, 12), "text": (None, 5, 8)})
     mask = model.mask({"toc_share": 0.5, "toc_lambda": 0.9}, backbone)
     expected = keras_cmg.layers.TOCChannelMask(128, variance_weight=0.9)
-    expected.adapt(backbone.codebook)
+    expected.adapt(backbone.code_source())
     np.testing.assert_array_equal(mask.channel_indices, expected.channel_indices)
     assert model.mask({"toc_share": 1.0}, backbone) is None
 
