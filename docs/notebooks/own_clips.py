@@ -102,7 +102,8 @@ found = model.index.search(words, "audio", k=3)[0]
 [(hit.name, round(hit.score, 2)) for hit in found]
 
 # %%
-[(clip.modality, clip.name) for clip in model.index.clips_of_code(int(sound.indices[0]))][:8]
+code, *others = model.index.codes_of(sound)[0]
+[(clip.modality, clip.name) for clip in model.index.clips_of_code(code)][:8]
 
 # %% [markdown]
 # The same in a shell, with a gallery that opens in a browser:
