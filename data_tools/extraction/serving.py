@@ -9,6 +9,7 @@ from typing import Any
 
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
 from data_tools.io.constants import NUM_SEGMENTS
+from data_tools.io.feature_folder import SCHEMA
 from data_tools.io.files import read_json, reading
 from data_tools.store.schema import read_schema
 
@@ -117,6 +118,10 @@ def recorded_extractors(
     identity = read_schema(store)["origin"].get("extraction")
     if not identity:
         raise ValueError(f"`store` must be one that `extract` wrote. Received: {store}")
-    specs = identity["extractors"]
+    with reading(store / SCHEMA, "describe how features were extracted"):
+        specs, segments = dict(identity["extractors"]), int(identity["segments"])
+        for spec in specs.values():
+            if not all(isinstance(spec[name], dict) for name in ("options", "sources")):
+                raise ValueError("extractors must have options and sources")
     learned = store / FITTED
-    return specs, identity["segments"], dict.fromkeys(specs, learned) if learned.is_file() else {}
+    return specs, segments, dict.fromkeys(specs, learned) if learned.is_file() else {}

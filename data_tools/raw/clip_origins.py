@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from data_tools.io import feature_folder as layout
 from data_tools.io.constants import NUM_SEGMENTS
+from data_tools.io.files import read_json_lines, reading
 from data_tools.raw.base import Clip
 from data_tools.raw.rendering import read_clips
 
@@ -69,9 +69,12 @@ def read_clip_origins(folder: layout.FeatureFolder) -> list[ClipOrigins]:
 
 
 def _read(path: Path) -> dict[tuple[str, str], tuple[str, str]]:
-    with path.open(encoding="utf-8") as stream:
-        lines = [json.loads(line) for line in stream]
-    return {(each["modality"], each["name"]): (each["group"], each["collection"]) for each in lines}
+    keys = ("modality", "name", "group", "collection")
+    with reading(path, "give modality, name, group and collection per line"):
+        rows = [[line[key] for key in keys] for line in read_json_lines(path)]
+        if not all(isinstance(word, str) for row in rows for word in row):
+            raise ValueError(f"{path} must give names. Received others")
+        return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 
 def _origins(

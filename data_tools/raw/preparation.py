@@ -19,7 +19,7 @@ from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
 from data_tools.io.constants import SPLITS
-from data_tools.io.files import atomic_folder, sha256_file
+from data_tools.io.files import atomic_folder, sha256_file, shorten
 from data_tools.io.progress import bar
 from data_tools.raw.base import Clip, RawDataset
 from data_tools.raw.extractors import Extractors
@@ -172,15 +172,16 @@ def is_prepared(out: Path, identity: dict[str, Any]) -> bool:
     advice = "Choose another folder or ask to overwrite it."
     if not (out / layout.MANIFEST).is_file():
         raise ValueError(f"`out` must be a new or a prepared folder. Received: {out}. {advice}")
-    manifest = layout.FeatureFolder(out).manifest
+    folder = layout.FeatureFolder(out)
+    manifest, files = folder.manifest, folder.listed_files()
     for key, value in identity.items():
         # Through JSON, so that both sides have equal types.
         if manifest.get(key) != json.loads(json.dumps(value)):
             raise ValueError(
                 f"`out` must not hold another preparation; {out} was made with {key} = "
-                f"{manifest.get(key)}, requested: {value}. {advice}"
+                f"{shorten(manifest.get(key))}, requested: {value}. {advice}"
             )
-    for file, digest in manifest["files"].items():
+    for file, digest in files.items():
         if not (out / file).is_file() or sha256_file(out / file) != digest:
             raise ValueError(f"{out / file} must be as it was written; it was changed. {advice}")
     return True

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from data_tools.io import feature_folder as layout
 from data_tools.io.constants import SPLITS
-from data_tools.io.files import is_sha256, sha256_file
+from data_tools.io.files import sha256_file
 from data_tools.raw.rendering import read_clips
-from keras_cmg.faults import reading
 
 CHUNK = 256
 
@@ -44,21 +42,8 @@ def verify(root: str | os.PathLike[str]) -> list[str]:
         folder.close()
 
 
-def _listed(folder: layout.FeatureFolder) -> dict[str, str]:
-    """File to its checksum, by the manifest."""
-    path = folder.root / layout.MANIFEST
-    with reading(path, "list the files of the preparation"):
-        files = folder.manifest["files"]
-        if not all(isinstance(name, str) and is_sha256(sha) for name, sha in files.items()):
-            raise ValueError(f"{path} must list files and their checksums. Received: {files}")
-        outside = [name for name in files if Path(name).is_absolute() or ".." in Path(name).parts]
-        if outside:
-            raise ValueError(f"{path} must list files of its folder. Received: {outside[0]}")
-    return dict(files)
-
-
 def _checks(folder: layout.FeatureFolder) -> Iterator[str]:
-    files = _listed(folder)
+    files = folder.listed_files()
     for name, digest in files.items():
         path = folder.root / name
         if not path.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import keras_cmg
 from data_tools.extraction.clip_features import ClipFeatures
 from data_tools.extraction.clips import find_clips
 from data_tools.features import vggish_weights
+from data_tools.io.feature_folder import FeatureFolder
 from data_tools.io.tables import read_table
 from data_tools.published.annotations import read_records
 from data_tools.raw.digits_sources import read_idx
 from data_tools.raw.extractors import Extractors
+from data_tools.raw.preparation import is_prepared
 from data_tools.store import Store
 from keras_cmg.export.runs import load_log_mel_summary
 
@@ -51,13 +54,29 @@ def test_json_nested_without_end(tmp_path: Path) -> None:
 def test_a_manifest_that_lists_no_files(tmp_path: Path, entry: dict[str, Any]) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({"format": 1, **entry}))
-    assert "list" in message(lambda p: data_tools.verify(p.parent), path)
+    for read in (lambda p: data_tools.verify(p.parent), lambda p: is_prepared(p.parent, {})):
+        assert "list" in message(read, path)
+
+
+def test_a_manifest_of_another_preparation_is_quoted_shortly(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": {}, "seed": "x" * 6000}))
+    with pytest.raises(ValueError, match="made with seed = xxx") as caught:
+        is_prepared(tmp_path, {"seed": 1})
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("line", ["[", "7", "{}", '{"modality": "audio", "name": ["a"]}'])
+def test_origins_of_clips_that_are_no_names(prepared: Path, tmp_path: Path, line: str) -> None:
+    folder = Path(shutil.copytree(prepared, tmp_path / "copy"))
+    (folder / "items.jsonl").write_text(line + "\n")
+    message(lambda p: data_tools.read_clip_origins(FeatureFolder(p.parent)), folder / "items.jsonl")
 
 
 def test_a_manifest_that_lists_files_elsewhere(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
-    path.write_text(json.dumps({"files": {"../a": "0" * 64}}))
-    assert "of its folder" in message(lambda p: data_tools.verify(p.parent), path)
+    for name in ("../a", "/a", "a" * 6000):
+        path.write_text(json.dumps({"files": {name: "0" * 64}}))
+        assert "of its folder" in message(lambda p: data_tools.verify(p.parent), path)
 
 
 def test_values_of_files_are_quoted_shortly(tmp_path: Path) -> None:
