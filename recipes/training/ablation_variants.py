@@ -29,6 +29,7 @@ LOSS_ROWS = {
 
 PLUS_ROWS: dict[str, dict[str, Any]] = {
     "": {},
+    "one group of channels": {"backbone": {"quantizer": {"num_groups": 1, "initial_norm": 0.1}}},
     "32 codes": {"backbone": {"num_embeddings": 32}},
     "128 codes": {"backbone": {"num_embeddings": 128}},
     "400 codes": {"backbone": {"num_embeddings": 400}},
@@ -164,7 +165,7 @@ def undone_parts(preset: str) -> dict[str, Any]:
     >>> list(undone_parts("disentangled"))[1:3]
     ['disentangled', 'disentangled without backbone.quantize_level']
     >>> list(undone_parts("plus"))[:2]
-    ['plus', 'plus, 32 codes']
+    ['plus', 'plus, one group of channels']
     """
     presets = keras_cmg.models.FCID.presets
     if preset not in presets:

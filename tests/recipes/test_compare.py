@@ -172,6 +172,18 @@ def test_the_papers_equations_keep_their_weights() -> None:
     assert hyperparameter_spaces.arguments_of("fcid:paper_small") == {}
 
 
+def test_every_row_of_the_ablation_of_plus_makes_a_model() -> None:
+    rows = undone_parts("plus")
+    models = {
+        name: keras_cmg.models.create_model("fcid", "plus", **row["arguments"])
+        for name, row in rows.items()
+    }
+    quantizers = {name: model.backbone.quantizer for name, model in models.items()}
+    assert type(quantizers["plus, one group of channels"]).__name__ == "Prototypes"
+    averages = quantizers["plus, InfoNCE alone, codes by moving averages"]
+    assert type(averages).__name__ == "Codebook" and averages.decay == 0.9
+
+
 def test_an_ablation_undoes_one_thing_at_a_time() -> None:
     presets = keras_cmg.models.FCID.presets
     variants = undone_parts("disentangled")

@@ -37,7 +37,8 @@ def named(presets: Presets, name: str) -> dict[str, Any]:
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `base` with `changes`; nested dicts are merged, other values replaced.
 
-    The configuration of a layer replaces what it is for, as a layer does.
+    The configuration of a layer replaces what it is for, as a layer does; so does a dict whose
+    `class_name` is another than that of the dict it is for, since arguments are those of a class.
 
     Args:
         base: dict of settings.
@@ -54,6 +55,11 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     result = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        both = both and not is_serialized(value)
+        both = both and not is_serialized(value) and not _of_another_class(result[key], value)
         result[key] = merged(result[key], value) if both else value
     return result
+
+
+def _of_another_class(base: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+    named = base.get("class_name")
+    return named is not None and changes.get("class_name", named) != named

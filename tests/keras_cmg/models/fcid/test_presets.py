@@ -135,6 +135,22 @@ def test_fine_club_weight_is_that_of_features_in_time_alone():
     assert keras_cmg.models.FCID.from_config(given.get_config()).fine_club_weight == 0.25
 
 
+@pytest.mark.parametrize(
+    "quantizer, name, groups",
+    [
+        ({"class_name": "Codebook", "decay": 0.9}, "Codebook", 1),
+        ({"class_name": "Codebook", "num_groups": 2}, "GroupedQuantizer", 2),
+        ({"initial_norm": 1.0}, "GroupedQuantizer", 4),
+        ({"num_groups": 1, "initial_norm": 0.1}, "Prototypes", 1),
+    ],
+)
+def test_the_quantiser_of_plus_may_be_of_another_class(quantizer, name, groups):
+    backbone = {**PLUS, "quantizer": quantizer}
+    model = keras_cmg.models.FCID.from_preset("plus", ("audio", "text"), backbone=backbone)
+    found = model.backbone.quantizer
+    assert type(found).__name__ == name and getattr(found, "num_groups", 1) == groups
+
+
 def test_plus_compares_captions_as_wholes():
     """A caption of as many words as the clip has seconds: the order of its codes is no matter."""
     model = keras_cmg.models.FCID.from_preset("plus", ("audio", "video", "text"), backbone=PLUS)
