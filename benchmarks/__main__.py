@@ -88,27 +88,24 @@ def parser() -> Parser:
     one.add_argument("--segments", type=int, default=1, help="seconds of a clip")
     one.add_argument("--clips", type=int, default=100, help="number of clips at most")
     one.add_argument("--workers", type=int, default=1, help="processes of the whole extraction")
-    one = names.add_parser("train", help="a training step against a large matrix product")
-    one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
-    one.add_argument("--batch-size", type=int, default=8, help="clips per training step")
-    one.add_argument(
-        "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
+    train_parser = names.add_parser("train", help="a training step against a large matrix product")
+    encode_parser = names.add_parser("encode", help="codes per second against a large product")
+    for one, clips in ((train_parser, 8), (encode_parser, 64)):
+        one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
+        one.add_argument("--batch-size", type=int, default=clips, help="clips per step or call")
+        one.add_argument(
+            "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
+        )
+        one.add_argument(
+            "--product-size",
+            type=int,
+            default=2048,
+            help="rows of the square matrices to multiply, 8192 on a GPU (%(default)s)",
+        )
+    train_parser.add_argument("--batch-chunks", type=int, default=1, help="parts of a batch")
+    train_parser.add_argument(
+        "--jit", choices=["auto", "on", "off"], default="auto", help="compilation"
     )
-    one.add_argument("--batch-chunks", type=int, default=1, help="parts of a batch")
-    one.add_argument("--jit", choices=["auto", "on", "off"], default="auto", help="compilation")
-    one.add_argument(
-        "--product-size",
-        type=int,
-        default=2048,
-        help="rows of the square matrices to multiply, 8192 on a GPU (%(default)s)",
-    )
-    one = names.add_parser("encode", help="codes per second against a large matrix product")
-    one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
-    one.add_argument("--batch-size", type=int, default=64, help="clips per call")
-    one.add_argument(
-        "--precision", default="float32", help="float32, mixed_bfloat16 or mixed_float16"
-    )
-    one.add_argument("--product-size", type=int, default=2048, help="as of train (%(default)s)")
     one = names.add_parser("index", help="an index of clips by codes against brute force")
     one.add_argument("--clips", type=int, default=1_000_000, help="number of clips")
     one.add_argument("--codes", type=int, default=1024, help="number of codes")

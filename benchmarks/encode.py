@@ -33,7 +33,7 @@ def run(
         clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
     Returns:
-        Name to number or text; a segment has one code.
+        Name to number or text; codes are those of segments, of several indices one.
 
     Raises:
         ValueError: if there is an unknown preset.
