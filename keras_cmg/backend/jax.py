@@ -88,15 +88,15 @@ def _fit_estimators(model, inputs, values, state, bound):
             losses = model.estimator_loss(inputs)
         return sum(losses.values()), losses
 
-    def step(_, carry):
-        values, state, _ = carry
+    def step(carry, _):
+        values, state = carry
         gradients, losses = jax.grad(loss, has_aux=True)(values)
         values, state = optimizer.stateless_apply(state, gradients, values)
-        return list(values), list(state), losses
+        return (list(values), list(state)), losses
 
-    # The first step outside the loop, which needs the shapes of the logs.
-    carry = step(0, (values, state, None))
-    return jax.lax.fori_loop(1, model.estimator_steps, step, carry)
+    # One loop, and so one copy of the step in the program, whatever the number of steps.
+    carry, losses = jax.lax.scan(step, (values, state), length=model.estimator_steps)
+    return *carry, {key: value[-1] for key, value in losses.items()}
 
 
 def test_step(model, state, data):
