@@ -98,7 +98,7 @@ class CLUBEstimator(keras.layers.Layer):
             # Both networks in one product per layer.
             hidden = ops.matmul(hidden, kernel) + bias
             hidden = hidden if i == last else ops.relu(hidden)
-        mean, log_variance = ops.unstack(hidden, len(NETWORKS))
+        mean, log_variance = ops.split(hidden, len(NETWORKS))
         shape = (-1, *ops.shape(x)[1:-1], self.kernels[-1].shape[-1])
         return {
             "mean": ops.reshape(mean, shape),

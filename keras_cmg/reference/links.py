@@ -63,7 +63,7 @@ def dense(name: str, layer: Any) -> Iterator[Link]:
 
 
 def split_dense(names: Sequence[str], kernel: Any, bias: Any) -> Iterator[Link]:
-    """Several `torch.nn.Linear`, from a kernel `(layers, in, out)` and a bias `(layers, 1, out)`."""
+    """Several `torch.nn.Linear`: kernel `(layers, in, out)`, bias `(layers, 1, out)`."""
     yield Link(
         tuple(f"{name}.weight" for name in names),
         (kernel,),
