@@ -17,7 +17,7 @@ DEMO_EXTRA = $(subst tensorflow,tensorflow-cpu,$(ENGINE))
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Compiled programs are kept between runs: JAX spends most of a test compiling.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
-export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.5
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-jax test-tensorflow test-torch test-slow test-beam test-keras fuzz docs lint format wheel clean

@@ -22,8 +22,8 @@ from typing import Any
 from keras_cmg.extras import ENGINES, engine_error, is_installed
 
 LOG_LEVEL, JAX_CACHE = "TF_CPP_MIN_LOG_LEVEL", "JAX_COMPILATION_CACHE_DIR"
-JAX_CACHE_SECONDS, CACHED_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", 0.5
-"""Programs that compile faster are not kept."""
+JAX_CACHE_SECONDS, CACHED_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", 0
+"""All programs are kept: a model and its optimisers need dozens of small ones."""
 DEFAULT_ENGINE = "tensorflow"
 """What Keras uses if nothing is set."""
 _NOISE = re.compile(
@@ -44,7 +44,7 @@ def set_engine_defaults() -> None:
     - `TF_CPP_MIN_LOG_LEVEL=2`: errors of TensorFlow alone, those of its Python code too; what it
       writes while it is imported, before it reads the variable, is filtered;
     - `JAX_COMPILATION_CACHE_DIR`: a folder of the user, see `cache_folder`, where compiled programs
-      are kept between runs, and `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.5`, on JAX.
+      are kept between runs, and `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0`, on JAX.
 
     Raises:
         ValueError: if `KERAS_BACKEND` names no engine of keras_cmg.

@@ -19,6 +19,9 @@ Each of `jax`, `tensorflow` and `torch` defines:
 - `broadcast_variables(model)`: copies the first process's weights and state to every process;
 - `build_before_training(model, iterator, data_batch)`: creates variables that a step cannot create;
 - `distribution(devices)`: the arguments of `keras_cmg.distribution.Distribution`;
+- `initialization()`: a context in which weights are created with little to compile;
+- `step_compilation()`: a context in which Keras makes the functions of `fit`, to set how they are
+  compiled;
 - `matmul(x, y)`: a matrix product in the full precision of its type, see below;
 - `best_columns(x, y, z)`: the largest entry of each row of `x y + z`, and its first index;
 - `fuse_adam(optimizer, moments, epsilon_last)`: lets an optimiser update all variables in one pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 
 import jax
@@ -9,10 +11,14 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils
 
+from keras_cmg.backend.keras_internals import compiled_with, replaced_initialization
 from keras_cmg.backend.objective import batch_size, evaluation_losses, split_variables
 from keras_cmg.engine_settings import CACHED_SECONDS, JAX_CACHE_SECONDS, jax_cache
 
 SCORE_SIZES = (2**21, 2**9)
+
+DRAW_SIZES = (2**12, 2**16, 2**20)
+OPTIMIZATION = "xla_backend_optimization_level"
 
 
 def _keep_compiled_programs() -> None:
@@ -232,6 +238,42 @@ def broadcast_variables(model):
 
 def build_before_training(model, iterator, data_batch):
     """Does nothing: Keras builds the model from the shapes of a batch."""
+
+
+def initialization():
+    return replaced_initialization(_draw, _fill)
+
+
+def _draw(function, shape, *args, **kwargs):
+    """Draws from a program that many shapes share: JAX would compile one for each.
+
+    An element depends on the key and on its place, so that the first of more are the same.
+    """
+    count = math.prod(shape)
+    size = next((size for size in DRAW_SIZES if size >= count), count)
+    by_place = jax.config.jax_threefry_partitionable
+    if not by_place or jax.config.jax_default_prng_impl != "threefry2x32":
+        return function(shape, *args, **kwargs)
+    values = function((size,), *args, **kwargs)
+    if isinstance(values, jax.core.Tracer):
+        return values[:count].reshape(shape)
+    return jax.numpy.array(np.asarray(values)[:count].reshape(shape))
+
+
+def _fill(function, shape, *args, **kwargs):
+    """Fills in NumPy, which compiles nothing."""
+    value = function((), *args, **kwargs)
+    if isinstance(value, jax.core.Tracer):
+        return function(shape, *args, **kwargs)
+    return jax.numpy.array(np.full(shape, value))
+
+
+def step_compilation():
+    """LLVM's third level takes half as long again as the first, and a step is no faster."""
+    given = OPTIMIZATION in os.environ.get("XLA_FLAGS", "")
+    if given or jax.default_backend() != "cpu":
+        return contextlib.nullcontext()
+    return compiled_with({OPTIMIZATION: 1})
 
 
 def fuse_adam(optimizer, moments=None, epsilon_last=False):

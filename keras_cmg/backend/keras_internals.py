@@ -7,7 +7,9 @@ here first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -23,6 +25,9 @@ CHECKED: dict[str, tuple[str, str]] = {
     "Optimizer._distribution_strategy": ("3.15.0", "3.15.1"),
     "Optimizer._all_reduce_sum_gradients": ("3.15.0", "3.15.1"),
     "keras.src.backend.common.variables": ("3.15.0", "3.15.1"),
+    "keras.src.backend.jax.numpy": ("3.15.0", "3.15.1"),
+    "keras.src.backend.jax.random": ("3.15.0", "3.15.1"),
+    "keras.src.backend.jax.trainer": ("3.15.0", "3.15.1"),
     "keras.src.backend.torch.optimizers": ("3.15.0", "3.15.1"),
 }
 """Private name to the oldest and the newest version of Keras that were seen to have it.
@@ -131,6 +136,69 @@ def set_attention_softmax(
         return softmax(attention_scores, attention_mask)
 
     cls._masked_softmax = _masked_softmax
+
+
+@contextlib.contextmanager
+def replaced_initialization(
+    draw: Callable[..., Any], fill: Callable[..., Any]
+) -> Iterator[None]:
+    """Lets initialisers on JAX call other functions, until the block ends.
+
+    Args:
+        draw: function of a function of Keras that draws, a shape and the other arguments.
+        fill: function of a function of Keras that fills with a constant, a shape and the other
+            arguments.
+
+    Example:
+
+    >>> def draw(function, shape, *args, **kwargs):
+    ...     return function(shape, *args, **kwargs)
+    >>> if keras.backend.backend() == "jax":
+    ...     with replaced_initialization(draw, draw):
+    ...         keras.layers.Dense(2).build((None, 3))
+    """
+    from keras.src.backend.jax import numpy, random
+
+    kept = [
+        (module, name, replacement, getattr(module, name))
+        for module, replacement, names in (
+            (random, draw, ("uniform", "normal", "truncated_normal")),
+            (numpy, fill, ("zeros", "ones")),
+        )
+        for name in names
+    ]
+    for module, name, replacement, original in kept:
+        setattr(module, name, functools.partial(replacement, original))
+    try:
+        yield
+    finally:
+        for module, name, _, original in kept:
+            setattr(module, name, original)
+
+
+@contextlib.contextmanager
+def compiled_with(options: Mapping[str, Any]) -> Iterator[None]:
+    """Compiles the functions that Keras makes for `fit` on JAX with options, within the block.
+
+    Args:
+        options: of XLA, name to value.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> if keras.backend.backend() == "jax":
+    ...     with compiled_with({"xla_backend_optimization_level": 1}):
+    ...         model.make_train_function()
+    """
+    from keras.src.backend.jax import trainer
+
+    original = trainer.jit
+    trainer.jit = functools.partial(original, compiler_options=dict(options))
+    try:
+        yield
+    finally:
+        trainer.jit = original
 
 
 def full_precision_values(variables: list) -> list:

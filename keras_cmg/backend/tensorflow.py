@@ -71,13 +71,29 @@ def _fit_estimators(model, inputs, variables):
     if not variables:
         return {}
     values = [v.value for v in variables]
-    for _ in range(model.estimator_steps):
+
+    def step():
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             losses = model.estimator_loss(inputs)
             total = sum(losses.values()) / num_replicas()
         gradients = tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         _apply(model.optimizer.estimator, gradients, variables)
+        return losses
+
+    # Sums over replicas cannot be in a loop of a graph.
+    if tf.executing_eagerly() or num_replicas() > 1:
+        for _ in range(model.estimator_steps):
+            losses = step()
+        return losses
+    # One loop, and so one copy of the step in the graph, whatever the number of steps.
+    step = tf.function(step, autograph=False).get_concrete_function()
+    start = {key: tf.zeros(x.shape, x.dtype) for key, x in step.structured_outputs.items()}
+    _, losses = tf.while_loop(
+        lambda count, _: count < model.estimator_steps,
+        lambda count, _: (count + 1, step()),
+        (0, start),
+    )
     return losses
 
 
@@ -265,6 +281,14 @@ def distribution(devices):
 
 def broadcast_variables(model):
     """Does nothing: a strategy gives every replica the first one's initial values."""
+
+
+def initialization():
+    return contextlib.nullcontext()
+
+
+def step_compilation():
+    return contextlib.nullcontext()
 
 
 def fuse_adam(optimizer, moments=None, epsilon_last=False):

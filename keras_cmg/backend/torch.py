@@ -229,6 +229,14 @@ def jit_compile(requested):
     return requested
 
 
+def initialization():
+    return contextlib.nullcontext()
+
+
+def step_compilation():
+    return contextlib.nullcontext()
+
+
 def fuse_adam(optimizer, moments=None, epsilon_last=False):
     if moments is None:
         if not keras_internals.is_plain_adam(optimizer):

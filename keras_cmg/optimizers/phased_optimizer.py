@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_cmg.backend import keras_internals
+from keras_cmg.backend import engine, keras_internals
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -70,9 +70,10 @@ class PhasedOptimizer(keras.optimizers.Optimizer):
         if self.built:
             return
         main, estimator = self.split(variables)
-        self.main.build(main)
-        if estimator:
-            self.estimator.build(estimator)
+        with engine.current().initialization():
+            self.main.build(main)
+            if estimator:
+                self.estimator.build(estimator)
         self.built = True
 
     @property

@@ -227,9 +227,10 @@ class Backbone(keras.Model):
         # Before anything is kept: a refused batch leaves the backbone as it was.
         self.check_feature_shapes(shapes)
         self.feature_shapes = shapes
-        self.build_layers()
-        if self.quantizer is not None and not self.quantizer.built:
-            self.quantizer.build()
+        with engine.current().initialization():
+            self.build_layers()
+            if self.quantizer is not None and not self.quantizer.built:
+                self.quantizer.build()
         freeze_layers(self, self._to_freeze)
         self._to_freeze = ()
         self.built = True

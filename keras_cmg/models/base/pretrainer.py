@@ -291,7 +291,8 @@ class Pretrainer(Trainer):
         backbone = self.backbone
         if not backbone.built:
             backbone.build({m: input_shape[m] for m in backbone.modalities if m in input_shape})
-        self.build_layers()
+        with engine.current().initialization():
+            self.build_layers()
         self.step_counter = self.add_weight(
             name="step_counter",
             shape=(),

@@ -524,6 +524,18 @@ class Trainer(PhasedObjective, keras.Model):
         batch_checks.check_keys(list(x), self.backbone.modalities)
         return keras.tree.map_structure(ops.convert_to_tensor, batch_checks.numeric_entries(x))
 
+    def make_train_function(self, force=False):
+        with engine.current().step_compilation():
+            super().make_train_function(force)
+
+    def make_test_function(self, force=False):
+        with engine.current().step_compilation():
+            super().make_test_function(force)
+
+    def make_predict_function(self, force=False):
+        with engine.current().step_compilation():
+            return super().make_predict_function(force)
+
     def train_step(self, *args):
         return engine.current().train_step(self, *args)
 
