@@ -257,7 +257,7 @@ def _draw(function, shape, *args, **kwargs):
     values = function((size,), *args, **kwargs)
     if isinstance(values, jax.core.Tracer):
         return values[:count].reshape(shape)
-    return jax.numpy.array(np.asarray(values)[:count].reshape(shape))
+    return jax.device_put(np.asarray(values)[:count].reshape(shape), may_alias=False)
 
 
 def _fill(function, shape, *args, **kwargs):
@@ -265,7 +265,7 @@ def _fill(function, shape, *args, **kwargs):
     value = function((), *args, **kwargs)
     if isinstance(value, jax.core.Tracer):
         return function(shape, *args, **kwargs)
-    return jax.numpy.array(np.full(shape, value))
+    return jax.device_put(np.full(shape, value), may_alias=False)
 
 
 def step_compilation():
