@@ -22,6 +22,9 @@ SUM = tf.distribute.ReduceOp.SUM
 SCORE_SIZES = (2**22, 2**15)
 
 
+# AutoGraph, which rewrites functions with conditions on tensors, is most of the time that the trace
+# of a step takes. Code for several engines has no such conditions.
+@tf.autograph.experimental.do_not_convert
 def train_step(model, data):
     x = model.prepare_batch(data)
     _build(model, x)
@@ -108,6 +111,7 @@ def _apply(optimizer, gradients, variables):
     optimizer.apply(gradients, variables)
 
 
+@tf.autograph.experimental.do_not_convert
 def test_step(model, data):
     x = model.prepare_batch(data)
     return _logs(model.track(evaluation_losses(model, x), batch_size(x)))
