@@ -28,6 +28,7 @@ CHECKED: dict[str, tuple[str, str]] = {
     "keras.src.backend.jax.numpy": ("3.15.0", "3.15.1"),
     "keras.src.backend.jax.random": ("3.15.0", "3.15.1"),
     "keras.src.backend.jax.trainer": ("3.15.0", "3.15.1"),
+    "keras.src.backend.tensorflow.trainer": ("3.15.0", "3.15.1"),
     "keras.src.backend.torch.optimizers": ("3.15.0", "3.15.1"),
 }
 """Private name to the oldest and the newest version of Keras that were seen to have it.
@@ -114,6 +115,27 @@ def set_build_before_training(
         method(self, iterator, data_batch)
 
     cls._maybe_symbolic_build = _maybe_symbolic_build
+
+
+def batch_signature(iterator: Any) -> Any:
+    """Returns the shapes of the batches of an epoch on TensorFlow, without reading one.
+
+    Args:
+        iterator: what `set_build_before_training` passes on.
+
+    Returns:
+        Nest of `tf.TensorSpec`, of the structure of a batch.
+
+    Example:
+
+    >>> if keras.backend.backend() == "tensorflow":
+    ...     from keras.src.backend.tensorflow.trainer import TFEpochIterator
+    ...     import tensorflow as tf
+    ...     iterator = TFEpochIterator(tf.distribute.get_strategy(), np.zeros((4, 3)), batch_size=2)
+    ...     batch_signature(iterator)[0].shape.as_list()
+    [None, 3]
+    """
+    return iterator._distributed_dataset.element_spec
 
 
 def set_attention_softmax(

@@ -6,11 +6,12 @@ import contextlib
 import itertools
 import json
 import os
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from keras_cmg.backend.keras_internals import disable_gradient_reduction
+from keras_cmg.backend.keras_internals import batch_signature, disable_gradient_reduction
 from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
@@ -46,15 +47,18 @@ def train_step(model, data):
 
 
 def build_before_training(model, iterator, data_batch):
-    """Creates the variables of several replicas, which cannot be created within a step."""
-    if num_replicas(model.distribute_strategy) == 1:
-        return
-    for _, _, batches in iterator or ():
-        data_batch = keras.tree.map_structure(_of_first_replica, next(batches))
-        break
+    """Creates variables: a function that does is traced twice, and cannot on several replicas."""
+    if num_replicas(model.distribute_strategy) > 1:
+        for _, _, batches in iterator or ():
+            data_batch = keras.tree.map_structure(_of_first_replica, next(batches))
+            break
+    elif iterator is not None:
+        data_batch = batch_signature(iterator)
     x, _, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
-    with model.distribute_strategy.scope():
-        _build(model, x)
+    # Batches that are refused are named by the step.
+    if isinstance(x, Mapping) and all(hasattr(v, "shape") for v in keras.tree.flatten(x)):
+        with model.distribute_strategy.scope():
+            _build(model, x)
 
 
 def _of_first_replica(value):
