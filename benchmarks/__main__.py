@@ -15,6 +15,7 @@ from benchmarks import (
     assign,
     clip_search,
     compare,
+    compilation,
     encode,
     extract,
     index,
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "toc": toc,
     "assign": assign,
     "clip_search": clip_search,
+    "compile": compilation,
     "encode": encode,
     "extract": extract,
     "index": index,
@@ -106,6 +108,11 @@ def parser() -> Parser:
     train_parser.add_argument(
         "--jit", choices=["auto", "on", "off"], default="auto", help="compilation"
     )
+    one = names.add_parser(
+        "compile", help="the first step of a new process, with and without cache"
+    )
+    one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
+    one.add_argument("--batch-size", type=int, default=32, help="clips per step")
     one = names.add_parser("index", help="an index of clips by codes against brute force")
     one.add_argument("--clips", type=int, default=1_000_000, help="number of clips")
     one.add_argument("--codes", type=int, default=1024, help="number of codes")
@@ -123,7 +130,7 @@ def parser() -> Parser:
     one.add_argument("--preset", default="small", help="preset of FCID (%(default)s)")
     one.add_argument("--modality", default="audio", help="audio, video or text")
     for name, one in names.choices.items():
-        rounds = {"serve": 200, "rehearsal": 8}.get(name, 3)
+        rounds = {"serve": 200, "rehearsal": 8, "compile": 1}.get(name, 3)
         one.add_argument("--rounds", type=int, default=rounds, help="times each part is timed")
         one.add_argument("--clock", choices=["wall", "processor"], default="wall", help="clock")
         one.add_argument("--out", help="JSON file to write")

@@ -59,6 +59,7 @@ ROWS = {
     ),
     "train paper on a GPU": Row("train", {**ON_GPU, **HALF}, None, (), "gpu"),
     "train paper float32 on a GPU": Row("train", ON_GPU, None, (), "gpu"),
+    "compile small": Row("compile", {}, {"batch-size": 2}, (), "processor"),
     "encode small": Row("encode", {}, SHORT, (), "processor"),
     "encode paper on a GPU": Row("encode", {**ON_GPU, **HALF}, None, (), "gpu"),
     "index": Row(

@@ -52,6 +52,7 @@ GUIDES = {
         "serving",
         "code_index",
         "scale",
+        "performance",
         "tuning",
         "security",
     ),

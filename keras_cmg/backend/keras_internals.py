@@ -161,9 +161,7 @@ def set_attention_softmax(
 
 
 @contextlib.contextmanager
-def replaced_initialization(
-    draw: Callable[..., Any], fill: Callable[..., Any]
-) -> Iterator[None]:
+def replaced_initialization(draw: Callable[..., Any], fill: Callable[..., Any]) -> Iterator[None]:
     """Lets initialisers on JAX call other functions, until the block ends.
 
     Args:

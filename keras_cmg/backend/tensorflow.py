@@ -94,12 +94,13 @@ def _fit_estimators(model, inputs, variables):
             losses = step()
         return losses
     # One loop, and so one copy of the step in the graph, whatever the number of steps.
-    step = tf.function(step, autograph=False).get_concrete_function()
-    start = {key: tf.zeros(x.shape, x.dtype) for key, x in step.structured_outputs.items()}
+    traced = tf.function(step, autograph=False).get_concrete_function()
+    start = {key: tf.zeros(x.shape, x.dtype) for key, x in traced.structured_outputs.items()}
     _, losses = tf.while_loop(
         lambda count, _: count < model.estimator_steps,
-        lambda count, _: (count + 1, step()),
+        lambda count, _: (count + 1, traced()),
         (0, start),
+        parallel_iterations=1,
     )
     return losses
 
