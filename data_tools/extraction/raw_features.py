@@ -17,7 +17,7 @@ from data_tools.extraction.clips import ABSENT, Clip
 from data_tools.extraction.description import DESCRIPTION, FORMAT
 from data_tools.extraction.extractor import EXTRACTORS
 from data_tools.extraction.pool import Worker, run_tasks
-from data_tools.io.files import cache_folder, read_arrays, read_json, reading, sha256_file
+from data_tools.io.files import cache_folder, read_arrays, read_record, reading, sha256_file
 from keras_cmg.encoding.raw_features import register_raw_features
 
 TIMEOUT = 120.0
@@ -53,7 +53,7 @@ class RawFeatures:
         self.timeout = timeout
         path = self.run / DESCRIPTION
         with reading(path, "describe extractors"):
-            content = read_json(path)
+            content = read_record(path, {})
             if content.get("format") != FORMAT:
                 raise ValueError(
                     f"{path} must be of the format {FORMAT!r}. Received: {content.get('format')!r}"

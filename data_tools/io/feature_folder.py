@@ -16,7 +16,7 @@ import numpy as np
 
 from data_tools.io.arguments import check_choice
 from data_tools.io.constants import SPLITS
-from data_tools.io.files import is_sha256, read_json, reading, shorten
+from data_tools.io.files import is_sha256, read_record, reading, shorten
 from data_tools.io.hdf5 import ORDER_KEY, IsolatedArray, open_array, read_array
 from data_tools.io.tables import AVE_COLUMNS, read_table, read_text
 
@@ -162,7 +162,7 @@ class FeatureFolder:
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
         """The manifest: arguments, sources and files of the preparation."""
-        return read_json(self.root / MANIFEST)
+        return read_record(self.root / MANIFEST, {})
 
     def listed_files(self) -> dict[str, str]:
         """Returns the files of the preparation and their checksums, by the manifest.

@@ -15,7 +15,6 @@ from data_tools.io.feature_folder import SCHEMA
 from data_tools.io.files import (
     atomic_file,
     is_sha256,
-    read_json,
     read_record,
     read_record_lines,
     reading,
@@ -241,7 +240,7 @@ def read_schema(root: Path) -> dict[str, Any]:
     if not path.is_file():
         reason = "an unfinished one lacks it" if (root / SHARDS).is_dir() else "there is no store"
         raise FileNotFoundError(f"a store must hold {SCHEMA}; {path} does not exist: {reason}")
-    content = read_json(path)
+    content = read_record(path, {})
     with reading(path, "be a whole schema"):
         if (found := content.get("format")) != FORMAT:
             raise ValueError(f"{path} must have format {FORMAT!r}. Received: {found!r}")

@@ -14,7 +14,6 @@ import keras
 from keras_cmg.encoding.raw_features import EXTRACTORS
 from keras_cmg.extras import missing
 from keras_cmg.faults import reading, shorten
-from keras_cmg.files import read_json
 from keras_cmg.records import read_record
 from keras_cmg.saved_models import load_model
 from keras_cmg.search.clip_index import ClipIndex
@@ -167,7 +166,7 @@ def _copy_texts(run: Path, built: Path, address: str, licence: str | None) -> No
                 text = text.replace("## Licence\n\nNot stated.", f"## Licence\n\n{licence}.")
         if name == "card.json":
             with reading(run / name, "hold valid JSON"):
-                read_json(run / name)
+                read_record(run / name, {})
                 if licence is not None:
                     text = json.dumps({**json.loads(text), "licence": licence}, indent=2) + "\n"
         (built / name).write_text(text, encoding="utf-8")
