@@ -205,6 +205,35 @@ def _table(folder: Path) -> Target:
     return Target(one_of(seeds), each(read))
 
 
+@target("published annotations")
+def _published(folder: Path) -> Target:
+    from data_tools.published.registry import open_published
+    from tests.helpers import published_layouts
+
+    cases: list[st.SearchStrategy[Files]] = []
+    names = ("ave", "avvp", "vggsound", "ucf51", "clotho", "mscoco", "flickrsound", "valor")
+    for name in names:
+        getattr(published_layouts, f"write_{name}")(folder / name)
+        files = contents(folder / name)
+        chosen = [file for file in files if file.endswith((".txt", ".csv", ".json"))]
+        seeds = {f"{name}/{file}": files[file] for file in chosen}
+        if seeds:
+            cases.append(damaged_folder(seeds))
+
+    def read(folder: Path) -> None:
+        (root,) = folder.iterdir()
+        files = [path for path in root.rglob("*") if path.is_file()]
+        for protocol in ("heldout", "reference"):
+            dataset = open_published(root.name, root, protocol=protocol)
+            with documented(root, *files):
+                for split in dataset.split_names():
+                    dataset.examples(split)
+            with documented(root, *files):
+                dataset.known_issues()
+
+    return Target(st.one_of(cases), read)
+
+
 @target("manifest of clips")
 def _manifest(folder: Path) -> Target:
     from data_tools.extraction.clips import find_clips
