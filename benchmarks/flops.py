@@ -38,7 +38,7 @@ def recorded_calls() -> Iterator[list[Call]]:
 
     def recording(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         outputs = original(layer, *args, **kwargs)
-        first = outputs[0] if isinstance(outputs, tuple) else outputs
+        first = keras.tree.flatten(outputs)[0]
         if hasattr(first, "shape") and args and hasattr(args[0], "shape"):
             calls.append((layer, tuple(args[0].shape), tuple(first.shape)))
         return outputs
@@ -74,6 +74,9 @@ def forward_flops(layer: keras.Layer, inputs: tuple, outputs: tuple) -> float:
     if isinstance(layer, keras.layers.MultiHeadAttention):
         batch, frames, dim = inputs
         return 4 * batch * frames * frames * dim
+    if isinstance(layer, keras_cmg.layers.CLUBEstimator):
+        sizes = sum(math.prod(kernel.shape) for kernel in layer.kernels)
+        return 2 * math.prod(inputs[:-1]) * sizes
     if isinstance(layer, keras.layers.Conv2DTranspose):
         return 2 * math.prod(inputs[:-1]) * math.prod(layer.kernel.shape)
     if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):

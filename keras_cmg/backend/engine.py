@@ -21,6 +21,10 @@ Each of `jax`, `tensorflow` and `torch` defines:
 - `distribution(devices)`: the arguments of `keras_cmg.distribution.Distribution`;
 - `matmul(x, y)`: a matrix product in the full precision of its type, see below;
 - `best_columns(x, y, z)`: the largest entry of each row of `x y + z`, and its first index;
+- `fuse_adam(optimizer, moments, epsilon_last)`: lets an optimiser update all variables in one pass
+  over memory, where the engine does not do so by itself: Keras' Adam, others are left as they are;
+  or one whose attributes `moments` hold the two lists of moments, with epsilon added after the
+  correction of their bias if `epsilon_last`;
 - `SCORE_SIZES`: sizes of the blocks of `keras_cmg.ops.nearest_codes`;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 

@@ -234,5 +234,9 @@ def build_before_training(model, iterator, data_batch):
     """Does nothing: Keras builds the model from the shapes of a batch."""
 
 
+def fuse_adam(optimizer, moments=None, epsilon_last=False):
+    """Does nothing: XLA fuses the operations of an update."""
+
+
 def jit_compile(requested):
     return requested

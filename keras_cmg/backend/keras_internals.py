@@ -250,6 +250,71 @@ def expose_moving_averages(
     cls._model_variables_moving_average = property(averages)
 
 
+ADAM_MOMENTS = ("_momentums", "_velocities")
+"""Attributes of Adam that hold its first and second moments."""
+
+
+def is_plain_adam(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Returns whether an optimiser updates its variables as Adam with two moments does.
+
+    Args:
+        optimizer: a Keras optimiser.
+
+    Returns:
+        True for `Adam` and `AdamW`, but for subclasses and with `amsgrad`.
+
+    Example:
+
+    >>> is_plain_adam(keras.optimizers.Adam()), is_plain_adam(keras.optimizers.Adamax())
+    (True, False)
+    """
+    module, name = type(optimizer).__module__, type(optimizer).__name__
+    plain = name in ("Adam", "AdamW") and module.startswith("keras.src.")
+    return plain and not optimizer.amsgrad
+
+
+def replace_update(
+    optimizer: keras.optimizers.Optimizer, update: Callable[[list, list, Any], None]
+) -> None:
+    """Replaces how an optimiser updates its variables, after clipping and weight decay.
+
+    Args:
+        optimizer: a Keras optimiser.
+        update: function of gradients, Keras variables and the learning rate.
+
+    Example:
+
+    >>> optimizer, seen = keras.optimizers.SGD(0.5), []
+    >>> replace_update(optimizer, lambda gradients, variables, rate: seen.append(float(rate)))
+    >>> optimizer.apply([ops.ones(())], [keras.Variable(1.0)])
+    >>> seen
+    [0.5]
+    """
+    optimizer._backend_update_step = update
+
+
+def original_update(
+    optimizer: keras.optimizers.Optimizer, gradients: list, variables: list, learning_rate: Any
+) -> None:
+    """Updates variables as the class of the optimiser does, whatever `replace_update` has set.
+
+    Args:
+        optimizer: a built Keras optimiser.
+        gradients: one tensor per variable.
+        variables: Keras variables.
+        learning_rate: float or scalar.
+
+    Example:
+
+    >>> optimizer, x = keras.optimizers.SGD(), keras.Variable(1.0)
+    >>> optimizer.build([x])
+    >>> original_update(optimizer, [ops.ones(())], [x], 0.25)
+    >>> float(ops.convert_to_numpy(x))
+    0.75
+    """
+    type(optimizer)._backend_update_step(optimizer, gradients, variables, learning_rate)
+
+
 def disable_gradient_reduction(optimizer: keras.optimizers.Optimizer) -> None:
     """Stops an optimiser on TensorFlow from summing gradients over replicas.
 

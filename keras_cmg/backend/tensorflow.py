@@ -267,6 +267,10 @@ def broadcast_variables(model):
     """Does nothing: a strategy gives every replica the first one's initial values."""
 
 
+def fuse_adam(optimizer, moments=None, epsilon_last=False):
+    """Does nothing: XLA fuses the operations of an update."""
+
+
 def jit_compile(requested):
     if num_replicas() == 1:
         return requested

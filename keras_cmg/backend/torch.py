@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
+import math
 import os
 
 import torch
 import torch.distributed
 import torch.utils.checkpoint
+from torch.optim.adam import adam
 
+from keras_cmg.backend import keras_internals
 from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
@@ -223,6 +227,50 @@ def broadcast_variables(model):
 
 def jit_compile(requested):
     return requested
+
+
+def fuse_adam(optimizer, moments=None, epsilon_last=False):
+    if moments is None:
+        if not keras_internals.is_plain_adam(optimizer):
+            return
+        moments = keras_internals.ADAM_MOMENTS
+    update = functools.partial(_fused_adam, optimizer, moments, epsilon_last)
+    keras_internals.replace_update(optimizer, update)
+
+
+@torch.no_grad()
+def _fused_adam(optimizer, moments, epsilon_last, gradients, variables, learning_rate):
+    """One pass over memory; operation by operation, Adam takes a dozen.
+
+    On a GPU the float arguments would have to wait for it, and Keras' own update is used.
+    """
+    values = [v.value for v in variables]
+    if any(value.device.type != "cpu" for value in values):
+        keras_internals.original_update(optimizer, gradients, variables, learning_rate)
+        return
+    places = [keras_internals.variable_index(optimizer, v) for v in variables]
+    first, second = ([getattr(optimizer, name)[i].value for i in places] for name in moments)
+    done = int(optimizer.iterations)
+    epsilon = optimizer.epsilon
+    if not epsilon_last:
+        # Keras adds epsilon to the root before the correction of its bias.
+        epsilon = epsilon / math.sqrt(-math.expm1((done + 1) * math.log(optimizer.beta_2)))
+    adam(
+        values,
+        [g.to(v.dtype) for g, v in zip(gradients, values, strict=True)],
+        first,
+        second,
+        max_exp_avg_sqs=[],
+        state_steps=[torch.tensor(float(done)) for _ in values],
+        fused=True,
+        amsgrad=False,
+        beta1=optimizer.beta_1,
+        beta2=optimizer.beta_2,
+        lr=float(learning_rate),
+        weight_decay=0.0,
+        eps=epsilon,
+        maximize=False,
+    )
 
 
 class _Sum(torch.autograd.Function):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.ops import mutual_information
 from keras_cmg.types import Tensor
+
+NETWORKS = ("mean", "log_variance")
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -68,23 +72,38 @@ class CLUBEstimator(keras.layers.Layer):
         self.negatives = negatives
 
     def build(self, x_shape, y_shape):
-        self.mean_net = self._network(y_shape[-1], None, "mean")
-        self.log_variance_net = self._network(y_shape[-1], "tanh", "log_variance")
-        self.mean_net.build(x_shape)
-        self.log_variance_net.build(x_shape)
+        width, dim = self.hidden_units // 2, y_shape[-1]
+        sizes = [x_shape[-1], *(width,) * 3, dim]
+        seeds = [[keras.initializers.GlorotUniform() for _ in sizes[1:]] for _ in NETWORKS]
+
+        def kernels(layer):
+            # Each network is initialized as if its layers were `keras.layers.Dense`.
+            def draw(shape, dtype=None):
+                return ops.stack([network[layer](shape[1:], dtype) for network in seeds])
+
+            return draw
+
+        self.kernels, self.biases = [], []
+        for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+            shape = (len(NETWORKS), fan_in, fan_out)
+            self.kernels.append(self.add_weight(shape, kernels(i), name=f"kernel_{i}"))
+            shape = (len(NETWORKS), 1, fan_out)
+            self.biases.append(self.add_weight(shape, "zeros", name=f"bias_{i}"))
         self.built = True
 
-    def _network(self, dim: int, activation: str | None, name: str) -> keras.Sequential:
-        width = self.hidden_units // 2
-        hidden = [
-            keras.layers.Dense(width, "relu", dtype=self.dtype_policy, name=f"hidden_{i}")
-            for i in range(3)
-        ]
-        last = keras.layers.Dense(dim, activation, dtype=self.dtype_policy, name="output")
-        return keras.Sequential([*hidden, last], name=name)
-
     def call(self, x, y):
-        return {"mean": self.mean_net(x), "log_variance": self.log_variance_net(x)}
+        hidden = ops.reshape(x, (1, -1, x.shape[-1]))
+        last = len(self.kernels) - 1
+        for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
+            # Both networks in one product per layer.
+            hidden = ops.matmul(hidden, kernel) + bias
+            hidden = hidden if i == last else ops.relu(hidden)
+        mean, log_variance = ops.split(hidden, len(NETWORKS))
+        shape = (-1, *ops.shape(x)[1:-1], self.kernels[-1].shape[-1])
+        return {
+            "mean": ops.reshape(mean, shape),
+            "log_variance": ops.reshape(ops.tanh(log_variance), shape),
+        }
 
     def log_likelihood(self, x: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
         """Computes the mean log-density of y given x, which the estimator maximises.
@@ -139,8 +158,9 @@ class CLUBEstimator(keras.layers.Layer):
         )
 
     def get_build_config(self):
-        shapes = [self.mean_net.input_shape, self.mean_net.output_shape] if self.built else []
-        return {"shapes": shapes}
+        if not self.built:
+            return {"shapes": []}
+        return {"shapes": [(None, self.kernels[0].shape[1]), (None, self.kernels[-1].shape[2])]}
 
     def build_from_config(self, config):
         if config["shapes"]:

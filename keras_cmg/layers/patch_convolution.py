@@ -5,15 +5,19 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+SMALL_KERNEL = 4096
+"""Input channels times filters up to which the convolution of Keras is faster on a CPU."""
+
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class PatchConvolution(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` of stride 1, computed as the product of patches and the kernel.
+    """`keras.layers.Conv2D` of stride 1, of large kernels as the product of patches and the kernel.
 
     Convolution routines are made for large maps and few channels. On maps of a few positions with
     kernels of thousands of channels, they spend as much time on rearranging the kernel as on the
     convolution. The product of channels-last patches reads the kernel as it is stored, and the
-    gradients are matrix products too. Weights and config are those of the Keras layer.
+    gradients are matrix products too. Kernels of at most 4,096 pairs of channels are left to the
+    routine of Keras, which is faster on them. Weights and config are those of the Keras layer.
 
     Masks: none are read; all positions are convolved.
 
@@ -58,6 +62,8 @@ class PatchConvolution(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         height, width, channels, filters = kernel.shape
+        if height * width > 1 and channels * filters <= SMALL_KERNEL:
+            return super().convolution_op(inputs, kernel)
         if self.padding == "same" and (height, width) != (1, 1):
             vertical = ((height - 1) // 2, height // 2)
             horizontal = ((width - 1) // 2, width // 2)

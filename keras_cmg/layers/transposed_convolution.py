@@ -57,14 +57,13 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
 
     def call(self, inputs):
         rows, columns = self.kernel_size
-        height, width, channels = inputs.shape[1:]
+        channels = inputs.shape[-1]
         # (rows, columns, filters, channels) -> (channels, rows * columns * filters)
         kernel = ops.reshape(self.kernel, (rows * columns * self.filters, channels))
         spread = ops.matmul(inputs, ops.transpose(kernel))
-        spread = ops.reshape(spread, (-1, height, width, rows * columns, self.filters))
         output = 0
-        # Unstacked at once: in PyTorch, the gradient of each slice would be an array of zeros.
-        for tap, copy in enumerate(ops.unstack(spread, axis=3)):
+        # Split at once: in PyTorch and JAX, the gradient of an indexed slice fills a whole array.
+        for tap, copy in enumerate(ops.split(spread, rows * columns, axis=-1)):
             i, j = divmod(tap, columns)
             place = ((0, 0), (i, rows - 1 - i), (j, columns - 1 - j), (0, 0))
             output = output + ops.pad(copy, place)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.backend import keras_internals
+from keras_cmg.backend import engine, keras_internals
 
 MODULES = {"encoder": r"backbone(_\d+)?/", "cpc": "cpc/", "decoder": "_decoder/"}
 """Modules that the authors clip separately, with a pattern of their variables' paths.
@@ -80,6 +80,7 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         super().build(variables)
         self.first_moments = self.add_optimizer_variables(variables, "first_moment")
         self.second_moments = self.add_optimizer_variables(variables, "second_moment")
+        engine.current().fuse_adam(self, ("first_moments", "second_moments"), epsilon_last=True)
 
     def apply(self, grads, trainable_variables=None):
         variables = trainable_variables or keras_internals.optimized_variables(self)

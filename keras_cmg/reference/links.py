@@ -62,6 +62,22 @@ def dense(name: str, layer: Any) -> Iterator[Link]:
         yield same(f"{name}.bias", layer.bias)
 
 
+def split_dense(names: Sequence[str], kernel: Any, bias: Any) -> Iterator[Link]:
+    """Several `torch.nn.Linear`: kernel `(layers, in, out)`, bias `(layers, 1, out)`."""
+    yield Link(
+        tuple(f"{name}.weight" for name in names),
+        (kernel,),
+        lambda *weights: (np.stack([weight.T for weight in weights]),),
+        lambda kernels: tuple(kernel.T for kernel in kernels),
+    )
+    yield Link(
+        tuple(f"{name}.bias" for name in names),
+        (bias,),
+        lambda *biases: (np.stack(biases)[:, None],),
+        lambda biases: tuple(bias[0] for bias in biases),
+    )
+
+
 def conv(name: str, layer: Any) -> Iterator[Link]:
     """`torch.nn.Conv2d`, weight `(out, in, height, width)`, or its transposed `(in, out, ...)`."""
     yield permuted(f"{name}.weight", layer.kernel, (2, 3, 1, 0))

@@ -319,9 +319,10 @@ def cpc_links(cpc: Any, module: str = "cpc") -> Iterator[Link]:
 
 
 def estimator_links(module: str, estimator: Any) -> Iterator[Link]:
-    for part, network in (("p_mu", estimator.mean_net), ("p_logvar", estimator.log_variance_net)):
-        for i, layer in enumerate(network.layers):
-            yield from links.dense(f"{module}/{part}.{2 * i}", layer)
+    networks = ("p_mu", "p_logvar")
+    for i, (kernel, bias) in enumerate(zip(estimator.kernels, estimator.biases, strict=True)):
+        names = [f"{module}/{network}.{2 * i}" for network in networks]
+        yield from links.split_dense(names, kernel, bias)
 
 
 def unused_tensors(found: list[Link]) -> dict[str, np.ndarray]:

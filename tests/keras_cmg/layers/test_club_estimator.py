@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -25,8 +26,30 @@ def test_bound_equals_the_loop_over_pairs(shape):
 def test_networks_have_three_hidden_layers_of_half_the_width():
     layer = CLUBEstimator(8)
     layer(draw(2, 3), draw(2, 5))
-    widths = [tuple(v.shape) for v in layer.mean_net.trainable_variables if len(v.shape) == 2]
-    assert widths == [(3, 4), (4, 4), (4, 4), (4, 5)]
+    assert [tuple(kernel.shape) for kernel in layer.kernels] == [
+        (2, 3, 4),
+        (2, 4, 4),
+        (2, 4, 4),
+        (2, 4, 5),
+    ]
+
+
+def test_networks_are_those_of_dense_layers():
+    """Of the same initial weights, drawn with the same seeds."""
+    keras.utils.set_random_seed(1)
+    widths = [("relu", 4), ("relu", 4), ("relu", 4), (None, 5)]
+    mean_net, log_variance_net = (
+        keras.Sequential(
+            [keras.layers.Dense(width, activation) for activation, width in widths[:-1]]
+            + [keras.layers.Dense(5, last)]
+        )
+        for last in (None, "tanh")
+    )
+    keras.utils.set_random_seed(1)
+    layer, x = CLUBEstimator(8), draw(6, 7, 3)
+    q = layer(x, draw(6, 7, 5))
+    np.testing.assert_allclose(array(q["mean"]), array(mean_net(x)), atol=1e-6)
+    np.testing.assert_allclose(array(q["log_variance"]), array(log_variance_net(x)), atol=1e-6)
 
 
 def test_log_variance_is_bounded_by_tanh():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_cmg.layers import PatchConvolution
+from keras_cmg.layers import PatchConvolution, patch_convolution
 from tests.helpers.layer_checks import gradient
 
 
@@ -12,6 +12,7 @@ def draw(*shape, seed=0):
 
 
 @pytest.mark.every_engine
+@pytest.mark.parametrize("small_kernel", [0, patch_convolution.SMALL_KERNEL])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -21,7 +22,8 @@ def draw(*shape, seed=0):
     ],
     ids=str,
 )
-def test_same_numbers_and_gradients_as_keras(arguments):
+def test_same_numbers_and_gradients_as_keras(arguments, small_kernel, monkeypatch):
+    monkeypatch.setattr(patch_convolution, "SMALL_KERNEL", small_kernel)
     ours, theirs = PatchConvolution(4, **arguments), keras.layers.Conv2D(4, **arguments)
     x = draw(2, 6, 5, 3)
     for layer in (ours, theirs):

@@ -1,0 +1,72 @@
+"""Adam in one pass over memory gives the numbers of Adam operation by operation."""
+
+import functools
+import pickle
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_cmg.backend import engine, keras_internals
+from keras_cmg.optimizers.module_clipped_adam import ModuleClippedAdam
+
+OPTIMIZERS = {
+    "adam": functools.partial(keras.optimizers.Adam, 0.01),
+    "adamw": functools.partial(keras.optimizers.AdamW, 0.01, weight_decay=0.1),
+    "clipped": functools.partial(keras.optimizers.Adam, 0.01, global_clipnorm=0.1, epsilon=1e-3),
+    "accumulating": functools.partial(
+        keras.optimizers.Adam, 0.01, gradient_accumulation_steps=2, beta_2=0.9
+    ),
+    "scheduled": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 5)),
+    "amsgrad": functools.partial(keras.optimizers.Adam, 0.01, amsgrad=True),
+    "other": functools.partial(keras.optimizers.SGD, 0.01),
+    "module clipped": functools.partial(ModuleClippedAdam, 0.01, modules={"all": ""}),
+}
+
+
+def trained(optimizer, dtype="float32"):
+    random = np.random.default_rng(0)
+    shapes = [(3, 4), (), (5,)]
+    variables = [keras.Variable(random.standard_normal(s), dtype=dtype) for s in shapes]
+    optimizer.build(variables)
+    for _ in range(6):
+        gradients = [ops.convert_to_tensor(random.standard_normal(s), dtype) for s in shapes]
+        optimizer.apply(gradients, variables)
+    return [np.array(ops.convert_to_numpy(v)) for v in variables]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_equal_to_the_update_operation_by_operation(name):
+    fused, plain = OPTIMIZERS[name](), OPTIMIZERS[name]()
+    if name != "module clipped":
+        engine.current().fuse_adam(fused)
+    found = trained(fused)
+    build = plain.build
+    plain.build = lambda variables: _build_unfused(plain, build, variables)
+    for x, y in zip(found, trained(plain), strict=True):
+        np.testing.assert_allclose(x, y, rtol=2e-5, atol=1e-6)
+
+
+def _build_unfused(optimizer, build, variables):
+    build(variables)
+    update = functools.partial(keras_internals.original_update, optimizer)
+    keras_internals.replace_update(optimizer, update)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="XLA fuses on the other engines")
+def test_is_used_by_the_optimisers_it_is_for():
+    def fused(optimizer):
+        engine.current().fuse_adam(optimizer)
+        return "_backend_update_step" in vars(optimizer)
+
+    used = {name for name, make in OPTIMIZERS.items() if fused(make())}
+    assert used == {"adam", "adamw", "clipped", "accumulating", "scheduled"}
+
+
+def test_optimizer_remains_picklable_and_its_config_is_unchanged():
+    optimizer = keras.optimizers.Adam(0.01)
+    config = optimizer.get_config()
+    engine.current().fuse_adam(optimizer)
+    assert optimizer.get_config() == config
+    assert pickle.loads(pickle.dumps(optimizer)).get_config() == config
