@@ -10,7 +10,7 @@ from typing import Any
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
 from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.feature_folder import SCHEMA
-from data_tools.io.files import check_record, read_record, reading
+from data_tools.io.files import check_record, read_record, reading, shorten
 from data_tools.store.schema import read_schema
 
 EXTRACTION = "extraction.json"
@@ -75,7 +75,7 @@ def open_extractors(
         if found != spec["sources"]:
             raise ValueError(
                 f"the {modality} extractor must have the files with which {store} was made, "
-                f"{spec['sources']}. Received: {found}"
+                f"{shorten(spec['sources'])}. Received: {shorten(found)}"
             )
     for modality, path in states.items():
         part = ClipFeatures(root, {})

@@ -57,7 +57,7 @@ class Selection:
             return {kind: source.read(example) for kind, source in self.sources.items()}
         except (FileNotFoundError, ValueError) as error:
             raise ValueError(
-                f"clip {example.key!r} of {self.name} cannot be read: {error}"
+                f"clip {shorten(repr(example.key), 100)} of {self.name} cannot be read: {error}"
             ) from error
 
     def unreadable(self) -> Iterator[tuple[Example, str]]:

@@ -21,6 +21,8 @@ from keras_cmg.search.hit import Hit, IndexedClip
 
 FORMAT = "keras_cmg.clips/2"
 DESCRIPTION, CLIPS = "clips.json", "clips.jsonl"
+MAX_NAME = 100
+"""Longest name of a modality in an index that is loaded."""
 MAX_VISITED = 100_000
 """Number of clips after which a search visits no further list unless told otherwise."""
 NEIGHBOURS, NEIGHBOUR_WEIGHT = 10, 0.7
@@ -502,7 +504,9 @@ def _description(path: Path) -> dict[str, Any]:
             f"Received: {description.get('format')!r}"
         )
     modalities, digest = description.get("modalities"), description.get("sha256")
-    named = isinstance(modalities, list) and all(isinstance(name, str) for name in modalities)
+    named = isinstance(modalities, list) and all(
+        isinstance(name, str) and len(name) <= MAX_NAME for name in modalities
+    )
     sized = isinstance(description.get("num_embeddings"), int)
     if not named or not sized or not isinstance(digest, str) or description.get("storage") is None:
         raise ValueError(

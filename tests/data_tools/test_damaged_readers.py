@@ -16,8 +16,9 @@ import keras_cmg
 from data_tools.extraction import extract
 from data_tools.extraction.clip_features import ClipFeatures
 from data_tools.extraction.clips import find_clips
-from data_tools.extraction.description import describe_extractors
+from data_tools.extraction.description import FORMAT, describe_extractors
 from data_tools.extraction.pretrained import settings_of
+from data_tools.extraction.raw_features import RawFeatures
 from data_tools.extraction.serving import recorded_extractors
 from data_tools.features import vggish_weights
 from data_tools.io.feature_folder import FeatureFolder
@@ -180,6 +181,9 @@ def test_values_of_files_are_quoted_shortly(tmp_path: Path) -> None:
     clips = tmp_path / "clips.json"
     clips.write_text(json.dumps({"format": long}))
     assert "Received: 'xxx" in message(lambda p: keras_cmg.search.ClipIndex.load(p.parent), clips)
+    about = {"format": "keras_cmg.clips/2", "sha256": "0" * 64, "num_embeddings": 4}
+    clips.write_text(json.dumps({**about, "storage": "float32", "modalities": [long]}))
+    assert "name modalities" in message(lambda p: keras_cmg.search.ClipIndex.load(p.parent), clips)
     learned = tmp_path / "extractors.npz"
     exported = tmp_path / "metadata.json"
     exported.write_text(json.dumps({"format": long}))
@@ -187,6 +191,34 @@ def test_values_of_files_are_quoted_shortly(tmp_path: Path) -> None:
     std = np.where(np.arange(128) == 5, np.inf, 1.0)
     np.savez(learned, audio_mean=np.zeros(128), audio_std=std, sample_rate=8000)
     assert "127 of them finite" in message(lambda p: load_log_mel_summary(p.parent), learned)
+
+
+def test_names_of_a_store_are_quoted_shortly(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "a", {"audio": Field((10, 3))}) as writer:
+        writer.append("c", {"audio": np.zeros((10, 3))}, split="x" * 9000)
+    for read in (
+        lambda p: Store(p).rows_of_split("train"),
+        lambda p: data_tools.load(p, "train", format="numpy"),
+    ):
+        message(read, tmp_path / "a")
+
+
+def test_extractors_of_a_run_have_short_names(tmp_path: Path) -> None:
+    one: dict[str, Any] = {"name": "onnx", "options": {}, "sources": {"model": "y" * 9000}}
+    one |= {"files": {"model": "a.onnx"}, "state": None, "segments": 10, "rendering": None}
+    path = tmp_path / "extractors.json"
+    long = "x" * 9000
+    for extractors in (
+        {long: one},
+        {"audio": {**one, "files": {"model": long}}},
+        {"audio": {**one, "name": long}},
+    ):
+        path.write_text(json.dumps({"format": FORMAT, "extractors": extractors}))
+        message(lambda p: RawFeatures(p.parent, {}), path)
+    path.write_text(json.dumps({"format": FORMAT, "extractors": {"audio": one}}))
+    with pytest.raises(FileNotFoundError, match=r"needs the file a\.onnx of SHA-256 yyy") as caught:
+        list(RawFeatures(tmp_path, {})("audio", ["a.wav"]))
+    assert len(str(caught.value)) < 1000
 
 
 def test_archives_of_learned_features(tmp_path: Path) -> None:
