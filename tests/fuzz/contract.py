@@ -48,12 +48,13 @@ def documented(*files: Path) -> Iterator[None]:
             ) from error
 
 
-def checked(read: Callable[[], Any], start: int) -> Any:
+def checked(read: Callable[[], Any], start: int, *files: Path) -> Any:
     """Runs a reader on one case.
 
     Args:
         read: function that reads it.
         start: `peak()` of the process before its first case.
+        files: one of which the message of an error must name.
 
     Returns:
         What was read, or None after a documented error.
@@ -66,7 +67,7 @@ def checked(read: Callable[[], Any], start: int) -> Any:
     previous = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        with documented():
+        with documented(*files):
             found = read()
     except Exception as error:
         raise Violation(f"{type(error).__name__}: {str(error)[:300]}") from error
