@@ -77,7 +77,7 @@ def read_record_lines(path: str | os.PathLike[str], form: Any) -> list[dict[str,
     return found
 
 
-def check_record(value: Any, form: Any, path: object, key: str = "", depth: int = 0) -> None:
+def check_record(value: Any, form: Any, path: object, keys: tuple[str | int, ...] = ()) -> None:
     """Checks the types of a value that was read from JSON.
 
     Numbers must be finite, integers must have at most 64 bits, and at most 64 lists and dicts may
@@ -90,8 +90,7 @@ def check_record(value: Any, form: Any, path: object, key: str = "", depth: int 
             `{str: form}` of a dict with any keys; or a dict of keys that must be there, or may be
             there where a "?" ends them, to their forms.
         path: the file, for the message.
-        key: where in the file the value is, for the message.
-        depth: number of lists and dicts around the value.
+        keys: of the dicts and lists around the value.
 
     Raises:
         ValueError: if the value is something else.
@@ -104,34 +103,36 @@ def check_record(value: Any, form: Any, path: object, key: str = "", depth: int 
         ...
     ValueError: run.json must hold an integer of 64 bits at 'epochs'. Received: True
     """
-    if depth > MAX_DEPTH:
+    if len(keys) > MAX_DEPTH:
         raise damaged(path, "be a record", f"more than {MAX_DEPTH} lists and dicts in each other")
     forms = form if isinstance(form, tuple) else (form,)
     fitting = [one for one in forms if _is_of(value, one)]
     if not fitting:
         wanted = " or ".join(_named(one) for one in forms)
-        place = f" at {shorten(repr(key), 100)}" if key else ""
-        raise ValueError(f"{path} must hold {wanted}{place}. Received: {shorten(repr(value), 100)}")
+        raise ValueError(
+            f"{path} must hold {wanted}{_place(keys)}. Received: {shorten(repr(value), 100)}"
+        )
     inner = fitting[0]
     if isinstance(value, list):
         one = inner[0] if isinstance(inner, list) else object
         for number, item in enumerate(value):
-            check_record(item, one, path, f"{key}[{number}]", depth + 1)
+            check_record(item, one, path, (*keys, number))
     elif isinstance(value, dict):
-        for name, each in _entries(value, inner, path, key).items():
-            check_record(value[name], each, path, f"{key}.{name}" if key else name, depth + 1)
+        for name, each in _entries(value, inner, path, keys).items():
+            check_record(value[name], each, path, (*keys, name))
 
 
-def _entries(value: dict[str, Any], form: Any, path: object, key: str) -> dict[str, Any]:
+def _entries(
+    value: dict[str, Any], form: Any, path: object, keys: tuple[str | int, ...]
+) -> dict[str, Any]:
     """Form of each entry of a dict."""
     if not isinstance(form, dict) or str in form:
         return dict.fromkeys(value, form[str] if isinstance(form, dict) else object)
     known = {name.removesuffix("?"): each for name, each in form.items()}
     for name in form:
         if not name.endswith("?") and name not in value:
-            place = f" at {shorten(repr(key), 100)}" if key else ""
             raise ValueError(
-                f"{path} must hold the key {name!r}{place}. "
+                f"{path} must hold the key {name!r}{_place(keys)}. "
                 f"Received keys: {shorten(sorted(value), 100)}"
             )
     return {name: known.get(name, object) for name in value}
@@ -147,6 +148,12 @@ def _is_of(value: Any, form: Any) -> bool:
     if isinstance(value, int) and not isinstance(value, bool) and kind in (int, float, object):
         return abs(value) <= MAX_INTEGER
     return isinstance(value, kind) and (kind in (bool, object) or not isinstance(value, bool))
+
+
+def _place(keys: tuple[str | int, ...]) -> str:
+    """Where in a file a value is, as `.name` and `[number]`."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return f" at {shorten(repr(text.removeprefix('.')), 100)}" if keys else ""
 
 
 def _named(form: Any) -> str:
