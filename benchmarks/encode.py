@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -12,6 +11,7 @@ import keras_cmg
 from benchmarks.flops import forward_flops, recorded_calls
 from benchmarks.train import batch_of, peak_gigabytes
 from recipes.protocol.resource_use import seconds_in_turns
+from recipes.runner.provenance import set_seed
 
 
 def run(
@@ -44,7 +44,7 @@ def run(
     >>> results["audio_codes_per_second"] > 0
     True
     """
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     backbone = keras_cmg.models.FCIDBackbone.from_preset(preset, dtype=precision)
     batch = batch_of(preset, batch_size)
     backbone.build({name: x.shape for name, x in batch.items()})

@@ -14,6 +14,7 @@ import keras_cmg
 from benchmarks.flops import step_flops
 from benchmarks.machine import accelerator_name, bf16_peak
 from recipes.protocol.resource_use import device_gigabytes, seconds_in_turns
+from recipes.runner.provenance import set_seed
 
 
 def batch_of(preset: str, clips: int) -> dict[str, np.ndarray]:
@@ -80,7 +81,7 @@ def run(
     modes = {"auto": "auto", "on": True, "off": False}
     if jit not in modes:
         raise ValueError(f"`jit` must be one of {sorted(modes)}. Received: {jit!r}")
-    keras.utils.set_random_seed(0)
+    set_seed(0)
     batch = batch_of(preset, batch_size)
     model = keras_cmg.models.FCID.from_preset(preset, dtype=precision)
     model.compile(

@@ -363,7 +363,7 @@ def encode(
     stacked = None
     if labels:
         of_labels = selection.sources["labels"]
-        stacked = np.stack([of_labels.read(example) for example in source.examples])
+        stacked = of_labels.read_many(source.examples)
     mask = None
     if modality == "text":
         arrays = source.read_all()

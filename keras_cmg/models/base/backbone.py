@@ -292,7 +292,8 @@ class Backbone(keras.Model):
         Returns:
             Dict of `"general"`, before quantisation, and `"quantized"`, both `(batch, frames,
             dim)` or `(batch, dim)`, and `"indices"`, `(batch, frames)` or `(batch,)`. A system
-            without codebook has no `"indices"`, and its `"quantized"` equals `"general"`.
+            without codebook has no `"indices"`, and its `"quantized"` equals `"general"`. Floats
+            have the variable dtype under every mixed-precision policy.
 
         Raises:
             ValueError: for an unknown modality or level, features of another rank or width than
@@ -324,9 +325,11 @@ class Backbone(keras.Model):
                 f"batch of {self.modalities}, or `build` it with their shapes, before `encode`."
             )
         general = self.general_features(modality, ops.cast(x, self.compute_dtype), level, mask)
+        codes = {} if self.quantizer is None else self.quantize_modality(modality, general)
+        # NumPy, JSON and most readers know no bfloat16.
+        general = ops.cast(general, self.variable_dtype)
         if self.quantizer is None:
             return {"general": general, "quantized": general}
-        codes = self.quantize_modality(modality, general)
         return {
             "general": general,
             "quantized": codes["quantized"],

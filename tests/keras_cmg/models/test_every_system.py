@@ -197,6 +197,10 @@ def test_half_precision_keeps_losses_and_codes_whole(name):
     half.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3))
     assert np.isfinite(half.fit(x, verbose=0).history["loss"]).all()
     assert all(v.dtype in ("float32", "int32", "uint32") for v in half.variables)
+    for modality, features in x.items():
+        encoded = keras_cmg.models.ModalityEncoder(half.backbone, modality)
+        encoded = encoded.predict(features, verbose=0)
+        assert {value.dtype.name for value in encoded.values()} <= {"float32", "int32"}
 
 
 @every_system
