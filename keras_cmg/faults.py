@@ -145,10 +145,14 @@ def reading(path: object, rule: str = "be whole") -> Iterator[None]:
             if len(text) <= 2 * MAX_MESSAGE:
                 raise
             raise ValueError(shorten(text, 2 * MAX_MESSAGE)) from error
-        if isinstance(error, FileNotFoundError):
-            raise
-        if isinstance(error, OSError) and error.errno in ABSENT | MACHINE_FAULTS:
-            raise
+        absent = isinstance(error, OSError) and error.errno in ABSENT | MACHINE_FAULTS
+        if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and absent):
+            if len(text) <= 2 * MAX_MESSAGE:
+                raise
+            # A name that a file gave.
+            if error.errno is None:
+                raise FileNotFoundError(shorten(text, 2 * MAX_MESSAGE)) from error
+            raise OSError(error.errno, error.strerror, shorten(error.filename)) from error
         if (fault := machine_fault(error)) is not None:
             raise OSError(fault.errno, fault.strerror, str(path)) from error
         raise damaged(path, rule, error) from error

@@ -14,13 +14,13 @@ from typing import Any
 import keras
 
 from keras_cmg.extras import missing
-from keras_cmg.faults import reading
-from keras_cmg.files import atomic_file, read_json
+from keras_cmg.files import atomic_file
 from keras_cmg.layers import TOCChannelMask
 from keras_cmg.models import Pretrainer, create_model
 from keras_cmg.models.base import registry
 from keras_cmg.models.base.presets import merged
 from keras_cmg.optimizers.learning_rates import SCHEDULES, scheduled_learning_rate
+from keras_cmg.records import read_record
 
 try:
     import keras_tuner
@@ -316,8 +316,7 @@ class CMGHyperModel(keras_tuner.HyperModel):
         """
         path = self.folder / f"{self._key(values, seed)}.json"
         if path.exists():
-            with reading(path, "hold a score"):
-                return float(read_json(path)["score"])
+            return float(read_record(path, {"score": float})["score"])
         model = self.trained(values, seed)
         score = float(self.score(model.backbone, self.mask(values, model.backbone), seed))
         if score != score or score in (float("inf"), -float("inf")):

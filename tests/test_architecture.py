@@ -22,7 +22,7 @@ LAYERS = {
         ("version", "types", "extras"),
         ("faults", "engine_settings"),
         ("files", "isolated_hdf5"),
-        ("saved_models",),
+        ("records", "saved_models"),
         ("backend",),
         ("ops",),
         ("layers",),

@@ -14,7 +14,20 @@ from data_tools.extraction.command import add_network_arguments
 from data_tools.extraction.extractor import EXTRACTORS
 from data_tools.extraction.pretrained import parse_settings
 from data_tools.io.arguments import parse_options
+from data_tools.io.files import read_record
 
+KINDS = {
+    "failures": "failures",
+    "near_duplicates": "pairs of near-duplicates",
+    "left_out_of_test_root": "files of the test folder left out",
+}
+"""Lists of the report, in words."""
+LISTED = {"file?": str, "files?": [str], "reason?": str, "correlation?": float}
+REPORTED = {
+    **{key: [LISTED] for key in KINDS},
+    "collections": {str: object},
+}
+"""Form of the report."""
 SHOWN = 5
 """Failures and near-duplicates that are printed; the report has all."""
 
@@ -108,17 +121,13 @@ def run(options: argparse.Namespace, num_clips: Mapping[str, int]) -> list[str]:
         **({} if options.split is None else {"split": options.split}),
         **parse_options(options.option, signature(prepare_composed).parameters),
     )
-    report = json.loads(Path(out, REPORT).read_text(encoding="utf-8"))
+    report = read_record(Path(out, REPORT), REPORTED)
     lines = [f"features of {options.name} are in {out}"]
-    for kind, found in (
-        ("failures", report["failures"]),
-        ("pairs of near-duplicates", report["near_duplicates"]),
-        ("files of the test folder left out", report["left_out_of_test_root"]),
-    ):
-        lines.append(f"{len(found)} {kind}")
-        for each in found[:SHOWN]:
-            files = each.get("file") or " = ".join(each["files"])
-            lines.append(f"  {files}: {each.get('reason') or each['correlation']}")
+    for key, kind in KINDS.items():
+        lines.append(f"{len(report[key])} {kind}")
+        for each in report[key][:SHOWN]:
+            files = each.get("file") or " = ".join(each.get("files", ()))
+            lines.append(f"  {files}: {each.get('reason') or each.get('correlation')}")
     for category, measures in report["collections"].items():
         lines.append(f"{category} across collections: {json.dumps(measures)}")
     return [*lines, f"everything is in {out}/{REPORT}"]

@@ -13,11 +13,11 @@ import numpy as np
 
 from data_tools.extraction import extract
 from data_tools.extraction.extractor import create_extractor
-from data_tools.io.files import atomic_file, read_json
+from data_tools.io.files import atomic_file, read_record, reading
 from data_tools.raw.composed.composed_dataset import PROMPT, ComposedDataset
 from data_tools.raw.composed.rendering import MAX_SECONDS, SAMPLE_RATE
 from data_tools.store import Store
-from data_tools.store.schema import FAILURES
+from data_tools.store.schema import FAILURES, SCHEMA, read_failures
 
 RENDERING = ("bandwidth", "side", "captions")
 """Options of the data set on which its rendered items depend."""
@@ -92,12 +92,14 @@ class ItemFeatures:
         self.folder = store
         numbers = {f"{number:06d}": name for number, name in enumerate(names)}
         self._store = Store(store)
-        self.rows = {numbers[clip["id"]]: row for row, clip in enumerate(self._store.clips())}
-        """Name of an item to its row."""
-        self.failures = [
-            {"modality": modality, "file": numbers[line["id"]], "reason": line["reason"]}
-            for line in map(json.loads, (store / FAILURES).read_text("utf-8").splitlines())
-        ]
+        with reading(store, "have the items of the data set"):
+            self.rows = {numbers[clip["id"]]: row for row, clip in enumerate(self._store.clips())}
+            """Name of an item to its row."""
+        with reading(store / FAILURES, "name items of the data set"):
+            self.failures = [
+                {"modality": modality, "file": numbers[line["id"]], "reason": line["reason"]}
+                for line in read_failures(store)
+            ]
         if not self.rows:
             raise ValueError(f"no {modality} could be extracted; see {store / FAILURES}")
         self.features = self._store.read(modality, np.arange(len(self.rows)))
@@ -138,7 +140,8 @@ class ItemFeatures:
     @property
     def identity(self) -> dict[str, Any]:
         """How the features were extracted, see `schema.json` of a store."""
-        return read_json(self.folder / "schema.json")["origin"]["extraction"]
+        form = {"origin": {"extraction": {"extractors": {self.modality: dict}}}}
+        return read_record(self.folder / SCHEMA, form)["origin"]["extraction"]
 
     def __contains__(self, name: str) -> bool:
         return name in self.rows

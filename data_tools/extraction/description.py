@@ -13,7 +13,7 @@ from data_tools.extraction.clip_features import FITTED
 from data_tools.extraction.serving import EXTRACTION, recorded_extractors
 from data_tools.io import feature_folder as layout
 from data_tools.io.constants import NUM_SEGMENTS
-from data_tools.io.files import read_json, reading
+from data_tools.io.files import read_record, reading, shorten
 from data_tools.store.schema import SCHEMA, read_schema
 
 FORMAT = "keras_cmg.extractors/1"
@@ -56,7 +56,7 @@ def describe_extractors(features: str | os.PathLike[str]) -> dict[str, Any] | No
 def _of_extraction(folder: Path) -> dict[str, Any] | None:
     if (folder / EXTRACTION).is_file():
         shapes = _shapes_of_folder(folder)
-        made = read_json(folder / layout.MANIFEST)
+        made = read_record(folder / layout.MANIFEST, {})
         with reading(folder / layout.MANIFEST, "describe a preparation"):
             rendering = {name: made["options"][name] for name in ("bandwidth", "side")}
     else:
@@ -74,15 +74,24 @@ def _of_extraction(folder: Path) -> dict[str, Any] | None:
             "state": f"{modality}_{FITTED}" if modality in states else None,
             "segments": segments,
             "rendering": rendering if rendering and modality != "text" else None,
-            "shape": shapes[modality],
+            "shape": _known(shapes, modality, folder),
         }
         for modality, spec in specs.items()
     }
 
 
+def _known(shapes: Mapping[str, list[int]], modality: str, folder: Path) -> list[int]:
+    if modality not in shapes:
+        raise ValueError(
+            f"{folder} must have features of each modality that was extracted, {sorted(shapes)}. "
+            f"Received: {shorten(modality, 100)}"
+        )
+    return shapes[modality]
+
+
 def _of_preparation(folder: Path) -> dict[str, Any]:
     """Features of no network: digits and synthetic clips."""
-    made = read_json(folder / layout.MANIFEST)
+    made = read_record(folder / layout.MANIFEST, {})
     with reading(folder / layout.MANIFEST, "describe a preparation"):
         arguments = made["arguments"]
         options: dict[str, tuple[str, dict[str, Any]]] = {

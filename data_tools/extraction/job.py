@@ -16,7 +16,7 @@ from typing import Any
 
 from data_tools.extraction.clip_features import FITTED
 from data_tools.extraction.clips import ABSENT, Clip
-from data_tools.io.files import atomic_file, read_json, read_json_lines, remove_abandoned
+from data_tools.io.files import atomic_file, read_record, read_record_lines, remove_abandoned
 from data_tools.store.schema import (
     FAILURES,
     INDEX,
@@ -82,7 +82,8 @@ class Job:
 
     def clips(self, shard: int) -> list[Clip]:
         """Returns the clips planned for a shard."""
-        return read_json_lines(self.out / PLAN / f"{shard:05d}.jsonl")
+        path = self.out / PLAN / f"{shard:05d}.jsonl"
+        return read_record_lines(path, {"id": str, ABSENT + "?": [str]})
 
     def shard(self, number: int, root: Path | None = None) -> ShardWriter:
         """Opens the writer of a shard, below the job's folder or another one."""
@@ -139,7 +140,8 @@ def finish(job: Job) -> dict[str, int]:
     failed: list[dict[str, Any]] = []
     rows = 0
     for number in range(job.num_shards):
-        index = read_json(shard_path(job.out, number) / INDEX)
+        path = shard_path(job.out, number) / INDEX
+        index = read_record(path, {"rows": list, "failures": [dict]})
         failed += index["failures"]
         rows += len(index["rows"])
     if not (job.out / SCHEMA).is_file():

@@ -16,7 +16,7 @@ from data_tools.extraction.clip_features import FITTED, ClipFeatures
 from data_tools.extraction.clips import ABSENT, Clip, find_clips
 from data_tools.extraction.job import FIT, JOB, PLAN, Job, json_lines
 from data_tools.extraction.lock import LOCK
-from data_tools.io.files import atomic_file, read_json, reading, sha256_file
+from data_tools.io.files import atomic_file, check_record, read_record, reading, sha256_file
 from data_tools.store.schema import FAILURES, SCHEMA, SHARDS, default_shard_rows, read_schema
 
 FORMAT = "keras-cmg extraction 2"
@@ -182,15 +182,16 @@ def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
         return None
     if (out / SCHEMA).is_file():
         found = read_schema(out)["origin"]
-        begun, versions = found.get("extraction"), found.get("versions")
+        with reading(out / SCHEMA, "describe an extraction"):
+            check_record(found, {"extraction?": dict, "versions?": {str: str}}, out / SCHEMA)
+        begun, versions = found.get("extraction", {}), found.get("versions", {})
     else:
-        with reading(out / JOB, "describe an extraction"):
-            found = read_json(out / JOB)
-            begun, versions = dict(found["identity"]), dict(found["versions"])
+        found = read_record(out / JOB, {"identity": dict, "versions": {str: str}})
+        begun, versions = found["identity"], found["versions"]
     # Through JSON, so that both sides have equal types.
     asked = json.loads(json.dumps(job.content["identity"]))
     if begun != asked:
-        different = [name for name in asked if (begun or {}).get(name) != asked[name]]
+        different = [name for name in asked if begun.get(name) != asked[name]]
         raise ValueError(
             f"`out` must not hold another extraction; {out} differs in {different}. Choose another "
             "folder or ask to overwrite it."

@@ -12,7 +12,7 @@ import numpy as np
 
 from data_tools.extraction.extractor import Extractor
 from data_tools.features.pretrained import PCAReduction, Runtime, open_runtime
-from data_tools.io.files import cache_folder, read_json, sha256_file
+from data_tools.io.files import cache_folder, read_record, reading, sha256_file, shorten
 
 EXTERNAL_SUFFIXES = (".data", "_data")
 """Of the files in which ONNX keeps large weights, beside the model."""
@@ -156,9 +156,12 @@ def settings_of(
     """
     beside: dict[str, Any] = {}
     if model is not None and os.path.isfile(path := settings_file(model)):
-        beside = read_json(path)
-        if unknown := sorted(set(beside) - set(given)):
-            raise ValueError(f"{path} must hold settings of {sorted(given)}. Received: {unknown}")
+        with reading(path, "hold settings of a model"):
+            beside = read_record(path, {})
+            if unknown := sorted(set(beside) - set(given)):
+                raise ValueError(
+                    f"{path} must hold settings of {sorted(given)}. Received: {shorten(unknown)}"
+                )
     return {
         **defaults,
         **{name: value for name, value in beside.items() if value is not None},

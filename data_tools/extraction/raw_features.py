@@ -17,9 +17,18 @@ from data_tools.extraction.clips import ABSENT, Clip
 from data_tools.extraction.description import DESCRIPTION, FORMAT
 from data_tools.extraction.extractor import EXTRACTORS
 from data_tools.extraction.pool import Worker, run_tasks
-from data_tools.io.files import cache_folder, read_arrays, read_json, reading, sha256_file
+from data_tools.io.files import (
+    cache_folder,
+    read_arrays,
+    read_record,
+    reading,
+    sha256_file,
+    shorten,
+)
 from keras_cmg.encoding.raw_features import register_raw_features
 
+MAX_NAME = 255
+"""Longest name of a modality, an extractor, or a file of one."""
 TIMEOUT = 120.0
 """Default time limit per file in seconds."""
 MANY = 32
@@ -53,7 +62,7 @@ class RawFeatures:
         self.timeout = timeout
         path = self.run / DESCRIPTION
         with reading(path, "describe extractors"):
-            content = read_json(path)
+            content = read_record(path, {})
             if content.get("format") != FORMAT:
                 raise ValueError(
                     f"{path} must be of the format {FORMAT!r}. Received: {content.get('format')!r}"
@@ -225,6 +234,8 @@ def _checked(path: Path, modality: str, one: Mapping[str, Any]) -> dict[str, Any
                 f"{value!r}"
             )
     files = {option: Path(str(file)).name for option, file in dict(one["files"]).items()}
+    if any(len(text) > MAX_NAME for text in (modality, str(name), *files.values())):
+        raise ValueError(f"{path} must have names of at most {MAX_NAME} characters")
     if not set(files) <= set(sources):
         raise ValueError(f"{path} must have a checksum of each of its files")
     rendering = one["rendering"]
@@ -238,7 +249,7 @@ def _checked(path: Path, modality: str, one: Mapping[str, Any]) -> dict[str, Any
     return {
         "name": name,
         "options": options,
-        "sources": {str(key): str(value) for key, value in sources.items()},
+        "sources": {shorten(key, 100): shorten(value, 100) for key, value in sources.items()},
         "files": files,
         "paths": {str(key): str(value) for key, value in dict(one.get("paths", {})).items()},
         "state": None if one["state"] is None else Path(str(one["state"])).name,

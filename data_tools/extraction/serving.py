@@ -10,11 +10,13 @@ from typing import Any
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
 from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.feature_folder import SCHEMA
-from data_tools.io.files import read_json, reading
+from data_tools.io.files import check_record, read_record, reading, shorten
 from data_tools.store.schema import read_schema
 
 EXTRACTION = "extraction.json"
 """In a prepared folder of composed clips: how each modality was extracted."""
+IDENTITY = {"extractors": {str: {"name": str, "options": dict, "sources": {str: str}}}}
+"""Form of how features were extracted."""
 REDUCE = ("reduce", "whiten")
 """Options of extractors that ask for a reduction."""
 
@@ -73,7 +75,7 @@ def open_extractors(
         if found != spec["sources"]:
             raise ValueError(
                 f"the {modality} extractor must have the files with which {store} was made, "
-                f"{spec['sources']}. Received: {found}"
+                f"{shorten(spec['sources'])}. Received: {shorten(found)}"
             )
     for modality, path in states.items():
         part = ClipFeatures(root, {})
@@ -99,7 +101,9 @@ def recorded_extractors(
     """
     if (store / EXTRACTION).is_file():
         with reading(store / EXTRACTION, "describe how features were extracted"):
-            kept = read_json(store / EXTRACTION)
+            kept = read_record(
+                store / EXTRACTION, {str: {"extraction": IDENTITY, "state": (str, None)}}
+            )
             specs = {
                 modality: each["extraction"]["extractors"][modality]
                 for modality, each in kept.items()
@@ -119,9 +123,7 @@ def recorded_extractors(
     if not identity:
         raise ValueError(f"`store` must be one that `extract` wrote. Received: {store}")
     with reading(store / SCHEMA, "describe how features were extracted"):
-        specs, segments = dict(identity["extractors"]), int(identity["segments"])
-        for spec in specs.values():
-            if not all(isinstance(spec[name], dict) for name in ("options", "sources")):
-                raise ValueError("extractors must have options and sources")
+        check_record(identity, {**IDENTITY, "segments": int}, store / SCHEMA)
+    specs, segments = identity["extractors"], identity["segments"]
     learned = store / FITTED
     return specs, segments, dict.fromkeys(specs, learned) if learned.is_file() else {}

@@ -16,7 +16,7 @@ import numpy as np
 
 from data_tools.io.arguments import check_choice
 from data_tools.io.constants import SPLITS
-from data_tools.io.files import is_sha256, read_json, reading
+from data_tools.io.files import is_sha256, read_record, reading, shorten
 from data_tools.io.hdf5 import ORDER_KEY, IsolatedArray, open_array, read_array
 from data_tools.io.tables import AVE_COLUMNS, read_table, read_text
 
@@ -29,7 +29,7 @@ FILES = {
 MODALITIES = ("audio", "video", "text")
 RANKS = {"audio": 3, "video": 5, "text": 3, "labels": 3}
 MAX_NAME = 255
-"""Longest name of a file in a manifest."""
+"""Bytes of the longest name of a file in a manifest."""
 MANIFEST, CLIPS, EXTRACTORS = "manifest.json", "clips.jsonl", "extractors.npz"
 ITEMS = "items.jsonl"
 """Group and collection of each file of composed clips, see `data_tools.read_clip_origins`."""
@@ -162,7 +162,7 @@ class FeatureFolder:
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
         """The manifest: arguments, sources and files of the preparation."""
-        return read_json(self.root / MANIFEST)
+        return read_record(self.root / MANIFEST, {})
 
     def listed_files(self) -> dict[str, str]:
         """Returns the files of the preparation and their checksums, by the manifest.
@@ -178,10 +178,16 @@ class FeatureFolder:
         with reading(path, "list the files of the preparation"):
             files = self.manifest["files"]
             if not all(isinstance(name, str) and is_sha256(sha) for name, sha in files.items()):
-                raise ValueError(f"{path} must list files and their checksums. Received: {files}")
+                raise ValueError(
+                    f"{path} must list files and their checksums. Received: {shorten(files)}"
+                )
             for name in files:
-                if Path(name).is_absolute() or ".." in Path(name).parts or len(name) > MAX_NAME:
-                    raise ValueError(f"{path} must list files of its folder. Received: {name}")
+                # Surrogates, which no file system takes, are not printable.
+                plain = name.isprintable() and len(name.encode()) <= MAX_NAME
+                if not plain or Path(name).is_absolute() or ".." in Path(name).parts:
+                    raise ValueError(
+                        f"{path} must list files of its folder. Received: {shorten(name)}"
+                    )
             return dict(files)
 
     @functools.cached_property

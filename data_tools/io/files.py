@@ -1,4 +1,4 @@
-"""Gives access to `keras_cmg.extras`, `faults` and `files`, without Keras."""
+"""Gives access to `keras_cmg.extras`, `faults`, `files` and `records`, without Keras."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from data_tools.io.engine_free import load_module
 
 if TYPE_CHECKING:
-    from keras_cmg import engine_settings, extras, faults, files
+    from keras_cmg import engine_settings, extras, faults, files, records
 else:
-    extras, faults, files, engine_settings = (
+    extras, faults, files, records, engine_settings = (
         load_module(f"keras_cmg.{name}")
-        for name in ("extras", "faults", "files", "engine_settings")
+        for name in ("extras", "faults", "files", "records", "engine_settings")
     )
 
 describe = extras.describe
@@ -43,3 +43,7 @@ remove_abandoned = files.remove_abandoned
 scratch_folder = files.scratch_folder
 sha256_file = files.sha256_file
 is_sha256 = files.is_sha256
+
+check_record = records.check_record
+read_record = records.read_record
+read_record_lines = records.read_record_lines

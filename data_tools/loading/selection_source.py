@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from data_tools.io.arguments import check_choice
+from data_tools.io.files import shorten
 from data_tools.loading.clip_source import ClipSource
 from data_tools.published.selection import Selection
 
@@ -76,7 +77,7 @@ class SelectionSource(ClipSource):
             shown = "; ".join(f"{key}: {reason}" for key, reason in list(bad.items())[:3])
             warnings.warn(
                 f"{len(bad)} of {len(bad) + len(self.examples)} clips of {self.name} are left out, "
-                f"such as {shown}",
+                f"such as {shorten(shown)}",
                 stacklevel=4,
             )
 

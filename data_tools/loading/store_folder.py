@@ -13,7 +13,7 @@ import numpy as np
 from data_tools.io.arguments import check_choice
 from data_tools.io.constants import SPLITS
 from data_tools.io.feature_folder import MODALITIES
-from data_tools.io.files import sha256_file
+from data_tools.io.files import sha256_file, shorten
 from data_tools.loading.clip_source import LABELS
 from data_tools.published.examples import Example
 from data_tools.published.selection import Selection
@@ -86,8 +86,8 @@ class StoreFolder:
         rows = np.flatnonzero([name == split for name in self._splits]).astype(np.int64)
         if not len(rows):
             raise ValueError(
-                f"`split` must be one that {self.root} has, {self.split_names()}. Received: "
-                f"{split!r}"
+                f"`split` must be one that {self.root} has, {shorten(self.split_names())}. "
+                f"Received: {split!r}"
             )
         return rows
 

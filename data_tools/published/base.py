@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data_tools.io.arguments import check_choice
 from data_tools.io.constants import SPLITS
+from data_tools.io.files import reading
 from data_tools.published.examples import Example, Issue, hold_out, split_issues
 from data_tools.published.sources import CaptionSource, FileSource, LabelSource, Source, TextEncoder
 
@@ -139,7 +140,8 @@ class PublishedDataset(abc.ABC):
 
     @functools.cached_property
     def _read(self) -> tuple[dict[str, list[Example]], list[Issue]]:
-        return self.read()
+        with reading(self.root, f"hold the annotations of {self.name}"):
+            return self.read()
 
     @property
     def published(self) -> dict[str, list[Example]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from data_tools.io.arguments import check_choice
 from data_tools.io.feature_folder import MODALITIES, FeatureFolder
+from data_tools.io.files import shorten
 from data_tools.io.tables import read_table
 from data_tools.published.examples import Example
 from data_tools.published.registry import PUBLISHED_DATASETS, open_published
@@ -56,7 +57,7 @@ class Selection:
             return {kind: source.read(example) for kind, source in self.sources.items()}
         except (FileNotFoundError, ValueError) as error:
             raise ValueError(
-                f"clip {example.key!r} of {self.name} cannot be read: {error}"
+                f"clip {shorten(repr(example.key), 100)} of {self.name} cannot be read: {error}"
             ) from error
 
     def unreadable(self) -> Iterator[tuple[Example, str]]:
@@ -145,7 +146,7 @@ def _prepared(
     if dataset is not None and folder.manifest.get("dataset") != dataset:
         raise ValueError(
             f"`dataset` must be that of the prepared folder {root}. Received {dataset!r} for "
-            f"{folder.manifest.get('dataset')!r}"
+            f"{shorten(repr(folder.manifest.get('dataset')), 100)}"
         )
     if labels == "weak":
         raise ValueError("`labels` must be True or False for a prepared folder. Received: 'weak'")

@@ -13,6 +13,7 @@ import numpy as np
 from data_tools.features import TextFeatures
 from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.feature_folder import FILES, FeatureFolder
+from data_tools.io.files import shorten
 from data_tools.published.annotations import segment_labels
 from data_tools.untrusted import find_feature, read_feature
 
@@ -200,7 +201,9 @@ class CaptionSource(Source):
 
     def read(self, example: Example) -> np.ndarray:
         if not (example.caption or "").strip():
-            raise ValueError(f"clip {example.key} must have a caption. Received an empty one")
+            raise ValueError(
+                f"clip {shorten(example.key, 100)} must have a caption. Received an empty one"
+            )
         array = np.asarray(self.encoder([example.caption or ""])[0], np.float32)
         if array.shape != self.shape or not np.isfinite(array).all():
             raise ValueError(

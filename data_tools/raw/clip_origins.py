@@ -8,10 +8,12 @@ from pathlib import Path
 
 from data_tools.io import feature_folder as layout
 from data_tools.io.constants import NUM_SEGMENTS
-from data_tools.io.files import read_json_lines, reading
+from data_tools.io.files import read_record_lines, shorten
 from data_tools.raw.base import Clip
 from data_tools.raw.rendering import read_clips
 
+ITEM = {"modality": str, "name": str, "group": str, "collection": str}
+"""Form of a line of the file of origins."""
 KINDS = {"recordings": "audio", "images": "video"}
 """Names of sources of digits to the modality."""
 
@@ -69,12 +71,10 @@ def read_clip_origins(folder: layout.FeatureFolder) -> list[ClipOrigins]:
 
 
 def _read(path: Path) -> dict[tuple[str, str], tuple[str, str]]:
-    keys = ("modality", "name", "group", "collection")
-    with reading(path, "give modality, name, group and collection per line"):
-        rows = [[line[key] for key in keys] for line in read_json_lines(path)]
-        if not all(isinstance(word, str) for row in rows for word in row):
-            raise ValueError(f"{path} must give names. Received others")
-        return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+    return {
+        (line["modality"], line["name"]): (line["group"], line["collection"])
+        for line in read_record_lines(path, ITEM)
+    }
 
 
 def _origins(
@@ -87,7 +87,8 @@ def _origins(
             found = [(name, "") if known is None else known[modality, name] for name in names]
         except KeyError as error:
             raise ValueError(
-                f"{path} must list the files of all clips; {error} of {clip.id} is missing"
+                f"{path} must list the files of all clips; {shorten(error, 200)} of "
+                f"{shorten(clip.id, 100)} is missing"
             ) from error
         event, outside = found, []
         # Sources have an entry per segment of the clip, or are of the event alone.

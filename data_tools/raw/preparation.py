@@ -179,7 +179,7 @@ def is_prepared(out: Path, identity: dict[str, Any]) -> bool:
         if manifest.get(key) != json.loads(json.dumps(value)):
             raise ValueError(
                 f"`out` must not hold another preparation; {out} was made with {key} = "
-                f"{shorten(manifest.get(key))}, requested: {value}. {advice}"
+                f"{shorten(manifest.get(key))}, requested: {shorten(value)}. {advice}"
             )
     for file, digest in files.items():
         if not (out / file).is_file() or sha256_file(out / file) != digest:

@@ -6,9 +6,15 @@ import os
 from typing import Any
 
 from data_tools.io import feature_folder as layout
-from data_tools.io.files import read_json_lines, reading
+from data_tools.io.files import read_record_lines, reading
 from data_tools.raw.base import Clip, RawDataset
 from data_tools.raw.registry import open_raw
+
+CLIP = {
+    **{"id": str, "split": str, "category": int, "start": int, "end": int, "caption": str},
+    **{"seed": int, "sources?": {str: [str]}, "attributes?": dict},
+}
+"""Form of the description of a clip."""
 
 
 def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
@@ -35,7 +41,7 @@ def read_clips(folder: layout.FeatureFolder) -> list[Clip]:
     if not path.is_file():
         raise FileNotFoundError(f"a prepared folder must hold {layout.CLIPS}; {path} is missing")
     with reading(path, "describe a clip per line"):
-        return [Clip(**line) for line in read_json_lines(path)]
+        return [Clip(**line) for line in read_record_lines(path, CLIP)]
 
 
 def open_dataset(folder: layout.FeatureFolder, raw: str | None = None) -> RawDataset:

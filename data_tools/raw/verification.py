@@ -9,7 +9,7 @@ import numpy as np
 
 from data_tools.io import feature_folder as layout
 from data_tools.io.constants import SPLITS
-from data_tools.io.files import sha256_file
+from data_tools.io.files import sha256_file, shorten
 from data_tools.raw.rendering import read_clips
 
 CHUNK = 256
@@ -80,7 +80,7 @@ def _checks(folder: layout.FeatureFolder) -> Iterator[str]:
             for item in {f"row {row}", f"clip {clip.id}", *material}:
                 if owners.setdefault(item, split) != split:
                     raise ValueError(
-                        f"splits of {folder.root} must share nothing; {item} is in "
+                        f"splits of {folder.root} must share nothing; {shorten(item, 200)} is in "
                         f"{owners[item]!r} and in {split!r}"
                     )
     if sum(counts.values()) != len(clips):

@@ -12,11 +12,20 @@ from typing import Any
 import numpy as np
 
 from data_tools.io.feature_folder import SCHEMA
-from data_tools.io.files import atomic_file, is_sha256, read_json, reading, sha256_file
+from data_tools.io.files import (
+    atomic_file,
+    is_sha256,
+    read_record,
+    read_record_lines,
+    reading,
+    sha256_file,
+)
 
 FORMAT = "keras-cmg store 1"
 INDEX, SHARDS = "index.json", "shards"
 FAILURES = "failures.jsonl"
+FAILURE = ("id", "modality", "file", "reason")
+"""What a line of the failures of an extraction has."""
 SHARD_BYTES = 2**28
 """Default size of a shard in bytes: few files, yet many units of work."""
 MAX_ROWS, MAX_ROW_BYTES = 2**36, 2**31
@@ -175,7 +184,8 @@ def write_schema(
     shards: list[dict[str, Any]] = []
     for number in range(num_shards):
         index = shard_path(root, number) / INDEX
-        shards.append({"rows": len(read_json(index)["rows"]), "sha256": sha256_file(index)})
+        rows = len(read_record(index, {"rows": list})["rows"])
+        shards.append({"rows": rows, "sha256": sha256_file(index)})
     content = {
         "format": FORMAT,
         "fields": {
@@ -189,6 +199,28 @@ def write_schema(
     }
     with atomic_file(root / SCHEMA) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_failures(root: Path) -> list[dict[str, str]]:
+    """Reads which clips of an extraction failed.
+
+    Args:
+        root: the store.
+
+    Returns:
+        Dict of `id`, `modality`, `file` and `reason` of each failure.
+
+    Raises:
+        FileNotFoundError: if there is no file of failures.
+        ValueError: if it is damaged.
+
+    Example:
+        >>> line = '{"id": "a", "modality": "text", "file": "", "reason": "has no caption"}'
+        >>> _ = Path("failures.jsonl").write_text(line)
+        >>> [one["reason"] for one in read_failures(Path("."))]
+        ['has no caption']
+    """
+    return read_record_lines(root / FAILURES, dict.fromkeys(FAILURE, str))
 
 
 def read_schema(root: Path) -> dict[str, Any]:
@@ -208,7 +240,7 @@ def read_schema(root: Path) -> dict[str, Any]:
     if not path.is_file():
         reason = "an unfinished one lacks it" if (root / SHARDS).is_dir() else "there is no store"
         raise FileNotFoundError(f"a store must hold {SCHEMA}; {path} does not exist: {reason}")
-    content = read_json(path)
+    content = read_record(path, {})
     with reading(path, "be a whole schema"):
         if (found := content.get("format")) != FORMAT:
             raise ValueError(f"{path} must have format {FORMAT!r}. Received: {found!r}")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.io.arguments import check_choice
-from data_tools.io.files import reading
+from data_tools.io.files import reading, shorten
 from data_tools.store import rows
 from data_tools.store.memory import widen
 from data_tools.store.schema import INDEX, Field, read_schema, shard_path
@@ -241,7 +241,7 @@ class Store:
         found = np.flatnonzero([name == split for name in self._splits])
         if not len(found):
             raise ValueError(
-                f"`split` must be one that {self.root} has, {self.split_names()}. "
+                f"`split` must be one that {self.root} has, {shorten(self.split_names())}. "
                 f"Received: {split!r}"
             )
         return found.astype(np.int64)

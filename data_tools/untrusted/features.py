@@ -17,6 +17,8 @@ from data_tools.untrusted.bounds import MAX_BYTES, BoundedStream, describe
 from data_tools.untrusted.pickles import MAX_AXES, read_pickled_array
 
 SUFFIXES = (".zip", ".npy")
+MAX_ID = 240
+"""Bytes of the longest id, which is the name of a file without its suffix."""
 OTHER_SUFFIXES = (
     *(".pkl", ".pickle", ".npz", ".pt", ".pth", ".mat", ".h5", ".csv", ".txt", ".json", ""),
     *(".rar", ".7z", ".gz", ".tar", ".tar.gz", ".wav", ".mp3", ".mp4", ".jpg", ".png"),
@@ -52,8 +54,9 @@ def find_feature(folder: str | os.PathLike[str], id: str) -> Path:
         FileNotFoundError: nowhere must hold clip1.zip or clip1.npy. Received neither
     """
     folder = Path(folder)
-    if not id or id in (".", "..") or any(character in id for character in "/\\\0"):
-        raise ValueError(f"an id must be a plain file name. Received: {id!r}")
+    plain = id and id not in (".", "..") and not any(character in id for character in "/\\\0")
+    if not plain or len(id.encode(errors="replace")) > MAX_ID:
+        raise ValueError(f"an id must be a plain file name. Received: {describe(id)}")
     for suffix in SUFFIXES:
         path = folder / (id + suffix)
         if path.exists():

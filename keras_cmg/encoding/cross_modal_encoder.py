@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.encoding.raw_features import RawFeatures, open_raw_features
+from keras_cmg.faults import shorten
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.search.clip_index import ClipIndex
 from keras_cmg.search.encoded_clips import EncodedClips
@@ -22,6 +23,8 @@ BATCH = 64
 INDEX = "index"
 """Folder of a run that holds the index of its clips."""
 ON_ERROR = ("raise", "skip")
+SHOWN = 3
+"""Clips that cannot be read whose reasons an error gives."""
 
 
 class CrossModalEncoder:
@@ -156,7 +159,7 @@ class CrossModalEncoder:
             texts: sentences, of the modality `"text"`.
             features: float `(clips, frames, ...)`, features as the model was trained on.
             names: a name per clip; default its path, its words or its number.
-            on_error: what a clip does that cannot be read: `"raise"` an error that names all such
+            on_error: what a clip does that cannot be read: `"raise"` an error that names some such
                 clips, or `"skip"`, which leaves them out and lists them in `failures`.
 
         Returns:
@@ -198,9 +201,14 @@ class CrossModalEncoder:
                 modality, sources if texts is None else (), texts or (), called, failures
             )
             if failures and on_error == "raise":
-                reasons = "; ".join(f"{name}: {reason}" for name, reason in failures)
+                reasons = "; ".join(
+                    f"{shorten(name, 100)}: {shorten(reason, 150)}"
+                    for name, reason in failures[:SHOWN]
+                )
+                more = len(failures) - SHOWN
                 raise ValueError(
                     f"Every clip of {modality!r} must be readable. Received: {reasons}"
+                    f"{f'; and {more} more' if more > 0 else ''}"
                 )
         else:
             rows, kept = np.asarray(features, "float32"), list(range(count))

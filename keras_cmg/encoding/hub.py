@@ -13,8 +13,8 @@ import keras
 
 from keras_cmg.encoding.raw_features import EXTRACTORS
 from keras_cmg.extras import missing
-from keras_cmg.faults import shorten
-from keras_cmg.files import read_json
+from keras_cmg.faults import reading, shorten
+from keras_cmg.records import read_record
 from keras_cmg.saved_models import load_model
 from keras_cmg.search.clip_index import ClipIndex
 
@@ -156,28 +156,33 @@ def _copy_texts(run: Path, built: Path, address: str, licence: str | None) -> No
     for name in TEXTS:
         if not (run / name).is_file():
             continue
-        text = _PATH.sub("", (run / name).read_text(encoding="utf-8"))
+        with reading(run / name, "be text in UTF-8"):
+            text = _PATH.sub("", (run / name).read_text(encoding="utf-8"))
         if name == "README.md":
             text = text.replace("ADDRESS", address).replace("this folder, or hf://USER/NAME", "")
             if licence is not None and text.startswith("---\n"):
                 text = re.sub(r"^license: .*\n", "", text, flags=re.MULTILINE)
                 text = text.replace("---\n", f"---\nlicense: {licence}\n", 1)
                 text = text.replace("## Licence\n\nNot stated.", f"## Licence\n\n{licence}.")
-        if name == "card.json" and licence is not None:
-            text = json.dumps({**json.loads(text), "licence": licence}, indent=2) + "\n"
+        if name == "card.json":
+            with reading(run / name, "hold valid JSON"):
+                read_record(run / name, {})
+                if licence is not None:
+                    text = json.dumps({**json.loads(text), "licence": licence}, indent=2) + "\n"
         (built / name).write_text(text, encoding="utf-8")
 
 
 def _copy_extractors(run: Path, built: Path) -> None:
     if not (run / EXTRACTORS).is_file():
         return
-    described = read_json(run / EXTRACTORS)
+    described = read_record(run / EXTRACTORS, {"extractors": {str: {"state": (str, None)}}})
     for one in described["extractors"].values():
         one.pop("paths", None)
         if one["state"]:
             # A plain name: a file of the run.
             state = Path(one["state"]).name
-            shutil.copyfile(run / state, built / state)
+            with reading(run / EXTRACTORS, "name files of the run"):
+                shutil.copyfile(run / state, built / state)
     text = json.dumps(described, indent=1) + "\n"
     (built / EXTRACTORS).write_text(text, encoding="utf-8")
 

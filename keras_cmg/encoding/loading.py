@@ -9,8 +9,8 @@ from pathlib import Path
 from keras_cmg.encoding.cross_modal_encoder import CrossModalEncoder
 from keras_cmg.encoding.hub import download, is_address, is_keras_folder
 from keras_cmg.faults import reading
-from keras_cmg.files import read_json
 from keras_cmg.models.base.backbone import Backbone
+from keras_cmg.records import read_record
 from keras_cmg.saved_models import load_model, load_model_folder
 
 MODEL, LABELS, CARD = "model.keras", "labels.txt", "card.json"
@@ -64,5 +64,5 @@ def load(
     if (path / LABELS).is_file():
         with reading(path / LABELS, "hold a class name per line"):
             labels = (path / LABELS).read_text(encoding="utf-8").splitlines()
-    card = read_json(path / CARD) if (path / CARD).is_file() else {}
+    card = read_record(path / CARD, {}) if (path / CARD).is_file() else {}
     return CrossModalEncoder(backbone, labels, card, path, models)

@@ -10,9 +10,11 @@ from typing import Any
 import keras
 
 from keras_cmg.export.served_system import ServedSystem
-from keras_cmg.files import read_json, sha256_of_array
+from keras_cmg.faults import reading
+from keras_cmg.files import sha256_of_array
 from keras_cmg.layers.quantizers.quantizer import MAX_CODEBOOK
 from keras_cmg.models.base.backbone import Backbone
+from keras_cmg.records import read_record
 from keras_cmg.version import __version__
 
 FORMAT = "keras_cmg.export/1"
@@ -132,10 +134,12 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     for file in (Path(path) / METADATA, Path(path) / "assets" / METADATA):
         if file.is_file():
-            found = read_json(file)
-            if found.get("format") != FORMAT:
-                raise ValueError(
-                    f"{file} must be of the format {FORMAT!r}. Received: {found.get('format')!r}"
-                )
-            return found
+            with reading(file, "describe an exported model"):
+                found = read_record(file, {})
+                if found.get("format") != FORMAT:
+                    raise ValueError(
+                        f"{file} must be of the format {FORMAT!r}. "
+                        f"Received: {found.get('format')!r}"
+                    )
+                return found
     raise FileNotFoundError(f"There is no {METADATA} in {path}.")

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from keras_cmg.faults import reading
-from keras_cmg.files import read_arrays, read_json
+from keras_cmg.files import read_arrays
 from keras_cmg.layers.log_mel_summary import LogMelSummary
 from keras_cmg.layers.pca_projection import PCAProjection
+from keras_cmg.records import read_record
 from keras_cmg.saved_models import load_model
 
 MODEL, RESULT, EXTRACTORS = "model.keras", "result.json", "extractors.npz"
@@ -46,7 +47,7 @@ def load_run(path: str | os.PathLike[str]) -> tuple[keras.Model, dict[str, Any]]
         raise FileNotFoundError(f"{path} is neither a run with {MODEL} in it nor a .keras file.")
     model = load_model(file)
     result = file.with_name(RESULT)
-    origin = read_json(result) if path.is_dir() and result.is_file() else {}
+    origin = read_record(result, {}) if path.is_dir() and result.is_file() else {}
     return model, {key: origin[key] for key in ORIGIN if key in origin}
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_cmg.faults import shorten
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.fcid import FCIDBackbone
 from keras_cmg.models.micu import MICU
@@ -39,7 +40,8 @@ class Summary(NamedTuple):
 def _shown(names: list[str], most: int = 8) -> str:
     if not names:
         return ""
-    return ": " + ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    shown = ", ".join(shorten(name, 80) for name in names[:most])
+    return f": {shown}{', ...' if len(names) > most else ''}"
 
 
 CLUBS = ("club_audio", "club_video", "club_text")
@@ -136,7 +138,8 @@ def assign_state(model: Any, state: Mapping[str, np.ndarray]) -> list[str]:
         for name, present in zip(link.names, link.values(), strict=True):
             if np.shape(state[name]) != present.shape:
                 raise ValueError(
-                    f"{name!r} must have shape {present.shape}. Received: {np.shape(state[name])}"
+                    f"{name!r} must have shape {present.shape}. "
+                    f"Received: {shorten(np.shape(state[name]), 100)}"
                 )
     for link in links:
         link.assign([np.asarray(state[name]) for name in link.names])

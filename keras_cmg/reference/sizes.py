@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from keras_cmg.faults import shorten
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.presets import merged
 from keras_cmg.models.base.pretrainer import Pretrainer
@@ -60,7 +61,7 @@ def model_for(
     raise ValueError(
         "The tensors must hold a codebook, 'encoder/Cross_quantizer_coarse.embedding' (FCID) or "
         f"'encoder/Cross_quantizer.embedding' (DCID). Received {len(shapes)} tensors, "
-        f"such as {sorted(shapes)[:3]}."
+        f"such as {shorten(sorted(shapes)[:3])}."
     )
 
 

@@ -12,14 +12,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_cmg.faults import reading
-from keras_cmg.files import atomic_folder, read_json, read_json_lines, sha256_file
+from keras_cmg.faults import reading, shorten
+from keras_cmg.files import atomic_folder, read_json_lines, sha256_file
+from keras_cmg.records import read_record
 from keras_cmg.search.code_index import NO_CLIP, CodeIndex
 from keras_cmg.search.encoded_clips import EncodedClips
 from keras_cmg.search.hit import Hit, IndexedClip
 
 FORMAT = "keras_cmg.clips/2"
 DESCRIPTION, CLIPS = "clips.json", "clips.jsonl"
+MAX_NAME = 100
+"""Longest name of a modality in an index that is loaded."""
 MAX_VISITED = 100_000
 """Number of clips after which a search visits no further list unless told otherwise."""
 NEIGHBOURS, NEIGHBOUR_WEIGHT = 10, 0.7
@@ -427,13 +430,14 @@ class ClipIndex:
         for name, loaded in indices.items():
             if len(loaded) != len(grouped[name]):
                 raise ValueError(
-                    f"{folder} must hold {len(grouped[name])} clips of {name!r}. Received: "
-                    f"{len(loaded)}"
+                    f"{folder} must hold {len(grouped[name])} clips of "
+                    f"{shorten(repr(name), 100)}. Received: {len(loaded)}"
                 )
         if not indices:
             raise ValueError(f"{folder} must hold at least one clip.")
         first = next(iter(indices.values()))
-        index = cls(first.codebook, description["storage"])
+        with reading(folder / DESCRIPTION, "describe an index"):
+            index = cls(first.codebook, description["storage"])
         index._empty.index_sizes = first.index_sizes
         index._num_embeddings = description["num_embeddings"]
         index._clips, index._indices = grouped, indices
@@ -493,14 +497,16 @@ def _hit(clip: IndexedClip, codes: tuple[int, ...], distance: float) -> Hit:
 
 
 def _description(path: Path) -> dict[str, Any]:
-    description = read_json(path)
+    description = read_record(path, {})
     if description.get("format") != FORMAT:
         raise ValueError(
             f"{path} must be of the format {FORMAT!r}, else the clips must be indexed again. "
             f"Received: {description.get('format')!r}"
         )
     modalities, digest = description.get("modalities"), description.get("sha256")
-    named = isinstance(modalities, list) and all(isinstance(name, str) for name in modalities)
+    named = isinstance(modalities, list) and all(
+        isinstance(name, str) and len(name) <= MAX_NAME for name in modalities
+    )
     sized = isinstance(description.get("num_embeddings"), int)
     if not named or not sized or not isinstance(digest, str) or description.get("storage") is None:
         raise ValueError(

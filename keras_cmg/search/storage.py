@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from keras_cmg.faults import reading
-from keras_cmg.files import folder_lock, read_json, remove_abandoned, scratch_folder, sha256_file
+from keras_cmg.files import folder_lock, remove_abandoned, scratch_folder, sha256_file
+from keras_cmg.records import read_record
 
 FORMAT = "keras_cmg.search/3"
 DESCRIPTION = "index.json"
@@ -185,7 +186,7 @@ def opened(
 
 
 def _description(path: Path) -> dict[str, Any]:
-    description = read_json(path)
+    description = read_record(path, {})
     if description.get("format") != FORMAT:
         raise ValueError(
             f"{path} must be of the format {FORMAT!r}. Received: {description.get('format')!r}"

@@ -31,6 +31,7 @@ from recipes.runner.options import RecipeOptions
 from recipes.runner.provenance import set_seed, write_json
 from recipes.runner.seed_runs import Job, Run
 from recipes.runner.settings import MODEL, Settings
+from recipes.training.trained_encoders import read_history
 
 OPTIONS = RecipeOptions(
     (
@@ -133,7 +134,9 @@ def report(runs: Sequence[Run], out: Path) -> str:
         for view, text in masking_tables.VIEWS.items()
     ]
     curves = Gallery(masking_tables.curves(runs), large=True)
-    losses = codebook_sections.loss_blocks(first.json(HISTORY), ("reconstruction", "commitment"))
+    losses = codebook_sections.loss_blocks(
+        read_history(first.folder / HISTORY), ("reconstruction", "commitment")
+    )
     sections = [
         Section("Errors by masked dimensions", [curves, Text(f"Nothing masked: {unmasked}.")]),
         Section(

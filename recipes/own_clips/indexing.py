@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import keras_cmg
 from data_tools.extraction.clips import find_clips
+from data_tools.io.files import shorten
 from data_tools.raw.composed.folders import read_folder
 from keras_cmg.search import ClipIndex
 from recipes.own_clips.preparation import CLASSES, Entries, layout_of
@@ -92,7 +93,7 @@ def index_of_folder(encoder: keras_cmg.CrossModalEncoder, source: str) -> Indexe
     if not len(index):
         reasons = "; ".join(f"{one['file']}: {one['reason']}" for one in refused[:3])
         raise ValueError(
-            f"--clips must hold a file that can be used. {source}: {reasons or 'none'}"
+            f"--clips must hold a file that can be used. {source}: {shorten(reasons) or 'none'}"
         )
     return Indexed(index, refused)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 from data_tools.io.feature_folder import MODALITIES
 from data_tools.loading.store_folder import StoreFolder
 from data_tools.raw.composed.folders import FOLDERS, TABLE
-from data_tools.store.schema import FAILURES, SCHEMA
+from data_tools.store.schema import SCHEMA, read_failures
 from recipes.own_clips.networks import Chosen, choose_extractors
 from recipes.protocol.clips import STORE, Clips, clip_labels
 
@@ -226,10 +225,9 @@ def _clip_by_clip(
         if not any((features / name).is_file() for name in (SCHEMA, JOB)):
             raise
         done = extract(**arguments, overwrite=True)
-    lines = (features / FAILURES).read_text(encoding="utf-8").splitlines()
     refused = [
         {"modality": line["modality"], "file": line["file"] or line["id"], "reason": line["reason"]}
-        for line in map(json.loads, lines)
+        for line in read_failures(features)
     ]
     if not done["rows"]:
         raise ValueError(f"--clips must hold a clip that can be used; {_summary(refused)}")

@@ -11,7 +11,7 @@ from recipes.reporting.codebook_sections import curves_by_epoch, described
 from recipes.reporting.page import Facts, Gallery, Section, Text, duration, per_cent
 from recipes.reporting.tables import Table, over_seeds
 from recipes.runner.seed_runs import Run
-from recipes.training.trained_encoders import HISTORY
+from recipes.training.trained_encoders import HISTORY, read_history
 
 METHOD = (
     "Every clip of the test split, which training did not see, is a query to the indexed clips of "
@@ -44,7 +44,7 @@ def publish(runs: Sequence[Run], out: Path) -> str:
     tables = [precision_table([run.result for run in runs])] if first["precision"] else []
     of_classes = any("neighbours" in one for one in first["precision"].values())
     method = (METHOD if of_classes else PARTNERS) if tables else NOTHING
-    histories = {f"seed {run.result['seed']}": run.json(HISTORY) for run in runs}
+    histories = {f"seed {run.result['seed']}": read_history(run.folder / HISTORY) for run in runs}
     keys = ["loss", *first["loss_terms"]]
     about, shared = first["encoder"], first["shared_codes"]
     facts = {

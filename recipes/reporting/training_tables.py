@@ -11,7 +11,7 @@ from recipes.reporting.codebook_sections import CODEBOOK_LOGS, curves_by_epoch, 
 from recipes.reporting.page import Gallery, Section, Text
 from recipes.reporting.tables import over_seeds
 from recipes.runner.seed_runs import Run
-from recipes.training.trained_encoders import HISTORY
+from recipes.training.trained_encoders import HISTORY, read_history
 
 COLUMNS = {"first epoch": (0, ""), "last epoch": (-1, ""), "validation, last": (-1, "val_")}
 """Column to epoch and prefix of the log key."""
@@ -28,7 +28,7 @@ def publish_training(runs: Sequence[Run], out: Path, title: str) -> str:
     Returns:
         The table, to be printed.
     """
-    histories = {f"seed {run.result['seed']}": run.json(HISTORY) for run in runs}
+    histories = {f"seed {run.result['seed']}": read_history(run.folder / HISTORY) for run in runs}
     first = next(iter(histories.values()))
     keys = ["loss", *runs[0].result["loss_terms"]]
     keys += [key for key in CODEBOOK_LOGS if key in first]

@@ -11,7 +11,7 @@ from typing import Any
 
 import data_tools
 import keras_cmg
-from data_tools.io.files import read_json
+from data_tools.io.files import read_record
 from recipes.runner.provenance import plain, versions, write_json
 
 RECIPES = Path(__file__).parents[1]
@@ -103,7 +103,7 @@ def remembered(
     """
     path = folder / f"{key(identity)}.json"
     if path.is_file():
-        found = read_json(path)
+        found = read_record(path, {"identity": dict, "result": dict})
         # A key is a shortened checksum: the whole identity decides.
         if found["identity"] == dict(identity):
             return found["result"]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_tools.io.files import folder_lock, read_json, scratch_folder
+from data_tools.io.files import folder_lock, read_record, scratch_folder, shorten
 
 RESULT = "result.json"
 CACHES = ("features", "cache")
@@ -92,11 +92,11 @@ def check_output_folder(out: Path, recipe: str, several: bool = False) -> None:
             f"--out must be new, empty or of an earlier run of {recipe}; {out} holds "
             f"{', '.join(name for name in found if name not in seeds)[:80]}: {advice}"
         )
-    earlier = read_json(out / RESULT)
+    earlier = read_record(out / RESULT, {})
     if earlier.get("recipe") != recipe:
         raise ValueError(
             f"--out must be new, empty or of an earlier run of {recipe}; {out} is of "
-            f"{earlier.get('recipe')}: {advice}"
+            f"{shorten(earlier.get('recipe'), 100)}: {advice}"
         )
     if several and not seeds:
         raise ValueError(f"{out} holds a run of one seed: {advice}")

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_tools.io.files import check_writable, read_json, reading
+from data_tools.io.files import check_writable, read_record, reading, shorten
 from recipes.runner import provenance
 from recipes.runner.output_folder import RESULT, check_output_folder, output_folder
 from recipes.runner.settings import Settings, resolve, resolve_seeds
+
+RESULTS = {"recipe": str, "seed": int, "settings": dict, "versions": {str: str}}
+"""Form of the result of a seed."""
 
 
 class Job(NamedTuple):
@@ -48,17 +51,6 @@ class Run(NamedTuple):
 
     folder: Path
     result: dict[str, Any]
-
-    def json(self, name: str) -> Any:
-        """Reads a JSON file that the run left.
-
-        Args:
-            name: name of the file.
-
-        Returns:
-            Content of the file.
-        """
-        return read_json(self.folder / name)
 
     def picture(self, name: str) -> bytes:
         """Reads a picture that the run left.
@@ -185,13 +177,19 @@ def write_report(folder: Path, load: Callable[[str], Any]) -> str:
     """
     if not (folder / RESULT).is_file():
         raise FileNotFoundError(f"`run` must be a folder with a {RESULT}. Received: {folder}")
-    whole = read_json(folder / RESULT)
+    whole = read_record(folder / RESULT, {"recipe": str, "seeds?": ([int], None)})
+    name, seeds = whole["recipe"], whole.get("seeds")
     with reading(folder / RESULT, "be the result of a recipe"):
-        name, seeds = whole["recipe"], whole.get("seeds")
         recipe = load(name)
-        folders = [folder] if seeds is None else [folder / f"seed{int(seed)}" for seed in seeds]
-    runs = [Run(each, read_json(each / RESULT)) for each in folders]
+    folders = [folder] if seeds is None else [folder / f"seed{seed}" for seed in seeds]
+    runs = [Run(each, read_record(each / RESULT, RESULTS)) for each in folders]
     with output_folder(folder, name, several=seeds is not None) as scratch:
+        return _report_of_kept(recipe, runs, scratch)
+
+
+def _report_of_kept(recipe: Any, runs: list[Run], scratch: Path) -> str:
+    """Writes the report of finished runs, whose results may have been damaged since."""
+    with reading(runs[0].folder / RESULT if runs else RESULT, "be the result of a recipe"):
         return recipe.report(runs, scratch)
 
 
@@ -210,14 +208,14 @@ def run_seed(recipe: Any, job: Job, kept: Run | None = None) -> tuple[Run, str]:
     with output_folder(folder, job.recipe) as scratch:
         if kept:
             print(f"kept: {folder / RESULT}", flush=True)
-            return kept, recipe.report([kept], scratch)
+            return kept, _report_of_kept(recipe, [kept], scratch)
         start = time.perf_counter()
         measured = recipe.run(job, scratch)
         result = {**provenance.about(job), **measured}
         result["total_seconds"] = round(time.perf_counter() - start, 2)
         provenance.write_json(scratch / RESULT, result)
         # As the next command reads it.
-        run = Run(scratch, read_json(scratch / RESULT))
+        run = Run(scratch, read_record(scratch / RESULT, RESULTS))
         text = recipe.report([run], scratch)
     return Run(folder, run.result), text
 
@@ -241,14 +239,12 @@ def finished(job: Job, recipe: Any = None) -> Run | None:
     folder = seed_folder(job)
     if not (folder / RESULT).is_file():
         return None
-    result = read_json(folder / RESULT)
+    result = read_record(folder / RESULT, RESULTS)
     wanted = provenance.plain(provenance.about(job))
-    with reading(folder / RESULT, "be the result of a recipe"):
-        found = differences(result, wanted)
-    for key, theirs, ours in found:
+    for key, theirs, ours in differences(result, wanted):
         raise ValueError(
-            f"--resume keeps runs of the same settings; {folder} has {key} {theirs!r}, not "
-            f"{ours!r}: choose another folder, or run without --resume"
+            f"--resume keeps runs of the same settings; {folder} has {key} "
+            f"{shorten(repr(theirs))}, not {ours!r}: choose another folder, or run without --resume"
         )
     identity = getattr(recipe, "data_identity", None)
     if identity and "features" in result and result["features"] != provenance.plain(identity(job)):

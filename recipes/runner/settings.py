@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.io.arguments import parse_options
-from data_tools.io.files import read_json
+from data_tools.io.files import read_record, reading
 from keras_cmg.models.base.presets import merged
 from recipes.runner.options import CATALOGUE, COMMON, SMOKE, SPLITS, RecipeOptions
 from recipes.runner.output_folder import RESULT
@@ -19,6 +19,13 @@ from recipes.runner.output_folder import RESULT
 MODEL = "model.keras"
 FROM_RUN = ("model", "preset", "epochs", "batch_size", "learning_rate", "schedule", "set")
 """Settings that come with a finished run."""
+FORMS = {
+    **{"model?": (str, None), "preset?": (str, None), "epochs?": (int, None)},
+    **{"batch_size?": (int, None), "learning_rate?": (float, None), "schedule?": (str, None)},
+    **{"set?": (dict, None), "num_clips?": ({str: int}, None), "split?": (str, None)},
+    **{"option?": (dict, None), "data?": (str, None)},
+}
+"""Form of the settings that are read of a finished run."""
 
 
 class Settings(types.SimpleNamespace):
@@ -238,9 +245,15 @@ def _values_of_run(words: Mapping[str, Any], values: Mapping[str, Any], seed: in
     given = [f"--{name.replace('_', '-')}" for name in FROM_RUN if name in words]
     if given:
         raise ValueError(f"--run brings its own settings; leave out {', '.join(given)}")
-    theirs = read_json(run_folder(words["run"], seed) / RESULT)["settings"]
+    path = run_folder(words["run"], seed) / RESULT
+    theirs = read_record(path, {"settings": FORMS})["settings"]
     found = {name: theirs[name] for name in FROM_RUN if name in theirs and name in values}
     if theirs.get("data") == words.get("data", values.get("data")):
         prepared = ("num_clips", "split", "option")
         found |= {name: theirs[name] for name in prepared if name in theirs and name in values}
+    with reading(path, "have settings of this version"):
+        for name, value in found.items():
+            check_range(name, value)
+        if found.get("model") is not None:
+            check_preset(found["model"], found.get("preset"))
     return found

@@ -20,7 +20,7 @@ from typing import Any
 import keras
 
 import keras_cmg
-from data_tools.io.files import read_json, set_engine_defaults
+from data_tools.io.files import read_record, set_engine_defaults
 from recipes.runner.provenance import plain, write_json
 
 MODEL, RECORD, JOB = "model.keras", "record.json", "job.json"
@@ -92,7 +92,7 @@ def train_over(
         else:
             with keras_cmg.distribution.distribute(devices):
                 _write(folder, *train(**arguments))
-        return keras.saving.load_model(folder / MODEL), read_json(folder / RECORD)
+        return keras.saving.load_model(folder / MODEL), read_record(folder / RECORD, {})
 
 
 def _launch(folder: Path, devices: int) -> None:
@@ -116,7 +116,7 @@ def main(folder: Path) -> None:
         folder: folder with the job.
     """
     set_engine_defaults()
-    job = read_json(folder / JOB)
+    job = read_record(folder / JOB, {"module": str, "function": str, "arguments": dict})
     train = getattr(importlib.import_module(job["module"]), job["function"])
     with keras_cmg.distribution.distribute() as distribution, contextlib.ExitStack() as stack:
         if not distribution.is_chief:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.files import atomic_file, read_json, set_engine_defaults
+from data_tools.io.files import atomic_file, read_record, reading, set_engine_defaults
 from keras_cmg import tuning
 from recipes.protocol import clip_probes, clip_views
 from recipes.protocol.clips import Clips
@@ -272,7 +272,9 @@ def main(path: Path) -> None:
         path: file of the search.
     """
     set_engine_defaults()
-    _take_part(Search(**read_json(path)))
+    with reading(path, "describe a search"):
+        wanted = Search(**read_record(path, {}))
+    _take_part(wanted)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 import keras_cmg
-from data_tools.io.files import atomic_file, read_json
+from data_tools.io.files import atomic_file, read_record, reading
 from recipes.protocol.clips import Clips, batches
 from recipes.runner import content_cache
 from recipes.runner.provenance import write_json
@@ -25,6 +25,11 @@ from recipes.training.trained_encoders import (
 
 STATE, BEST = "state.json", "best.keras"
 PROBES, LOSS, NONE = "probes within modalities", "validation loss", "none"
+KEPT = {
+    **{"epochs": int, "best": int, "scores": [float], "history": {str: [float]}},
+    **{"seconds": float, "finished": bool, "latest": str},
+}
+"""Form of the state of a training."""
 TRAINING = (
     *("model", "preset", "set", "epochs", "patience"),
     *("batch_size", "learning_rate", "schedule"),
@@ -68,7 +73,8 @@ def train_with_early_stopping(settings: Settings, clips: Clips, seed: int, cache
         else:
             model = new_model(settings, clips.modalities(), seed)
         _fit(model, settings, clips, seed, progress)
-    best = keras.saving.load_model(folder / BEST, compile=False)
+    with reading(folder / BEST, "be a Keras model"):
+        best = keras.saving.load_model(folder / BEST, compile=False)
     about = {
         "seed": seed,
         "devices": 1,
@@ -122,7 +128,7 @@ class _Progress(keras.callbacks.Callback):
         self.history: dict[str, list[float]] = {}
         self.seconds, self.finished, self.latest, self.stopped = 0.0, False, "", ""
         if (folder / STATE).is_file():
-            kept = read_json(folder / STATE)
+            kept = read_record(folder / STATE, KEPT)
             self.epochs, self.best = kept["epochs"], kept["best"]
             self.scores, self.history = kept["scores"], kept["history"]
             self.seconds, self.finished = kept["seconds"], kept["finished"]
@@ -131,7 +137,8 @@ class _Progress(keras.callbacks.Callback):
     def continued(self) -> keras_cmg.models.Pretrainer:
         """The model after the last epoch that was kept."""
         print(f"going on after epoch {self.epochs} of {self.settings.epochs}", flush=True)
-        return keras.saving.load_model(self.folder / self.latest)
+        with reading(self.folder / STATE, "name the model of the last epoch"):
+            return keras.saving.load_model(self.folder / self.latest)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._start = time.perf_counter()
@@ -173,10 +180,7 @@ class _Progress(keras.callbacks.Callback):
         if better:
             with atomic_file(self.folder / BEST) as scratch:
                 shutil.copyfile(self.folder / self.latest, scratch)
-        state = {
-            name: getattr(self, name)
-            for name in ("epochs", "best", "scores", "history", "seconds", "finished", "latest")
-        }
+        state = {name: getattr(self, name) for name in KEPT}
         # Names the file that was written before it; the earlier one is read until then.
         write_json(self.folder / STATE, state)
         for name in (earlier, self.latest if self.finished else ""):

@@ -15,9 +15,10 @@ import keras_cmg
 from data_tools.composing.preparation import prepare_composed
 from data_tools.extraction.description import save_extractors
 from data_tools.io import feature_folder as layout
-from data_tools.io.files import atomic_folder, read_json, sha256_file
+from data_tools.io.files import atomic_folder, read_record, sha256_file, shorten
 from data_tools.published.registry import open_published
 from keras_cmg.optimizers.learning_rates import scheduled_learning_rate
+from keras_cmg.saved_models import load_model
 from recipes.protocol.clips import CLIP_SETS, STORE, UNPAIRED, Clips, batches
 from recipes.protocol.tasks import TASKS
 from recipes.runner import content_cache
@@ -112,17 +113,17 @@ def _open_composed(settings: Settings, folder: Path, root: str | None) -> Clips:
             progress=True,
             **settings.option,
         )
-    made = read_json(manifest)
-    if made.get("dataset") != settings.data:
+    made = read_record(manifest, {"dataset": str, "options": dict})
+    if made["dataset"] != settings.data:
         raise ValueError(
             f"--features must be a prepared folder of {settings.data}. Received: {folder}, of "
-            f"{made.get('dataset')}"
+            f"{shorten(made['dataset'], 100)}"
         )
     for name, value in settings.option.items():
         if made["options"].get(name) != value:
             raise ValueError(
                 f"--option {name}={value} must be that of the preparation; {folder} has "
-                f"{made['options'].get(name)!r}"
+                f"{shorten(repr(made['options'].get(name)), 100)}"
             )
     return Clips(settings.data, folder, settings.protocol)
 
@@ -153,7 +154,7 @@ def encoder_of(job: Job, clips: Clips) -> Encoder:
     if getattr(settings, "run", None) is not None:
         folder = run_folder(settings.run, job.seed)
         about = {"run": str(folder), "sha256": sha256_file(folder / MODEL)}
-        theirs = read_json(folder / RESULT)
+        theirs = read_record(folder / RESULT, {"seed?": int, "train_seconds?": float})
         about |= {key: theirs[key] for key in ("seed", "train_seconds") if key in theirs}
         return _load(folder, about)
     if settings.data in UNPAIRED:
@@ -163,8 +164,10 @@ def encoder_of(job: Job, clips: Clips) -> Encoder:
         )
     identity = encoder_identity(settings, clips, job.seed)
     folder = job.cache / "encoders" / content_cache.key(identity)
-    if (folder / MODEL).is_file() and read_json(folder / RESULT)["identity"] == identity:
-        return _load(folder, read_json(folder / RESULT)["about"])
+    if (folder / MODEL).is_file():
+        kept = read_record(folder / RESULT, {"identity": dict, "about": dict})
+        if kept["identity"] == identity:
+            return _load(folder, kept["about"])
     encoder = train_new(job, clips)
     with atomic_folder(folder) as temporary:
         save(encoder, clips, temporary)
@@ -371,6 +374,28 @@ def save(
         (folder / LABELS).write_text("\n".join(categories) + "\n", encoding="utf-8")
 
 
+def read_history(path: Path) -> dict[str, list[float]]:
+    """Reads the history of a training.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Log key to a value per epoch.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged.
+
+    Example:
+
+    >>> _ = Path("history.json").write_text('{"loss": [2.5, 1.5]}')
+    >>> read_history(Path("history.json"))
+    {'loss': [2.5, 1.5]}
+    """
+    return read_record(path, {str: [float]})
+
+
 def held_out_tasks(settings: Settings) -> tuple[str, ...] | None:
     """Returns the tasks whose validation and test videos are not trained on.
 
@@ -431,5 +456,4 @@ def held_out_videos(clips: Clips, tasks: Sequence[str] | None = None) -> frozens
 
 
 def _load(folder: Path, about: dict[str, Any]) -> Encoder:
-    model = keras.saving.load_model(folder / MODEL, compile=False)
-    return Encoder(model, read_json(folder / HISTORY), about)
+    return Encoder(load_model(folder / MODEL), read_history(folder / HISTORY), about)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.files import read_json
+from data_tools.io.files import read_record
 from keras_cmg.models.base.presets import merged
 from recipes.protocol.clips import Clips
 from recipes.runner.seed_runs import Job
@@ -16,8 +16,8 @@ from recipes.training.model_entries import of_entry
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TUNED = "tuned.json"
-CHOSEN = ("learning_rate", "schedule", "arguments")
-"""What a file of tuned settings holds for each model."""
+CHOSEN = {"learning_rate": float, "schedule": str, "arguments": dict}
+"""Form of what a file of tuned settings holds for each model."""
 PRESET: dict[str, Any] = {"learning_rate": 4e-4, "schedule": "constant", "arguments": {}}
 """Settings of a model that was not tuned; the learning rate is the authors'."""
 SEARCH_SEED = 1000
@@ -84,14 +84,12 @@ def read_tuned(path: Path) -> dict[str, dict[str, Any]]:
         ValueError: if it is damaged, or another file.
     """
     try:
-        return {
-            entry: {key: found[key] for key in CHOSEN}
-            for entry, found in read_json(path)["models"].items()
-        }
-    except (AttributeError, KeyError, TypeError) as error:
+        models = read_record(path, {"models": {str: CHOSEN}})["models"]
+    except ValueError as error:
         raise ValueError(
-            f"--tuned must be a {TUNED} with {', '.join(CHOSEN)} of every model. Received: {path}"
+            f"--tuned must be a {TUNED} with {', '.join(CHOSEN)} of every model: {error}"
         ) from error
+    return {entry: {key: found[key] for key in CHOSEN} for entry, found in models.items()}
 
 
 def tune_model(job: Job, clips: Clips, entry: str) -> dict[str, Any]:

@@ -70,7 +70,8 @@ def run(name: str, scratch: Path, count: int, seconds: float, first_seed: int = 
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    checked(lambda: made.read(folder), state.setdefault("start", peak()))
+                    start = state.setdefault("start", peak())
+                    checked(lambda: made.read(folder), start, folder, *folder.rglob("*"))
                 except Violation as error:
                     broken.append(error)
 

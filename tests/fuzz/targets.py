@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.fuzz.contract import Violation
+from tests.fuzz.contract import Violation, documented
 from tests.fuzz.mutations import damaged, damaged_archive, damaged_folder, packed
 from tests.helpers import media
 
@@ -71,9 +71,21 @@ def _named(name: str, contents: st.SearchStrategy[bytes]) -> st.SearchStrategy[F
     return contents.map(lambda content: {name: content})
 
 
-def each(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
-    """Reads the files of a folder one by one."""
-    return lambda folder: [read(path) for path in sorted(folder.iterdir())]
+def each(read: Callable[[Path], Any], named: bool = True) -> Callable[[Path], Any]:
+    """Reads the files of a folder one by one.
+
+    Args:
+        read: function of a file.
+        named: whether its errors name the file; those of decoders and requests are named by who
+            calls them.
+    """
+
+    def read_all(folder: Path) -> None:
+        for path in sorted(folder.iterdir()):
+            with documented(*[path] * named):
+                read(path)
+
+    return read_all
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -134,11 +146,14 @@ def _learned(folder: Path) -> Target:
     features = ClipFeatures(folder, {"audio": {"name": "log_mel", "options": {}}})
 
     def read(folder: Path) -> None:
-        with contextlib.suppress(ValueError):
-            features.load_state(folder / "extractors.npz")
-        with contextlib.suppress(ValueError):
-            Extractors.load(folder / "extractors.npz")
-        load_log_mel_summary(folder)
+        path = folder / "extractors.npz"
+        for function in (
+            lambda: features.load_state(path),
+            lambda: Extractors.load(path),
+            lambda: load_log_mel_summary(folder),
+        ):
+            with documented(path):
+                function()
 
     return Target(one_of(seeds, damaged_archive), read)
 
@@ -153,11 +168,14 @@ def _json(folder: Path) -> Target:
     about = {"format": "keras_cmg.export/1", "signatures": {"a": {"inputs": {"a": [None, 3]}}}}
 
     def read(folder: Path) -> None:
-        with contextlib.suppress(ValueError):
-            read_records(folder / "metadata.json", ["video_id", "desc"])
-        with contextlib.suppress(ValueError):
-            read_metadata(folder)
-        read_json(folder / "metadata.json")
+        path = folder / "metadata.json"
+        for function in (
+            lambda: read_records(path, ["video_id", "desc"]),
+            lambda: read_metadata(folder),
+            lambda: read_json(path),
+        ):
+            with documented(path):
+                function()
 
     cases = st.one_of(damaged(seed), damaged(json.dumps(about).encode()))
     return Target(st.builds(lambda content: {"metadata.json": content}, cases), read)
@@ -180,11 +198,40 @@ def _table(folder: Path) -> Target:
             lambda: read_table(path, AVE_COLUMNS, header=None),
             lambda: describe_content(path),
         ):
-            with contextlib.suppress(ValueError):
+            with documented(path):
                 function()
         read_list(path)
 
     return Target(one_of(seeds), each(read))
+
+
+@target("published annotations")
+def _published(folder: Path) -> Target:
+    from data_tools.published.registry import open_published
+    from tests.helpers import published_layouts
+
+    cases: list[st.SearchStrategy[Files]] = []
+    names = ("ave", "avvp", "vggsound", "ucf51", "clotho", "mscoco", "flickrsound", "valor")
+    for name in names:
+        getattr(published_layouts, f"write_{name}")(folder / name)
+        files = contents(folder / name)
+        chosen = [file for file in files if file.endswith((".txt", ".csv", ".json"))]
+        seeds = {f"{name}/{file}": files[file] for file in chosen}
+        if seeds:
+            cases.append(damaged_folder(seeds))
+
+    def read(folder: Path) -> None:
+        (root,) = folder.iterdir()
+        files = [path for path in root.rglob("*") if path.is_file()]
+        for protocol in ("heldout", "reference"):
+            dataset = open_published(root.name, root, protocol=protocol)
+            with documented(root, *files):
+                for split in dataset.split_names():
+                    dataset.examples(split)
+            with documented(root, *files):
+                dataset.known_issues()
+
+    return Target(st.one_of(cases), read)
 
 
 @target("manifest of clips")
@@ -199,7 +246,8 @@ def _manifest(folder: Path) -> Target:
 
     def read(folder: Path) -> None:
         manifest = folder / "clips.csv"
-        list(find_clips(manifest if manifest.exists() else folder)[1])
+        with documented(*folder.iterdir()):
+            list(find_clips(manifest if manifest.exists() else folder)[1])
 
     return Target(one_of(seeds), read)
 
@@ -215,11 +263,12 @@ def _descriptions(folder: Path) -> Target:
 
     def read(folder: Path) -> None:
         found = FeatureFolder(folder)
-        with contextlib.suppress(ValueError):
+        with documented(folder / "clips.jsonl"):
             read_clips(found)
-        with contextlib.suppress(ValueError):
+        with documented(folder / "manifest.json"):
             open_dataset(found)
-        _ = found.categories
+        with documented():
+            _ = found.categories
 
     return Target(damaged_folder(seeds), read)
 
@@ -248,7 +297,7 @@ def _hdf5(folder: Path) -> Target:
 
     def read(path: Path) -> None:
         for function in (lambda: list_arrays(path), lambda: read_array(path, "order")):
-            with contextlib.suppress(ValueError):
+            with documented(path):
                 function()
         array = open_array(path)
         array.read(range(min(len(array), 50)))
@@ -274,9 +323,10 @@ def _feature_folder(folder: Path) -> Target:
     files = contents(made)
 
     def read(folder: Path) -> None:
-        with contextlib.suppress(ValueError, OSError):
+        with documented(*folder.iterdir(), folder):
             data_tools.verify(folder)
-        data_tools.load(folder, "train", format="numpy")
+        with documented(*folder.iterdir(), folder):
+            data_tools.load(folder, "train", format="numpy")
 
     return Target(damaged_folder(files), read)
 
@@ -389,6 +439,236 @@ def _index(folder: Path) -> Target:
     return Target(damaged_folder(files, repair), read)
 
 
+def made_folder(folder: Path) -> dict[str, bytes]:
+    """A prepared folder with what composed clips have besides."""
+    import data_tools
+
+    made = data_tools.prepare(
+        "synthetic", folder / "made", num_clips={"train": 2}, video_channels=2, text_dim=4
+    )
+    files = contents(made)
+    clips = [json.loads(line) for line in files["clips.jsonl"].splitlines()]
+    for clip in clips:
+        clip["sources"] = {"audio": [f"{clip['id']}.ogg"] * 10, "video": ["a.png"]}
+    items = [
+        {"modality": modality, "name": name, "group": "g", "collection": "c"}
+        for clip in clips
+        for modality, names in clip["sources"].items()
+        for name in names
+    ]
+    lines = {"clips.jsonl": clips, "items.jsonl": items}
+    files |= {
+        name: b"".join(json.dumps(one).encode() + b"\n" for one in found)
+        for name, found in lines.items()
+    }
+    manifest = json.loads(files["manifest.json"])
+    manifest["options"] = {"bandwidth": 8000, "side": 56}
+    for name in lines:
+        manifest["files"][name] = hashlib.sha256(files[name]).hexdigest()
+    files["manifest.json"] = json.dumps(manifest).encode()
+    return files
+
+
+def beside(files: Files, *damaged_ones: str) -> st.SearchStrategy[Files]:
+    """A folder of which some files may be damaged."""
+    chosen = {name: files[name] for name in damaged_ones}
+    return damaged_folder(chosen).map(lambda found: {**files, **found})
+
+
+@target("preparation that is there")
+def _is_prepared(folder: Path) -> Target:
+    from data_tools.raw.preparation import is_prepared
+
+    files = made_folder(folder)
+    identity = json.loads(files["manifest.json"])
+    del identity["files"]
+
+    def read(folder: Path) -> None:
+        with documented(folder / "manifest.json", folder):
+            if is_prepared(folder, identity):
+                found = contents(folder)
+                if any(found[name] != files[name] for name in found if name != "manifest.json"):
+                    raise Violation("an altered folder was accepted")
+
+    return Target(beside(files, "manifest.json", "clips.jsonl"), read)
+
+
+@target("origins of clips")
+def _origins(folder: Path) -> Target:
+    import data_tools
+    from data_tools.io.feature_folder import FeatureFolder
+
+    files = made_folder(folder)
+
+    def read(folder: Path) -> None:
+        with documented(folder / "clips.jsonl", folder / "items.jsonl"):
+            data_tools.read_clip_origins(FeatureFolder(folder))
+
+    chosen = {name: files[name] for name in ("clips.jsonl", "items.jsonl")}
+    return Target(damaged_folder(chosen), read)
+
+
+SPEC = {"name": "words", "options": {"segments": 10, "dim": 4}, "sources": {"model": "0" * 64}}
+
+
+@target("recorded extractors")
+def _recorded(folder: Path) -> Target:
+    from data_tools.extraction.description import describe_extractors
+    from data_tools.extraction.serving import recorded_extractors
+    from data_tools.store import Field, StoreWriter
+
+    composed = made_folder(folder)
+    identity = {"extractors": dict.fromkeys(("audio", "video", "text"), SPEC), "segments": 10}
+    states = {"audio": "audio_extractors.npz", "video": None, "text": None}
+    kept = {name: {"extraction": identity, "state": state} for name, state in states.items()}
+    composed["extraction.json"] = json.dumps(kept).encode()
+    prepared = {name: content for name, content in composed.items() if name != "extraction.json"}
+    origin = {"extraction": {"extractors": {"a": SPEC}, "segments": 10}, "versions": {}}
+    with StoreWriter(folder / "store", {"a": Field((6, 10))}, 2, ["x"], origin) as writer:
+        writer.append("c", {"a": VALUES[0]})
+    stored = contents(folder / "store")
+
+    def read(folder: Path) -> None:
+        with documented(*folder.iterdir(), folder):
+            describe_extractors(folder)
+        with documented(*folder.iterdir(), folder):
+            recorded_extractors(folder)
+
+    cases = st.one_of(
+        beside(composed, "extraction.json", "manifest.json"),
+        beside(prepared, "manifest.json"),
+        beside(stored, "schema.json"),
+    )
+    return Target(cases, read)
+
+
+@target("files of a run")
+def _run(folder: Path) -> Target:
+    from data_tools.extraction.raw_features import RawFeatures
+    from keras_cmg.encoding import hub
+
+    one = {
+        **{"name": "log_mel", "options": {"sample_rate": 8000}, "sources": {}, "files": {}},
+        **{"state": "audio_extractors.npz", "segments": 10, "shape": [10, 128]},
+        **{"rendering": {"bandwidth": 8000, "side": 56}, "paths": {"model": "/data/y"}},
+    }
+    described = {"format": "keras_cmg.extractors/1", "extractors": {"audio": one}}
+    card = {"licence": None, "command": "keras-cmg train --clips /data/me/clips", "numbers": [0.5]}
+    readme = "---\nlicense: mit\n---\n\nADDRESS\n\n## Licence\n\nNot stated.\n"
+    files = {
+        "extractors.json": json.dumps(described).encode(),
+        "card.json": json.dumps(card).encode(),
+        "README.md": readme.encode(),
+        "labels.txt": b"dog\nsea\n",
+    }
+
+    def read(folder: Path) -> None:
+        (folder / "audio_extractors.npz").write_bytes(b"")
+        built = folder / "built"
+        built.mkdir()
+        with documented(*(folder / name for name in files)):
+            hub._copy_texts(folder, built, "hf://me/sounds", "mit")
+        with documented(folder / "extractors.json", folder):
+            hub._copy_extractors(folder, built)
+        with documented(folder / "extractors.json"):
+            RawFeatures(folder, {})
+
+    return Target(damaged_folder(files), read)
+
+
+@target("index of clips")
+def _clip_index(folder: Path) -> Target:
+    from keras_cmg.search import ClipIndex
+    from keras_cmg.search.encoded_clips import EncodedClips
+
+    index = ClipIndex(np.eye(4, dtype="f4"))
+    vectors = np.eye(4, dtype="f4") * 0.9
+    encoded = EncodedClips(tuple("abcd"), vectors, np.arange(4), vectors[:, None], "audio")
+    index.add(encoded, ["dog"] * 4, ["a.wav"] * 4)
+    index.save(folder / "index")
+    files = contents(folder / "index")
+
+    def repair(found: dict[str, bytes]) -> None:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            about = json.loads(found["clips.json"])
+            about["sha256"] = hashlib.sha256(found["clips.jsonl"]).hexdigest()
+            found["clips.json"] = json.dumps(about).encode()
+
+    def read(folder: Path) -> None:
+        with documented(*folder.rglob("*"), folder):
+            loaded = ClipIndex.load(folder)
+            loaded.without_files().save(folder.parent / "copied")
+
+    return Target(damaged_folder(files, repair), read)
+
+
+@target("records of runs")
+def _records(folder: Path) -> Target:
+    from data_tools.extraction.job import Job as Extraction
+    from data_tools.extraction.planning import _begun
+    from data_tools.store.schema import read_failures
+    from recipes.runner import content_cache, provenance, seed_runs
+    from recipes.runner.settings import Settings, _values_of_run
+    from recipes.training import resumable_training, trained_encoders, tuned_models
+
+    identity = {"format": "x", "num_clips": 2, "extractors": {"text": SPEC}}
+    settings = Settings(model="dcid", preset="small", epochs=3, batch_size=8, set={}, data="digits")
+    out = types.SimpleNamespace(out="", seeds=1, smoke=False)
+    about = provenance.about(seed_runs.Job("quickstart", "", settings, out, 0))
+    state = {"epochs": 2, "best": 1, "scores": [0.5, 1], "history": {"loss": [2.0, 1.5]}}
+    state |= {"seconds": 1.5, "finished": False, "latest": "epoch2.keras"}
+    failure = {"id": "a", "modality": "text", "file": "", "reason": "has no caption"}
+    tuned = {"fcid": {"learning_rate": 0.1, "schedule": "constant", "arguments": {}}}
+    cached = f"{content_cache.key({'a': 1})}.json"
+    files = {
+        "result.json": provenance.plain(about),
+        "history.json": state["history"],
+        "state.json": state,
+        "job.json": {"identity": identity, "versions": {"numpy": "2"}},
+        "failures.jsonl": failure,
+        "tuned.json": {"models": tuned},
+        cached: {"identity": {"a": 1}, "result": {"score": 1}},
+    }
+    report = types.SimpleNamespace(report=lambda runs, scratch: runs[0].result["seed"])
+    clips: Any = types.SimpleNamespace(has=lambda split: False)
+
+    def resumed(folder: Path) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            resumable_training._Progress(settings, clips, folder).continued()
+
+    def kept(folder: Path) -> None:
+        resources: Any = types.SimpleNamespace(out=folder, seeds=1, smoke=False)
+        seed_runs.finished(seed_runs.Job("quickstart", "", settings, resources, 0))
+
+    def begun(folder: Path) -> None:
+        _begun(Extraction(folder, {"identity": identity}), overwrite=False)
+
+    values = dict.fromkeys(vars(settings))
+    readers: dict[str, tuple[Callable[[Path], Any], ...]] = {
+        "result.json": (
+            kept,
+            lambda folder: _values_of_run({"run": str(folder)}, values, 0),
+            lambda folder: seed_runs.write_report(folder, lambda name: report),
+        ),
+        "history.json": (lambda folder: trained_encoders.read_history(folder / "history.json"),),
+        "state.json": (resumed,),
+        "job.json": (begun,),
+        "failures.jsonl": (read_failures,),
+        "tuned.json": (lambda folder: tuned_models.read_tuned(folder / "tuned.json"),),
+        cached: (lambda folder: content_cache.remembered(folder, {"a": 1}, dict),),
+    }
+
+    def read(folder: Path) -> None:
+        (path,) = folder.iterdir()
+        (folder / "model.keras").write_bytes(b"")
+        for function in readers[path.name]:
+            with documented(path, folder):
+                function(folder)
+
+    seeds = {name: json.dumps(value).encode() for name, value in files.items()}
+    return Target(one_of(seeds), read)
+
+
 @target("PyTorch weights")
 def _torch(folder: Path) -> Target:
     import torch
@@ -424,7 +704,7 @@ def _sound(folder: Path) -> Target:
 
     names = ("a.wav", "a.flac", "a.ogg", "a.mp3")
     seeds = {name: media.write_sound(folder / name, 0.1).read_bytes() for name in names}
-    return Target(one_of(seeds), each(lambda path: decode_audio(path, 16_000, 2)))
+    return Target(one_of(seeds), each(lambda path: decode_audio(path, 16_000, 2), named=False))
 
 
 def _videos(folder: Path) -> dict[str, bytes]:
@@ -439,14 +719,18 @@ def _videos(folder: Path) -> dict[str, bytes]:
 def _video(folder: Path) -> Target:
     from data_tools.decoding import decode_video
 
-    return Target(one_of(_videos(folder)), each(lambda path: decode_video(path, 16, [0.1, 0.5])))
+    return Target(
+        one_of(_videos(folder)), each(lambda path: decode_video(path, 16, [0.1, 0.5]), named=False)
+    )
 
 
 @target("sound of a video")
 def _track(folder: Path) -> Target:
     from data_tools.decoding import decode_audio
 
-    return Target(one_of(_videos(folder)), each(lambda path: decode_audio(path, 16_000, 2)))
+    return Target(
+        one_of(_videos(folder)), each(lambda path: decode_audio(path, 16_000, 2), named=False)
+    )
 
 
 @target("picture")
@@ -458,14 +742,18 @@ def _picture(folder: Path) -> Target:
     picture = Image.fromarray(media.pictures(1, side=24)[0])
     for name in ("a.png", "a.jpg", "a.bmp", "a.webp"):
         picture.save(folder / name)
-    return Target(one_of(contents(folder)), each(lambda path: decode_picture(path, 16)))
+    return Target(
+        one_of(contents(folder)), each(lambda path: decode_picture(path, 16), named=False)
+    )
 
 
 @target("caption")
 def _caption(folder: Path) -> Target:
     from data_tools.decoding import decode_caption
 
-    return Target(one_of({"a.txt": "a dog \u00e9 barks\n".encode()}), each(decode_caption))
+    return Target(
+        one_of({"a.txt": "a dog \u00e9 barks\n".encode()}), each(decode_caption, named=False)
+    )
 
 
 @target("answer of a worker")
@@ -530,7 +818,7 @@ def _request(folder: Path) -> Target:
             if array.ndim != len(shape) or not np.isfinite(array).all():
                 raise Violation(f"an array of shape {array.shape} was let through")
 
-    return Target(one_of(seeds), each(read))
+    return Target(one_of(seeds), each(read, named=False))
 
 
 @target("served model")
@@ -571,7 +859,7 @@ def _served(folder: Path) -> Target:
             if not all(np.array_equal(again[name], expected[name]) for name in expected):
                 raise Violation("the next good request got another answer")
 
-    return Target(one_of(seeds), each(read))
+    return Target(one_of(seeds), each(read, named=False))
 
 
 WORDS = st.sampled_from(

@@ -92,3 +92,18 @@ def test_commands_print_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Traceback" in capsys.readouterr().err
     assert run_command(lambda: fail(KeyboardInterrupt()), interrupted="stopped") == 130
     assert capsys.readouterr().err == "stopped\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENAMETOOLONG, "File name too long", "x" * 9000),
+        FileNotFoundError(errno.ENOENT, "No such file", "x/" * 2000),
+        FileNotFoundError("There is no file " + "x" * 9000),
+    ],
+)
+def test_names_that_files_give_are_quoted_shortly(error: OSError) -> None:
+    with pytest.raises(type(error)) as caught, reading("extractors.json"):
+        raise error
+    assert len(str(caught.value)) < 1000
+    assert caught.value.errno == error.errno

@@ -9,6 +9,7 @@ import pytest
 
 import data_tools
 from data_tools.features import TextFeatures
+from data_tools.untrusted.features import find_feature
 from tests.helpers import published_layouts as layouts
 from tests.helpers.published_layouts import stacked
 
@@ -259,3 +260,18 @@ def test_excluded_videos_are_in_no_split(tmp_path: Path, format: str) -> None:
         batch_size=1,
     )
     assert len(batches["audio"] if format == "numpy" else batches) == 1
+
+
+def test_values_of_annotations_are_quoted_shortly(tmp_path: Path) -> None:
+    layouts.write_vggsound(tmp_path)
+    path = tmp_path / "vggsound-avel40k.csv"
+    path.write_text(f"split,category,video_id\n{'x' * 9000},skiing,ski00000001\n")
+    with pytest.raises(ValueError, match=r"vggsound-avel40k\.csv, line 2 must have") as caught:
+        data_tools.open_published("vggsound", tmp_path).split_names()
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_long_id_is_no_file_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="an id must be a plain file name") as caught:
+        find_feature(tmp_path, "x" * 9000)
+    assert len(str(caught.value)) < 1000

@@ -80,6 +80,10 @@ def test_files_that_cannot_be_read_are_named(
     files = [str(run / name) for name in ("c.wav", "a.wav", "d.wav")]
     with pytest.raises(ValueError, match=r"c\.wav: does not exist; .*d\.wav: does not exist"):
         model.encode("audio", files=files)
+    many = [str(run / f"{number}.wav") for number in range(200)]
+    with pytest.raises(ValueError, match=r"2\.wav: does not exist; and 197 more") as caught:
+        model.encode("audio", files=many)
+    assert len(str(caught.value)) < 1000
     found = model.encode("audio", files=files, on_error="skip")
     assert found.names == (files[1],)
     assert found.failures == ((files[0], "does not exist"), (files[2], "does not exist"))

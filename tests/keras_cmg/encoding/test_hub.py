@@ -107,6 +107,29 @@ def test_what_is_pushed_is_loaded(folder_hub: FolderHub, run: Path) -> None:
     assert [clip.name for clip in there.index.clips("audio")] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("card.json", content) for content in (b"[]", b"{", b'"a"', b'{"a":' * 3000)),
+        *(("labels.txt", b"\xff"), ("README.md", b"\xe9")),
+        *(("extractors.json", content) for content in (b"{}", b"[]", b"{", b"\xff")),
+        ("extractors.json", b'{"extractors": ["audio"]}'),
+        ("extractors.json", b'{"extractors": {"audio": 7}}'),
+        ("extractors.json", b'{"extractors": {"audio": {"state": 7}}}'),
+        ("extractors.json", b'{"extractors": {"audio": {"state": "a\\u0000"}}}'),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named(
+    run: Path, folder_hub: FolderHub, tmp_path: Path, name: str, content: bytes
+) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "copy", ignore=lambda *_: ["index"]))
+    (copy / name).write_bytes(content)
+    with pytest.raises(ValueError, match=name.replace(".", r"\.")) as caught:
+        hub.push(str(copy), "hf://me/sounds", licence="mit")
+    assert len(str(caught.value)) < 1000
+    assert not (folder_hub.root / "me").exists()
+
+
 def test_keras_loads_it_too(folder_hub: FolderHub, run: Path) -> None:
     keras_cmg.encoding.push(str(run), "hf://me/sounds")
     model = keras.saving.load_model("hf://me/sounds")
