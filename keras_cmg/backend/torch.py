@@ -250,10 +250,11 @@ def fuse_adam(optimizer, moments=None, epsilon_last=False):
 def _fused_adam(optimizer, moments, epsilon_last, gradients, variables, learning_rate):
     """One pass over memory; operation by operation, Adam takes a dozen.
 
-    On a GPU the float arguments would have to wait for it, and Keras' own update is used.
+    On a GPU the float arguments would have to wait for it, and `torch.compile` does not know them:
+    there, Keras' own update is used.
     """
     values = [v.value for v in variables]
-    if any(value.device.type != "cpu" for value in values):
+    if torch.compiler.is_compiling() or any(value.device.type != "cpu" for value in values):
         keras_internals.original_update(optimizer, gradients, variables, learning_rate)
         return
     places = [keras_internals.variable_index(optimizer, v) for v in variables]
