@@ -15,6 +15,8 @@ from typing import Any
 import keras
 
 CHECKED: dict[str, tuple[str, str]] = {
+    "Adam._momentums": ("3.15.0", "3.15.1"),
+    "Adam._velocities": ("3.15.0", "3.15.1"),
     "Model._loss_tracker": ("3.15.0", "3.15.1"),
     "Model._flatten_layers": ("3.15.0", "3.15.1"),
     "Model._maybe_symbolic_build": ("3.15.0", "3.15.1"),
@@ -22,6 +24,7 @@ CHECKED: dict[str, tuple[str, str]] = {
     "Optimizer._trainable_variables": ("3.15.0", "3.15.1"),
     "Optimizer._get_variable_index": ("3.15.0", "3.15.1"),
     "Optimizer._model_variables_moving_average": ("3.15.0", "3.15.1"),
+    "Optimizer._backend_update_step": ("3.15.0", "3.15.1"),
     "Optimizer._distribution_strategy": ("3.15.0", "3.15.1"),
     "Optimizer._all_reduce_sum_gradients": ("3.15.0", "3.15.1"),
     "keras.src.backend.common.variables": ("3.15.0", "3.15.1"),

@@ -31,7 +31,7 @@ def found(name):
         model = keras.Sequential([keras.layers.Dense(1)])
         model.compile("sgd", "mse")
         return hasattr(model, attribute)
-    optimizer = keras.optimizers.SGD(use_ema=True)
+    optimizer = keras.optimizers.Adam(use_ema=True)
     optimizer.build([keras.Variable(1.0)])
     return hasattr(optimizer, attribute)
 
