@@ -24,10 +24,8 @@ Each of `jax`, `tensorflow` and `torch` defines:
   compiled;
 - `matmul(x, y)`: a matrix product in the full precision of its type, see below;
 - `best_columns(x, y, z)`: the largest entry of each row of `x y + z`, and its first index;
-- `fuse_adam(optimizer, moments, epsilon_last)`: lets an optimiser update all variables in one pass
-  over memory, where the engine does not do so by itself: Keras' Adam, others are left as they are;
-  or one whose attributes `moments` hold the two lists of moments, with epsilon added after the
-  correction of their bias if `epsilon_last`;
+- `apply_adam(optimizer, moments, epsilon_last, gradients, variables, learning_rate)`: the update by
+  Adam of all variables in fewer operations than Keras': see `fuse_adam`;
 - `SCORE_SIZES`: sizes of the blocks of `keras_cmg.ops.nearest_codes`;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 
@@ -36,6 +34,7 @@ Each of `jax`, `tensorflow` and `torch` defines:
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable, Mapping
@@ -44,6 +43,8 @@ from typing import Any
 
 import keras
 from keras import ops
+
+from keras_cmg.backend import keras_internals
 
 
 def current() -> ModuleType:
@@ -300,3 +301,36 @@ def gradients(
     6.0
     """
     return current().gradients(objective, variables, inputs)
+
+
+def fuse_adam(
+    optimizer: keras.optimizers.Optimizer,
+    moments: tuple[str, str] | None = None,
+    epsilon_last: bool = False,
+) -> None:
+    """Lets an optimiser update its variables in as few operations as the engine allows.
+
+    Keras updates each variable by a dozen operations. That is slow where each runs by itself, and
+    slow to compile where they become one program. The numbers are the same to rounding.
+
+    Args:
+        optimizer: an optimiser with the attributes `beta_1`, `beta_2` and `epsilon`.
+        moments: names of its attributes that hold the first and second moments of its variables. If
+            None, those of Keras' `Adam` and `AdamW`; any other optimiser is left as it is.
+        epsilon_last: adds `epsilon` after the correction of the bias, as PyTorch does, instead of
+            before it, as Keras does.
+
+    Example:
+
+    >>> optimizer, x = keras.optimizers.Adam(0.5), keras.Variable(1.0)
+    >>> fuse_adam(optimizer)
+    >>> optimizer.apply([ops.ones(())], [x])
+    >>> round(float(ops.convert_to_numpy(x)), 4)
+    0.5
+    """
+    if moments is None:
+        if not keras_internals.is_plain_adam(optimizer):
+            return
+        moments = keras_internals.ADAM_MOMENTS
+    update = functools.partial(current().apply_adam, optimizer, moments, epsilon_last)
+    keras_internals.replace_update(optimizer, update)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils
 
-from keras_cmg.backend.keras_internals import compiled_with, replaced_initialization
+from keras_cmg.backend import keras_internals
 from keras_cmg.backend.objective import batch_size, evaluation_losses, split_variables
 from keras_cmg.engine_settings import CACHED_SECONDS, JAX_CACHE_SECONDS, jax_cache
 
@@ -241,7 +242,7 @@ def build_before_training(model, iterator, data_batch):
 
 
 def initialization():
-    return replaced_initialization(_draw, _fill)
+    return keras_internals.replaced_initialization(_draw, _fill)
 
 
 def _draw(function, shape, *args, **kwargs):
@@ -273,11 +274,48 @@ def step_compilation():
     given = OPTIMIZATION in os.environ.get("XLA_FLAGS", "")
     if given or jax.default_backend() != "cpu":
         return contextlib.nullcontext()
-    return compiled_with({OPTIMIZATION: 1})
+    return keras_internals.compiled_with({OPTIMIZATION: 1})
 
 
-def fuse_adam(optimizer, moments=None, epsilon_last=False):
-    """Does nothing: XLA fuses the operations of an update."""
+def apply_adam(optimizer, moments, epsilon_last, gradients, variables, learning_rate):
+    """One operation of the traced step per variable, traced once per shape."""
+    places = [keras_internals.variable_index(optimizer, v) for v in variables]
+    first, second = ([getattr(optimizer, name)[i] for i in places] for name in moments)
+    learning_rate = keras.ops.convert_to_tensor(learning_rate)
+    decays = (optimizer.beta_1, optimizer.beta_2)
+    for variable, gradient, *own in zip(variables, gradients, first, second, strict=True):
+        new = _adam(
+            variable.value,
+            gradient,
+            *(moment.value for moment in own),
+            learning_rate,
+            keras.ops.convert_to_tensor(optimizer.iterations),
+            decays=decays,
+            epsilon=optimizer.epsilon,
+            epsilon_last=epsilon_last,
+        )
+        for changed, value in zip((variable, *own), new, strict=True):
+            changed.assign(value)
+
+
+@functools.partial(jax.jit, static_argnames=("decays", "epsilon", "epsilon_last"))
+def _adam(value, gradient, first, second, learning_rate, done, *, decays, epsilon, epsilon_last):
+    dtype = value.dtype
+    gradient = gradient.astype(dtype)
+    rate = learning_rate.astype(dtype)
+    step = (done + 1).astype(dtype)
+    first += (gradient - first) * (1 - decays[0])
+    second += (jax.numpy.square(gradient) - second) * (1 - decays[1])
+    if epsilon_last:
+        # 1 - beta^t by `expm1`, since the difference loses digits near zero.
+        mean, square = (
+            moment / -jax.numpy.expm1(step * math.log(decay))
+            for moment, decay in zip((first, second), decays, strict=True)
+        )
+        return value - rate * mean / (jax.numpy.sqrt(square) + epsilon), first, second
+    powers = [jax.numpy.power(jax.numpy.asarray(decay, dtype), step) for decay in decays]
+    rate = rate * jax.numpy.sqrt(1 - powers[1]) / (1 - powers[0])
+    return value - first * rate / (jax.numpy.sqrt(second) + epsilon), first, second
 
 
 def jit_compile(requested):

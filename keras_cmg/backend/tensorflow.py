@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import os
 from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from keras_cmg.backend.keras_internals import batch_signature, disable_gradient_reduction
+from keras_cmg.backend import keras_internals
 from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
@@ -53,7 +54,7 @@ def build_before_training(model, iterator, data_batch):
             data_batch = keras.tree.map_structure(_of_first_replica, next(batches))
             break
     elif iterator is not None:
-        data_batch = batch_signature(iterator)
+        data_batch = keras_internals.batch_signature(iterator)
     x, _, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
     # Batches that are refused are named by the step.
     if isinstance(x, Mapping) and all(hasattr(v, "shape") for v in keras.tree.flatten(x)):
@@ -112,7 +113,7 @@ def _apply(optimizer, gradients, variables):
     """
     if num_replicas() > 1:
         gradients = tf.distribute.get_replica_context().all_reduce(SUM, gradients)
-        disable_gradient_reduction(getattr(optimizer, "inner_optimizer", optimizer))
+        keras_internals.disable_gradient_reduction(getattr(optimizer, "inner_optimizer", optimizer))
     optimizer.apply(gradients, variables)
 
 
@@ -300,8 +301,44 @@ def step_compilation():
     return contextlib.nullcontext()
 
 
-def fuse_adam(optimizer, moments=None, epsilon_last=False):
-    """Does nothing: XLA fuses the operations of an update."""
+def apply_adam(optimizer, moments, epsilon_last, gradients, variables, learning_rate):
+    """One operation per variable, but for several replicas and for rows of embeddings."""
+    sparse = any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
+    if sparse or num_replicas() > 1 or tf.distribute.in_cross_replica_context():
+        keras_internals.original_update(optimizer, gradients, variables, learning_rate)
+        return
+    places = [keras_internals.variable_index(optimizer, v) for v in variables]
+    first, second = ([getattr(optimizer, name)[i].value for i in places] for name in moments)
+    scalars = {}
+    for variable, gradient, mean, square in zip(variables, gradients, first, second, strict=True):
+        dtype = tf.as_dtype(variable.dtype)
+        if dtype not in scalars:
+            scalars[dtype] = _adam_scalars(optimizer, epsilon_last, learning_rate, dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.value.handle,
+            m=mean.handle,
+            v=square.handle,
+            grad=tf.cast(gradient, dtype),
+            **scalars[dtype],
+        )
+
+
+def _adam_scalars(optimizer, epsilon_last, learning_rate, dtype):
+    step = tf.cast(keras.ops.convert_to_tensor(optimizer.iterations) + 1, dtype)
+    beta_1, beta_2 = (tf.cast(beta, dtype) for beta in (optimizer.beta_1, optimizer.beta_2))
+    power_1, power_2 = tf.pow(beta_1, step), tf.pow(beta_2, step)
+    epsilon = tf.cast(optimizer.epsilon, dtype)
+    if epsilon_last:
+        # The operation adds epsilon to the root before the correction of its bias.
+        epsilon *= tf.sqrt(-tf.math.expm1(step * math.log(optimizer.beta_2)))
+    return {
+        "beta1_power": power_1,
+        "beta2_power": power_2,
+        "lr": tf.cast(keras.ops.convert_to_tensor(learning_rate), dtype),
+        "beta1": beta_1,
+        "beta2": beta_2,
+        "epsilon": epsilon,
+    }
 
 
 def jit_compile(requested):

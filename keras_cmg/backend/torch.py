@@ -237,17 +237,8 @@ def step_compilation():
     return contextlib.nullcontext()
 
 
-def fuse_adam(optimizer, moments=None, epsilon_last=False):
-    if moments is None:
-        if not keras_internals.is_plain_adam(optimizer):
-            return
-        moments = keras_internals.ADAM_MOMENTS
-    update = functools.partial(_fused_adam, optimizer, moments, epsilon_last)
-    keras_internals.replace_update(optimizer, update)
-
-
 @torch.no_grad()
-def _fused_adam(optimizer, moments, epsilon_last, gradients, variables, learning_rate):
+def apply_adam(optimizer, moments, epsilon_last, gradients, variables, learning_rate):
     """One pass over memory; operation by operation, Adam takes a dozen.
 
     On a GPU the float arguments would have to wait for it, and `torch.compile` does not know them:

@@ -80,7 +80,7 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         super().build(variables)
         self.first_moments = self.add_optimizer_variables(variables, "first_moment")
         self.second_moments = self.add_optimizer_variables(variables, "second_moment")
-        engine.current().fuse_adam(self, ("first_moments", "second_moments"), epsilon_last=True)
+        engine.fuse_adam(self, ("first_moments", "second_moments"), epsilon_last=True)
 
     def apply(self, grads, trainable_variables=None):
         variables = trainable_variables or keras_internals.optimized_variables(self)

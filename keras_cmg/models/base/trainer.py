@@ -87,13 +87,13 @@ class Trainer(PhasedObjective, keras.Model):
         ):
             main = keras.optimizers.LossScaleOptimizer(main)
         self._compile_arguments["optimizer"] = getattr(main, "inner_optimizer", main)
-        engine.current().fuse_adam(self._compile_arguments["optimizer"])
+        engine.fuse_adam(self._compile_arguments["optimizer"])
         if self.estimators:
             if estimator_optimizer is None:
                 estimator_optimizer = keras.optimizers.Adam(1e-3)
             estimator = keras.optimizers.get(estimator_optimizer)
             self._compile_arguments["estimator_optimizer"] = estimator
-            engine.current().fuse_adam(estimator)
+            engine.fuse_adam(estimator)
             main = PhasedOptimizer(main, estimator, self.is_estimator)
         super().compile(
             optimizer=main,

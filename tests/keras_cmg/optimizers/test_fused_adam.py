@@ -1,4 +1,4 @@
-"""Adam in one pass over memory gives the numbers of Adam operation by operation."""
+"""Adam in few operations gives the numbers of Adam operation by operation."""
 
 import functools
 import pickle
@@ -36,11 +36,12 @@ def trained(optimizer, dtype="float32"):
     return [np.array(ops.convert_to_numpy(v)) for v in variables]
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_equal_to_the_update_operation_by_operation(name):
     fused, plain = OPTIMIZERS[name](), OPTIMIZERS[name]()
     if name != "module clipped":
-        engine.current().fuse_adam(fused)
+        engine.fuse_adam(fused)
     found = trained(fused)
     build = plain.build
     plain.build = lambda variables: _build_unfused(plain, build, variables)
@@ -54,10 +55,25 @@ def _build_unfused(optimizer, build, variables):
     keras_internals.replace_update(optimizer, update)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="XLA fuses on the other engines")
+@pytest.mark.every_engine
+def test_rows_of_an_embedding_are_updated_as_by_keras():
+    def trained_embedding(fused):
+        model = keras.Sequential([keras.layers.Embedding(5, 2, embeddings_initializer="ones")])
+        optimizer = keras.optimizers.Adam(0.1)
+        if fused:
+            engine.fuse_adam(optimizer)
+        model.compile(optimizer, "mse")
+        model.fit(np.array([[1, 3]]), np.zeros((1, 2, 2), "float32"), epochs=3, verbose=0)
+        return model.get_weights()[0]
+
+    fused = trained_embedding(True)
+    np.testing.assert_allclose(fused, trained_embedding(False), rtol=1e-5)
+    assert (fused[[1, 3]] < 0.8).all()
+
+
 def test_is_used_by_the_optimisers_it_is_for():
     def fused(optimizer):
-        engine.current().fuse_adam(optimizer)
+        engine.fuse_adam(optimizer)
         return "_backend_update_step" in vars(optimizer)
 
     used = {name for name, make in OPTIMIZERS.items() if fused(make())}
@@ -67,6 +83,6 @@ def test_is_used_by_the_optimisers_it_is_for():
 def test_optimizer_remains_picklable_and_its_config_is_unchanged():
     optimizer = keras.optimizers.Adam(0.01)
     config = optimizer.get_config()
-    engine.current().fuse_adam(optimizer)
+    engine.fuse_adam(optimizer)
     assert optimizer.get_config() == config
     assert pickle.loads(pickle.dumps(optimizer)).get_config() == config
