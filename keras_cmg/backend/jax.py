@@ -16,7 +16,7 @@ from keras_cmg.backend import keras_internals
 from keras_cmg.backend.objective import batch_size, evaluation_losses, split_variables
 from keras_cmg.engine_settings import CACHED_SECONDS, JAX_CACHE_SECONDS, jax_cache
 
-SCORE_SIZES = (2**21, 2**9)
+SCORE_SIZES = (2**20, 2**9)
 
 DRAW_SIZES = (2**12, 2**16, 2**20)
 OPTIMIZATION = "xla_backend_optimization_level"

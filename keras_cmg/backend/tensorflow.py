@@ -21,7 +21,7 @@ from keras_cmg.backend.objective import (
 
 SUM = tf.distribute.ReduceOp.SUM
 
-SCORE_SIZES = (2**22, 2**15)
+SCORE_SIZES = (2**23, 2**15)
 
 
 # AutoGraph, which rewrites functions with conditions on tensors, is most of the time that the trace
@@ -225,9 +225,12 @@ def matmul(x, y):
     return tf.matmul(x, y) + rest
 
 
+@tf.function(autograph=False, reduce_retracing=True)
 def best_columns(x, y, z):
     scores = matmul(x, y) + z
-    return tf.reduce_max(scores, axis=1), tf.argmax(scores, axis=1, output_type="int32")
+    places = tf.argmax(scores, axis=1, output_type="int32")
+    # Cheaper than another pass for the maximum.
+    return tf.gather(scores, places, batch_dims=1), places
 
 
 def _rounds_products():
