@@ -21,6 +21,8 @@ from keras_cmg.backend.objective import (
 
 SUM = tf.distribute.ReduceOp.SUM
 
+_STRATEGY_KEYS = itertools.count(1000, 1000)
+
 SCORE_SIZES = (2**23, 2**15)
 
 
@@ -289,7 +291,20 @@ def distribution(devices):
         )
     if count == 1:
         return contextlib.nullcontext(), 1
-    return tf.distribute.MirroredStrategy(found[:count]).scope(), count
+    return _new_strategy(found[:count]).scope(), count
+
+
+def _new_strategy(devices):
+    """Makes a strategy whose sums have numbers that no other strategy of this process uses.
+
+    TensorFlow numbers the sums of every strategy from the same start, and then takes those of
+    another model, or of other devices, for the same sum with a wrong shape.
+    """
+
+    class Strategy(tf.distribute.MirroredStrategy):
+        _collective_key_base = next(_STRATEGY_KEYS)
+
+    return Strategy(devices)
 
 
 def broadcast_variables(model):

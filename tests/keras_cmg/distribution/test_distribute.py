@@ -134,6 +134,33 @@ def test_a_run_goes_on_after_one_of_its_processes_is_killed(tmp_path, repository
     assert losses("".join(before) + printed["killed"][0]) == expected
 
 
+SUMS = """
+import tensorflow as tf
+from tests.helpers.distributed_run import make_virtual_devices
+import keras_cmg
+
+make_virtual_devices(4)
+for devices, size in ((4, 3), (4, 5), (2, 7)):
+    with keras_cmg.distribution.distribute(devices):
+        strategy = tf.distribute.get_strategy()
+
+        @tf.function
+        def total():
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce("SUM", tf.ones([size]))
+
+        print(strategy.experimental_local_results(strategy.run(total))[0].numpy())
+"""
+
+
+def test_one_process_trains_one_model_after_the_other_on_tensorflow(repository):
+    pytest.importorskip("tensorflow")
+    process = start(("-c", SUMS), repository, "tensorflow")
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors[-3000:]
+    assert printed.split("\n") == ["[4. 4. 4.]", "[4. 4. 4. 4. 4.]", "[2. 2. 2. 2. 2. 2. 2.]", ""]
+
+
 @pytest.mark.parametrize("devices", [0, -1, 1.5, "two"])
 def test_refuses_no_number_of_devices(devices):
     with pytest.raises(ValueError, match="`devices` must be 'auto' or at least 1"):
