@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.residual_quantizer import ResidualQuantizer
 from keras_cmg.models.aha import presets
@@ -163,7 +164,7 @@ class AHABackbone(SequenceBackbone):
         }
         summary = {name: self.specific_encoders[name].summarize(x) for name, x in specific.items()}
         anchor = self.anchor
-        residual = ops.cast(general[anchor], self.variable_dtype)
+        residual = ops.cast(general[anchor], variable_dtype(self.dtype_policy))
         residual = residual - features["codes"][anchor]
         own = self.specific_quantizer(residual, weights=masks.get(anchor), training=training)
         specific[anchor] = summary[anchor] = own["quantized"]

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_cmg.backend import engine
 from keras_cmg.backend.rematerialization import compute_in_chunks
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
@@ -294,7 +295,7 @@ class Backbone(keras.Model):
             Dict of `"general"`, before quantisation, and `"quantized"`, both `(batch, frames,
             dim)` or `(batch, dim)`, and `"indices"`, `(batch, frames)` or `(batch,)`. A system
             without codebook has no `"indices"`, and its `"quantized"` equals `"general"`. Floats
-            have the variable dtype under every mixed-precision policy.
+            have the variable dtype, float32 at least, under every policy.
 
         Raises:
             ValueError: for an unknown modality or level, features of another rank or width than
@@ -328,7 +329,7 @@ class Backbone(keras.Model):
         general = self.general_features(modality, ops.cast(x, self.compute_dtype), level, mask)
         codes = {} if self.quantizer is None else self.quantize_modality(modality, general)
         # NumPy, JSON and most readers know no bfloat16.
-        general = ops.cast(general, self.variable_dtype)
+        general = ops.cast(general, variable_dtype(self.dtype_policy))
         if self.quantizer is None:
             return {"general": general, "quantized": general}
         return {

@@ -12,6 +12,7 @@ from keras import ops
 from keras_cmg.backend import engine
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.configs import (
@@ -382,9 +383,9 @@ class Pretrainer(Trainer):
         return inputs.with_estimator_pairs(self.estimator_pairs(inputs))
 
     def _full_precision(self, x: Tensor) -> Tensor:
-        """Casts floats to the dtype of the variables: losses are never summed in half precision."""
+        """Casts floats to the dtype of losses, which are never summed in half precision."""
         if "float" in keras.backend.standardize_dtype(x.dtype):
-            return ops.cast(x, self.variable_dtype)
+            return ops.cast(x, variable_dtype(self.dtype_policy))
         return x
 
     def main_losses(self, inputs: StepInputs) -> dict[str, Tensor]:

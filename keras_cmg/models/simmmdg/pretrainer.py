@@ -143,7 +143,7 @@ class SimMMDG(Pretrainer):
         for pair, translator in self.mlps.items():
             source, target = pair.split("->")
             weights = inputs.pair_weights(source, target, whole[source])
-            translated = ops.cast(translator(whole[source]), self.variable_dtype)
+            translated = self._full_precision(translator(whole[source]))
             # Not `squared_error`: clips here are those of all replicas already.
             errors = ops.mean(ops.square(whole[target] - translated), axis=-1)
             losses.append(masking.weighted_mean(errors, weights))
