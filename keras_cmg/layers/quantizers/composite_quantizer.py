@@ -26,8 +26,8 @@ class CompositeQuantizer(Quantizer):
         **kwargs: the arguments of every Keras layer.
 
     Raises:
-        ValueError: if the number of parts is missing, below 1 or another than that of `quantizers`;
-            or if quantisers differ in the shape of their indices.
+        ValueError: if `quantizers` are no quantisers or differ in the shape of their indices, or if
+            the number of parts is missing, below 1 or another than that of `quantizers`.
     """
 
     def __init__(
@@ -43,6 +43,12 @@ class CompositeQuantizer(Quantizer):
         if count is not None:
             require_positive(**{count_name: count})
         parts: list[Any]
+        given = [quantizers] if isinstance(quantizers, Quantizer) else quantizers
+        if not isinstance(given, list | tuple) or not all(isinstance(q, Quantizer) for q in given):
+            raise ValueError(
+                "`quantizers` must be a `Quantizer` or a sequence of them. "
+                f"Received: {quantizers!r}"
+            )
         if isinstance(quantizers, Quantizer):
             if count is None:
                 raise ValueError(f"`{count_name}` must be given with one quantiser. Received: None")
@@ -96,7 +102,8 @@ class CompositeQuantizer(Quantizer):
 
     def _adapt_part(self, number: int, features: np.ndarray, num_iterations: int) -> None:
         part = self.part(number)
-        if part.adaptable_part() is not None:
+        frozen = self.trainable and not part.trainable
+        if part.adaptable_part() is not None and not frozen:
             part.adapt(features, num_iterations)
 
     @property
@@ -137,10 +144,13 @@ class CompositeQuantizer(Quantizer):
         indices: Sequence[Mapping[str, Tensor]],
         weights: Sequence[Mapping[str, Tensor]],
     ) -> None:
-        """Updates each part, or the shared one once, with the vectors of all parts."""
+        """Updates each part that is not frozen; the shared one once, with the vectors of all."""
         if not self.shared:
             for part, *values in zip(self.quantizers, inputs, indices, weights, strict=True):
-                part.update(*values)
+                if part.trainable:
+                    part.update(*values)
+            return
+        if not self.quantizers[0].trainable:
             return
 
         def together(parts):

@@ -130,6 +130,7 @@ class LearnedCodebook(Codebook):
         return self._codes()
 
     def _codes(self):
+        self._ensure_built()
         codes = ops.convert_to_tensor(self.places) + ops.convert_to_tensor(self.offsets)
         if self.frozen_codes:
             codes = ops.where(self._is_frozen()[:, None], ops.stop_gradient(codes), codes)

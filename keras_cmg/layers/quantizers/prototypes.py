@@ -90,6 +90,7 @@ class Prototypes(Quantizer):
     @property
     def codebook(self) -> Tensor:
         """The prototypes at unit length, float tensor `(num_embeddings, embedding_dim)`."""
+        self._ensure_built()
         return l2_normalize(self.prototypes)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -186,8 +187,7 @@ class Prototypes(Quantizer):
         >>> sorted(ops.convert_to_numpy(prototypes.codebook)[:, 0].round(2).tolist())
         [0.0, 1.0]
         """
-        if not self.built:
-            self.build()
+        self._ensure_built()
         points = self._features(features)
         points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         centers = k_means(points, self.num_embeddings, num_iterations, self.seed)

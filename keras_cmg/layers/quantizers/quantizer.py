@@ -33,9 +33,10 @@ class Quantizer(keras.layers.Layer):
 
     - Training: quantises with the codes as they are, then updates state and adds losses by
       `add_loss`, from the statistics of the global batch. Inference changes no state and adds no
-      loss. `trainable=False` freezes all codes: no state changes and no loss is added.
-    - State and computation are float32 (or the float64 of `dtype`) under every mixed-precision
-      policy, so that inputs of half precision keep all codes.
+      loss. `trainable=False` freezes all codes: no state changes and no loss is added. Of a
+      quantiser within another one, it freezes the codes of that one alone.
+    - State and computation are float32 (or the float64 of `dtype`) under every policy, so that
+      inputs of half precision keep all codes.
     - Vectors of weight 0 are quantised like all others, but have no part in state and losses.
     - An index has the axes of its vector, and those of `index_shape` for quantisers that describe
       a vector by several codes.
@@ -44,13 +45,14 @@ class Quantizer(keras.layers.Layer):
     in losses and statistics; they get codes all the same.
 
     Args:
-        dtype: a policy; state and computation take the dtype of its variables.
+        dtype: a policy; state and computation take the dtype of its variables, float32 at least.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, [frames,] dim)`, or a dict of modality to such tensors.
         weights: optional, like `inputs` but without the last axis, or `(batch,)`: the weight of
-            each vector in state and losses; 0 leaves it out.
+            each vector in state and losses; 0 leaves it out. For a dict of inputs, a dict with
+            some or all of its modalities.
         training: whether to update state and add losses.
 
     Returns:
@@ -59,7 +61,8 @@ class Quantizer(keras.layers.Layer):
         `"indices"`, int32 `(batch, [frames], *index_shape)`.
 
     Raises:
-        ValueError: if the last axis of an input is not `embedding_dim`.
+        ValueError: if the last axis of an input is not `embedding_dim`, or `weights` do not have
+            the shape of their inputs.
 
     Example:
 
@@ -90,6 +93,11 @@ class Quantizer(keras.layers.Layer):
 
     def build(self, input_shape: Any = None) -> None:
         self.built = True
+
+    def _ensure_built(self) -> None:
+        """Creates the state, which needs no input shape, before the first call."""
+        if not self.built:
+            self.build()
 
     def encode(self, x: Tensor) -> Tensor:
         """Computes the indices of vectors.
@@ -220,8 +228,8 @@ class Quantizer(keras.layers.Layer):
     def _as_modalities(self, inputs, weights):
         """Inputs and weights as dicts, cast and checked, and whether there was one tensor."""
         single = not isinstance(inputs, Mapping)
+        weights = self._weights_by_modality(inputs, weights)
         inputs = {"": inputs} if single else inputs
-        weights = {"": weights} if single and weights is not None else (weights or {})
         inputs = {name: ops.cast(x, self.compute_dtype) for name, x in inputs.items()}
         for name, x in inputs.items():
             if len(x.shape) not in (2, 3) or x.shape[-1] != self.embedding_dim:
@@ -233,9 +241,29 @@ class Quantizer(keras.layers.Layer):
         weights = {
             name: frame_weights(ops.cast(weight, self.compute_dtype), inputs[name])
             for name, weight in weights.items()
-            if weight is not None and name in inputs
+            if weight is not None
         }
         return inputs, weights, single
+
+    def _weights_by_modality(self, inputs, weights) -> Mapping[str, Any]:
+        """Weights as a dict of the modalities of the inputs."""
+        if weights is None:
+            return {}
+        single = not isinstance(inputs, Mapping)
+        if single == isinstance(weights, Mapping):
+            raise ValueError(
+                f"`weights` of {type(self).__name__} must be a {'tensor' if single else 'dict'}, "
+                f"as the inputs are. Received: {type(weights).__name__}"
+            )
+        if single:
+            return {"": weights}
+        unknown = sorted(set(weights) - set(inputs))
+        if unknown:
+            raise ValueError(
+                f"`weights` of {type(self).__name__} must name modalities of the inputs, "
+                f"{tuple(inputs)}. Received: {unknown}"
+            )
+        return weights
 
     @property
     def codebook(self) -> Tensor:
@@ -263,7 +291,15 @@ class Quantizer(keras.layers.Layer):
 
         Yields:
             Float tensor `(block_size or fewer, embedding_dim)`.
+
+        Raises:
+            ValueError: for a quantiser that describes a vector by several codes.
         """
+        if self.index_shape:
+            raise ValueError(
+                f"`code_blocks` must be those of a quantiser of one index. {type(self).__name__} "
+                f"has indices of shape {self.index_shape}; see `sample_indices`."
+            )
         for start in range(0, self.num_embeddings, block_size):
             stop = min(start + block_size, self.num_embeddings)
             yield self.decode(ops.arange(start, stop, dtype="int32"))
@@ -454,7 +490,8 @@ class Quantizer(keras.layers.Layer):
         """Computes how the codes of a batch are used.
 
         Args:
-            indices: int tensor `(batch, [frames], *index_shape)`, as from a call.
+            indices: int tensor `(batch, [frames], *index_shape)`, as from a call; -1, a level that
+                a training step left out, is not counted.
             weights: optional float tensor `(batch, [frames])`; 0 leaves a vector out.
 
         Returns:
@@ -464,10 +501,12 @@ class Quantizer(keras.layers.Layer):
         """
         parts = int(np.prod(self.index_shape, dtype=int))
         columns = ops.reshape(indices, (-1, parts))
-        weights = None if weights is None else ops.reshape(weights, (-1,))
+        counts = ops.cast(columns >= 0, "float32")
+        if weights is not None:
+            counts = counts * ops.reshape(ops.cast(weights, "float32"), (-1, 1))
         sizes = self.index_sizes.reshape(-1).tolist()
         usage = [
-            quantization.code_usage(ops.maximum(columns[:, i], 0), size, weights)
+            quantization.code_usage(ops.maximum(columns[:, i], 0), size, counts[:, i])
             for i, size in enumerate(sizes)
         ]
         perplexity = sum(quantization.perplexity(share) for share in usage) / parts
@@ -499,12 +538,29 @@ def frame_weights(weight: Tensor, x: Tensor) -> Tensor:
     Returns:
         Float tensor `(batch, [frames])`.
 
+    Raises:
+        ValueError: if the shape is another one.
+
     Example:
 
     >>> tuple(frame_weights(ops.ones((2,)), ops.ones((2, 3, 4))).shape)
     (2, 3)
     """
-    if len(weight.shape) < len(x.shape) - 1:
+    shape, expected = tuple(weight.shape), tuple(x.shape[:-1])
+    known = (size for size in zip(shape, expected, strict=False) if None not in size)
+    if len(shape) not in (1, 2) or any(size not in (1, other) for size, other in known):
+        raise ValueError(
+            f"`weights` must have shape (batch,) or (batch, frames), here {expected}. "
+            f"Received shape {shape}."
+        )
+    if len(shape) > len(expected):
+        if shape[1] != 1:
+            raise ValueError(
+                f"`weights` must have shape {expected}, that of vectors without frames. "
+                f"Received shape {shape}."
+            )
+        weight = weight[:, 0]
+    elif len(shape) < len(expected):
         weight = weight[:, None]
     return ops.broadcast_to(weight, ops.shape(x)[:-1])
 

@@ -123,6 +123,7 @@ class SimVQ(Quantizer):
     @property
     def codebook(self) -> Tensor:
         """All codes, float tensor `(num_embeddings, embedding_dim)`."""
+        self._ensure_built()
         return ops.matmul(self.latent_codes, self.projection)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -160,6 +161,7 @@ class SimVQ(Quantizer):
         >>> tuple(quantizer.decode(np.array([[0, 3]])).shape)
         (1, 2, 2)
         """
+        self._ensure_built()
         latent = ops.take(ops.convert_to_tensor(self.latent_codes), indices, axis=0)
         return ops.matmul(latent, self.projection)
 
