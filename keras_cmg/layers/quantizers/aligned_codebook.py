@@ -72,6 +72,7 @@ class AlignedCodebook(Codebook):
     """
 
     gradients: tuple[str, ...] = ("straight_through",)
+    is_by_modality = True
 
     def __init__(
         self,

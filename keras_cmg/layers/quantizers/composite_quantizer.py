@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.layers.arguments import require_positive
-from keras_cmg.layers.quantizers.quantizer import Quantizer
+from keras_cmg.layers.quantizers.quantizer import Quantizer, check_part
 from keras_cmg.types import Tensor
 
 
@@ -43,12 +43,8 @@ class CompositeQuantizer(Quantizer):
         if count is not None:
             require_positive(**{count_name: count})
         parts: list[Any]
-        given = [quantizers] if isinstance(quantizers, Quantizer) else quantizers
-        if not isinstance(given, list | tuple) or not all(isinstance(q, Quantizer) for q in given):
-            raise ValueError(
-                "`quantizers` must be a `Quantizer` or a sequence of them. "
-                f"Received: {quantizers!r}"
-            )
+        for quantizer in quantizers if isinstance(quantizers, list | tuple) else (quantizers,):
+            check_part(quantizer, "quantizers")
         if isinstance(quantizers, Quantizer):
             if count is None:
                 raise ValueError(f"`{count_name}` must be given with one quantiser. Received: None")

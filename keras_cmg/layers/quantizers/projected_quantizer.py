@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.layers.arguments import require_positive
-from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer
+from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer, check_part
 from keras_cmg.types import Tensor
 
 
@@ -74,8 +74,7 @@ class ProjectedQuantizer(Quantizer):
     ):
         super().__init__(dtype=dtype, **kwargs)
         require_positive(embedding_dim=embedding_dim)
-        if not isinstance(quantizer, Quantizer):
-            raise ValueError(f"`quantizer` must be a `Quantizer`. Received: {quantizer!r}")
+        check_part(quantizer, "quantizer")
         self.quantizer = quantizer
         self.embedding_dim = embedding_dim
         self.num_embeddings = quantizer.num_embeddings

@@ -87,6 +87,8 @@ class Quantizer(keras.layers.Layer):
     gradient: str = "straight_through"
     is_grid: bool = False
     """Whether codes are a fixed grid, the same before and after training."""
+    is_by_modality: bool = False
+    """Whether each modality has codes of its own, so that `encode` needs its name."""
 
     def __init__(self, *, dtype: Any = None, **kwargs):
         super().__init__(dtype=variable_dtype(dtype), **kwargs)
@@ -563,6 +565,29 @@ def frame_weights(weight: Tensor, x: Tensor) -> Tensor:
     elif len(shape) < len(expected):
         weight = weight[:, None]
     return ops.broadcast_to(weight, ops.shape(x)[:-1])
+
+
+def check_part(quantizer: Any, argument: str) -> None:
+    """Raises a `ValueError` unless a quantiser can be a part of another one.
+
+    Args:
+        quantizer: anything.
+        argument: str, name of the argument.
+
+    Raises:
+        ValueError: if it is no `Quantizer`, or one whose modalities have codes of their own.
+
+    Example:
+
+    >>> check_part(keras_cmg.layers.FSQ((5, 5)), "quantizer")
+    """
+    if not isinstance(quantizer, Quantizer):
+        raise ValueError(f"`{argument}` must be a `Quantizer`. Received: {quantizer!r}")
+    if quantizer.is_by_modality:
+        raise ValueError(
+            f"`{argument}` must have the same codes for all modalities within another quantiser. "
+            f"Received: {type(quantizer).__name__}"
+        )
 
 
 def flatten_modalities(

@@ -56,8 +56,8 @@ class AHABackbone(SequenceBackbone):
         `"residual_codes"`, of the anchor alone.
 
     Raises:
-        ValueError: for an unknown `anchor`, an anchor whose features are maps, or numbers of levels
-            other than `1 <= num_shared_levels < num_levels`.
+        ValueError: for an unknown `anchor`, an anchor whose features are maps, numbers of levels
+            other than `1 <= num_shared_levels < num_levels`, or an `AlignedCodebook`.
 
     Example:
 
@@ -132,6 +132,7 @@ class AHABackbone(SequenceBackbone):
         if not (isinstance(quantizer, keras.Layer) or is_serialized(quantizer)):
             quantizer = self._levels(range(self.num_shared_levels), quantizer, "codebook")
         super().set_quantizer(quantizer)
+        self.require_shared_codes()
 
     def build_layers(self):
         if len(self.feature_shapes[self.anchor]) != 3:

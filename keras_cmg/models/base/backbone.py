@@ -142,10 +142,10 @@ class Backbone(keras.Model):
             layer = self._new_quantizer(quantizer_class, arguments)
         else:
             layer = quantizer
-            if isinstance(layer, (FSQ, LFQ)) and layer.embedding_dim != self.embedding_dim:
+            if isinstance(layer, (FSQ, LFQ)) and layer.embedding_dim != self.general_dim:
                 layer = ProjectedQuantizer(
                     layer,
-                    self.embedding_dim,
+                    self.general_dim,
                     seed=self.seed,
                     dtype=self.dtype_policy,
                     name="codebook",
@@ -160,10 +160,26 @@ class Backbone(keras.Model):
         dim = getattr(layer, "embedding_dim", self.general_dim)
         if dim != self.general_dim:
             raise ValueError(
-                f"`quantizer` must have the `embedding_dim` of the backbone, {self.general_dim}. "
-                f"Received: {dim}"
+                f"`quantizer` must have the width of the features, `embedding_dim` "
+                f"{self.general_dim}. Received: {dim}"
             )
         self.quantizer = layer
+
+    def require_shared_codes(self) -> None:
+        """Raises an error for a quantiser whose modalities have codes of their own.
+
+        Raises:
+            ValueError: naming the backbone and the quantiser.
+
+        Example:
+
+        >>> keras_cmg.models.AHABackbone(("audio", "text")).require_shared_codes()
+        """
+        if isinstance(self.quantizer, AlignedCodebook):
+            raise ValueError(
+                f"`quantizer` of {type(self).__name__} must have the same codes for all "
+                f"modalities. Received: {type(self.quantizer).__name__}"
+            )
 
     def _new_quantizer(self, quantizer_class: Any, arguments: dict[str, Any]) -> Quantizer:
         """The quantiser of a number of codes, or a group of such."""
@@ -628,6 +644,24 @@ class Backbone(keras.Model):
                 f"Features of {modality!r} must have shape (batch, frames, {sizes}). "
                 f"Received shape {shape}."
             )
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Raises an error for a batch that `check_batch` refuses, or that is no dict.
+
+        Args:
+            inputs: a batch.
+
+        Raises:
+            ValueError: as `check_batch`.
+
+        Example:
+
+        >>> keras_cmg.models.FCIDBackbone(("audio",)).check_inputs({"audio": np.zeros((2, 10, 8))})
+        """
+        is_batch = isinstance(inputs, Mapping)
+        self.check_batch(
+            {m: inputs[m].shape for m in self.modalities if m in inputs} if is_batch else inputs
+        )
 
     def check_batch(self, shapes: Mapping[str, Any]) -> None:
         """Raises an error if a batch misses a modality or its modalities differ in clips.

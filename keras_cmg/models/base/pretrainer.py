@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -589,7 +589,13 @@ class Pretrainer(Trainer):
         """
         return self.matching_of(inputs, inputs.features[self.backbone.quantized_kind])
 
-    def matching_of(self, inputs: StepInputs, features: Mapping[str, Tensor]) -> Tensor:
+    def matching_of(
+        self,
+        inputs: StepInputs,
+        features: Mapping[str, Tensor],
+        tables: Sequence[Tensor] | None = None,
+        quantizer: Any = None,
+    ) -> Tensor:
         """Computes the code matching of given features.
 
         Where a vector has several codes, the loss is the mean over them: groups compare their
@@ -598,12 +604,15 @@ class Pretrainer(Trainer):
         Args:
             inputs: of the step.
             features: modality to `(batch, [frames,] dim)`.
+            tables: codes of each index of a vector; default those from before the step's update.
+            quantizer: whose codes they are; default that of the backbone.
 
         Returns:
             Scalar, in nats.
         """
-        tables = inputs.code_tables
-        parts = {name: self.backbone.split_by_index(x, tables) for name, x in features.items()}
+        tables = inputs.code_tables if tables is None else tables
+        split = (quantizer or self.backbone).split_by_index
+        parts = {name: split(x, tables) for name, x in features.items()}
         losses = [
             code_matching.code_matching_loss(
                 {name: vectors[i] for name, vectors in parts.items()},

@@ -163,10 +163,7 @@ class SequenceBackbone(Backbone):
         >>> list(inputs), masks
         (['audio'], {})
         """
-        is_batch = isinstance(inputs, Mapping)
-        self.check_batch(
-            {m: inputs[m].shape for m in self.modalities if m in inputs} if is_batch else inputs
-        )
+        self.check_inputs(inputs)
         masks = self.frame_masks(inputs)
         return self.zero_masked_frames(inputs, masks), masks
 

@@ -51,7 +51,7 @@ class CodeBindBackbone(SequenceBackbone):
         `(batch, frames, specific_dim)`.
 
     Raises:
-        ValueError: unless `chunk_dim` divides both widths.
+        ValueError: unless `chunk_dim` divides both widths, or for an `AlignedCodebook`.
 
     Example:
 
@@ -126,6 +126,7 @@ class CodeBindBackbone(SequenceBackbone):
                 self.num_embeddings, self.embedding_dim, arguments, "codebook"
             )
         super().set_quantizer(quantizer)
+        self.require_shared_codes()
 
     def general_encoder(self, name, shape, units=None):
         specific = 0 if name in self.shared_only else self.specific_dim

@@ -13,7 +13,6 @@ from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.dcid.backbone import DCIDBackbone
 from keras_cmg.models.dcid.pretrainer import DCID
 from keras_cmg.models.hdcid import presets
-from keras_cmg.ops import code_matching
 
 SECOND_LEVEL_WEIGHT = 0.3
 """Weight of the second level's terms in the authors' code."""
@@ -128,22 +127,14 @@ class HDCID(DCID):
         if "second_cpc" in self.loss_names:
             self.second_cpc_predictor.build(frames)
 
-    def matching_of(self, inputs, features):
-        """Computes the code matching of features of the first level.
-
-        Args:
-            inputs: of the step.
-            features: modality to `(batch, frames, embedding_dim)`.
-
-        Returns:
-            Scalar, in nats.
-        """
-        return code_matching.code_matching_loss(
-            features, inputs.code_tables[0], self.code_matching_kind, inputs.masks
-        )
+    def code_matching_loss(self, inputs):
+        """Code matching of the first level."""
+        tables = inputs.code_tables[: len(inputs.code_tables) // 2]
+        first = self.backbone.quantizer.part(0)
+        return self.matching_of(inputs, inputs.features["general"], tables, first)
 
     def first_indices(self, inputs):
-        """Returns the indices of the first level.
+        """Returns one index per vector, of the first level.
 
         Args:
             inputs: of the step.
@@ -151,7 +142,8 @@ class HDCID(DCID):
         Returns:
             Modality to int tensor `(batch, frames)`.
         """
-        return dict(inputs.features["indices"])
+        first = (..., *(0,) * len(self.backbone.quantizer.part(0).index_shape))
+        return {name: index[first] for name, index in inputs.features["indices"].items()}
 
     def estimator_pairs(self, inputs):
         features = inputs.features

@@ -179,7 +179,9 @@ def test_a_quantiser_may_be_given_as_a_layer(tmp_path):
     model(small_batch(MODALITIES))
     again = loaded(model, tmp_path).backbone
     assert (again.quantizer.decay, again.codebook.shape) == (0.5, (5, 8))
-    with pytest.raises(ValueError, match=r"`quantizer` must have the `embedding_dim` .*8.* 3"):
+    with pytest.raises(
+        ValueError, match=r"`quantizer` must have the width .*`embedding_dim` 8.* 3"
+    ):
         small_fcid(MODALITIES, backbone={"quantizer": keras_cmg.layers.Codebook(5, 3)})
 
 
