@@ -203,8 +203,8 @@ class Trainer(PhasedObjective, keras.Model):
         Args:
             x: a dict of arrays, or a data set of batches: a `tf.data.Dataset`, a
                 `keras.utils.PyDataset`, a torch `DataLoader` or a generator, of known, unknown or
-                infinite length. It yields tuples `(batch,)`, each batch a dict. Entries that hold
-                no numbers, such as names of files, are left out.
+                infinite length. It yields batches, each a dict, or tuples `(batch,)`. Entries that
+                hold no numbers, such as names of files, are left out.
             y: must be None.
             batch_size: clips per batch of a dict of arrays; default 32.
             epochs: see `keras.Model.fit`, as all arguments without a description here.
