@@ -37,6 +37,7 @@ class GradientReversal(keras.layers.Layer):
 
     def __init__(self, scale: float = 1.0, **kwargs):
         super().__init__(**kwargs)
+        self.supports_masking = True
         if scale < 0:
             raise ValueError(f"`scale` must not be negative. Received: {scale}")
         self.scale = scale

@@ -132,7 +132,8 @@ class AlignedCodebook(Codebook):
         dim = self.embedding_dim
         return {m: rows[..., i * dim : (i + 1) * dim] for i, m in enumerate(self.modalities)}
 
-    def call(self, inputs, weights=None, training=False):
+    def call(self, inputs, weights=None, training=False, mask=None):
+        weights = mask if weights is None else weights
         inputs, weights, single = self._as_modalities(inputs, weights)
         unknown = sorted(set(inputs) - set(self.modalities))
         if single or unknown:
@@ -334,8 +335,8 @@ class AlignedCodebook(Codebook):
         """
         super().adapt(features, num_iterations)
 
-    def compute_output_spec(self, inputs, weights=None, training=False):
-        outputs = super().compute_output_spec(inputs, weights, training)
+    def compute_output_spec(self, inputs, weights=None, training=False, mask=None):
+        outputs = super().compute_output_spec(inputs, weights, training, mask)
         for output in outputs.values():
             shape = (*output["codes"].shape[:-1], self.code_dim)
             output["quantized"] = keras.KerasTensor(shape, dtype=self.compute_dtype)

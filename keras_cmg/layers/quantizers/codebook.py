@@ -232,7 +232,8 @@ class Codebook(Quantizer):
         self._ensure_built()
         return ops.stop_gradient(ops.convert_to_tensor(self.codebook))
 
-    def call(self, inputs, weights=None, training=False):
+    def call(self, inputs, weights=None, training=False, mask=None):
+        weights = mask if weights is None else weights
         outputs = super().call(inputs, weights, training)
         if self.replace_in_evaluation and not (training and self.trainable):
             inputs, weights, single = self._as_modalities(inputs, weights)

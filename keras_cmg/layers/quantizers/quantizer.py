@@ -42,7 +42,8 @@ class Quantizer(keras.layers.Layer):
       a vector by several codes.
 
     Masks: vectors with `weights` of zero, such as padded frames or missing modalities, have no part
-    in losses and statistics; they get codes all the same.
+    in losses and statistics; they get codes all the same. Without `weights`, the mask that Keras
+    attaches to inputs is used, such as that of `keras.layers.Embedding(mask_zero=True)`.
 
     Args:
         dtype: a policy; state and computation take the dtype of its variables, float32 at least.
@@ -54,6 +55,7 @@ class Quantizer(keras.layers.Layer):
             each vector in state and losses; 0 leaves it out. For a dict of inputs, a dict with
             some or all of its modalities.
         training: whether to update state and add losses.
+        mask: the mask of Keras, used where `weights` is None.
 
     Returns:
         For one tensor, a dict; for a dict of modalities, a dict of dicts: `"quantized"`
@@ -172,7 +174,8 @@ class Quantizer(keras.layers.Layer):
             config["seed"] += number
         return type(self).from_config(config)
 
-    def call(self, inputs, weights=None, training=False):
+    def call(self, inputs, weights=None, training=False, mask=None):
+        weights = mask if weights is None else weights
         inputs, weights, single = self._as_modalities(inputs, weights)
         learning = bool(training) and self.trainable
         outputs = {name: self._assign(x, learning) for name, x in inputs.items()}
@@ -515,7 +518,15 @@ class Quantizer(keras.layers.Layer):
         used = sum(ops.sum(ops.cast(share > 0, "float32")) for share in usage) / parts
         return {"perplexity": perplexity, "used": used, "unused": sum(sizes) / parts - used}
 
-    def compute_output_spec(self, inputs, weights=None, training=False):
+    def compute_mask(self, inputs, previous_mask):
+        def masks(mask):
+            return dict.fromkeys(("quantized", "codes", "indices"), mask)
+
+        if not isinstance(inputs, Mapping):
+            return masks(previous_mask)
+        return {name: masks((previous_mask or {}).get(name)) for name in inputs}
+
+    def compute_output_spec(self, inputs, weights=None, training=False, mask=None):
         def spec(x):
             frames = tuple(x.shape[:-1])
             vectors = keras.KerasTensor((*frames, self.embedding_dim), dtype=self.compute_dtype)

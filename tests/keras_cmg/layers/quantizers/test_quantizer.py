@@ -316,3 +316,42 @@ def test_weights_of_clips_may_have_an_axis_of_one():
         layer(x, weights=np.arange(4.0).reshape(shape), training=True)
         found.append(array(layer.codebook))
     np.testing.assert_array_equal(*found)
+
+
+def masked_model(kind, masked):
+    """Words, of which 0 is padding; the mask is Keras' own, or passed as weights."""
+    words = keras.Input((5,), dtype="int32")
+    embedding = keras.layers.Embedding(
+        9, DIM, mask_zero=masked, embeddings_initializer=keras.initializers.RandomNormal(seed=1)
+    )
+    quantizer = FAMILY[kind](name="quantizer")
+    weights = None if masked else keras.ops.cast(keras.ops.not_equal(words, 0), "float32")
+    outputs = quantizer(embedding(words), weights=weights)["quantized"]
+    return keras.Model(words, outputs)
+
+
+@pytest.mark.parametrize("kind", ["Codebook", "LFQ", "ResidualQuantizer shared"])
+def test_the_mask_of_keras_leaves_padding_out(kind, tmp_path):
+    words = np.array([[1, 2, 3, 0, 0], [4, 5, 0, 0, 0], [6, 7, 8, 1, 2]])
+    found = []
+    for masked in (True, False):
+        model = masked_model(kind, masked)
+        assert (getattr(model.output, "_keras_mask", None) is not None) == masked
+        layer = model.get_layer("quantizer")
+        model(words, training=True)
+        found.append([*map(array, layer.variables), losses(model)])
+    for with_mask, with_weights in zip(*found, strict=True):
+        np.testing.assert_allclose(with_mask, with_weights, rtol=1e-6, atol=1e-7)
+    model = masked_model(kind, True)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(array(again(words)), array(model(words)))
+
+
+def test_the_mask_of_keras_is_passed_on_for_each_modality():
+    quantizer = layers.FSQ((5, 5))
+    words, sound = np.array([[1, 0]]), draw(1, 3, 2)
+    text = keras.layers.Embedding(4, 2, mask_zero=True)(words)
+    out = quantizer({"text": text, "audio": ops.convert_to_tensor(sound)})
+    masks = {m: getattr(x["quantized"], "_keras_mask", None) for m, x in out.items()}
+    assert array(masks["text"]).tolist() == [[True, False]] and masks["audio"] is None
