@@ -59,7 +59,8 @@ class Trainer(PhasedObjective, keras.Model):
             batch_chunks: parts of a batch that encoders and decoders process one after the other.
                 With 2 or more, the backward pass computes their activations again, so that memory
                 for them is that of one part; losses, codes and gradients are those of the whole
-                batch. See `docs/scale.md`.
+                batch. A batch of fewer clips, such as the last one, has a part for each clip. See
+                `docs/scale.md`.
 
         Raises:
             ValueError: if both optimisers are one object, for XLA over TensorFlow's replicas, or if
