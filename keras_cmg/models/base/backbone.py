@@ -62,7 +62,7 @@ class Backbone(keras.Model):
         **kwargs: the arguments of every Keras model.
 
     Raises:
-        ValueError: if no modality is given, or one twice.
+        ValueError: if no modality is given, or one twice, or a single name in place of a tuple.
 
     Example:
 
@@ -92,11 +92,12 @@ class Backbone(keras.Model):
 
     def __init__(self, modalities: tuple[str, ...], frozen_layers: tuple[str, ...] = (), **kwargs):
         super().__init__(**kwargs)
-        modalities = tuple(modalities)
-        if not modalities or len(set(modalities)) != len(modalities):
+        named = not isinstance(modalities, str) and all(isinstance(m, str) for m in modalities)
+        if not named or not modalities or len(set(modalities)) != len(modalities):
             raise ValueError(
-                f"`modalities` must hold at least one name, each once. Received: {modalities}"
+                f"`modalities` must hold at least one name, each once. Received: {modalities!r}"
             )
+        modalities = tuple(modalities)
         self.modalities = modalities
         self._to_freeze = tuple(frozen_layers)
         self._quantization: Any = None
@@ -164,6 +165,26 @@ class Backbone(keras.Model):
                 f"{self.general_dim}. Received: {dim}"
             )
         self.quantizer = layer
+
+    def check_names(self, **layers: Mapping[str, Any]) -> None:
+        """Raises an error for layers of modalities that the backbone does not have.
+
+        Args:
+            **layers: argument to its dict of modality to layer.
+
+        Raises:
+            ValueError: naming the argument and the modalities.
+
+        Example:
+
+        >>> keras_cmg.models.FCIDBackbone(("audio",)).check_names(encoders={})
+        """
+        for argument, given in layers.items():
+            unknown = sorted(set(given) - set(self.modalities))
+            if unknown:
+                raise ValueError(
+                    f"`{argument}` must name modalities of {self.modalities}. Received: {unknown}"
+                )
 
     def require_shared_codes(self) -> None:
         """Raises an error for a quantiser whose modalities have codes of their own.
@@ -384,7 +405,7 @@ class Backbone(keras.Model):
             function: of the tensors to a float tensor with the same rows.
             layer: the built layer that it calls.
             tensors: tensors with a row per clip, or None.
-            training: whether the parts are `batch_chunks`; otherwise there is one.
+            training: whether the parts are those of `parts_of`; otherwise there is one.
 
         Returns:
             Float tensor.
@@ -399,9 +420,29 @@ class Backbone(keras.Model):
         >>> tuple(backbone.in_chunks(layer, layer, [np.ones((4, 3))], training=True).shape)
         (4, 2)
         """
-        if not training or self.batch_chunks == 1:
-            return function(*tensors)
-        return compute_in_chunks(function, [layer], tensors, self.batch_chunks)
+        rows = next(x for x in tensors if x is not None).shape[0]
+        parts = self.parts_of(rows) if training else 1
+        return (
+            compute_in_chunks(function, [layer], tensors, parts)
+            if parts > 1
+            else function(*tensors)
+        )
+
+    def parts_of(self, clips: int | None) -> int:
+        """Returns the number of parts of a batch: `batch_chunks`, at most one for each clip.
+
+        Args:
+            clips: number of clips, such as that of the last batch; None if it is not known.
+
+        Returns:
+            int.
+
+        Example:
+
+        >>> keras_cmg.models.FCIDBackbone(("audio",)).parts_of(3)
+        1
+        """
+        return min(self.batch_chunks, clips) if isinstance(clips, int) else self.batch_chunks
 
     @property
     def general_dim(self) -> int:

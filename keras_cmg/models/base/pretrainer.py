@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -211,7 +212,7 @@ class Pretrainer(Trainer):
             loss_weights: term to weight; others keep their default.
 
         Raises:
-            ValueError: for a weight of an unknown term.
+            ValueError: for a weight of an unknown term, or one that is not finite.
 
         Example:
 
@@ -225,6 +226,9 @@ class Pretrainer(Trainer):
         unknown = sorted(set(given) - set(known))
         if unknown:
             raise ValueError(f"`loss_weights` must name terms of {known}. Received: {unknown}")
+        bad = {term: weight for term, weight in given.items() if not math.isfinite(weight)}
+        if bad:
+            raise ValueError(f"`loss_weights` must be finite. Received: {bad}")
         self.loss_weights = {
             term: float(given.get(term, default)) for term, default in defaults.items()
         }
@@ -365,7 +369,7 @@ class Pretrainer(Trainer):
         x = self.backbone.zero_masked_frames(x, masks)
         features = self(x, training=training)
         # Otherwise the number of blocks follows from the size of the batch.
-        in_parts = training and self.backbone.batch_chunks > 1
+        parts = self.backbone.parts_of(x[self.backbone.modalities[0]].shape[0]) if training else 1
         if training:
             self.step_counter.assign(step + 1)
         inputs = StepInputs(
@@ -378,7 +382,7 @@ class Pretrainer(Trainer):
             step=step,
             code_tables=code_tables,
             added_losses=tuple(self._layer_losses()[0]) if training else (),
-            similarity_blocks=self.backbone.batch_chunks if in_parts else None,
+            similarity_blocks=parts if parts > 1 else None,
         ).gather(self.replica_entries)
         return inputs.with_estimator_pairs(self.estimator_pairs(inputs))
 
@@ -820,7 +824,7 @@ class Pretrainer(Trainer):
         Returns:
             Scalar, as of `squared_error`.
         """
-        if not inputs.training or self.backbone.batch_chunks == 1:
+        if not inputs.training or self.backbone.parts_of(target.shape[0]) == 1:
             return self.squared_error(target, decoder(*features), weights)
 
         def errors(target: Tensor, *features: Tensor) -> Tensor:

@@ -209,10 +209,11 @@ class FCID(Pretrainer):
         self.decoder_channels = decoder_channels
         self.pre_activation_skip = pre_activation_skip
         self.detach_coarse_targets = detach_coarse_targets
-        masked_terms.check_mask_ratio(mask_ratio)
+        masked_terms.check_mask_ratio(mask_ratio, self.backbone.fine)
         self.mask_ratio = mask_ratio
         self.jigsaw = dict(jigsaw or {})
         self.decoders = dict(decoders or {})
+        self.backbone.check_names(decoders=self.decoders)
         self.estimator_steps = estimator_steps
         self.set_loss_weights(loss_weights)
         if not self.loss_names:

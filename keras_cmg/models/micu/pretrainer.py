@@ -85,7 +85,7 @@ class MICU(DCID):
         **kwargs,
     ):
         super().__init__(backbone, loss_weights, **kwargs)
-        masked_terms.check_mask_ratio(mask_ratio)
+        masked_terms.check_mask_ratio(mask_ratio, self.backbone.modalities)
         require_positive(temperature=temperature)
         if num_passes not in (1, 2):
             raise ValueError(f"`num_passes` must be 1 or 2. Received: {num_passes}")

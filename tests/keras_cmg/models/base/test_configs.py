@@ -229,3 +229,29 @@ def test_masks_are_read_once_by_the_backbone_and_once_by_the_losses(monkeypatch)
     monkeypatch.setattr(keras_cmg.models.SequenceBackbone, "frame_masks", counted)
     model.train_on_batch(x)
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("fcid", {"modalities": "audio"}, "`modalities` must hold .*Received: 'audio'"),
+        ("fcid", {"backbone": {"encoders": {"audoi": None}}}, r"`encoders` must .*\['audoi'\]"),
+        ("fcid", {"backbone": {"specific_encoders": {"a": None}}}, "`specific_encoders` must name"),
+        ("fcid", {"decoders": {"a": None}}, r"`decoders` must name modalities .*\['a'\]"),
+        ("fcid", {"loss_weights": {"infonce": float("nan")}}, "`loss_weights` must be finite"),
+        ("micu", {"mask_ratio": {"audio": 0.3}}, r"Missing: \['text'\]\. Received: .*0\.3"),
+    ],
+)
+def test_names_and_numbers_without_a_meaning_are_named(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        keras_cmg.models.create_model(name, **{"modalities": ("audio", "text"), **arguments})
+
+
+@pytest.mark.parametrize("name", ["fcid", "simmmdg"])
+def test_encoders_of_another_width_are_named(name):
+    width = {"fcid": 256, "simmmdg": 512}[name]
+    backbone = {"encoders": {"audio": keras.layers.Dense(width - 1)}}
+    model = keras_cmg.models.create_model(name, modalities=("audio", "text"), backbone=backbone)
+    x = {"audio": np.zeros((2, 3, 4), "float32"), "text": np.zeros((2, 3, 4), "float32")}
+    with pytest.raises(ValueError, match=rf"encoder of 'audio' must .* {width}\).*{width - 1}\)"):
+        model.backbone(x)
