@@ -531,8 +531,8 @@ class Backbone(keras.Model):
         """Computes the vectors of all modalities that the codebook quantises.
 
         Args:
-            batches: dict of all modalities, or an iterable of such dicts; frames that a mask leaves
-                out are not among the vectors.
+            batches: dict of all modalities, or an iterable of such dicts, alone or in tuples as for
+                `fit`; frames that a mask leaves out are not among the vectors.
             level: `"clip"` or `"segment"`; default `trained_level` of each modality.
 
         Returns:
@@ -550,6 +550,7 @@ class Backbone(keras.Model):
         """
         features = []
         for batch in [batches] if isinstance(batches, Mapping) else batches:
+            batch = batch[0] if isinstance(batch, tuple) else batch
             if not self.built:
                 self.build({name: tuple(batch[name].shape) for name in self.modalities})
             features.extend(self._codebook_rows(batch, level))
@@ -658,7 +659,7 @@ class Backbone(keras.Model):
             raise ValueError(f"`modality` must be one of {self.modalities}. Received: {modality!r}")
 
     def check_features(self, modality: str, shape: Any) -> None:
-        """Raises an error for features of another rank or width than the backbone was built on.
+        """Raises an error for features without frames, or of another shape than those at first.
 
         Args:
             modality: name of the modality.
@@ -673,6 +674,11 @@ class Backbone(keras.Model):
         """
         expected = self.feature_shapes.get(modality)
         shape = tuple(shape)
+        if 0 in shape[1:]:
+            raise ValueError(
+                f"Features of {modality!r} must have at least one frame, and no other axis of "
+                f"length 0 but that of clips. Received shape {shape}."
+            )
         if expected is None:
             return
         same_rank = len(shape) == len(expected)
