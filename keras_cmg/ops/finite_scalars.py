@@ -41,6 +41,9 @@ def quantize_scalars(
         before rounding, and the level of each channel from 0 to L - 1, whole numbers in a float
         tensor of the same shape.
 
+    Raises:
+        ValueError: if `bound` is unknown, or `levels` are not one number of at least 2 per channel.
+
     Example:
 
     >>> values, digits = quantize_scalars(np.array([[-9.0, 0.1, 9.0]], "float32"), (5, 5, 5))
@@ -54,6 +57,13 @@ def quantize_scalars(
     """
     x = ops.convert_to_tensor(x)
     sizes = np.asarray(levels)
+    if bound not in BOUNDS:
+        raise ValueError(f"`bound` must be one of {BOUNDS}. Received: {bound!r}")
+    if sizes.shape != (x.shape[-1],) or sizes.min(initial=2) < 2:
+        raise ValueError(
+            f"`levels` must hold a number of at least 2 for each of {x.shape[-1]} channels. "
+            f"Received: {tuple(levels)}"
+        )
     if symmetric:
         half = ops.convert_to_tensor((sizes - 1) / 2, dtype=x.dtype)
         bounded = ops.tanh(x) if bound == "tanh" else ops.clip(x, -1.0, 1.0)
