@@ -34,9 +34,10 @@ FAMILY = {
     ),
     "SimVQ": lambda: layers.SimVQ(6, 8),
 }
-NAMES = ("cmcm", "dcid", "fac", "fcid", "turn", "vanilla")
+NAMES = ("aha", "cmcm", "codebind", "dcid", "fac", "fcid", "micu", "turn", "vanilla")
 SAVED = {
     ("cmcm", "BSQ"),
+    ("aha", "LFQ"),
     ("dcid", "SimVQ"),
     ("fac", "GroupedQuantizer"),
     ("fcid", "FSQ"),
