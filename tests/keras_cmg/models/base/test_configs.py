@@ -247,6 +247,18 @@ def test_names_and_numbers_without_a_meaning_are_named(name, arguments, message)
         keras_cmg.models.create_model(name, **{"modalities": ("audio", "text"), **arguments})
 
 
+@pytest.mark.parametrize("name", ["cmcm", "vqvae"])
+@pytest.mark.parametrize("quantizer", ["SimVQ", "LearnedCodebook", "Prototypes"])
+def test_the_quantizer_of_a_preset_may_be_of_another_class(name, quantizer):
+    backbone = {"quantizer": {"class_name": quantizer}}
+    model = keras_cmg.models.create_model(name, backbone=backbone)
+    assert type(model.backbone.quantizer).__name__ == quantizer
+    kept = {"quantizer": {"class_name": "AlignedCodebook", "epsilon": 1e-4}}
+    changed = keras_cmg.models.create_model(name, backbone=kept).backbone.quantizer
+    before = keras_cmg.models.create_model(name).backbone.quantizer
+    assert changed.dead_code_patience == before.dead_code_patience and changed.epsilon == 1e-4
+
+
 @pytest.mark.parametrize("name", ["fcid", "simmmdg"])
 def test_encoders_of_another_width_are_named(name):
     width = {"fcid": 256, "simmmdg": 512}[name]
