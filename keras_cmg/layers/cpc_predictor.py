@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 from keras_cmg.ops import contrastive
@@ -70,9 +70,7 @@ class CPCPredictor(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        require_positive(
-            units=units, num_layers=num_layers, num_prediction_steps=num_prediction_steps
-        )
+        require_sizes(units=units, num_layers=num_layers, num_prediction_steps=num_prediction_steps)
         self.units = units
         self.num_layers = num_layers
         self.num_prediction_steps = num_prediction_steps

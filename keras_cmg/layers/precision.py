@@ -1,4 +1,4 @@
-"""The dtype of what is computed in float32 under every policy of half precision."""
+"""The dtype of computations that stay in float32 under policies of half precision."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.quantizers.quantizer import Quantizer, frame_weights
 from keras_cmg.ops import counter_random, quantization
 from keras_cmg.ops.contrastive import l2_normalize
@@ -134,7 +134,7 @@ class Codebook(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        require_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if not 0 <= decay < 1:
             raise ValueError(f"`decay` must lie in [0, 1). Received: {decay}")
         if replacement not in REPLACEMENTS:

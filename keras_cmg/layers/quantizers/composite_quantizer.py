@@ -1,4 +1,4 @@
-"""What quantisers share that describe a vector by the codes of several quantisers."""
+"""The base class of quantisers that describe a vector by the codes of several quantisers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.quantizers.quantizer import Quantizer, check_part
 from keras_cmg.types import Tensor
 
@@ -41,7 +41,7 @@ class CompositeQuantizer(Quantizer):
     ):
         super().__init__(dtype=dtype, **kwargs)
         if count is not None:
-            require_positive(**{count_name: count})
+            require_sizes(**{count_name: count})
         parts: list[Any]
         for quantizer in quantizers if isinstance(quantizers, list | tuple) else (quantizers,):
             check_part(quantizer, "quantizers")

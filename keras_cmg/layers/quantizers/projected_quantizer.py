@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer, check_part
 from keras_cmg.types import Tensor
 
@@ -73,7 +73,7 @@ class ProjectedQuantizer(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        require_positive(embedding_dim=embedding_dim)
+        require_sizes(embedding_dim=embedding_dim)
         check_part(quantizer, "quantizer")
         self.quantizer = quantizer
         self.embedding_dim = embedding_dim

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.ops import quantization
 from keras_cmg.ops.contrastive import l2_normalize
@@ -67,7 +67,7 @@ class Prototypes(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        require_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if not initial_norm > 0:
             raise ValueError(f"`initial_norm` must be positive. Received: {initial_norm}")
         self.num_embeddings = num_embeddings

@@ -1,4 +1,4 @@
-"""Residual quantisation: each level quantises what the levels before leave."""
+"""Residual quantisation: each level quantises the residual of the levels before it."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ class ResidualQuantizer(CompositeQuantizer):
         return ops.all(indices >= 0, axis=inner) if inner else indices >= 0
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
-        """Places the codes of each level at k-means centers of what the levels before leave.
+        """Places the codes of each level at k-means centers of the residuals that it quantises.
 
         Levels whose codes cannot be placed, such as those of `FSQ`, and levels that are frozen by
         themselves keep them; a shared quantiser gets the vectors of the first level.
@@ -298,7 +298,7 @@ class ResidualQuantizer(CompositeQuantizer):
         return codes, np.stack([*used, *empty])
 
     def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
-        """Computes what each level describes: the vectors less the codes of the levels before.
+        """Computes the vectors that each level quantises: the residuals of the levels before it.
 
         Args:
             x: float tensor `(..., dim)`.

@@ -1,4 +1,4 @@
-"""Backbone of AHA: residual codes that one modality makes, the first levels for all."""
+"""Backbone of AHA: residual codes of one modality, whose first levels all modalities share."""
 
 from __future__ import annotations
 

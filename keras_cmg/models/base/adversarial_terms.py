@@ -1,4 +1,4 @@
-"""Terms that several systems have as switches: codes are not told by specific features."""
+"""The adversarial term of several systems: a discriminator predicts codes from features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of what is passed to `fit` and its kin, before an engine sees it."""
+"""Checks of the data that are passed to `fit`, `evaluate` and `predict`."""
 
 from __future__ import annotations
 

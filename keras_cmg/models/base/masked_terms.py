@@ -1,4 +1,4 @@
-"""Terms that several systems have as switches: contrast of masked features, jigsaw puzzles."""
+"""Terms of several systems: contrast of masked features, and jigsaw puzzles of codes."""
 
 from __future__ import annotations
 

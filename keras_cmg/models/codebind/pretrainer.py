@@ -9,9 +9,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
-from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.codebind import presets

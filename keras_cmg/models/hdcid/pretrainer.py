@@ -24,13 +24,12 @@ SECOND_SALT = 201
 class HDCID(DCID):
     """Hierarchical Dual Cross-modal Information Disentangling.
 
-    The first level is DCID. A second level repeats it on what the first calls specific: general and
-    specific features of the first level's specific features (of feature maps, of their summary),
-    and a codebook of its own. Each term of the first level, `reconstruction`, `commitment`, `cpc`
-    and `club_<modality>`, has a counterpart `second_<term>` or `club_second_<modality>` of weight
-    0.3, which counts from `second_level_start_step` on; `second_reconstruction` is of the first
-    level's specific features. As in the authors' code, `code_matching`, of the first level, has
-    weight 0.
+    The first level is DCID. A second level repeats it on the specific features of the first (on the
+    summary of those of feature maps): it has general and specific features and a codebook of its
+    own. Each term of the first level, `reconstruction`, `commitment`, `cpc` and `club_<modality>`,
+    has a counterpart `second_<term>` or `club_second_<modality>` of weight 0.3, which counts from
+    `second_level_start_step` on; `second_reconstruction` is of the first level's specific features.
+    As in the authors' code, `code_matching`, of the first level, has weight 0.
 
     Beyond that code: there, each step runs the encoder once per inner step of the estimators and
     updates the codebooks each time, and estimators of the second level do not train before their

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.models.base import masked_terms
-from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.micu import presets
