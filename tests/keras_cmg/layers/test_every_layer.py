@@ -169,3 +169,13 @@ def test_the_mask_of_frames_is_passed_on(case):
     frames = keras.Input(arrays[0].shape[1:])
     frames._keras_mask = keras.Input((4,), dtype="bool")
     assert layer(frames)._keras_mask is frames._keras_mask
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_attributes_are_called_as_their_arguments(case):
+    layer_class, arguments, _ = CASES[case]
+    layer = layer_class(**arguments)
+    for name, value in arguments.items():
+        found = getattr(layer, name)
+        # Keras makes tuples of sizes of kernels.
+        assert found in (value, (value, value)), name
