@@ -26,8 +26,9 @@ class CompositeQuantizer(Quantizer):
         **kwargs: the arguments of every Keras layer.
 
     Raises:
-        ValueError: if `quantizers` are no quantisers or differ in the shape of their indices, or if
-            the number of parts is missing, below 1 or another than that of `quantizers`.
+        ValueError: if `quantizers` are no quantisers, one of them twice, or differ in the shape of
+            their indices, or if the number of parts is missing, below 1 or another than that of
+            `quantizers`.
     """
 
     def __init__(
@@ -55,6 +56,11 @@ class CompositeQuantizer(Quantizer):
                     "`quantizers` must be one quantiser if `shared`. Received: several"
                 )
             parts = list(quantizers)
+            if len({id(part) for part in parts}) < len(parts):
+                raise ValueError(
+                    "`quantizers` must be different layers; one for all parts is given alone, with "
+                    f"`shared=True`. Received: {[part.name for part in parts]}"
+                )
             if not parts or count not in (None, len(parts)):
                 raise ValueError(
                     f"`quantizers` must hold `{count_name}` quantisers. "

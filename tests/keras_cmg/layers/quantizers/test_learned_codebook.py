@@ -141,3 +141,9 @@ def test_codes_may_start_at_zero():
     layer = Codebook(4, 2, initial_scale=0.0)
     layer.build()
     assert not array(layer.codebook).any()
+
+
+@pytest.mark.parametrize("argument", ["decay", "mix_modalities", "replace_in_evaluation"])
+def test_arguments_of_moving_averages_are_refused(argument):
+    with pytest.raises(ValueError, match=rf"has no moving averages.*\['{argument}'\]"):
+        LearnedCodebook(4, 2, **{argument: True})

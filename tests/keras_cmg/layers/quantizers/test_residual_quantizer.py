@@ -147,6 +147,7 @@ def test_copies_differ_in_their_codes():
         (lambda: ResidualQuantizer(LFQ(2), 2, gradient="none"), "`gradient` must be one of"),
         (lambda: ResidualQuantizer([LFQ(2), 3]), "`quantizers` must be a `Quantizer`. Received: 3"),
         (lambda: GroupedQuantizer("LFQ", 2), "`quantizers` must be a `Quantizer`"),
+        (lambda: GroupedQuantizer([FSQ((3, 3), name="a")] * 2), "`quantizers` must be different"),
         (lambda: ProjectedQuantizer(3), "`quantizer` must be a `Quantizer`. Received: 3"),
         (lambda: ProjectedQuantizer(AlignedCodebook()), "`quantizer` must have the same codes"),
         (lambda: GroupedQuantizer([AlignedCodebook()]), "same codes .* Received: AlignedCodebook"),
