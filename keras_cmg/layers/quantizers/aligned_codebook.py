@@ -30,7 +30,8 @@ class AlignedCodebook(Codebook):
     `trainable=False`, the state does not change.
 
     Masks: `weights` of zero leave vectors out of the statistics, of their partners' mixtures and of
-    replacements, and get no gradient from their partners' rows.
+    replacements, and get no gradient from their partners' rows. A batch in which no vector counts
+    changes nothing.
 
     When to use: where modalities are too different to share one code vector. When not: with
     quantisers that share codes, a probe needs a fraction of the input width.
@@ -264,6 +265,10 @@ class AlignedCodebook(Codebook):
             codes = aligned_codes.cascade_blocks(codes)
         codebook, new_sums = (ops.concatenate(list(x.values()), axis=-1) for x in (codes, sums))
         new_counts = ops.stack(list(counts.values()))
+        if all(name in weights for name in inputs):
+            # Rows are moved towards one another in steps in which a vector counts.
+            counted = sum(ops.sum(weights[name]) for name in inputs) > 0
+            codebook = ops.where(counted, codebook, before)
         if self.frozen_codes:
             frozen = self._is_frozen()
             new_counts = ops.where(frozen, all_counts, new_counts)
