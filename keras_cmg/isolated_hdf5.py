@@ -1,4 +1,4 @@
-"""Reads HDF5 files in a process of its own: a file that crashes the HDF5 library costs no more.
+"""Reads HDF5 files in a separate process, since damaged files may crash the HDF5 library.
 
 HDF5 is a library in C that some damaged files crash. One child process per process opens all files;
 it is started with the first, and again after a crash. Its memory is limited, and so is the time of

@@ -18,6 +18,7 @@ from keras_cmg.files import atomic_file
 from keras_cmg.layers import TOCChannelMask
 from keras_cmg.models import Pretrainer, create_model
 from keras_cmg.models.base import registry
+from keras_cmg.models.base.configs import is_serialized
 from keras_cmg.models.base.presets import merged
 from keras_cmg.optimizers.learning_rates import SCHEDULES, scheduled_learning_rate
 from keras_cmg.records import read_record
@@ -168,7 +169,8 @@ class CMGHyperModel(keras_tuner.HyperModel):
         >>> model.create({"num_embeddings": 100}, 0).backbone.num_embeddings
         100
         """
-        arguments = merged(self.overrides, self.arguments(values))
+        # Copies of layers, so that no trial starts from what an earlier one trained.
+        arguments = merged(_copied(self.overrides), self.arguments(values))
         keras.utils.set_random_seed(seed)
         return create_model(self.system, self.preset, self.modalities, seed, **arguments)
 
@@ -215,11 +217,19 @@ class CMGHyperModel(keras_tuner.HyperModel):
         model, space = self.known, self.space
         codebook = getattr(model.backbone, "quantizer", None)
         found: dict[str, Any] = {}
+        given = (self.overrides.get("backbone") or {}).get("quantizer")
+        if isinstance(given, keras.Layer) or is_serialized(given):
+            # A given quantiser has a size of its own.
+            space = dataclasses.replace(
+                space, num_embeddings=(), embedding_dim=(), dead_code_patience=()
+            )
         if codebook is not None:
             found |= {k: getattr(model.backbone, k) for k in ("num_embeddings", "embedding_dim")}
             if getattr(codebook, "dead_code_patience", None):
                 found["dead_code_patience"] = codebook.dead_code_patience
-            found |= {"toc_share": 1.0, "toc_lambda": TOCChannelMask(1).variance_weight}
+            # Equal weights of the codes of a grid say nothing about its channels.
+            if not getattr(codebook, "is_grid", False):
+                found |= {"toc_share": 1.0, "toc_lambda": TOCChannelMask(1).variance_weight}
         elif hasattr(model.backbone, "embedding_dim"):
             found["embedding_dim"] = model.backbone.embedding_dim
         found["learning_rate"] = self.rates["learning_rate"]
@@ -397,8 +407,33 @@ class CMGHyperModel(keras_tuner.HyperModel):
         return _fingerprint({**self.settled(), "values": dict(values), "seed": seed})
 
 
+def _copied(value: Any) -> Any:
+    """Nested settings with new layers of the same configurations."""
+    if isinstance(value, keras.Layer):
+        return type(value).from_config(value.get_config())
+    if isinstance(value, Mapping):
+        return {key: _copied(each) for key, each in value.items()}
+    return value
+
+
+def _described(value: Any) -> Any:
+    """What determines a value, in types of JSON: of a layer its configuration."""
+    if isinstance(value, keras.Layer):
+        return _without_names(keras.saving.serialize_keras_object(value))
+    return str(value)
+
+
+def _without_names(config: Any) -> Any:
+    """A configuration without names of layers, which Keras numbers within a process."""
+    if isinstance(config, Mapping):
+        return {key: _without_names(each) for key, each in config.items() if key != "name"}
+    if isinstance(config, list | tuple):
+        return [_without_names(each) for each in config]
+    return config
+
+
 def _fingerprint(settings: Mapping[str, Any]) -> str:
-    text = json.dumps(settings, sort_keys=True, default=str)
+    text = json.dumps(settings, sort_keys=True, default=_described)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

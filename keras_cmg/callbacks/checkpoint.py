@@ -23,7 +23,7 @@ class Checkpoint(keras.callbacks.Callback):
     devices. Processes on several machines need a shared disk to load it from.
 
     Args:
-        path: path of the file, ending in `.keras`.
+        path: path of the file, ending in `.keras`; folders that are missing are made.
         every: number of epochs from one save to the next.
 
     Raises:
@@ -52,5 +52,6 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every or engine.current().process_index(self.model):
             return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(self.path) as scratch:
             self.model.save(scratch)

@@ -23,8 +23,8 @@ class KMeansCodebookInit(keras.callbacks.Callback):
     Codes of a `ResidualQuantizer` are placed level by level, those of a `GroupedQuantizer` group by
     group; quantisers that store no codes, such as `FSQ`, have nothing to place.
 
-    Steps are those of the codebook: its weight `step` counts every training step of the model, in
-    one `fit` or several, and is part of the file. A model that is past the step, because it was
+    Steps are those of the model: its weight `step_counter` counts every training step, in one `fit`
+    or several, and is part of the file. A model that is past the step, because it was
     trained or loaded, keeps its codes, and so does a codebook with `trainable=False`. With several
     steps per execution the codes are placed before the execution that contains the step.
 

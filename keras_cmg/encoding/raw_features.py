@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -78,10 +78,3 @@ def open_raw_features(run: Path, models: Mapping[str, str]) -> RawFeatures:
             what = "Extracting features of files and texts needs"
             raise missing(package, what, error) from error
     return _openers[-1](run, models)
-
-
-def clear_for_tests() -> list[Any]:
-    """Forgets and returns the registered functions."""
-    found = list(_openers)
-    _openers.clear()
-    return found

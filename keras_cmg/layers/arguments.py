@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def require_positive(**sizes: int) -> None:
+def require_sizes(**sizes: int) -> None:
     """Raises an error for the first size below 1.
 
     Args:
@@ -16,7 +16,7 @@ def require_positive(**sizes: int) -> None:
 
     Example:
 
-    >>> require_positive(units=0)
+    >>> require_sizes(units=0)
     Traceback (most recent call last):
         ...
     ValueError: `units` must be at least 1. Received: 0
@@ -24,6 +24,27 @@ def require_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {size}")
+
+
+def require_positive(**values: float) -> None:
+    """Raises an error for the first value that is not positive.
+
+    Args:
+        **values: argument name to value.
+
+    Raises:
+        ValueError: if a value is not above 0, naming its argument.
+
+    Example:
+
+    >>> require_positive(temperature=0.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: `temperature` must be positive. Received: 0.0
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"`{name}` must be positive. Received: {value}")
 
 
 def require_maps(layer: str, shape: Sequence[int | None], least: int = 1) -> None:

@@ -26,6 +26,9 @@ class CoarseProjector(keras.layers.Layer):
     Returns:
         Float tensor `(batch, units)`, with `pool=False` `(batch, frames, units)`.
 
+    Raises:
+        ValueError: if the inputs are not of rank 3.
+
     Example:
 
     >>> layer = keras_cmg.layers.CoarseProjector(4)
@@ -43,6 +46,11 @@ class CoarseProjector(keras.layers.Layer):
         self.dense = keras.layers.Dense(units, dtype=self.dtype_policy, name="dense")
 
     def build(self, input_shape):
+        if len(input_shape) != 3:
+            raise ValueError(
+                f"{self.name}: features must have shape (batch, frames, dim). "
+                f"Received shape {tuple(input_shape)}."
+            )
         self.dense.build(input_shape)
         self.built = True
 
@@ -51,6 +59,10 @@ class CoarseProjector(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.units)
+
+    def compute_output_spec(self, inputs, frame_mask=None, pool=True):
+        leading = tuple(inputs.shape[:1] if pool else inputs.shape[:-1])
+        return keras.KerasTensor((*leading, self.units), dtype=self.compute_dtype)
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}

@@ -1,4 +1,4 @@
-"""A classifier of codes that the features it sees train against."""
+"""A classifier of codes, for adversarial training of features."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 from keras_cmg.ops import contrastive
@@ -43,7 +43,7 @@ class CPCPredictor(keras.layers.Layer):
         clips, columns the predicting clips. `"audio->audio"` is the prediction within a modality.
 
     Raises:
-        ValueError: if a size is below 1, or clips have too few frames.
+        ValueError: if a size is below 1, modalities differ in width, or clips have too few frames.
 
     Example:
 
@@ -70,9 +70,7 @@ class CPCPredictor(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        require_positive(
-            units=units, num_layers=num_layers, num_prediction_steps=num_prediction_steps
-        )
+        require_sizes(units=units, num_layers=num_layers, num_prediction_steps=num_prediction_steps)
         self.units = units
         self.num_layers = num_layers
         self.num_prediction_steps = num_prediction_steps
@@ -80,6 +78,12 @@ class CPCPredictor(keras.layers.Layer):
 
     def build(self, features_shape):
         self.contexts, self.predictors = {}, {}
+        widths = {name: shape[-1] for name, shape in features_shape.items()}
+        if len(set(widths.values())) > 1:
+            raise ValueError(
+                f"{self.name}: features of all modalities must have the same width. "
+                f"Received: {widths}"
+            )
         for name, shape in features_shape.items():
             if shape[1] is not None and shape[1] <= self.num_prediction_steps:
                 raise ValueError(
@@ -89,8 +93,8 @@ class CPCPredictor(keras.layers.Layer):
             self.contexts[name] = [
                 self._recurrent(f"{name}_context_{i}") for i in range(self.num_layers)
             ]
-            widths = [shape[-1]] + [self.units] * (self.num_layers - 1)
-            for layer, width in zip(self.contexts[name], widths, strict=True):
+            inner = [shape[-1]] + [self.units] * (self.num_layers - 1)
+            for layer, width in zip(self.contexts[name], inner, strict=True):
                 layer.build((*shape[:-1], width))
             self.predictors[name] = [
                 keras.layers.Dense(shape[-1], dtype=self.dtype_policy, name=f"{name}_step_{r + 1}")

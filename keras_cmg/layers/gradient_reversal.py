@@ -9,7 +9,7 @@ from keras_cmg.ops.gradient_reversal import reverse_gradient
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class GradientReversal(keras.layers.Layer):
-    """Returns its input and reverses the gradient: what is in front trains against what follows.
+    """Returns its input, and multiplies the gradient by a negative factor (adversarial training).
 
     Masks: none are read; a mask of frames remains valid for the output.
 
@@ -37,6 +37,7 @@ class GradientReversal(keras.layers.Layer):
 
     def __init__(self, scale: float = 1.0, **kwargs):
         super().__init__(**kwargs)
+        self.supports_masking = True
         if scale < 0:
             raise ValueError(f"`scale` must not be negative. Received: {scale}")
         self.scale = scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.residual_unit import ResidualUnit
 
 
@@ -52,7 +52,7 @@ class ImageDecoder(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        require_positive(channels=channels, hidden_channels=hidden_channels, upsampling=upsampling)
+        require_sizes(channels=channels, hidden_channels=hidden_channels, upsampling=upsampling)
         self.channels = channels
         self.grid = tuple(grid)
         self.hidden_channels = hidden_channels

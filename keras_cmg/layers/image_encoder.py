@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.residual_unit import ResidualUnit
 
 
@@ -53,7 +53,7 @@ class ImageEncoder(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        require_positive(units=units, hidden_channels=hidden_channels, downsampling=downsampling)
+        require_sizes(units=units, hidden_channels=hidden_channels, downsampling=downsampling)
         self.units = units
         self.hidden_channels = hidden_channels
         self.num_residual = num_residual

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.mlp import MLP
 from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.ops import jigsaw
@@ -72,7 +72,7 @@ class JigsawClassifier(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(dtype=variable_dtype(dtype), **kwargs)
-        require_positive(hidden_units=hidden_units)
+        require_sizes(hidden_units=hidden_units)
         if not 2 <= num_pieces <= MAX_PIECES:
             raise ValueError(f"`num_pieces` must be from 2 to {MAX_PIECES}. Received: {num_pieces}")
         count = math.factorial(num_pieces)

@@ -65,18 +65,20 @@ class LogMelSummary(keras.layers.Layer):
         if sample_rate < 1000:
             raise ValueError(f"`sample_rate` must be at least 1000 hertz. Received: {sample_rate}")
         self.sample_rate = int(sample_rate)
-        self.statistics = {}
-        for name, given, default in (("mean", mean, 0.0), ("std", std, 1.0)):
-            values = np.full(self.dim, default) if given is None else np.asarray(given, "float64")
-            finite = np.isfinite(values)
-            if values.shape != (self.dim,) or not finite.all():
-                raise ValueError(
-                    f"`{name}` must hold {self.dim} finite numbers. Received shape {values.shape}, "
-                    f"{int(finite.sum())} of them finite"
-                )
-            self.statistics[name] = values.tolist()
-        if min(self.statistics["std"]) <= 0:
-            raise ValueError(f"`std` must be positive. Received: {min(self.statistics['std'])}")
+        self.mean = self._statistic("mean", mean, 0.0)
+        self.std = self._statistic("std", std, 1.0)
+        if min(self.std) <= 0:
+            raise ValueError(f"`std` must be positive. Received: {min(self.std)}")
+
+    def _statistic(self, name: str, given: Any, default: float) -> tuple[float, ...]:
+        values = np.full(self.dim, default) if given is None else np.asarray(given, "float64")
+        finite = np.isfinite(values)
+        if values.shape != (self.dim,) or not finite.all():
+            raise ValueError(
+                f"`{name}` must hold {self.dim} finite numbers. Received shape {values.shape}, "
+                f"{int(finite.sum())} of them finite"
+            )
+        return tuple(values.tolist())
 
     @property
     def dim(self) -> int:
@@ -111,7 +113,7 @@ class LogMelSummary(keras.layers.Layer):
         mel = ops.matmul(amplitude, ops.cast(self.mel_weights, x.dtype))
         summary = log_mel.summarize_mel(mel, ops, self.compute_dtype)
         features = ops.reshape(summary, (batch, seconds, self.dim))
-        mean, std = (ops.cast(self.statistics[name], x.dtype) for name in ("mean", "std"))
+        mean, std = (ops.cast(values, x.dtype) for values in (self.mean, self.std))
         return (features - mean) / std
 
     def _check(self, shape: Any) -> None:
@@ -126,4 +128,5 @@ class LogMelSummary(keras.layers.Layer):
         return (input_shape[0], samples and -(-samples // self.sample_rate), self.dim)
 
     def get_config(self):
-        return {**super().get_config(), "sample_rate": self.sample_rate, **self.statistics}
+        names = "sample_rate mean std".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -43,6 +43,8 @@ class MapAttention(TransformerEncoder):
 
     def __init__(self, pooling: str = "attention", reduction: int = 8, **kwargs):
         super().__init__(**kwargs)
+        self.pooling = pooling
+        self.reduction = reduction
         self.map_pooling = MapPooling(pooling, reduction, dtype=self.dtype_policy, name="pooling")
 
     def build(self, input_shape):
@@ -56,9 +58,4 @@ class MapAttention(TransformerEncoder):
         return (*input_shape[:2], self.units)
 
     def get_config(self):
-        config = super().get_config()
-        return {
-            **config,
-            "pooling": self.map_pooling.pooling,
-            "reduction": self.map_pooling.reduction,
-        }
+        return {**super().get_config(), "pooling": self.pooling, "reduction": self.reduction}

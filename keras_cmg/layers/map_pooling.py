@@ -54,6 +54,7 @@ class MapPooling(keras.layers.Layer):
 
     def __init__(self, pooling: str = "attention", reduction: int = 8, **kwargs):
         super().__init__(**kwargs)
+        self.supports_masking = True
         if pooling not in POOLINGS:
             raise ValueError(f"`pooling` must be one of {POOLINGS}. Received: {pooling!r}")
         self.pooling = pooling

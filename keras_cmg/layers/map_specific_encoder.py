@@ -55,6 +55,7 @@ class MapSpecificEncoder(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.hidden_channels = hidden_channels
         self.channels = channels
         self.pre_activation_skip = pre_activation_skip

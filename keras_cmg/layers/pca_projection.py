@@ -51,6 +51,7 @@ class PCAProjection(keras.layers.Layer):
 
     def __init__(self, num_components: int, dtype: Any = None, **kwargs):
         super().__init__(dtype=variable_dtype(dtype), **kwargs)
+        self.supports_masking = True
         if num_components < 1:
             raise ValueError(f"`num_components` must be at least 1. Received: {num_components}")
         self.num_components = num_components

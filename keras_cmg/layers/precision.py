@@ -1,4 +1,4 @@
-"""The dtype of layers that compute in the precision of their variables."""
+"""The dtype of computations that stay in float32 under policies of half precision."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 import keras
 
+HALF = ("float16", "bfloat16")
+
 
 def variable_dtype(dtype: Any = None) -> str:
-    """Returns the variable dtype of a policy, which is float32 under every mixed policy.
+    """Returns the variable dtype of a policy, but float32 in place of half precision.
 
     Args:
         dtype: dtype, dtype policy or its name; default the global policy.
@@ -18,8 +20,8 @@ def variable_dtype(dtype: Any = None) -> str:
 
     Example:
 
-    >>> variable_dtype("mixed_bfloat16")
-    'float32'
+    >>> [variable_dtype(dtype) for dtype in ("mixed_bfloat16", "float16", "float64")]
+    ['float32', 'float32', 'float64']
     """
     policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-    return policy.variable_dtype
+    return "float32" if policy.variable_dtype in HALF else policy.variable_dtype

@@ -26,6 +26,9 @@ class ResidualUnit(keras.layers.Layer):
     Returns:
         Float tensor of the same shape.
 
+    Raises:
+        ValueError: if the inputs have another number of channels.
+
     Example:
 
     >>> tuple(keras_cmg.layers.ResidualUnit(4)(np.zeros((2, 3, 3, 4), "float32")).shape)
@@ -49,6 +52,11 @@ class ResidualUnit(keras.layers.Layer):
         )
 
     def build(self, input_shape):
+        if input_shape[-1] != self.channels:
+            raise ValueError(
+                f"{self.name}: inputs must have {self.channels} channels. "
+                f"Received shape {tuple(input_shape)}."
+            )
         self.wide.build(input_shape)
         self.narrow.build((*input_shape[:-1], self.channels))
         self.built = True

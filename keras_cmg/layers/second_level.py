@@ -1,4 +1,4 @@
-"""Second level of disentangling: general and specific parts of what the first calls specific."""
+"""Second level of disentangling, of the specific features of the first level."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ class SequenceSpecificEncoder(keras.layers.Layer):
 
     def __init__(self, units: int = 256, **kwargs):
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.units = units
         self.dense = keras.layers.Dense(units, "relu", dtype=self.dtype_policy, name="dense")
 

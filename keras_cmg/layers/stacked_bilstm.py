@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 
 
@@ -43,7 +43,7 @@ class StackedBiLSTM(keras.layers.Layer):
 
     def __init__(self, units: int = 128, num_layers: int = 2, split_biases: bool = False, **kwargs):
         super().__init__(**kwargs)
-        require_positive(units=units, num_layers=num_layers)
+        require_sizes(units=units, num_layers=num_layers)
         self.units = units
         self.num_layers = num_layers
         self.split_biases = split_biases

@@ -92,6 +92,7 @@ class TOCChannelMask(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         if mode not in MODES:
             raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}")
         if num_channels < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_cmg.metrics.running_mean import RunningMean
+from keras_cmg.metrics.running_mean import RunningMean, shapes_agree
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -19,8 +19,9 @@ class ClipAccuracy(RunningMean):
         dtype: dtype of the state.
 
     Call arguments:
-        y_true: int `(batch,)`, the class; or `(batch, frames, classes + 1)`, labels of segments
-            with background as the last class, from which the most frequent event class is taken.
+        y_true: int `(batch,)` or `(batch, 1)`, the class; or `(batch, frames, classes + 1)`, labels
+            of segments with background as the last class, from which the most frequent event class
+            is taken.
         y_pred: scores `(batch, classes)`, or `(batch, frames, classes)`, of which the maximum over
             time is taken.
         sample_weight: optional, a scalar or `(batch,)`.
@@ -29,7 +30,8 @@ class ClipAccuracy(RunningMean):
         Scalar in [0, 1].
 
     Raises:
-        ValueError: if labels of segments do not have one class more than the scores.
+        ValueError: if labels have another shape, or those of segments do not have one class more
+            than the scores.
 
     Example:
 
@@ -50,5 +52,12 @@ class ClipAccuracy(RunningMean):
                     f"Received shapes {tuple(y_true.shape)} and {tuple(y_pred.shape)}."
                 )
             y_true = ops.argmax(ops.sum(y_true[..., :-1], axis=1), axis=-1)
+        if len(y_true.shape) == 2 and y_true.shape[1] == 1:
+            y_true = y_true[:, 0]
         predicted = ops.cast(ops.argmax(y_pred, axis=-1), "int32")
+        if not shapes_agree(y_true, predicted):
+            raise ValueError(
+                "`y_true` must have shape (batch,), or (batch, frames, classes + 1). "
+                f"Received shape {tuple(y_true.shape)} for {tuple(predicted.shape)} clips."
+            )
         return ops.equal(predicted, ops.cast(y_true, "int32"))

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.ops import quantization
 from keras_cmg.ops.code_activation import ACTIVATIONS, code_activation
 
@@ -55,7 +55,7 @@ class CodeActivation(keras.metrics.Metric):
         dtype: Any = None,
     ):
         super().__init__(name=name, dtype=dtype)
-        require_positive(num_embeddings=num_embeddings)
+        require_sizes(num_embeddings=num_embeddings)
         self.num_embeddings = num_embeddings
         self.modalities = tuple(modalities)
         shape = (num_embeddings, len(self.modalities))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from keras_cmg.metrics.running_mean import RunningMean
+from keras_cmg.metrics.running_mean import RunningMean, shapes_agree
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -37,7 +37,7 @@ class CodeAgreement(RunningMean):
 
     def values(self, y_true, y_pred):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
+        if not shapes_agree(y_true, y_pred):
             raise ValueError(
                 "`y_true` and `y_pred` must have the same shape. "
                 f"Received shapes {tuple(y_true.shape)} and {tuple(y_pred.shape)}."

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.ops import frechet
 
 
@@ -50,7 +50,7 @@ class FrechetDistance(keras.metrics.Metric):
 
     def __init__(self, dim: int, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
-        require_positive(dim=dim)
+        require_sizes(dim=dim)
         self.dim = dim
         self.moments = {
             side: (

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.metrics.running_mean import shapes_agree
+
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class MicroF1(keras.metrics.Metric):
@@ -64,7 +66,7 @@ class MicroF1(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        if tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
+        if not shapes_agree(y_true, y_pred):
             raise ValueError(
                 "`y_true` and `y_pred` must have the same shape. "
                 f"Received shapes {tuple(y_true.shape)} and {tuple(y_pred.shape)}."

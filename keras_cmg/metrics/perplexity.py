@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.ops import quantization
 
 
@@ -43,7 +43,7 @@ class Perplexity(keras.metrics.Metric):
 
     def __init__(self, num_embeddings: int, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
-        require_positive(num_embeddings=num_embeddings)
+        require_sizes(num_embeddings=num_embeddings)
         self.num_embeddings = num_embeddings
         self.counts = self.add_variable((num_embeddings,), "zeros", name="counts")
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.metrics.running_mean import RunningMean
 from keras_cmg.ops import retrieval
 
@@ -59,7 +59,7 @@ class RecallAtK(RunningMean):
         dtype: Any = None,
     ):
         super().__init__(name=name or f"recall_at_{k}", dtype=dtype)
-        require_positive(k=k)
+        require_sizes(k=k)
         if direction not in DIRECTIONS:
             raise ValueError(f"`direction` must be one of {DIRECTIONS}. Received: {direction!r}")
         if ties not in retrieval.TIES:

@@ -8,6 +8,27 @@ import keras
 from keras import ops
 
 
+def shapes_agree(a: Any, b: Any) -> bool:
+    """Returns whether two tensors have the same shape, as far as it is known.
+
+    Args:
+        a: tensor.
+        b: tensor.
+
+    Returns:
+        bool.
+
+    Example:
+
+    >>> shapes_agree(np.ones((2, 3)), np.ones((1, 3)))
+    False
+    """
+    if len(a.shape) != len(b.shape):
+        return False
+    pairs = zip(a.shape, b.shape, strict=True)
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
 class RunningMean(keras.metrics.Metric):
     """Computes the weighted mean over all clips of `values`, which subclasses define.
 

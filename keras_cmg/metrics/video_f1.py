@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_cmg.metrics.running_mean import RunningMean
+from keras_cmg.metrics.running_mean import RunningMean, shapes_agree
 from keras_cmg.ops import localization
 
 
@@ -42,7 +42,7 @@ class VideoF1(RunningMean):
 
     def values(self, y_true, y_pred):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        if len(y_pred.shape) not in (3, 4) or tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
+        if len(y_pred.shape) not in (3, 4) or not shapes_agree(y_true, y_pred):
             raise ValueError(
                 "`y_true` and `y_pred` must have the same shape (batch, [modalities,] frames, "
                 "classes). "

@@ -1,4 +1,4 @@
-"""Codes made of signs: indices, and how sure and how even the choice of codes is."""
+"""Codes of signs: their indices, and entropies of the choice of codes."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def select_channels(
 
     Raises:
         ValueError: unless `1 <= num_channels <= dim` and the ratio is of two non-negative
-            integers of which the first is positive.
+            integers of which the first is positive, and whose sum is at most `num_channels`.
 
     Example:
 
@@ -221,6 +221,11 @@ def select_channels(
     high, low = ratio
     if high < 1 or low < 0:
         raise ValueError(f"`ratio` must be (positive, non-negative) integers. Received: {ratio}")
+    if num_channels < high + low:
+        raise ValueError(
+            f"`num_channels` must be at least the sum of `ratio`. Received: {num_channels} with "
+            f"{ratio}"
+        )
     order = np.argsort(-importance, kind="stable").astype("int32")
     part = num_channels // (high + low)
     best = order[: part * high]

@@ -1,4 +1,4 @@
-"""Statistics of code indices, which do not look at the vectors of the codes."""
+"""Statistics of code indices alone, without the vectors of the codes."""
 
 from __future__ import annotations
 

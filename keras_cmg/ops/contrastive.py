@@ -149,7 +149,8 @@ def info_nce(
         Scalar, in nats.
 
     Raises:
-        ValueError: if `temperature` is not positive, or `num_blocks` below 1.
+        ValueError: if `queries` and `keys` differ in shape, `temperature` is not positive, or
+            `num_blocks` below 1.
 
     Example:
 
@@ -164,6 +165,7 @@ def info_nce(
     """
     if num_blocks is not None and num_blocks < 1:
         raise ValueError(f"`num_blocks` must be at least 1. Received: {num_blocks}")
+    _check_pairs(queries, keys)
     blocks = num_blocks or row_blocks(queries.shape)
     if blocks > 1:
         loss = _info_nce_in_blocks(queries, keys, temperature, present, blocks)
@@ -176,6 +178,17 @@ def info_nce(
     if symmetric:
         loss = (loss + diagonal_cross_entropy(logits, axis=-2, present=present)) / 2
     return loss
+
+
+def _check_pairs(queries: Tensor, keys: Tensor) -> None:
+    """Raises unless each query has a key, as far as shapes are known."""
+    shapes = tuple(queries.shape), tuple(keys.shape)
+    pairs = zip(*shapes, strict=False)
+    if len(shapes[0]) != len(shapes[1]) or any(None not in p and p[0] != p[1] for p in pairs):
+        raise ValueError(
+            f"`queries` and `keys` must have the same shape. Received shapes {shapes[0]} and "
+            f"{shapes[1]}."
+        )
 
 
 def row_blocks(shape: tuple[int | None, ...]) -> int:
@@ -227,6 +240,9 @@ def partner_accuracy(
     Returns:
         Scalar between 0 and 1.
 
+    Raises:
+        ValueError: if `queries` and `keys` differ in shape.
+
     Example:
 
     >>> float(partner_accuracy(np.eye(3, dtype="float32"), np.eye(3, dtype="float32")))
@@ -236,6 +252,7 @@ def partner_accuracy(
         van den Oord et al. (2018), Representation Learning with Contrastive Predictive Coding,
         section 2.3: the positive is to be found among the samples of the batch.
     """
+    _check_pairs(queries, keys)
     blocks = num_blocks or row_blocks(queries.shape)
     if blocks == 1:
         return diagonal_accuracy(cosine_logits(queries, keys), present=present)

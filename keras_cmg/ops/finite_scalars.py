@@ -41,6 +41,9 @@ def quantize_scalars(
         before rounding, and the level of each channel from 0 to L - 1, whole numbers in a float
         tensor of the same shape.
 
+    Raises:
+        ValueError: if `bound` is unknown, or `levels` are not one number of at least 2 per channel.
+
     Example:
 
     >>> values, digits = quantize_scalars(np.array([[-9.0, 0.1, 9.0]], "float32"), (5, 5, 5))
@@ -54,6 +57,13 @@ def quantize_scalars(
     """
     x = ops.convert_to_tensor(x)
     sizes = np.asarray(levels)
+    if bound not in BOUNDS:
+        raise ValueError(f"`bound` must be one of {BOUNDS}. Received: {bound!r}")
+    if sizes.shape != (x.shape[-1],) or sizes.min(initial=2) < 2:
+        raise ValueError(
+            f"`levels` must hold a number of at least 2 for each of {x.shape[-1]} channels. "
+            f"Received: {tuple(levels)}"
+        )
     if symmetric:
         half = ops.convert_to_tensor((sizes - 1) / 2, dtype=x.dtype)
         bounded = ops.tanh(x) if bound == "tanh" else ops.clip(x, -1.0, 1.0)
@@ -81,23 +91,25 @@ def scalar_values(digits: Tensor, levels: Sequence[int], symmetric: bool = False
     """Returns the quantised values of levels.
 
     Args:
-        digits: int tensor `(..., channels)`, from 0 to L - 1 for a channel of L levels.
+        digits: int tensor, or whole numbers in a float tensor, `(..., channels)`, from 0 to L - 1
+            for a channel of L levels.
         levels: ints, the number of levels of each channel.
         symmetric: bool, see `keras_cmg.ops.quantize_scalars`.
 
     Returns:
-        float32 tensor `(..., channels)` in [-1, 1].
+        Tensor `(..., channels)` in [-1, 1], of the dtype of float digits, else float32.
 
     Example:
 
     >>> scalar_values(np.array([[0, 1, 2]]), (3, 3, 3))[0].tolist()
     [-1.0, 0.0, 1.0]
     """
-    sizes = np.asarray(levels)
-    digits = ops.cast(digits, "float32")
+    sizes, digits = np.asarray(levels), ops.convert_to_tensor(digits)
+    if "float" not in keras.backend.standardize_dtype(digits.dtype):
+        digits = ops.cast(digits, "float32")
     if symmetric:
-        return digits / ops.convert_to_tensor((sizes - 1) / 2, dtype="float32") - 1.0
-    width = ops.convert_to_tensor(sizes // 2, dtype="float32")
+        return digits / ops.convert_to_tensor((sizes - 1) / 2, dtype=digits.dtype) - 1.0
+    width = ops.convert_to_tensor(sizes // 2, dtype=digits.dtype)
     return (digits - width) / width
 
 

@@ -1,4 +1,4 @@
-"""Gradient reversal, for layers that train against what is in front of them."""
+"""Gradient reversal, for adversarial training."""
 
 from __future__ import annotations
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_cmg.types import Tensor
 
 MASKED_LOGIT = -1e9
 """Logit of a masked candidate: its exponential is zero in every precision."""
+MASKED_HALF_LOGIT = -3e4
+"""The same in float16, where -1e9 is infinite, and a softmax without any candidate not defined."""
 
 
 def presence(mask: Tensor) -> Tensor:
@@ -131,14 +134,14 @@ def mean_over_time(x: Tensor, frame_mask: Tensor | None = None) -> Tensor:
 
 
 def mask_logits(logits: Tensor, mask: Tensor) -> Tensor:
-    """Replaces the logits of masked candidates by -1e9, so that a softmax ignores them.
+    """Replaces the logits of masked candidates, so that a softmax ignores them.
 
     Args:
         logits: float tensor.
         mask: broadcasts to `logits`; zero for candidates that are ignored.
 
     Returns:
-        Float tensor of the shape of `logits`.
+        Float tensor of the shape of `logits`, -1e9 at masked candidates (-3e4 in float16).
 
     Example:
 
@@ -146,4 +149,6 @@ def mask_logits(logits: Tensor, mask: Tensor) -> Tensor:
     1.0
     """
     logits = ops.convert_to_tensor(logits)
-    return ops.where(ops.cast(mask, "bool"), logits, ops.cast(MASKED_LOGIT, logits.dtype))
+    half = keras.backend.standardize_dtype(logits.dtype) == "float16"
+    masked = ops.cast(MASKED_HALF_LOGIT if half else MASKED_LOGIT, logits.dtype)
+    return ops.where(ops.cast(mask, "bool"), logits, masked)

@@ -460,7 +460,8 @@ def code_usage(indices: Tensor, num_embeddings: int, weights: Tensor | None = No
     [0.25, 0.75]
     """
     counts = code_counts(indices, num_embeddings, weights)
-    return counts / ops.maximum(ops.sum(counts), 1.0)
+    total = ops.sum(counts)
+    return counts / ops.where(total > 0, total, 1.0)
 
 
 def perplexity(usage: Tensor) -> Tensor:

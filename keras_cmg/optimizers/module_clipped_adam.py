@@ -40,7 +40,7 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         **kwargs: the arguments of every Keras optimiser.
 
     Raises:
-        ValueError: unless `clip_norm` is positive.
+        ValueError: unless `clip_norm` is positive, and `beta_1` and `beta_2` lie in (0, 1).
 
     Example:
 
@@ -68,6 +68,9 @@ class ModuleClippedAdam(keras.optimizers.Optimizer):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         if clip_norm <= 0:
             raise ValueError(f"`clip_norm` must be positive. Received: {clip_norm}")
+        for argument, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
+            if not 0 < beta < 1:
+                raise ValueError(f"`{argument}` must lie in (0, 1). Received: {beta}")
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon

@@ -21,7 +21,8 @@ class PhasedOptimizer(keras.optimizers.Optimizer):
     Args:
         main: optimiser of everything but the estimators; may be a `LossScaleOptimizer`.
         estimator: optimiser of the estimators.
-        is_estimator: which variables belong to the estimators, a function of the variable.
+        is_estimator: which variables belong to the estimators, a function of the variable; none if
+            None. It is no part of the configuration: `compile` of a pretrainer passes its own.
         name: name of the optimiser.
 
     Raises:
@@ -46,6 +47,21 @@ class PhasedOptimizer(keras.optimizers.Optimizer):
         self.main = main
         self.estimator = estimator
         self.is_estimator = is_estimator or (lambda variable: False)
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "main": keras.optimizers.serialize(self.main),
+            "estimator": keras.optimizers.serialize(self.estimator),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        inner = {
+            key: keras.optimizers.deserialize(config[key], custom_objects)
+            for key in ("main", "estimator")
+        }
+        return cls(**{**config, **inner})
 
     def split(self, variables: list) -> tuple[list, list]:
         """Splits variables into those of the model and of the estimators.

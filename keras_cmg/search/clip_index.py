@@ -102,7 +102,8 @@ class ClipIndex:
         >>> keras_cmg.search.ClipIndex(quantizer).codes_of(clips)
         [(3, 11)]
         """
-        flat = np.asarray(encoded.indices).reshape(len(encoded.names), -1)
+        indices = np.asarray(encoded.indices)
+        flat = indices.reshape(len(encoded.names), int(np.prod(indices.shape[1:])))
         numbers = flat + self._num_embeddings * np.arange(flat.shape[1])
         return [tuple(row) for row in numbers.tolist()]
 
@@ -172,6 +173,8 @@ class ClipIndex:
             raise ValueError(
                 f"Names of clips must be new within a modality. Received again: {twice[:3]}"
             )
+        if not count:
+            return
         codes = self.codes_of(encoded)
         clips = [
             IndexedClip(
@@ -226,6 +229,8 @@ class ClipIndex:
         >>> [hits[0].name for hits in index.search(clips, "audio", k=1)]
         ['a', 'b']
         """
+        if k < 1:
+            raise ValueError(f"`k` must be at least 1. Received: {k}")
         clips = self._of(modality)
         index = self._indices[modality]
         codes = self.codes_of(encoded)
@@ -363,7 +368,7 @@ class ClipIndex:
             path: folder, new or of an earlier index.
 
         Raises:
-            ValueError: if the folder holds something else.
+            ValueError: if the folder holds something else, or the index has no clip.
 
         Example:
 
@@ -376,6 +381,8 @@ class ClipIndex:
         """
         folder = Path(path)
         check_index_folder(folder)
+        if not self._indices:
+            raise ValueError("An index must hold at least one clip to be saved. Received: none.")
         with atomic_folder(folder) as built:
             with (built / CLIPS).open("w", encoding="utf-8") as stream:
                 for clips in self._clips.values():

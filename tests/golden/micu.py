@@ -180,14 +180,14 @@ def _logged_terms(model, batch, file) -> dict[str, Any]:
     inputs = every.prepare_step(batch, training=True)
     losses = every.main_losses(inputs)
     general = inputs.features["general"]
-    second = dataclasses.replace(inputs, code_tables=(inputs.features["codebook"],))
+    second = dataclasses.replace(inputs, code_tables=inputs.features["code_tables"])
     found = systems.shared_outputs(every, second, general, "")
     found |= {f"loss/mi_{m}": losses[f"club_{m}"] for m in MODALITIES}
     found |= {"loss/cpc": losses["cpc"]}
     found |= {f"loss/{key}": losses["code_matching"] for key in ("cmcm", "pass2_cmcm")}
     margins = [
         smallest_margin(codes, x)
-        for codes in (inputs.code_tables[0], inputs.features["codebook"])
+        for codes in (inputs.code_tables[0], inputs.features["code_tables"][0])
         for x in general.values()
     ]
     found["out/index_margin"] = min(margins)

@@ -144,3 +144,34 @@ def test_says_what_to_install(repository):
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=False
     )
     assert "pip install -e '.[tuner]'" in done.stderr.splitlines()[-1]
+
+
+def with_quantizer(folder, quantizer, **options):
+    backbone = {"embedding_dim": quantizer.embedding_dim, "quantizer": quantizer}
+    return hypermodel(folder, preset="small", overrides={"backbone": backbone}, **options)
+
+
+def test_a_given_quantizer_keeps_its_size_and_starts_anew_in_each_trial(tmp_path):
+    quantizer = keras_cmg.layers.Codebook(6, 8)
+    model = with_quantizer(tmp_path, quantizer)
+    values = model.values(tuning.keras_tuner.HyperParameters())
+    assert not {"num_embeddings", "embedding_dim", "dead_code_patience"} & set(values)
+    assert "toc_share" in values
+    first, second = (model.create(values, 0).backbone.quantizer for _ in range(2))
+    assert first is not second and quantizer not in (first, second)
+    assert second.num_embeddings == 6 and not second.built
+
+
+def test_channels_of_a_grid_are_not_searched(tmp_path):
+    model = with_quantizer(tmp_path, keras_cmg.layers.FSQ((3, 3, 3, 3)))
+    values = model.values(tuning.keras_tuner.HyperParameters())
+    assert not {"toc_share", "toc_lambda"} & set(values)
+    assert model.mask(values, model.known.backbone) is None
+
+
+def test_scores_of_other_quantizers_are_not_reused(tmp_path):
+    keys = [
+        with_quantizer(tmp_path, keras_cmg.layers.FSQ(levels))._key({}, 0)
+        for levels in ((3, 3, 3, 3), (3, 3, 3, 3), (5, 3, 3, 3))
+    ]
+    assert keys[0] == keys[1] != keys[2]

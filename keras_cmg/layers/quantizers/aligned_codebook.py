@@ -30,7 +30,8 @@ class AlignedCodebook(Codebook):
     `trainable=False`, the state does not change.
 
     Masks: `weights` of zero leave vectors out of the statistics, of their partners' mixtures and of
-    replacements, and get no gradient from their partners' rows.
+    replacements, and get no gradient from their partners' rows. A batch in which no vector counts
+    changes nothing.
 
     When to use: where modalities are too different to share one code vector. When not: with
     quantisers that share codes, a probe needs a fraction of the input width.
@@ -72,6 +73,7 @@ class AlignedCodebook(Codebook):
     """
 
     gradients: tuple[str, ...] = ("straight_through",)
+    is_by_modality = True
 
     def __init__(
         self,
@@ -131,7 +133,8 @@ class AlignedCodebook(Codebook):
         dim = self.embedding_dim
         return {m: rows[..., i * dim : (i + 1) * dim] for i, m in enumerate(self.modalities)}
 
-    def call(self, inputs, weights=None, training=False):
+    def call(self, inputs, weights=None, training=False, mask=None):
+        weights = mask if weights is None else weights
         inputs, weights, single = self._as_modalities(inputs, weights)
         unknown = sorted(set(inputs) - set(self.modalities))
         if single or unknown:
@@ -262,6 +265,10 @@ class AlignedCodebook(Codebook):
             codes = aligned_codes.cascade_blocks(codes)
         codebook, new_sums = (ops.concatenate(list(x.values()), axis=-1) for x in (codes, sums))
         new_counts = ops.stack(list(counts.values()))
+        if all(name in weights for name in inputs):
+            # Rows are moved towards one another in steps in which a vector counts.
+            counted = sum(ops.sum(weights[name]) for name in inputs) > 0
+            codebook = ops.where(counted, codebook, before)
         if self.frozen_codes:
             frozen = self._is_frozen()
             new_counts = ops.where(frozen, all_counts, new_counts)
@@ -333,8 +340,8 @@ class AlignedCodebook(Codebook):
         """
         super().adapt(features, num_iterations)
 
-    def compute_output_spec(self, inputs, weights=None, training=False):
-        outputs = super().compute_output_spec(inputs, weights, training)
+    def compute_output_spec(self, inputs, weights=None, training=False, mask=None):
+        outputs = super().compute_output_spec(inputs, weights, training, mask)
         for output in outputs.values():
             shape = (*output["codes"].shape[:-1], self.code_dim)
             output["quantized"] = keras.KerasTensor(shape, dtype=self.compute_dtype)

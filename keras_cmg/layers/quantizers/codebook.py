@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.quantizers.quantizer import Quantizer, frame_weights
 from keras_cmg.ops import counter_random, quantization
 from keras_cmg.ops.contrastive import l2_normalize
@@ -134,7 +134,7 @@ class Codebook(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        require_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if not 0 <= decay < 1:
             raise ValueError(f"`decay` must lie in [0, 1). Received: {decay}")
         if replacement not in REPLACEMENTS:
@@ -197,7 +197,7 @@ class Codebook(Quantizer):
 
     def build(self, input_shape: Any = None) -> None:
         shape = (self.num_embeddings, self.code_dim)
-        scale = self.initial_scale or 1 / self.num_embeddings
+        scale = 1 / self.num_embeddings if self.initial_scale is None else self.initial_scale
         start = np.random.default_rng(self.seed).uniform(-scale, scale, shape)
         if self.similarity == "cosine":
             start /= np.maximum(np.linalg.norm(start, axis=1, keepdims=True), 1e-12)
@@ -229,9 +229,11 @@ class Codebook(Quantizer):
 
     def _codes(self) -> Tensor:
         """All codes, with gradient where they are learned by it."""
+        self._ensure_built()
         return ops.stop_gradient(ops.convert_to_tensor(self.codebook))
 
-    def call(self, inputs, weights=None, training=False):
+    def call(self, inputs, weights=None, training=False, mask=None):
+        weights = mask if weights is None else weights
         outputs = super().call(inputs, weights, training)
         if self.replace_in_evaluation and not (training and self.trainable):
             inputs, weights, single = self._as_modalities(inputs, weights)
@@ -440,6 +442,8 @@ class Codebook(Quantizer):
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Sets the codes to the k-means centers of features, and resets the EMA statistics.
 
+        Codes of `frozen_codes` stay as they are.
+
         Args:
             features: float array or tensor `(..., dim)`, such as the encoders' outputs for the
                 first batches. With fewer vectors than codes, vectors are repeated with small noise.
@@ -455,14 +459,15 @@ class Codebook(Quantizer):
         >>> sorted(round(float(c), 2) for c in codebook.codebook.numpy()[:, 0])
         [0.05, 5.05]
         """
-        if not self.built:
-            self.build()
+        self._ensure_built()
         points = self._features(features)
         if self.similarity == "cosine":
             points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         codes = k_means(points, self.num_embeddings, num_iterations, self.seed)
         if self.similarity == "cosine":
             codes = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
+        frozen = list(self.frozen_codes)
+        codes[frozen] = ops.convert_to_numpy(self._codes())[frozen]
         self._place_codes(codes)
         self.steps_since_used.assign(np.zeros(self.num_embeddings))
 

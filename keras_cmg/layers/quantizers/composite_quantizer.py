@@ -1,4 +1,4 @@
-"""What quantisers share that describe a vector by the codes of several quantisers."""
+"""The base class of quantisers that describe a vector by the codes of several quantisers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
-from keras_cmg.layers.quantizers.quantizer import Quantizer
+from keras_cmg.layers.arguments import require_sizes
+from keras_cmg.layers.quantizers.quantizer import Quantizer, check_part
 from keras_cmg.types import Tensor
 
 
@@ -26,8 +26,9 @@ class CompositeQuantizer(Quantizer):
         **kwargs: the arguments of every Keras layer.
 
     Raises:
-        ValueError: if the number of parts is missing, below 1 or another than that of `quantizers`;
-            or if quantisers differ in the shape of their indices.
+        ValueError: if `quantizers` are no quantisers, one of them twice, or differ in the shape of
+            their indices, or if the number of parts is missing, below 1 or another than that of
+            `quantizers`.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class CompositeQuantizer(Quantizer):
     ):
         super().__init__(dtype=dtype, **kwargs)
         if count is not None:
-            require_positive(**{count_name: count})
+            require_sizes(**{count_name: count})
         parts: list[Any]
+        for quantizer in quantizers if isinstance(quantizers, list | tuple) else (quantizers,):
+            check_part(quantizer, "quantizers")
         if isinstance(quantizers, Quantizer):
             if count is None:
                 raise ValueError(f"`{count_name}` must be given with one quantiser. Received: None")
@@ -53,6 +56,11 @@ class CompositeQuantizer(Quantizer):
                     "`quantizers` must be one quantiser if `shared`. Received: several"
                 )
             parts = list(quantizers)
+            if len({id(part) for part in parts}) < len(parts):
+                raise ValueError(
+                    "`quantizers` must be different layers; one for all parts is given alone, with "
+                    f"`shared=True`. Received: {[part.name for part in parts]}"
+                )
             if not parts or count not in (None, len(parts)):
                 raise ValueError(
                     f"`quantizers` must hold `{count_name}` quantisers. "
@@ -96,7 +104,8 @@ class CompositeQuantizer(Quantizer):
 
     def _adapt_part(self, number: int, features: np.ndarray, num_iterations: int) -> None:
         part = self.part(number)
-        if part.adaptable_part() is not None:
+        frozen = self.trainable and not part.trainable
+        if part.adaptable_part() is not None and not frozen:
             part.adapt(features, num_iterations)
 
     @property
@@ -137,10 +146,13 @@ class CompositeQuantizer(Quantizer):
         indices: Sequence[Mapping[str, Tensor]],
         weights: Sequence[Mapping[str, Tensor]],
     ) -> None:
-        """Updates each part, or the shared one once, with the vectors of all parts."""
+        """Updates each part that is not frozen; the shared one once, with the vectors of all."""
         if not self.shared:
             for part, *values in zip(self.quantizers, inputs, indices, weights, strict=True):
-                part.update(*values)
+                if part.trainable:
+                    part.update(*values)
+            return
+        if not self.quantizers[0].trainable:
             return
 
         def together(parts):

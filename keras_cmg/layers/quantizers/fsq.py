@@ -156,8 +156,9 @@ class FSQ(Quantizer):
         [0.0, 1.0]
         """
         digits = finite_scalars.unpack_digits(indices, self.levels)
+        digits = ops.cast(digits, self.compute_dtype)
         values = finite_scalars.scalar_values(digits, self.levels, self.symmetric)
-        return ops.cast(values * ops.convert_to_tensor(self.scale, "float32"), self.compute_dtype)
+        return values * ops.convert_to_tensor(self.scale, self.compute_dtype)
 
     def copy_for_level(self, level: int) -> Quantizer:
         """Creates the quantiser of a level, whose grid covers one cell of the level before.

@@ -86,7 +86,8 @@ class GroupedQuantizer(CompositeQuantizer):
         return groups
 
     def _assign(self, x, training):
-        found = [self.part(i)._assign(group, training) for i, group in enumerate(self._split(x))]
+        parts = [(self.part(i), group) for i, group in enumerate(self._split(x))]
+        found = [part._assign(group, training and part.trainable) for part, group in parts]
         return {
             "quantized": ops.concatenate([part["quantized"] for part in found], axis=-1),
             "codes": ops.concatenate([part["codes"] for part in found], axis=-1),
@@ -108,6 +109,7 @@ class GroupedQuantizer(CompositeQuantizer):
         >>> quantizer.encode(np.array([9.0, 9.0, 0.0, 0.0], "float32")).tolist()
         [8, 4]
         """
+        self._ensure_built()
         groups = self._split(ops.cast(x, self.compute_dtype))
         return self._stack([self.part(i).encode(group) for i, group in enumerate(groups)])
 
@@ -126,6 +128,7 @@ class GroupedQuantizer(CompositeQuantizer):
         >>> quantizer.decode(np.array([8, 4])).tolist()
         [1.0, 1.0, 0.0, 0.0]
         """
+        self._ensure_built()
         indices = ops.convert_to_tensor(indices)
         codes = [self.part(i).decode(self._indices_of(indices, i)) for i in range(self.num_groups)]
         return ops.concatenate(codes, axis=-1)
@@ -133,8 +136,8 @@ class GroupedQuantizer(CompositeQuantizer):
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Places the codes of each group at k-means centers of its channels.
 
-        Groups whose codes cannot be placed, such as those of `FSQ`, keep them; a shared quantiser
-        gets the channels of all groups.
+        Groups whose codes cannot be placed, such as those of `FSQ`, and groups that are frozen by
+        themselves keep them; a shared quantiser gets the channels of all groups.
 
         Args:
             features: float array or tensor `(..., dim)`.
@@ -154,8 +157,7 @@ class GroupedQuantizer(CompositeQuantizer):
         """
         if self.adaptable_part() is None:
             super().adapt(features)
-        if not self.built:
-            self.build()
+        self._ensure_built()
         groups = self._split(self._features(features))
         if self.shared:
             groups = [np.concatenate(groups)]

@@ -14,6 +14,18 @@ from keras_cmg.layers.quantizers.quantizer import GRADIENTS, Quantizer, distance
 from keras_cmg.ops.orthogonality import orthogonality_loss
 from keras_cmg.types import Tensor
 
+OF_AVERAGES = (
+    "decay",
+    "epsilon",
+    "mix_modalities",
+    "replace_in_evaluation",
+    "replacement_offset",
+    "reset_replaced_state",
+    "usage_modalities",
+    "zero_initial_counts",
+)
+"""Arguments of `Codebook` that codes learned by gradient do not have."""
+
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class LearnedCodebook(Codebook):
@@ -66,7 +78,7 @@ class LearnedCodebook(Codebook):
         As from every `keras_cmg.layers.Quantizer`.
 
     Raises:
-        ValueError: as for `Codebook`.
+        ValueError: as for `Codebook`, or for arguments of its moving averages.
 
     Example:
 
@@ -100,6 +112,12 @@ class LearnedCodebook(Codebook):
         dtype: Any = None,
         **kwargs,
     ):
+        refused = sorted(set(kwargs) & set(OF_AVERAGES))
+        if refused:
+            raise ValueError(
+                "LearnedCodebook has no moving averages, and must be made without their arguments. "
+                f"Received: {refused}"
+            )
         super().__init__(
             num_embeddings,
             embedding_dim,
@@ -130,6 +148,7 @@ class LearnedCodebook(Codebook):
         return self._codes()
 
     def _codes(self):
+        self._ensure_built()
         codes = ops.convert_to_tensor(self.places) + ops.convert_to_tensor(self.offsets)
         if self.frozen_codes:
             codes = ops.where(self._is_frozen()[:, None], ops.stop_gradient(codes), codes)

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
-from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer
+from keras_cmg.layers.arguments import require_sizes
+from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer, check_part
 from keras_cmg.types import Tensor
 
 
@@ -48,7 +48,7 @@ class ProjectedQuantizer(Quantizer):
         As from every `keras_cmg.layers.Quantizer`; `"codes"` are mapped back too.
 
     Raises:
-        ValueError: if `embedding_dim` is below 1.
+        ValueError: if `embedding_dim` is below 1, or `quantizer` is no `Quantizer`.
 
     Example:
 
@@ -73,7 +73,8 @@ class ProjectedQuantizer(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        require_positive(embedding_dim=embedding_dim)
+        require_sizes(embedding_dim=embedding_dim)
+        check_part(quantizer, "quantizer")
         self.quantizer = quantizer
         self.embedding_dim = embedding_dim
         self.num_embeddings = quantizer.num_embeddings
@@ -101,7 +102,8 @@ class ProjectedQuantizer(Quantizer):
         self.built = True
 
     def _assign(self, x, training):
-        inner = self.quantizer._assign(self.project_in(x), training)
+        self._ensure_built()
+        inner = self.quantizer._assign(self.project_in(x), training and self.quantizer.trainable)
         return {
             "quantized": self.project_out(inner["quantized"]),
             "codes": ops.stop_gradient(self.project_out(inner["codes"])),
@@ -120,10 +122,10 @@ class ProjectedQuantizer(Quantizer):
         Example:
 
         >>> quantizer = keras_cmg.layers.ProjectedQuantizer(keras_cmg.layers.FSQ((5, 5)), 4)
-        >>> quantizer.build()
         >>> quantizer.encode(np.zeros((1, 4), "float32")).tolist()
         [12]
         """
+        self._ensure_built()
         return self.quantizer.encode(self.project_in(ops.cast(x, self.compute_dtype)))
 
     def decode(self, indices: Tensor) -> Tensor:
@@ -138,10 +140,10 @@ class ProjectedQuantizer(Quantizer):
         Example:
 
         >>> quantizer = keras_cmg.layers.ProjectedQuantizer(keras_cmg.layers.FSQ((5, 5)), 4)
-        >>> quantizer.build()
         >>> quantizer.decode(np.array([12])).tolist()
         [[0.0, 0.0, 0.0, 0.0]]
         """
+        self._ensure_built()
         return self.project_out(self.quantizer.decode(indices))
 
     @property
@@ -175,8 +177,7 @@ class ProjectedQuantizer(Quantizer):
         >>> sorted(quantizer.encode(np.eye(3)[:2]).tolist())
         [0, 1]
         """
-        if not self.built:
-            self.build()
+        self._ensure_built()
         self.quantizer.adapt(self.project_in(self._features(features)), num_iterations)
 
     def coarse_codes(self, max_count: int = MAX_COMBINATIONS) -> tuple[np.ndarray, np.ndarray]:
@@ -189,6 +190,7 @@ class ProjectedQuantizer(Quantizer):
             Float array `(codes, embedding_dim)`, and the number of values of each index, 0 for
             those left out.
         """
+        self._ensure_built()
         codes, sizes = self.quantizer.coarse_codes(max_count)
         return ops.convert_to_numpy(self.project_out(codes)), sizes
 
@@ -227,6 +229,8 @@ class ProjectedQuantizer(Quantizer):
             indices: modality to int tensor `(batch, [frames], *index_shape)`.
             weights: optional modality to float tensor `(batch, [frames])`.
         """
+        if not self.quantizer.trainable:
+            return
         projected = {name: self.project_in(x) for name, x in inputs.items()}
         self.quantizer.update(projected, indices, weights or {})
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.ops import quantization
 from keras_cmg.ops.contrastive import l2_normalize
@@ -67,7 +67,7 @@ class Prototypes(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        require_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if not initial_norm > 0:
             raise ValueError(f"`initial_norm` must be positive. Received: {initial_norm}")
         self.num_embeddings = num_embeddings
@@ -90,6 +90,7 @@ class Prototypes(Quantizer):
     @property
     def codebook(self) -> Tensor:
         """The prototypes at unit length, float tensor `(num_embeddings, embedding_dim)`."""
+        self._ensure_built()
         return l2_normalize(self.prototypes)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -186,8 +187,7 @@ class Prototypes(Quantizer):
         >>> sorted(ops.convert_to_numpy(prototypes.codebook)[:, 0].round(2).tolist())
         [0.0, 1.0]
         """
-        if not self.built:
-            self.build()
+        self._ensure_built()
         points = self._features(features)
         points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
         centers = k_means(points, self.num_embeddings, num_iterations, self.seed)

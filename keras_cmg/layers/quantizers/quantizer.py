@@ -33,25 +33,29 @@ class Quantizer(keras.layers.Layer):
 
     - Training: quantises with the codes as they are, then updates state and adds losses by
       `add_loss`, from the statistics of the global batch. Inference changes no state and adds no
-      loss. `trainable=False` freezes all codes: no state changes and no loss is added.
-    - State and computation are float32 (or the float64 of `dtype`) under every mixed-precision
-      policy, so that inputs of half precision keep all codes.
+      loss. `trainable=False` freezes all codes: no state changes and no loss is added. Of a
+      quantiser within another one, it freezes the codes of that one alone.
+    - State and computation are float32 (or the float64 of `dtype`) under every policy, so that
+      inputs of half precision keep all codes.
     - Vectors of weight 0 are quantised like all others, but have no part in state and losses.
     - An index has the axes of its vector, and those of `index_shape` for quantisers that describe
       a vector by several codes.
 
     Masks: vectors with `weights` of zero, such as padded frames or missing modalities, have no part
-    in losses and statistics; they get codes all the same.
+    in losses and statistics; they get codes all the same. Without `weights`, the mask that Keras
+    attaches to inputs is used, such as that of `keras.layers.Embedding(mask_zero=True)`.
 
     Args:
-        dtype: a policy; state and computation take the dtype of its variables.
+        dtype: a policy; state and computation take the dtype of its variables, float32 at least.
         **kwargs: the arguments of every Keras layer.
 
     Call arguments:
         inputs: float tensor `(batch, [frames,] dim)`, or a dict of modality to such tensors.
         weights: optional, like `inputs` but without the last axis, or `(batch,)`: the weight of
-            each vector in state and losses; 0 leaves it out.
+            each vector in state and losses; 0 leaves it out. For a dict of inputs, a dict with
+            some or all of its modalities.
         training: whether to update state and add losses.
+        mask: the mask of Keras, used where `weights` is None.
 
     Returns:
         For one tensor, a dict; for a dict of modalities, a dict of dicts: `"quantized"`
@@ -59,7 +63,8 @@ class Quantizer(keras.layers.Layer):
         `"indices"`, int32 `(batch, [frames], *index_shape)`.
 
     Raises:
-        ValueError: if the last axis of an input is not `embedding_dim`.
+        ValueError: if the last axis of an input is not `embedding_dim`, or `weights` do not have
+            the shape of their inputs.
 
     Example:
 
@@ -84,12 +89,19 @@ class Quantizer(keras.layers.Layer):
     gradient: str = "straight_through"
     is_grid: bool = False
     """Whether codes are a fixed grid, the same before and after training."""
+    is_by_modality: bool = False
+    """Whether each modality has codes of its own, so that `encode` needs its name."""
 
     def __init__(self, *, dtype: Any = None, **kwargs):
         super().__init__(dtype=variable_dtype(dtype), **kwargs)
 
     def build(self, input_shape: Any = None) -> None:
         self.built = True
+
+    def _ensure_built(self) -> None:
+        """Creates the state, which needs no input shape, before the first call."""
+        if not self.built:
+            self.build()
 
     def encode(self, x: Tensor) -> Tensor:
         """Computes the indices of vectors.
@@ -162,7 +174,8 @@ class Quantizer(keras.layers.Layer):
             config["seed"] += number
         return type(self).from_config(config)
 
-    def call(self, inputs, weights=None, training=False):
+    def call(self, inputs, weights=None, training=False, mask=None):
+        weights = mask if weights is None else weights
         inputs, weights, single = self._as_modalities(inputs, weights)
         learning = bool(training) and self.trainable
         outputs = {name: self._assign(x, learning) for name, x in inputs.items()}
@@ -220,8 +233,8 @@ class Quantizer(keras.layers.Layer):
     def _as_modalities(self, inputs, weights):
         """Inputs and weights as dicts, cast and checked, and whether there was one tensor."""
         single = not isinstance(inputs, Mapping)
+        weights = self._weights_by_modality(inputs, weights)
         inputs = {"": inputs} if single else inputs
-        weights = {"": weights} if single and weights is not None else (weights or {})
         inputs = {name: ops.cast(x, self.compute_dtype) for name, x in inputs.items()}
         for name, x in inputs.items():
             if len(x.shape) not in (2, 3) or x.shape[-1] != self.embedding_dim:
@@ -233,9 +246,29 @@ class Quantizer(keras.layers.Layer):
         weights = {
             name: frame_weights(ops.cast(weight, self.compute_dtype), inputs[name])
             for name, weight in weights.items()
-            if weight is not None and name in inputs
+            if weight is not None
         }
         return inputs, weights, single
+
+    def _weights_by_modality(self, inputs, weights) -> Mapping[str, Any]:
+        """Weights as a dict of the modalities of the inputs."""
+        if weights is None:
+            return {}
+        single = not isinstance(inputs, Mapping)
+        if single == isinstance(weights, Mapping):
+            raise ValueError(
+                f"`weights` of {type(self).__name__} must be a {'tensor' if single else 'dict'}, "
+                f"as the inputs are. Received: {type(weights).__name__}"
+            )
+        if single:
+            return {"": weights}
+        unknown = sorted(set(weights) - set(inputs))
+        if unknown:
+            raise ValueError(
+                f"`weights` of {type(self).__name__} must name modalities of the inputs, "
+                f"{tuple(inputs)}. Received: {unknown}"
+            )
+        return weights
 
     @property
     def codebook(self) -> Tensor:
@@ -263,7 +296,15 @@ class Quantizer(keras.layers.Layer):
 
         Yields:
             Float tensor `(block_size or fewer, embedding_dim)`.
+
+        Raises:
+            ValueError: for a quantiser that describes a vector by several codes.
         """
+        if self.index_shape:
+            raise ValueError(
+                f"`code_blocks` must be those of a quantiser of one index. {type(self).__name__} "
+                f"has indices of shape {self.index_shape}; see `sample_indices`."
+            )
         for start in range(0, self.num_embeddings, block_size):
             stop = min(start + block_size, self.num_embeddings)
             yield self.decode(ops.arange(start, stop, dtype="int32"))
@@ -454,7 +495,8 @@ class Quantizer(keras.layers.Layer):
         """Computes how the codes of a batch are used.
 
         Args:
-            indices: int tensor `(batch, [frames], *index_shape)`, as from a call.
+            indices: int tensor `(batch, [frames], *index_shape)`, as from a call; -1, a level that
+                a training step left out, is not counted.
             weights: optional float tensor `(batch, [frames])`; 0 leaves a vector out.
 
         Returns:
@@ -464,17 +506,27 @@ class Quantizer(keras.layers.Layer):
         """
         parts = int(np.prod(self.index_shape, dtype=int))
         columns = ops.reshape(indices, (-1, parts))
-        weights = None if weights is None else ops.reshape(weights, (-1,))
+        counts = ops.cast(columns >= 0, "float32")
+        if weights is not None:
+            counts = counts * ops.reshape(ops.cast(weights, "float32"), (-1, 1))
         sizes = self.index_sizes.reshape(-1).tolist()
         usage = [
-            quantization.code_usage(ops.maximum(columns[:, i], 0), size, weights)
+            quantization.code_usage(ops.maximum(columns[:, i], 0), size, counts[:, i])
             for i, size in enumerate(sizes)
         ]
         perplexity = sum(quantization.perplexity(share) for share in usage) / parts
         used = sum(ops.sum(ops.cast(share > 0, "float32")) for share in usage) / parts
         return {"perplexity": perplexity, "used": used, "unused": sum(sizes) / parts - used}
 
-    def compute_output_spec(self, inputs, weights=None, training=False):
+    def compute_mask(self, inputs, previous_mask):
+        def masks(mask):
+            return dict.fromkeys(("quantized", "codes", "indices"), mask)
+
+        if not isinstance(inputs, Mapping):
+            return masks(previous_mask)
+        return {name: masks((previous_mask or {}).get(name)) for name in inputs}
+
+    def compute_output_spec(self, inputs, weights=None, training=False, mask=None):
         def spec(x):
             frames = tuple(x.shape[:-1])
             vectors = keras.KerasTensor((*frames, self.embedding_dim), dtype=self.compute_dtype)
@@ -499,14 +551,54 @@ def frame_weights(weight: Tensor, x: Tensor) -> Tensor:
     Returns:
         Float tensor `(batch, [frames])`.
 
+    Raises:
+        ValueError: if the shape is another one.
+
     Example:
 
     >>> tuple(frame_weights(ops.ones((2,)), ops.ones((2, 3, 4))).shape)
     (2, 3)
     """
-    if len(weight.shape) < len(x.shape) - 1:
+    shape, expected = tuple(weight.shape), tuple(x.shape[:-1])
+    known = (size for size in zip(shape, expected, strict=False) if None not in size)
+    if len(shape) not in (1, 2) or any(size not in (1, other) for size, other in known):
+        raise ValueError(
+            f"`weights` must have shape (batch,) or (batch, frames), here {expected}. "
+            f"Received shape {shape}."
+        )
+    if len(shape) > len(expected):
+        if shape[1] != 1:
+            raise ValueError(
+                f"`weights` must have shape {expected}, that of vectors without frames. "
+                f"Received shape {shape}."
+            )
+        weight = weight[:, 0]
+    elif len(shape) < len(expected):
         weight = weight[:, None]
     return ops.broadcast_to(weight, ops.shape(x)[:-1])
+
+
+def check_part(quantizer: Any, argument: str) -> None:
+    """Raises a `ValueError` unless a quantiser can be a part of another one.
+
+    Args:
+        quantizer: anything.
+        argument: str, name of the argument.
+
+    Raises:
+        ValueError: if it is no `Quantizer`, or one whose modalities have codes of their own.
+
+    Example:
+
+    >>> check_part(keras_cmg.layers.FSQ((5, 5)), "quantizer")
+    """
+    if not isinstance(quantizer, Quantizer):
+        raise ValueError(f"`{argument}` must be a `Quantizer`. Received: {quantizer!r}")
+    if quantizer.is_by_modality:
+        raise ValueError(
+            f"`{argument}` must have the same codes for all modalities within another quantiser. "
+            f"Received: {type(quantizer).__name__}"
+        )
 
 
 def flatten_modalities(

@@ -1,4 +1,4 @@
-"""Residual quantisation: each level quantises what the levels before leave."""
+"""Residual quantisation: each level quantises the residual of the levels before it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ class ResidualQuantizer(CompositeQuantizer):
     Raises:
         ValueError: if the number of levels is missing, below 1 or another than that of
             `quantizers`; if widths differ; for an unknown `gradient`, a `min_levels` outside 1 to
-            `num_levels`, a `beam_size` below 1, or one above 1 for quantisers without a codebook.
+            `num_levels`, a `beam_size` below 1, or one above 1 for quantisers without a codebook,
+            or an `input_bound` that is not positive or of another length.
 
     Example:
 
@@ -120,6 +121,12 @@ class ResidualQuantizer(CompositeQuantizer):
         self.beam_size = beam_size
         if input_bound is not None and not isinstance(input_bound, (int, float)):
             input_bound = tuple(float(value) for value in input_bound)
+        bounds = input_bound if isinstance(input_bound, tuple) else (input_bound,)
+        if input_bound is not None and not (len(bounds) in (1, dims[0]) and min(bounds) > 0):
+            raise ValueError(
+                f"`input_bound` must be positive, one number or one for each of {dims[0]} "
+                f"channels. Received: {input_bound}"
+            )
         self.input_bound = input_bound
         self.noise_scale = noise_scale
 
@@ -151,6 +158,7 @@ class ResidualQuantizer(CompositeQuantizer):
 
     def _search(self, x: Tensor) -> Tensor:
         """Indices of all levels."""
+        self._ensure_built()
         residual = ops.stop_gradient(x)
         if self.beam_size > 1:
             codebooks = [self.part(level).codebook for level in range(self.num_levels)]
@@ -209,6 +217,7 @@ class ResidualQuantizer(CompositeQuantizer):
         >>> [quantizer.decode(np.array(i)).tolist() for i in ([2, 1, 3], [2, 1, -1], [2])]
         [[0.75, -0.25], [0.5, -0.5], [1.0, -1.0]]
         """
+        self._ensure_built()
         indices = ops.convert_to_tensor(indices)
         levels = indices.shape[-len(self.index_shape)]
         total = 0.0
@@ -226,10 +235,10 @@ class ResidualQuantizer(CompositeQuantizer):
         return ops.all(indices >= 0, axis=inner) if inner else indices >= 0
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
-        """Places the codes of each level at k-means centers of what the levels before leave.
+        """Places the codes of each level at k-means centers of the residuals that it quantises.
 
-        Levels whose codes cannot be placed, such as those of `FSQ`, keep them; a shared quantiser
-        gets the vectors of the first level.
+        Levels whose codes cannot be placed, such as those of `FSQ`, and levels that are frozen by
+        themselves keep them; a shared quantiser gets the vectors of the first level.
 
         Args:
             features: float array or tensor `(..., dim)`.
@@ -250,8 +259,7 @@ class ResidualQuantizer(CompositeQuantizer):
         """
         if self.adaptable_part() is None:
             super().adapt(features)
-        if not self.built:
-            self.build()
+        self._ensure_built()
         residual = ops.convert_to_numpy(self._bounded(self._features(features)))
         for level in range(self.num_levels):
             part = self.part(level)
@@ -290,7 +298,7 @@ class ResidualQuantizer(CompositeQuantizer):
         return codes, np.stack([*used, *empty])
 
     def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
-        """Computes what each level describes: the vectors less the codes of the levels before.
+        """Computes the vectors that each level quantises: the residuals of the levels before it.
 
         Args:
             x: float tensor `(..., dim)`.

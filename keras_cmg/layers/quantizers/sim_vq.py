@@ -1,4 +1,4 @@
-"""Codes that move together: a learned linear map of a fixed codebook."""
+"""SimVQ: a codebook that is a learned linear map of fixed vectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.quantizers.quantizer import (
     Quantizer,
     check_gradient,
@@ -87,9 +87,9 @@ class SimVQ(Quantizer):
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        require_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        require_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if latent_dim is not None:
-            require_positive(latent_dim=latent_dim)
+            require_sizes(latent_dim=latent_dim)
         check_gradient(gradient)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -123,6 +123,7 @@ class SimVQ(Quantizer):
     @property
     def codebook(self) -> Tensor:
         """All codes, float tensor `(num_embeddings, embedding_dim)`."""
+        self._ensure_built()
         return ops.matmul(self.latent_codes, self.projection)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -160,6 +161,7 @@ class SimVQ(Quantizer):
         >>> tuple(quantizer.decode(np.array([[0, 3]])).shape)
         (1, 2, 2)
         """
+        self._ensure_built()
         latent = ops.take(ops.convert_to_tensor(self.latent_codes), indices, axis=0)
         return ops.matmul(latent, self.projection)
 

@@ -1,4 +1,4 @@
-"""Backbone of AHA: residual codes that one modality makes, the first levels for all."""
+"""Backbone of AHA: residual codes of one modality, whose first levels all modalities share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.residual_quantizer import ResidualQuantizer
 from keras_cmg.models.aha import presets
@@ -55,8 +56,8 @@ class AHABackbone(SequenceBackbone):
         `"residual_codes"`, of the anchor alone.
 
     Raises:
-        ValueError: for an unknown `anchor`, an anchor whose features are maps, or numbers of levels
-            other than `1 <= num_shared_levels < num_levels`.
+        ValueError: for an unknown `anchor`, an anchor whose features are maps, numbers of levels
+            other than `1 <= num_shared_levels < num_levels`, or an `AlignedCodebook`.
 
     Example:
 
@@ -131,6 +132,7 @@ class AHABackbone(SequenceBackbone):
         if not (isinstance(quantizer, keras.Layer) or is_serialized(quantizer)):
             quantizer = self._levels(range(self.num_shared_levels), quantizer, "codebook")
         super().set_quantizer(quantizer)
+        self.require_shared_codes()
 
     def build_layers(self):
         if len(self.feature_shapes[self.anchor]) != 3:
@@ -163,7 +165,7 @@ class AHABackbone(SequenceBackbone):
         }
         summary = {name: self.specific_encoders[name].summarize(x) for name, x in specific.items()}
         anchor = self.anchor
-        residual = ops.cast(general[anchor], self.variable_dtype)
+        residual = ops.cast(general[anchor], variable_dtype(self.dtype_policy))
         residual = residual - features["codes"][anchor]
         own = self.specific_quantizer(residual, weights=masks.get(anchor), training=training)
         specific[anchor] = summary[anchor] = own["quantized"]

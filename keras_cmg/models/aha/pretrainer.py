@@ -8,12 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.layers.code_discriminator import CodeDiscriminator
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.models.aha import presets
 from keras_cmg.models.aha.backbone import AHABackbone
 from keras_cmg.models.base.adversarial_terms import adversarial_loss
-from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.feature_layers import feature_decoder
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model

@@ -1,4 +1,4 @@
-"""Terms that several systems have as switches: codes are not told by specific features."""
+"""The adversarial term of several systems: a discriminator predicts codes from features."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from keras import ops
 
 from keras_cmg.layers.code_discriminator import CodeDiscriminator
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.ops.masking import weighted_mean
 from keras_cmg.types import Tensor
 
@@ -34,7 +35,7 @@ def adversarial_loss(
     1.3863
     """
     logits = discriminator(features)
-    logits = ops.cast(logits, discriminator.variable_dtype)
+    logits = ops.cast(logits, variable_dtype(discriminator.dtype_policy))
     if len(indices.shape) < len(logits.shape) - 1:
         indices = ops.broadcast_to(indices[:, None], ops.shape(logits)[:-1])
     chosen = ops.one_hot(indices, discriminator.num_embeddings, dtype=logits.dtype)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any, ClassVar
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.sequence_backbone import SequenceBackbone
@@ -92,21 +93,3 @@ class AlignmentPretrainer(Pretrainer):
     def get_config(self):
         names = "temperature symmetric commitment_cost cross_modal_commitment".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def require_positive(**arguments: float) -> None:
-    """Raises an error for arguments that are not positive.
-
-    Args:
-        **arguments: name to value.
-
-    Raises:
-        ValueError: naming the argument.
-
-    Example:
-
-    >>> require_positive(temperature=0.1)
-    """
-    for name, value in arguments.items():
-        if value <= 0:
-            raise ValueError(f"`{name}` must be positive. Received: {value}")

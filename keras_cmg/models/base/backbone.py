@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_cmg.backend import engine
 from keras_cmg.backend.rematerialization import compute_in_chunks
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.layers.quantizers.codebook import Codebook
 from keras_cmg.layers.quantizers.fsq import FSQ
@@ -61,7 +62,7 @@ class Backbone(keras.Model):
         **kwargs: the arguments of every Keras model.
 
     Raises:
-        ValueError: if no modality is given, or one twice.
+        ValueError: if no modality is given, or one twice, or a single name in place of a tuple.
 
     Example:
 
@@ -91,11 +92,12 @@ class Backbone(keras.Model):
 
     def __init__(self, modalities: tuple[str, ...], frozen_layers: tuple[str, ...] = (), **kwargs):
         super().__init__(**kwargs)
-        modalities = tuple(modalities)
-        if not modalities or len(set(modalities)) != len(modalities):
+        named = not isinstance(modalities, str) and all(isinstance(m, str) for m in modalities)
+        if not named or not modalities or len(set(modalities)) != len(modalities):
             raise ValueError(
-                f"`modalities` must hold at least one name, each once. Received: {modalities}"
+                f"`modalities` must hold at least one name, each once. Received: {modalities!r}"
             )
+        modalities = tuple(modalities)
         self.modalities = modalities
         self._to_freeze = tuple(frozen_layers)
         self._quantization: Any = None
@@ -141,10 +143,10 @@ class Backbone(keras.Model):
             layer = self._new_quantizer(quantizer_class, arguments)
         else:
             layer = quantizer
-            if isinstance(layer, (FSQ, LFQ)) and layer.embedding_dim != self.embedding_dim:
+            if isinstance(layer, (FSQ, LFQ)) and layer.embedding_dim != self.general_dim:
                 layer = ProjectedQuantizer(
                     layer,
-                    self.embedding_dim,
+                    self.general_dim,
                     seed=self.seed,
                     dtype=self.dtype_policy,
                     name="codebook",
@@ -159,10 +161,46 @@ class Backbone(keras.Model):
         dim = getattr(layer, "embedding_dim", self.general_dim)
         if dim != self.general_dim:
             raise ValueError(
-                f"`quantizer` must have the `embedding_dim` of the backbone, {self.general_dim}. "
-                f"Received: {dim}"
+                f"`quantizer` must have the width of the features, `embedding_dim` "
+                f"{self.general_dim}. Received: {dim}"
             )
         self.quantizer = layer
+
+    def check_names(self, **layers: Mapping[str, Any]) -> None:
+        """Raises an error for layers of modalities that the backbone does not have.
+
+        Args:
+            **layers: argument to its dict of modality to layer.
+
+        Raises:
+            ValueError: naming the argument and the modalities.
+
+        Example:
+
+        >>> keras_cmg.models.FCIDBackbone(("audio",)).check_names(encoders={})
+        """
+        for argument, given in layers.items():
+            unknown = sorted(set(given) - set(self.modalities))
+            if unknown:
+                raise ValueError(
+                    f"`{argument}` must name modalities of {self.modalities}. Received: {unknown}"
+                )
+
+    def require_shared_codes(self) -> None:
+        """Raises an error for a quantiser whose modalities have codes of their own.
+
+        Raises:
+            ValueError: naming the backbone and the quantiser.
+
+        Example:
+
+        >>> keras_cmg.models.AHABackbone(("audio", "text")).require_shared_codes()
+        """
+        if isinstance(self.quantizer, AlignedCodebook):
+            raise ValueError(
+                f"`quantizer` of {type(self).__name__} must have the same codes for all "
+                f"modalities. Received: {type(self.quantizer).__name__}"
+            )
 
     def _new_quantizer(self, quantizer_class: Any, arguments: dict[str, Any]) -> Quantizer:
         """The quantiser of a number of codes, or a group of such."""
@@ -294,7 +332,7 @@ class Backbone(keras.Model):
             Dict of `"general"`, before quantisation, and `"quantized"`, both `(batch, frames,
             dim)` or `(batch, dim)`, and `"indices"`, `(batch, frames)` or `(batch,)`. A system
             without codebook has no `"indices"`, and its `"quantized"` equals `"general"`. Floats
-            have the variable dtype under every mixed-precision policy.
+            have the variable dtype, float32 at least, under every policy.
 
         Raises:
             ValueError: for an unknown modality or level, features of another rank or width than
@@ -328,7 +366,7 @@ class Backbone(keras.Model):
         general = self.general_features(modality, ops.cast(x, self.compute_dtype), level, mask)
         codes = {} if self.quantizer is None else self.quantize_modality(modality, general)
         # NumPy, JSON and most readers know no bfloat16.
-        general = ops.cast(general, self.variable_dtype)
+        general = ops.cast(general, variable_dtype(self.dtype_policy))
         if self.quantizer is None:
             return {"general": general, "quantized": general}
         return {
@@ -367,7 +405,7 @@ class Backbone(keras.Model):
             function: of the tensors to a float tensor with the same rows.
             layer: the built layer that it calls.
             tensors: tensors with a row per clip, or None.
-            training: whether the parts are `batch_chunks`; otherwise there is one.
+            training: whether the parts are those of `parts_of`; otherwise there is one.
 
         Returns:
             Float tensor.
@@ -382,9 +420,29 @@ class Backbone(keras.Model):
         >>> tuple(backbone.in_chunks(layer, layer, [np.ones((4, 3))], training=True).shape)
         (4, 2)
         """
-        if not training or self.batch_chunks == 1:
-            return function(*tensors)
-        return compute_in_chunks(function, [layer], tensors, self.batch_chunks)
+        rows = next(x for x in tensors if x is not None).shape[0]
+        parts = self.parts_of(rows) if training else 1
+        return (
+            compute_in_chunks(function, [layer], tensors, parts)
+            if parts > 1
+            else function(*tensors)
+        )
+
+    def parts_of(self, clips: int | None) -> int:
+        """Returns the number of parts of a batch: `batch_chunks`, at most one for each clip.
+
+        Args:
+            clips: number of clips, such as that of the last batch; None if it is not known.
+
+        Returns:
+            int.
+
+        Example:
+
+        >>> keras_cmg.models.FCIDBackbone(("audio",)).parts_of(3)
+        1
+        """
+        return min(self.batch_chunks, clips) if isinstance(clips, int) else self.batch_chunks
 
     @property
     def general_dim(self) -> int:
@@ -473,8 +531,8 @@ class Backbone(keras.Model):
         """Computes the vectors of all modalities that the codebook quantises.
 
         Args:
-            batches: dict of all modalities, or an iterable of such dicts; frames that a mask leaves
-                out are not among the vectors.
+            batches: dict of all modalities, or an iterable of such dicts, alone or in tuples as for
+                `fit`; frames that a mask leaves out are not among the vectors.
             level: `"clip"` or `"segment"`; default `trained_level` of each modality.
 
         Returns:
@@ -492,6 +550,7 @@ class Backbone(keras.Model):
         """
         features = []
         for batch in [batches] if isinstance(batches, Mapping) else batches:
+            batch = batch[0] if isinstance(batch, tuple) else batch
             if not self.built:
                 self.build({name: tuple(batch[name].shape) for name in self.modalities})
             features.extend(self._codebook_rows(batch, level))
@@ -600,7 +659,7 @@ class Backbone(keras.Model):
             raise ValueError(f"`modality` must be one of {self.modalities}. Received: {modality!r}")
 
     def check_features(self, modality: str, shape: Any) -> None:
-        """Raises an error for features of another rank or width than the backbone was built on.
+        """Raises an error for features without frames, or of another shape than those at first.
 
         Args:
             modality: name of the modality.
@@ -615,6 +674,11 @@ class Backbone(keras.Model):
         """
         expected = self.feature_shapes.get(modality)
         shape = tuple(shape)
+        if 0 in shape[1:]:
+            raise ValueError(
+                f"Features of {modality!r} must have at least one frame, and no other axis of "
+                f"length 0 but that of clips. Received shape {shape}."
+            )
         if expected is None:
             return
         same_rank = len(shape) == len(expected)
@@ -627,6 +691,24 @@ class Backbone(keras.Model):
                 f"Features of {modality!r} must have shape (batch, frames, {sizes}). "
                 f"Received shape {shape}."
             )
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Raises an error for a batch that `check_batch` refuses, or that is no dict.
+
+        Args:
+            inputs: a batch.
+
+        Raises:
+            ValueError: as `check_batch`.
+
+        Example:
+
+        >>> keras_cmg.models.FCIDBackbone(("audio",)).check_inputs({"audio": np.zeros((2, 10, 8))})
+        """
+        is_batch = isinstance(inputs, Mapping)
+        self.check_batch(
+            {m: inputs[m].shape for m in self.modalities if m in inputs} if is_batch else inputs
+        )
 
     def check_batch(self, shapes: Mapping[str, Any]) -> None:
         """Raises an error if a batch misses a modality or its modalities differ in clips.

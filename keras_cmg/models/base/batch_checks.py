@@ -1,4 +1,4 @@
-"""Checks of what is passed to `fit` and its kin, before an engine sees it."""
+"""Checks of the data that are passed to `fit`, `evaluate` and `predict`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DRAWS = "draws"
 
 ACCEPTED = (
     "a dict of arrays, or a data set of batches: a tf.data.Dataset, a keras.utils.PyDataset, a "
-    "torch DataLoader or a generator of tuples (batch,)"
+    "torch DataLoader or a generator of dicts, or of tuples (batch,)"
 )
 
 
@@ -158,18 +158,34 @@ def numeric_entries(batch: Mapping[str, Any]) -> dict[str, Any]:
         batch: name to array, tensor, list or dict.
 
     Returns:
-        Dict without entries of text or objects, such as names of files.
+        Dict without entries of text or objects, such as names of files; lists become arrays.
+
+    Raises:
+        ValueError: if the rows of a list differ in length.
 
     Example:
 
     >>> sorted(numeric_entries({"audio": np.ones(2), "file": np.array(["a.wav", "b.wav"])}))
     ['audio']
     """
+    entries = {name: _as_array(name, value) for name, value in batch.items()}
     return {
         name: value
-        for name, value in batch.items()
+        for name, value in entries.items()
         if isinstance(value, Mapping) or is_numeric(value)
     }
+
+
+def _as_array(name: str, value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"Entry {name!r} of a batch must be an array, or a list whose rows have one length. "
+            f"Received a {type(value).__name__} that is no array: {error}"
+        ) from error
 
 
 def check_arrays(x: Mapping[str, Any], modalities: Sequence[str], use_masks: bool = True) -> None:
@@ -279,7 +295,7 @@ class _NumericCollate:
         self.collate = collate
 
     def __call__(self, clips: Any) -> Any:
-        return _numeric_batch(self.collate(clips))
+        return _in_tuple(self.collate(clips))
 
 
 class _NumericBatches(keras.utils.PyDataset):
@@ -294,7 +310,7 @@ class _NumericBatches(keras.utils.PyDataset):
         return self.batches.num_batches
 
     def __getitem__(self, index: int) -> Any:
-        return _numeric_batch(self.batches[index])
+        return _in_tuple(self.batches[index])
 
     def on_epoch_begin(self) -> None:
         self.batches.on_epoch_begin()
@@ -305,10 +321,16 @@ class _NumericBatches(keras.utils.PyDataset):
 
 def _passing(batches: Iterator[Any], watch: Callable[[Any], None] | None) -> Iterator[Any]:
     for batch in batches:
-        batch = _numeric_batch(batch)
+        batch = _in_tuple(batch)
         if watch is not None:
             watch(batch)
         yield batch
+
+
+def _in_tuple(batch: Any) -> Any:
+    """A batch without entries that hold no numbers, in a tuple, which Keras takes of every kind."""
+    batch = _numeric_batch(batch)
+    return (batch,) if isinstance(batch, Mapping) else batch
 
 
 def _numeric_batch(batch: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Terms that several systems have as switches: contrast of masked features, jigsaw puzzles."""
+"""Terms of several systems: contrast of masked features, and jigsaw puzzles of codes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras import ops
@@ -17,22 +17,31 @@ MASK_SALT, PARTS_SALT = 101, 102
 MaskRatio = float | Mapping[str, float]
 
 
-def check_mask_ratio(mask_ratio: MaskRatio) -> None:
-    """Raises an error for shares of masked frames that are not in [0, 1).
+def check_mask_ratio(mask_ratio: MaskRatio, modalities: Sequence[str]) -> None:
+    """Raises an error for shares of masked frames that are not in [0, 1), or that are missing.
 
     Args:
         mask_ratio: the share, or modality to share.
+        modalities: those that need a share.
 
     Raises:
         ValueError: naming the argument.
 
     Example:
 
-    >>> check_mask_ratio({"audio": 0.3, "text": 0.1})
+    >>> check_mask_ratio({"audio": 0.3, "text": 0.1}, ("audio", "text"))
     """
-    ratios = mask_ratio.values() if isinstance(mask_ratio, Mapping) else (mask_ratio,)
-    if not all(0 <= ratio < 1 for ratio in ratios):
+    ratios = (
+        mask_ratio if isinstance(mask_ratio, Mapping) else dict.fromkeys(modalities, mask_ratio)
+    )
+    if not all(0 <= ratio < 1 for ratio in ratios.values()):
         raise ValueError(f"`mask_ratio` must lie in [0, 1). Received: {mask_ratio}")
+    missing = sorted(set(modalities) - set(ratios))
+    if missing:
+        raise ValueError(
+            f"`mask_ratio` must have a share for each of {tuple(modalities)}. Missing: {missing}. "
+            f"Received: {mask_ratio}"
+        )
 
 
 def masked_infonce(

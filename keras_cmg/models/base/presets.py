@@ -10,6 +10,11 @@ from keras_cmg.models.base.configs import is_serialized
 
 Presets = Mapping[str, Mapping[str, Any]]
 
+UNNAMED_CLASS = "Codebook"
+"""Class of the quantiser whose arguments have no `class_name`."""
+SAME_ARGUMENTS = {"AlignedCodebook", "Codebook"}
+"""Quantisers whose arguments remain when one takes the place of another."""
+
 
 def named(presets: Presets, name: str) -> dict[str, Any]:
     """Returns a copy of the named preset.
@@ -39,6 +44,7 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
     The configuration of a layer replaces what it is for, as a layer does; so does a dict whose
     `class_name` is another than that of the dict it is for, since arguments are those of a class.
+    Arguments without `class_name` are those of `Codebook`.
 
     Args:
         base: dict of settings.
@@ -61,5 +67,6 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def _of_another_class(base: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
-    named = base.get("class_name")
-    return named is not None and changes.get("class_name", named) != named
+    before = base.get("class_name", UNNAMED_CLASS)
+    after = changes.get("class_name", before)
+    return before != after and not {before, after} <= SAME_ARGUMENTS

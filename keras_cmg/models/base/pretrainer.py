@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import keras
@@ -12,6 +13,7 @@ from keras import ops
 from keras_cmg.backend import engine
 from keras_cmg.layers.club_estimator import CLUBEstimator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
+from keras_cmg.layers.precision import variable_dtype
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
 from keras_cmg.models.base.backbone import Backbone
 from keras_cmg.models.base.configs import (
@@ -210,7 +212,7 @@ class Pretrainer(Trainer):
             loss_weights: term to weight; others keep their default.
 
         Raises:
-            ValueError: for a weight of an unknown term.
+            ValueError: for a weight of an unknown term, or one that is not finite.
 
         Example:
 
@@ -224,6 +226,9 @@ class Pretrainer(Trainer):
         unknown = sorted(set(given) - set(known))
         if unknown:
             raise ValueError(f"`loss_weights` must name terms of {known}. Received: {unknown}")
+        bad = {term: weight for term, weight in given.items() if not math.isfinite(weight)}
+        if bad:
+            raise ValueError(f"`loss_weights` must be finite. Received: {bad}")
         self.loss_weights = {
             term: float(given.get(term, default)) for term, default in defaults.items()
         }
@@ -364,7 +369,7 @@ class Pretrainer(Trainer):
         x = self.backbone.zero_masked_frames(x, masks)
         features = self(x, training=training)
         # Otherwise the number of blocks follows from the size of the batch.
-        in_parts = training and self.backbone.batch_chunks > 1
+        parts = self.backbone.parts_of(x[self.backbone.modalities[0]].shape[0]) if training else 1
         if training:
             self.step_counter.assign(step + 1)
         inputs = StepInputs(
@@ -377,14 +382,14 @@ class Pretrainer(Trainer):
             step=step,
             code_tables=code_tables,
             added_losses=tuple(self._layer_losses()[0]) if training else (),
-            similarity_blocks=self.backbone.batch_chunks if in_parts else None,
+            similarity_blocks=parts if parts > 1 else None,
         ).gather(self.replica_entries)
         return inputs.with_estimator_pairs(self.estimator_pairs(inputs))
 
     def _full_precision(self, x: Tensor) -> Tensor:
-        """Casts floats to the dtype of the variables: losses are never summed in half precision."""
+        """Casts floats to the dtype of losses, which are never summed in half precision."""
         if "float" in keras.backend.standardize_dtype(x.dtype):
-            return ops.cast(x, self.variable_dtype)
+            return ops.cast(x, variable_dtype(self.dtype_policy))
         return x
 
     def main_losses(self, inputs: StepInputs) -> dict[str, Tensor]:
@@ -588,7 +593,13 @@ class Pretrainer(Trainer):
         """
         return self.matching_of(inputs, inputs.features[self.backbone.quantized_kind])
 
-    def matching_of(self, inputs: StepInputs, features: Mapping[str, Tensor]) -> Tensor:
+    def matching_of(
+        self,
+        inputs: StepInputs,
+        features: Mapping[str, Tensor],
+        tables: Sequence[Tensor] | None = None,
+        quantizer: Any = None,
+    ) -> Tensor:
         """Computes the code matching of given features.
 
         Where a vector has several codes, the loss is the mean over them: groups compare their
@@ -597,12 +608,15 @@ class Pretrainer(Trainer):
         Args:
             inputs: of the step.
             features: modality to `(batch, [frames,] dim)`.
+            tables: codes of each index of a vector; default those from before the step's update.
+            quantizer: whose codes they are; default that of the backbone.
 
         Returns:
             Scalar, in nats.
         """
-        tables = inputs.code_tables
-        parts = {name: self.backbone.split_by_index(x, tables) for name, x in features.items()}
+        tables = inputs.code_tables if tables is None else tables
+        split = (quantizer or self.backbone).split_by_index
+        parts = {name: split(x, tables) for name, x in features.items()}
         losses = [
             code_matching.code_matching_loss(
                 {name: vectors[i] for name, vectors in parts.items()},
@@ -810,7 +824,7 @@ class Pretrainer(Trainer):
         Returns:
             Scalar, as of `squared_error`.
         """
-        if not inputs.training or self.backbone.batch_chunks == 1:
+        if not inputs.training or self.backbone.parts_of(target.shape[0]) == 1:
             return self.squared_error(target, decoder(*features), weights)
 
         def errors(target: Tensor, *features: Tensor) -> Tensor:

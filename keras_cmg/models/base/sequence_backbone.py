@@ -59,7 +59,8 @@ class SequenceBackbone(Backbone):
         dim)`; `"indices"`, `(batch, frames)`.
 
     Raises:
-        ValueError: for a batch that misses a modality, or features of another shape than at first.
+        ValueError: for an encoder of an unknown modality or of another width, a batch that misses a
+            modality, or features of another shape than at first.
 
     Example:
 
@@ -89,6 +90,7 @@ class SequenceBackbone(Backbone):
         self.embedding_dim = embedding_dim
         self.use_masks = use_masks
         self.encoders = dict(encoders or {})
+        self.check_names(encoders=self.encoders)
         self.general = dict(general or {})
         self.map_general = dict(map_general or {})
         self.seed = seed
@@ -108,13 +110,28 @@ class SequenceBackbone(Backbone):
             self.general_encoders[name] = self.general_encoder(name, shape)
         build_all(self.general_encoders, self.feature_shapes)
 
-    def general_encoder(self, name: str, shape: Any, units: int | None = None) -> keras.Layer:
+    def encoder_units(self, name: str) -> int:
+        """Returns the width of the output of a general encoder.
+
+        Args:
+            name: of the modality.
+
+        Returns:
+            `embedding_dim`, unless the encoder computes more than general features.
+
+        Example:
+
+        >>> keras_cmg.models.SimMMDGBackbone(("audio",), embedding_dim=8).encoder_units("audio")
+        16
+        """
+        return self.embedding_dim
+
+    def general_encoder(self, name: str, shape: Any) -> keras.Layer:
         """Returns the general encoder of a modality: the given one, or a new one.
 
         Args:
             name: of the modality.
             shape: of its features.
-            units: width of the output of a new one; default `embedding_dim`.
 
         Returns:
             A layer; a new one is not built.
@@ -130,7 +147,7 @@ class SequenceBackbone(Backbone):
         arguments = {
             **SEQUENCE,
             **self.general,
-            "units": units or self.embedding_dim,
+            "units": self.encoder_units(name),
             "seed": derive_seed(name, self.seed),
             "dtype": self.dtype_policy,
             "name": f"{name}_general",
@@ -163,10 +180,7 @@ class SequenceBackbone(Backbone):
         >>> list(inputs), masks
         (['audio'], {})
         """
-        is_batch = isinstance(inputs, Mapping)
-        self.check_batch(
-            {m: inputs[m].shape for m in self.modalities if m in inputs} if is_batch else inputs
-        )
+        self.check_inputs(inputs)
         masks = self.frame_masks(inputs)
         return self.zero_masked_frames(inputs, masks), masks
 
@@ -242,7 +256,13 @@ class SequenceBackbone(Backbone):
 
         def encode(x: Tensor, mask: Tensor | None) -> Tensor:
             if name in self.encoders:
-                return layer(x, training=training)
+                found = layer(x, training=training)
+                if len(found.shape) != 3 or found.shape[-1] != self.encoder_units(name):
+                    raise ValueError(
+                        f"The encoder of {name!r} must return features of shape (batch, frames, "
+                        f"{self.encoder_units(name)}). Received shape {tuple(found.shape)}."
+                    )
+                return found
             return layer(x, frame_mask=mask, training=training)
 
         return self.in_chunks(encode, layer, (x, mask), training)

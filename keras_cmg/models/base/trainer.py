@@ -59,7 +59,8 @@ class Trainer(PhasedObjective, keras.Model):
             batch_chunks: parts of a batch that encoders and decoders process one after the other.
                 With 2 or more, the backward pass computes their activations again, so that memory
                 for them is that of one part; losses, codes and gradients are those of the whole
-                batch. See `docs/scale.md`.
+                batch. A batch of fewer clips, such as the last one, has a part for each clip. See
+                `docs/scale.md`.
 
         Raises:
             ValueError: if both optimisers are one object, for XLA over TensorFlow's replicas, or if
@@ -203,8 +204,8 @@ class Trainer(PhasedObjective, keras.Model):
         Args:
             x: a dict of arrays, or a data set of batches: a `tf.data.Dataset`, a
                 `keras.utils.PyDataset`, a torch `DataLoader` or a generator, of known, unknown or
-                infinite length. It yields tuples `(batch,)`, each batch a dict. Entries that hold
-                no numbers, such as names of files, are left out.
+                infinite length. It yields batches, each a dict, or tuples `(batch,)`. Entries that
+                hold no numbers, such as names of files, are left out.
             y: must be None.
             batch_size: clips per batch of a dict of arrays; default 32.
             epochs: see `keras.Model.fit`, as all arguments without a description here.

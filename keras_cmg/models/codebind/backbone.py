@@ -51,7 +51,7 @@ class CodeBindBackbone(SequenceBackbone):
         `(batch, frames, specific_dim)`.
 
     Raises:
-        ValueError: unless `chunk_dim` divides both widths.
+        ValueError: unless `chunk_dim` divides both widths, or for an `AlignedCodebook`.
 
     Example:
 
@@ -126,10 +126,11 @@ class CodeBindBackbone(SequenceBackbone):
                 self.num_embeddings, self.embedding_dim, arguments, "codebook"
             )
         super().set_quantizer(quantizer)
+        self.require_shared_codes()
 
-    def general_encoder(self, name, shape, units=None):
-        specific = 0 if name in self.shared_only else self.specific_dim
-        return super().general_encoder(name, shape, units or self.embedding_dim + specific)
+    def encoder_units(self, name):
+        """The width of the shared part, and of the specific part where there is one."""
+        return self.embedding_dim + (0 if name in self.shared_only else self.specific_dim)
 
     def build_layers(self):
         super().build_layers()

@@ -9,13 +9,15 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
+from keras_cmg.layers.quantizers.grouped_quantizer import GroupedQuantizer
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
-from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.codebind import presets
 from keras_cmg.models.codebind.backbone import CodeBindBackbone
 from keras_cmg.ops import chunked_codes
+from keras_cmg.ops.contrastive import l2_normalize
 from keras_cmg.ops.masking import weighted_mean
 
 WEIGHTS = {
@@ -160,18 +162,25 @@ class CodeBind(Pretrainer):
     def code_matching_loss(self, inputs):
         """Matching of the clips' distributions over the codes of each chunk."""
         clips = inputs.clip_features(inputs.features["general"])
-        # All chunks have the same codes.
-        codebook = inputs.code_tables[0]
-        log_p = {
-            name: chunked_codes.chunk_code_log_probabilities(x, codebook)
-            for name, x in clips.items()
-        }
-        losses = [
-            chunked_codes.chunk_matching_loss(
-                log_p[a], log_p[b], inputs.pair_presence(a, b, clips[a])
-            )
-            for a, b in self.pairs()
-        ]
+        quantizer, tables = self.backbone.quantizer, inputs.code_tables
+        if getattr(quantizer, "shared", False) and isinstance(quantizer, GroupedQuantizer):
+            # All chunks have the same codes, and are compared with them at once.
+            parts, tables = {name: [x] for name, x in clips.items()}, tables[:1]
+        else:
+            parts = {name: self.backbone.split_by_index(x, tables) for name, x in clips.items()}
+            tables = tuple(l2_normalize(codes) for codes in tables)
+        losses = []
+        for i, codes in enumerate(tables):
+            log_p = {
+                name: chunked_codes.chunk_code_log_probabilities(vectors[i], codes)
+                for name, vectors in parts.items()
+            }
+            losses += [
+                chunked_codes.chunk_matching_loss(
+                    log_p[a], log_p[b], inputs.pair_presence(a, b, clips[a])
+                )
+                for a, b in self.pairs()
+            ]
         return sum(losses) / len(losses)
 
     def commitment_loss(self, inputs):

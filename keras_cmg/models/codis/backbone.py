@@ -37,7 +37,8 @@ class CODISBackbone(SequenceBackbone):
         As `SequenceBackbone`, with features of unit length.
 
     Raises:
-        ValueError: for a batch that misses a modality, or features of another shape than at first.
+        ValueError: for a quantiser without `similarities`, a batch that misses a modality, or
+            features of another shape than at first.
 
     Example:
 
@@ -51,6 +52,15 @@ class CODISBackbone(SequenceBackbone):
     """
 
     quantizer_class = Prototypes
+
+    def set_quantizer(self, quantizer):
+        super().set_quantizer(quantizer)
+        if not hasattr(self.quantizer, "similarities"):
+            raise ValueError(
+                f"`quantizer` of {type(self).__name__} must have `similarities` that its codes "
+                "learn by, as `keras_cmg.layers.Prototypes` has. "
+                f"Received: {type(self.quantizer).__name__}"
+            )
 
     def encode_frames(self, name, x, mask=None, training=False):
         return contrastive.l2_normalize(super().encode_frames(name, x, mask, training))

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.layers.momentum_teacher import MomentumTeacher
-from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer, require_positive
+from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.codis import presets
 from keras_cmg.models.codis.backbone import CODISBackbone

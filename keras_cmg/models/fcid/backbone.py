@@ -102,6 +102,7 @@ class FCIDBackbone(SequenceBackbone):
         self.quantize_level = quantize_level
         self.disentangle = disentangle
         self.specific_encoders = dict(specific_encoders or {})
+        self.check_names(specific_encoders=self.specific_encoders)
         self.specific = dict(specific or {})
         self.map_specific = dict(map_specific or {})
         self.fine_specific_encoders: dict[str, Any] = {}

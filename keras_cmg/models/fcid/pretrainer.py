@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_cmg.callbacks.kmeans_codebook_init import KMeansCodebookInit
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.layers.code_discriminator import CodeDiscriminator
 from keras_cmg.layers.cpc_predictor import CPCPredictor
 from keras_cmg.layers.quantizers.aligned_codebook import AlignedCodebook
@@ -17,7 +18,6 @@ from keras_cmg.layers.quantizers.quantizer import Quantizer
 from keras_cmg.layers.sequence_decoder import SequenceDecoder
 from keras_cmg.models.base import masked_terms
 from keras_cmg.models.base.adversarial_terms import adversarial_loss
-from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.configs import serialize_layers
 from keras_cmg.models.base.feature_layers import feature_decoder
 from keras_cmg.models.base.pretrainer import Pretrainer
@@ -209,10 +209,11 @@ class FCID(Pretrainer):
         self.decoder_channels = decoder_channels
         self.pre_activation_skip = pre_activation_skip
         self.detach_coarse_targets = detach_coarse_targets
-        masked_terms.check_mask_ratio(mask_ratio)
+        masked_terms.check_mask_ratio(mask_ratio, self.backbone.fine)
         self.mask_ratio = mask_ratio
         self.jigsaw = dict(jigsaw or {})
         self.decoders = dict(decoders or {})
+        self.backbone.check_names(decoders=self.decoders)
         self.estimator_steps = estimator_steps
         self.set_loss_weights(loss_weights)
         if not self.loss_names:

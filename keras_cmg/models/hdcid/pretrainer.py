@@ -13,7 +13,6 @@ from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.dcid.backbone import DCIDBackbone
 from keras_cmg.models.dcid.pretrainer import DCID
 from keras_cmg.models.hdcid import presets
-from keras_cmg.ops import code_matching
 
 SECOND_LEVEL_WEIGHT = 0.3
 """Weight of the second level's terms in the authors' code."""
@@ -25,13 +24,12 @@ SECOND_SALT = 201
 class HDCID(DCID):
     """Hierarchical Dual Cross-modal Information Disentangling.
 
-    The first level is DCID. A second level repeats it on what the first calls specific: general and
-    specific features of the first level's specific features (of feature maps, of their summary),
-    and a codebook of its own. Each term of the first level, `reconstruction`, `commitment`, `cpc`
-    and `club_<modality>`, has a counterpart `second_<term>` or `club_second_<modality>` of weight
-    0.3, which counts from `second_level_start_step` on; `second_reconstruction` is of the first
-    level's specific features. As in the authors' code, `code_matching`, of the first level, has
-    weight 0.
+    The first level is DCID. A second level repeats it on the specific features of the first (on the
+    summary of those of feature maps): it has general and specific features and a codebook of its
+    own. Each term of the first level, `reconstruction`, `commitment`, `cpc` and `club_<modality>`,
+    has a counterpart `second_<term>` or `club_second_<modality>` of weight 0.3, which counts from
+    `second_level_start_step` on; `second_reconstruction` is of the first level's specific features.
+    As in the authors' code, `code_matching`, of the first level, has weight 0.
 
     Beyond that code: there, each step runs the encoder once per inner step of the estimators and
     updates the codebooks each time, and estimators of the second level do not train before their
@@ -128,22 +126,14 @@ class HDCID(DCID):
         if "second_cpc" in self.loss_names:
             self.second_cpc_predictor.build(frames)
 
-    def matching_of(self, inputs, features):
-        """Computes the code matching of features of the first level.
-
-        Args:
-            inputs: of the step.
-            features: modality to `(batch, frames, embedding_dim)`.
-
-        Returns:
-            Scalar, in nats.
-        """
-        return code_matching.code_matching_loss(
-            features, inputs.code_tables[0], self.code_matching_kind, inputs.masks
-        )
+    def code_matching_loss(self, inputs):
+        """Code matching of the first level."""
+        tables = inputs.code_tables[: len(inputs.code_tables) // 2]
+        first = self.backbone.quantizer.part(0)
+        return self.matching_of(inputs, inputs.features["general"], tables, first)
 
     def first_indices(self, inputs):
-        """Returns the indices of the first level.
+        """Returns one index per vector, of the first level.
 
         Args:
             inputs: of the step.
@@ -151,7 +141,8 @@ class HDCID(DCID):
         Returns:
             Modality to int tensor `(batch, frames)`.
         """
-        return dict(inputs.features["indices"])
+        first = (..., *(0,) * len(self.backbone.quantizer.part(0).index_shape))
+        return {name: index[first] for name, index in inputs.features["indices"].items()}
 
     def estimator_pairs(self, inputs):
         features = inputs.features

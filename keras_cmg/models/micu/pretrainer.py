@@ -8,12 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.models.base import masked_terms
-from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.dcid import DCID, DCIDBackbone
 from keras_cmg.models.micu import presets
-from keras_cmg.ops import code_matching
 
 
 @register_model("micu")
@@ -86,7 +85,7 @@ class MICU(DCID):
         **kwargs,
     ):
         super().__init__(backbone, loss_weights, **kwargs)
-        masked_terms.check_mask_ratio(mask_ratio)
+        masked_terms.check_mask_ratio(mask_ratio, self.backbone.modalities)
         require_positive(temperature=temperature)
         if num_passes not in (1, 2):
             raise ValueError(f"`num_passes` must be 1 or 2. Received: {num_passes}")
@@ -120,14 +119,14 @@ class MICU(DCID):
         first = super().call(inputs, training=training)
         again = {}
         if "code_matching" in self.loss_names:
-            again["codebook"] = ops.copy(ops.convert_to_tensor(self.backbone.quantizer.codebook))
+            again["code_tables"] = tuple(ops.copy(codes) for codes in self.backbone.code_tables())
         again["first_general"], again["first_quantized"] = first["general"], first["quantized"]
         return {**super().call(inputs, training=training), **again}
 
     @property
     def replica_entries(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Beside those of DCID the codebook, which is the same on all replicas."""
-        return (*super().replica_entries, "codebook")
+        """Beside those of DCID the codes, which are the same on all replicas."""
+        return (*super().replica_entries, "code_tables")
 
     def masked_frame_infonce_loss(self, inputs):
         """InfoNCE from masked to complete features among the frames of each clip (FCMI, fine)."""
@@ -157,12 +156,8 @@ class MICU(DCID):
 
     def code_matching_loss(self, inputs):
         """Code matching with the codes that the last pass assigned."""
-        return code_matching.code_matching_loss(
-            inputs.features[self.backbone.quantized_kind],
-            self.modality_codebooks(inputs.features.get("codebook", inputs.code_tables[0])),
-            self.code_matching_kind,
-            inputs.masks,
-        )
+        features = inputs.features[self.backbone.quantized_kind]
+        return self.matching_of(inputs, features, inputs.features.get("code_tables"))
 
     def get_config(self):
         names = "mask_ratio temperature jigsaw num_passes".split()

@@ -63,8 +63,9 @@ class SimMMDGBackbone(SequenceBackbone):
     def set_quantizer(self, quantizer):
         """There is none."""
 
-    def general_encoder(self, name, shape, units=None):
-        return super().general_encoder(name, shape, units or 2 * self.embedding_dim)
+    def encoder_units(self, name):
+        """Twice `embedding_dim`: that of both halves."""
+        return 2 * self.embedding_dim
 
     def call(self, inputs, training=False):
         inputs, masks = self.prepare_inputs(inputs)

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.layers.arguments import require_positive
 from keras_cmg.layers.mlp import MLP
-from keras_cmg.models.base.alignment_pretrainer import require_positive
 from keras_cmg.models.base.pretrainer import Pretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.simmmdg import presets
@@ -143,7 +143,7 @@ class SimMMDG(Pretrainer):
         for pair, translator in self.mlps.items():
             source, target = pair.split("->")
             weights = inputs.pair_weights(source, target, whole[source])
-            translated = ops.cast(translator(whole[source]), self.variable_dtype)
+            translated = self._full_precision(translator(whole[source]))
             # Not `squared_error`: clips here are those of all replicas already.
             errors = ops.mean(ops.square(whole[target] - translated), axis=-1)
             losses.append(masking.weighted_mean(errors, weights))

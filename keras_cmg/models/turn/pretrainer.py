@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer, require_positive
+from keras_cmg.layers.arguments import require_positive
+from keras_cmg.models.base.alignment_pretrainer import AlignmentPretrainer
 from keras_cmg.models.base.registry import register_model
 from keras_cmg.models.turn import presets
 from keras_cmg.ops import adaptive_sampling, contrastive, masking

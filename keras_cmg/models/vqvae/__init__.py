@@ -1,4 +1,4 @@
-"""VQ-VAE: images through one codebook, on the contract of the cross-modal systems."""
+"""VQ-VAE of images, with the interface of the cross-modal systems."""
 
 from keras_cmg.models.vqvae.backbone import VQVAEBackbone
 from keras_cmg.models.vqvae.pretrainer import VQVAE

@@ -113,7 +113,7 @@ class VQVAEBackbone(Backbone):
             )
 
     def call(self, inputs, training=False):
-        self.check_batch({m: x.shape for m, x in inputs.items() if m in self.modalities})
+        self.check_inputs(inputs)
         name = self.modality
         general = self.encoder(ops.cast(inputs[name], self.compute_dtype))
         codes = self.quantizer({name: general}, training=training)[name]

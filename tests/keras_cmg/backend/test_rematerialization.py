@@ -115,3 +115,11 @@ def test_the_setting_is_saved_with_the_optimisers(tmp_path):
     model.train_on_batch(small_batch(("audio",)))
     model.save(tmp_path / "model.keras")
     assert keras.saving.load_model(tmp_path / "model.keras").backbone.batch_chunks == 2
+
+
+def test_the_last_batch_may_have_fewer_clips_than_chunks():
+    model = small_fcid(("audio", "imu"), BACKBONE, loss_weights={"segment_infonce": 1.0})
+    model.compile("adam", batch_chunks=3)
+    batch = small_batch(("audio", "imu"), clips=5)
+    history = model.fit(batch, batch_size=4, epochs=1, verbose=0).history
+    assert np.isfinite(history["loss"]).all()

@@ -31,3 +31,10 @@ def test_a_checkpoint_is_whole_or_the_one_before(tmp_path):
 def test_refuses_no_checkpoint(arguments, message):
     with pytest.raises(ValueError, match=message):
         keras_cmg.callbacks.Checkpoint(**arguments)
+
+
+def test_missing_folders_are_made(tmp_path):
+    path = tmp_path / "runs" / "first" / "model.keras"
+    checkpoint = keras_cmg.callbacks.Checkpoint(path)
+    compiled_fcid(("text",)).fit(small_batch(("text",)), verbose=0, callbacks=[checkpoint])
+    assert path.is_file()

@@ -1,4 +1,6 @@
+import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_cmg.layers import (
@@ -28,3 +30,14 @@ def test_masked_frames_do_not_count():
     np.testing.assert_allclose(array(found), array(layer(x[:, :2])), rtol=1e-4, atol=1e-6)
     nothing = array(layer(x, frame_mask=np.zeros((2, 4))))
     np.testing.assert_array_equal(nothing, np.zeros((2, 3)) + array(layer.dense.bias))
+
+
+def test_symbolic_shapes_follow_the_pooling():
+    frames = keras.Input((4, 6))
+    assert CoarseProjector(3)(frames).shape == (None, 3)
+    assert CoarseProjector(3)(frames, pool=False).shape == (None, 4, 3)
+
+
+def test_features_without_frames_are_named():
+    with pytest.raises(ValueError, match=r"must have shape \(batch, frames, dim\).*\(2, 6\)"):
+        CoarseProjector(3)(draw(2, 6))

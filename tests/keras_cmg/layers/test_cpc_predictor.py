@@ -90,3 +90,9 @@ def test_recurrent_layers_compute_in_full_precision(split_biases):
     logits = layer(pair(), time=2)
     assert {c.compute_dtype for cs in layer.contexts.values() for c in cs} == {"float32"}
     assert {"bfloat16"} == {keras.backend.standardize_dtype(x.dtype) for x in logits.values()}
+
+
+def test_other_widths_are_named():
+    x = {"audio": pair()["audio"], "video": pair()["video"][..., :2]}
+    with pytest.raises(ValueError, match=r"must have the same width. Received: .*'video': 2"):
+        CPCPredictor(3)(x, time=0)

@@ -1,5 +1,6 @@
 """The shared checks, for every public layer."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -149,3 +150,32 @@ def test_layer(case, tmp_path):
         prepare=adapt,
         **({"time": 1} if layer_class is layers.CPCPredictor else {}),
     )
+
+
+KEEPS_FRAMES = (
+    "GradientReversal",
+    "PCAProjection",
+    "SequenceSpecificEncoder",
+    "TOCChannelMask select",
+    "MapPooling sum",
+)
+
+
+@pytest.mark.parametrize("case", KEEPS_FRAMES)
+def test_the_mask_of_frames_is_passed_on(case):
+    layer_class, arguments, arrays = CASES[case]
+    layer = layer_class(**arguments)
+    adapt(layer)
+    frames = keras.Input(arrays[0].shape[1:])
+    frames._keras_mask = keras.Input((4,), dtype="bool")
+    assert layer(frames)._keras_mask is frames._keras_mask
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_attributes_are_called_as_their_arguments(case):
+    layer_class, arguments, _ = CASES[case]
+    layer = layer_class(**arguments)
+    for name, value in arguments.items():
+        found = getattr(layer, name)
+        # Keras makes tuples of sizes of kernels.
+        assert found in (value, (value, value)), name

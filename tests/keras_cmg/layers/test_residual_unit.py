@@ -35,3 +35,8 @@ def test_residual_unit_equals_its_formula(pre_activation_skip):
     skip = np.maximum(x, 0) if pre_activation_skip else x
     expected = np.maximum(skip + convolved(inner, narrow, 0), 0)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_other_channels_are_named():
+    with pytest.raises(ValueError, match=r"must have 4 channels. Received shape \(2, 4, 4, 3\)"):
+        ResidualUnit(4)(draw(2, 4, 4, 3))

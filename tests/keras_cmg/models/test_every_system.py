@@ -242,3 +242,14 @@ def test_codes_can_start_at_the_clips_that_have_them(name):
         {**x, "text": np.where(x["text_mask"][..., None], x["text"], 9)}, "segment"
     )
     np.testing.assert_allclose(codes_of(model.backbone), before, atol=1e-4)
+
+
+@every_system
+def test_clips_without_frames_are_named(name):
+    model, x = small_system(name), batch()
+    model.backbone.build({m: v.shape for m, v in x.items()})
+    for level in ("segment", "clip"):
+        with pytest.raises(ValueError, match=r"'text' must have at least one frame.*\(4, 0, 8\)"):
+            model.backbone.encode("text", x["text"][:, :0], level)
+    with pytest.raises(ValueError, match="'text' must have at least one frame"):
+        model.backbone({**x, "text": x["text"][:, :0]})

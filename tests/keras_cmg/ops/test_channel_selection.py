@@ -127,3 +127,8 @@ def test_bad_arguments_are_named(codebook, arguments, message):
 def test_bad_choices_are_named(num_channels, ratio):
     with pytest.raises(ValueError, match=r"`num_channels` must lie|`ratio` must be"):
         select_channels(np.arange(4.0), num_channels, ratio)
+
+
+def test_a_ratio_of_more_parts_than_channels_is_named():
+    with pytest.raises(ValueError, match="at least the sum of `ratio`"):
+        select_channels(np.arange(5.0), 1, (1, 1))

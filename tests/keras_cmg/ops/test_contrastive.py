@@ -166,3 +166,9 @@ def test_large_batches_are_computed_in_blocks(monkeypatch):
     monkeypatch.setattr(contrastive.ops, "logsumexp", noted)
     contrastive.info_nce(draw(8, 3), draw(8, 3, seed=1))
     assert sizes == [(2, 8)] * 4
+
+
+@pytest.mark.parametrize("function", [contrastive.info_nce, contrastive.partner_accuracy])
+def test_queries_without_a_key_are_named(function):
+    with pytest.raises(ValueError, match=r"same shape. Received shapes \(4, 3\) and \(5, 3\)"):
+        function(np.ones((4, 3)), np.ones((5, 3)))

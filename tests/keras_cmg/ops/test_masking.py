@@ -158,3 +158,11 @@ def test_masks_follow_the_level_of_the_features():
     assert array(cmg.weights_like(mask, normal(2, 3, 4))).tolist() == mask.tolist()
     assert array(cmg.weights_like(mask, normal(2, 5, 4))).tolist() == [[1], [0]]
     assert array(cmg.weights_like(np.array([True, False]), normal(2, 4))).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_a_softmax_without_candidates_is_defined(dtype):
+    logits = cmg.mask_logits(ops.ones((3,), dtype=dtype), np.array([0, 0, 0]))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(ops.cast(ops.softmax(logits), "float32")), 1 / 3, rtol=1e-2
+    )

@@ -151,3 +151,10 @@ def test_codes_are_found_in_half_precision_too():
     exact = ops.convert_to_numpy(ops.cast(x, "float32"))
     np.testing.assert_array_equal(found, numpy_reference.nearest_codes(exact, codebook))
     assert keras.backend.standardize_dtype(quantization.nearest_codes(x, codebook).dtype) == "int32"
+
+
+def test_shares_of_codes_sum_to_one_for_any_weights():
+    weights = np.array([0.1, 0.3, 0.0], "float32")
+    usage = quantization.code_usage(np.array([0, 1, 1]), 2, weights)
+    np.testing.assert_allclose(ops.convert_to_numpy(usage), [0.25, 0.75], rtol=1e-6)
+    assert not ops.convert_to_numpy(quantization.code_usage(np.zeros(3, int), 2, 0 * weights)).any()

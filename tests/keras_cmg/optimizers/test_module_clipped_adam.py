@@ -44,3 +44,10 @@ def test_every_model_of_a_process_has_its_modules_found():
 def test_clip_norm_must_be_positive():
     with pytest.raises(ValueError, match=r"`clip_norm` must be positive. Received: 0"):
         ModuleClippedAdam(clip_norm=0)
+
+
+@pytest.mark.parametrize("argument", ["beta_1", "beta_2"])
+def test_decays_must_lie_between_0_and_1(argument):
+    for beta in (0.0, 1.0):
+        with pytest.raises(ValueError, match=rf"`{argument}` must lie in \(0, 1\)"):
+            ModuleClippedAdam(**{argument: beta})

@@ -67,3 +67,11 @@ def test_gradient_accumulation_moves_the_weights_alone_less_often():
         changes.append([not np.array_equal(a, b) for a, b in zip(before, after, strict=True)])
     assert changes == [[True, True, True], [False, True, True]]
     assert int(model.optimizer.iterations) == 1
+
+
+def test_the_configuration_holds_both_optimisers():
+    optimizer, _, _ = optimizers(momentum=0.9)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(again) is PhasedOptimizer and again.get_config() == optimizer.get_config()
+    assert again.main.momentum == 0.9
+    assert float(again.estimator.learning_rate) == pytest.approx(0.1)

@@ -157,7 +157,7 @@ def test_wrong_clips_are_refused_and_nothing_is_added(
     assert filled.modalities == ("audio", "video")
     with pytest.raises(ValueError, match=r"`modality` must be one of \('audio', 'video'\)"):
         filled.search(new, "text")
-    with pytest.raises(ValueError, match="`num_clips` must be at least 1"):
+    with pytest.raises(ValueError, match="`k` must be at least 1"):
         filled.search(new, "audio", k=0)
     with pytest.raises(ValueError, match="`storage` must be 'float32' or 'float16'"):
         ClipIndex(codebook, "codes")
@@ -183,3 +183,20 @@ def test_damaged_files_are_named(filled: ClipIndex, tmp_path: Path) -> None:
     (tmp_path / "other" / "a.txt").touch()
     with pytest.raises(ValueError, match="`path` must be new or hold an index"):
         filled.save(tmp_path / "other")
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (0,)])
+def test_no_clips_are_no_modality(
+    codebook: np.ndarray, filled: ClipIndex, shape: tuple[int, ...]
+) -> None:
+    """Such as where no file could be read."""
+    none = EncodedClips((), np.zeros((0, 8)), np.zeros((0, *shape), int), np.zeros((0, 8)), "text")
+    filled.add(none)
+    assert filled.modalities == ("audio", "video") and len(filled) == 70
+    assert filled.search(none, "audio") == []
+
+
+def test_an_index_without_clips_is_not_saved(codebook: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must hold at least one clip to be saved"):
+        ClipIndex(codebook).save(tmp_path / "index")
+    assert not (tmp_path / "index").exists()

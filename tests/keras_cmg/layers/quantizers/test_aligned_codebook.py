@@ -158,3 +158,59 @@ def test_fcid_takes_aligned_codes():
     features = array(model.backbone.index_features("text", codes))
     np.testing.assert_allclose(features[:, 16:], array(codes["general"]), atol=1e-6)
     np.testing.assert_allclose(features[:, :16], array(codes["quantized"])[:, :16], atol=1e-6)
+
+
+def codes_after(inputs, weights=None, steps=3, **arguments):
+    layer = made(dead_code_patience=1, **arguments)
+    for _ in range(steps):
+        layer(inputs, weights=weights, training=True)
+    return [array(v) for v in layer.variables]
+
+
+def test_padded_frames_change_nothing():
+    padding = {m: np.concatenate([x, 100 * np.ones((2, 4, 2), "float32")]) for m, x in X.items()}
+    weights = dict.fromkeys(NAMES, np.repeat([[1], [1], [1], [0], [0]], 4, axis=1))
+    for a, b in zip(codes_after(X), codes_after(padding, weights), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
+def test_where_nothing_counts_no_row_moves():
+    layer = made()
+    before = [array(v) for v in layer.variables if not v.path.endswith("step")]
+    layer(X, weights=dict.fromkeys(NAMES, np.zeros((3, 4))), training=True)
+    after = [array(v) for v in layer.variables if not v.path.endswith("step")]
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_frozen_rows_stay_in_training_and_at_centers():
+    layer = made(frozen_codes=(1, 3), dead_code_patience=1)
+    before = array(layer.codebook)
+    for _ in range(4):
+        layer(X, training=True)
+    layer.adapt(RANDOM.standard_normal((20, 6)))
+    moved = np.any(array(layer.codebook) != before, axis=1)
+    assert moved.tolist() == [True, False, True, False, True]
+    layer.trainable = False
+    before = [array(v) for v in layer.variables]
+    layer(X, training=True)
+    for a, b in zip(before, layer.variables, strict=True):
+        np.testing.assert_array_equal(a, array(b))
+
+
+@pytest.mark.parametrize("half", ["float16", "mixed_bfloat16"])
+def test_state_is_float32_under_every_policy(half):
+    layer = made(dtype=half)
+    out = layer({m: ops.cast(x, half.removeprefix("mixed_")) for m, x in X.items()}, training=True)
+    assert keras.backend.standardize_dtype(out["audio"]["quantized"].dtype) == "float32"
+    assert {v.dtype for v in layer.variables} == {"float32", "int32"}
+
+
+def test_use_of_rows_is_counted():
+    layer = made()
+    found = layer.code_metrics(np.array([[0, 0], [1, 1]]))
+    assert {k: round(float(v), 4) for k, v in found.items()} == {
+        "perplexity": 2.0,
+        "used": 2.0,
+        "unused": 3.0,
+    }

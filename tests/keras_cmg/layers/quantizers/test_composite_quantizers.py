@@ -25,3 +25,13 @@ def test_codes_of_levels_start_at_centers_of_what_is_left():
     quantizer = ResidualQuantizer(Codebook(2, 1), num_levels=2)
     quantizer.adapt(np.array([[0.0], [1.0], [8.0], [9.0]]))
     assert columns(quantizer) == [[0.5, 8.5], [-0.5, 0.5]]
+
+
+def test_a_frozen_level_keeps_its_codes():
+    quantizer = ResidualQuantizer(Codebook(2, 1), num_levels=2)
+    quantizer.build()
+    quantizer.part(0).trainable = False
+    before = columns(quantizer)[0]
+    quantizer.adapt(np.array([[4.0], [5.0], [8.0], [9.0]]))
+    assert columns(quantizer)[0] == before
+    assert columns(quantizer)[1] != before

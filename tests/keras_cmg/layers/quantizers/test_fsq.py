@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_cmg.layers import FSQ, ProjectedQuantizer
-from keras_cmg.ops import pack_digits, unpack_digits
+from keras_cmg.ops import pack_digits, quantize_scalars, unpack_digits
 
 
 def array(value):
@@ -77,3 +77,16 @@ def test_indices_and_codes_are_those_of_every_engine():
     out = FSQ((8, 5, 5, 5), name="grid")(keras.ops.convert_to_tensor(x))
     assert array(out["indices"]).tolist() == [0, 241, 450, 748, 990, 999]
     np.testing.assert_allclose(array(out["codes"])[0], [-1.0, -1.0, -1.0, -1.0])
+
+
+@pytest.mark.parametrize(
+    ("levels", "bound", "message"),
+    [
+        ((3, 3), "cut", "`bound` must be one of"),
+        ((3, 1), "tanh", r"for each of 2 channels\. Received: \(3, 1\)"),
+        ((3, 3, 3), "tanh", r"for each of 2 channels\. Received: \(3, 3, 3\)"),
+    ],
+)
+def test_scalars_without_levels_are_named(levels, bound, message):
+    with pytest.raises(ValueError, match=message):
+        quantize_scalars(np.ones((4, 2), "float32"), levels, bound=bound)

@@ -8,7 +8,12 @@ from keras import ops
 import keras_cmg
 from keras_cmg import layers
 from keras_cmg.models.base.step_inputs import StepInputs
-from keras_cmg.ops import code_matching_loss
+from keras_cmg.ops import (
+    chunk_code_log_probabilities,
+    chunk_matching_loss,
+    code_matching_loss,
+    l2_normalize,
+)
 from tests.helpers.small_systems import batch, compiled_system, small_system
 
 FAMILY = {
@@ -29,9 +34,10 @@ FAMILY = {
     ),
     "SimVQ": lambda: layers.SimVQ(6, 8),
 }
-NAMES = ("cmcm", "dcid", "fac", "fcid", "turn", "vanilla")
+NAMES = ("aha", "cmcm", "codebind", "dcid", "fac", "fcid", "micu", "turn", "vanilla")
 SAVED = {
     ("cmcm", "BSQ"),
+    ("aha", "LFQ"),
     ("dcid", "SimVQ"),
     ("fac", "GroupedQuantizer"),
     ("fcid", "FSQ"),
@@ -174,3 +180,69 @@ def test_losses_of_a_quantizer_are_part_of_the_loss():
         model = compiled_system("vanilla", backbone={"quantizer": quantizer})
         totals.append(float(model.train_on_batch(batch(), return_dict=True)["loss"]))
     assert totals[1] > totals[0] + 1
+
+
+OF_SEVERAL = {
+    "groups": lambda: layers.GroupedQuantizer([layers.Codebook(6, 3), layers.Codebook(6, 5)]),
+    "levels": lambda: layers.ResidualQuantizer(layers.Codebook(6, 8), num_levels=2),
+    "both": lambda: layers.GroupedQuantizer(
+        layers.ResidualQuantizer(layers.Codebook(6, 8), num_levels=2), num_groups=2
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "arguments"),
+    [
+        ("codebind", "groups", {}),
+        ("codebind", "levels", {}),
+        ("micu", "groups", {}),
+        ("micu", "levels", {"num_passes": 2}),
+        ("hdcid", "both", {}),
+    ],
+)
+def test_code_matching_of_several_codes(name, kind, arguments):
+    model = compiled_system(
+        name,
+        backbone={"quantizer": OF_SEVERAL[kind]()},
+        loss_weights={"code_matching": 1.0},
+        **arguments,
+    )
+    logs = model.train_on_batch({**batch(), "text_mask": TEXT_MASK}, return_dict=True)
+    assert np.isfinite(list(map(float, logs.values()))).all() and logs["code_matching"] > 0
+
+
+def test_chunks_match_their_own_codes():
+    quantizer = OF_SEVERAL["groups"]()
+    model = small_system("codebind", backbone={"quantizer": quantizer})
+    inputs = model.prepare_step(batch())
+    clips = inputs.clip_features(inputs.features["general"])
+    found = model.code_matching_loss(inputs)
+    expected = []
+    for codes, channels in zip(inputs.code_tables, (slice(0, 3), slice(3, 8)), strict=True):
+        log_p = {
+            m: chunk_code_log_probabilities(x[:, channels], l2_normalize(codes))
+            for m, x in clips.items()
+        }
+        expected.append(chunk_matching_loss(log_p["audio"], log_p["text"]))
+    found, *expected = (float(ops.stop_gradient(value)) for value in (found, *expected))
+    np.testing.assert_allclose(found, np.mean(expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantizer", "message"),
+    [
+        ("codis", layers.SimVQ, "must have `similarities` .* Received: SimVQ"),
+        ("aha", layers.AlignedCodebook, "of AHABackbone must have the same codes for all"),
+        ("codebind", layers.AlignedCodebook, "of CodeBindBackbone must have the same codes for"),
+        ("codaar", layers.SimVQ, "must have an `AlignedCodebook` .* Received: SimVQ"),
+    ],
+)
+def test_quantizers_without_a_meaning_are_named(name, quantizer, message):
+    with pytest.raises(ValueError, match=message):
+        small_system(name, backbone={"quantizer": quantizer(6, 8)})
+
+
+def test_grids_of_a_second_level_are_named():
+    with pytest.raises(ValueError, match="must have two groups, one for each level"):
+        small_system("hdcid", backbone={"quantizer": layers.FSQ((3, 3))})

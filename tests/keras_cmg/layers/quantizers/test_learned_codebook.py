@@ -122,3 +122,28 @@ def test_bad_arguments_are_named():
         Codebook(gradient="diveq")
     with pytest.raises(ValueError, match="`similarity` must be one of"):
         LearnedCodebook(similarity="dot")
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_frozen_codes_stay_where_others_are_placed_at_centers(kind):
+    layer = BOTH[kind](4, 2, initial_scale=1.0, frozen_codes=(1, 3))
+    layer.build()
+    before = array(layer.codebook)
+    layer.adapt(9.0 + draw(50, 2))
+    np.testing.assert_allclose(array(layer.codebook)[[1, 3]], before[[1, 3]], rtol=1e-6)
+    assert (array(layer.codebook)[[0, 2]] > 4).all()
+    # The moving averages agree with the codes: a step leaves those that are frozen.
+    layer(9.0 + draw(50, 2), training=True)
+    np.testing.assert_allclose(array(layer.codebook)[[1, 3]], before[[1, 3]], rtol=1e-6)
+
+
+def test_codes_may_start_at_zero():
+    layer = Codebook(4, 2, initial_scale=0.0)
+    layer.build()
+    assert not array(layer.codebook).any()
+
+
+@pytest.mark.parametrize("argument", ["decay", "mix_modalities", "replace_in_evaluation"])
+def test_arguments_of_moving_averages_are_refused(argument):
+    with pytest.raises(ValueError, match=rf"has no moving averages.*\['{argument}'\]"):
+        LearnedCodebook(4, 2, **{argument: True})

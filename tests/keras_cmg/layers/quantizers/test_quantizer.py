@@ -72,6 +72,8 @@ def test_codes_have_one_index_each(name):
     if layer.index_shape:
         with pytest.raises(ValueError, match="no single codebook"):
             _ = layer.codebook
+        with pytest.raises(ValueError, match="quantiser of one index"):
+            next(layer.code_blocks())
         return
     codes = array(layer.codebook)
     assert codes.shape == (layer.num_embeddings, DIM)
@@ -212,3 +214,144 @@ def test_the_family_trains_compiled_and_rests_in_evaluation(tmp_path):
         loaded = tf.saved_model.load(str(tmp_path / "served"))
         served = loaded.serve([x, ones]).numpy()
         np.testing.assert_allclose(served, array(model([x, ones])), atol=1e-5)
+
+
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_state_is_float32_where_all_of_a_model_is_half_precision(half):
+    layer = layers.Codebook(8, DIM, initial_scale=1.0, dtype=half)
+    full = layers.Codebook(8, DIM, initial_scale=1.0)
+    x = ops.cast(draw(6, DIM), half)
+    for quantizer in (layer, full):
+        quantizer(x, training=True)
+    np.testing.assert_array_equal(array(layer.codebook), array(full.codebook))
+    assert keras.backend.standardize_dtype(layer(x)["quantized"].dtype) == "float32"
+
+
+WITHIN = {
+    "GroupedQuantizer": lambda inner: layers.GroupedQuantizer([inner, layers.SimVQ(4, 2)]),
+    "ProjectedQuantizer": lambda inner: layers.ProjectedQuantizer(inner, 4),
+    "ResidualQuantizer": lambda inner: layers.ResidualQuantizer([inner, layers.SimVQ(4, 2)]),
+    "ResidualQuantizer shared": lambda inner: layers.ResidualQuantizer(inner, 2, shared=True),
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.Codebook(4, 2, initial_scale=1.0),
+        lambda: layers.LearnedCodebook(4, 2, gradient="diveq", dead_code_patience=1),
+    ],
+)
+def test_a_quantizer_within_another_is_frozen_by_itself(name, make):
+    inner = make()
+    layer = WITHIN[name](inner)
+    part = layer.quantizer if name == "ProjectedQuantizer" else layer.part(0)
+    x = draw(6, layer.embedding_dim)
+    layer(x, training=True)
+    part.trainable = False
+    before, losses_before = numpy_state(part), len(layer.losses)
+    layer(x, training=True)
+    assert unchanged(part, before)
+    if type(inner) is layers.LearnedCodebook:
+        assert len(layer.losses) < losses_before
+    part.trainable = True
+    layer(x, training=True)
+    assert not unchanged(part, before)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_codes_can_be_computed_before_the_first_call(name):
+    layer, x = FAMILY[name](), draw(6, DIM)
+    indices = array(layer.encode(x))
+    before = numpy_state(layer)
+    np.testing.assert_array_equal(array(layer(x)["indices"]), indices)
+    assert unchanged(layer, before)
+    np.testing.assert_allclose(
+        array(FAMILY[name]().decode(indices)), array(layer.decode(indices)), atol=1e-6
+    )
+
+
+def test_levels_left_out_of_a_step_are_not_counted():
+    layer = layers.ResidualQuantizer(layers.LFQ(2), num_levels=2)
+    indices = np.array([[0, -1], [3, 1]])
+    found = {key: float(value) for key, value in layer.code_metrics(indices).items()}
+    assert found == pytest.approx({"perplexity": 1.5, "used": 1.5, "unused": 2.5}, rel=1e-5)
+
+
+def test_codes_are_those_of_float64_where_the_layer_is():
+    layer = layers.FSQ((5, 4), scale=0.1, symmetric=True, dtype="float64")
+    out = layer(np.random.default_rng(0).standard_normal((20, 2)))
+    codes = array(layer.decode(out["indices"]))
+    assert codes.dtype == "float64"
+    np.testing.assert_allclose(codes, array(out["codes"]), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "weights", "message"),
+    [
+        ((3, 2), {"audio": (3,)}, "`weights` of FSQ must be a tensor, as the inputs are"),
+        ({"audio": (3, 2)}, (3,), "`weights` of FSQ must be a dict, as the inputs are"),
+        ({"audio": (3, 2)}, {"video": (3,)}, r"name modalities of the inputs, \('audio',\)"),
+        ((3, 5, 2), (3, 4), r"or \(batch, frames\), here \(3, 5\)\. Received shape \(3, 4\)"),
+        ((3, 5, 2), (3, 5, 1), r"or \(batch, frames\), here .*Received shape \(3, 5, 1\)"),
+        ((3, 2), (3, 3), r"`weights` must have shape .*Received shape \(3, 3\)"),
+    ],
+)
+def test_bad_weights_are_named(inputs, weights, message):
+    def arrays(shapes):
+        if isinstance(shapes, dict):
+            return {name: np.ones(shape, "float32") for name, shape in shapes.items()}
+        return np.ones(shapes, "float32")
+
+    with pytest.raises(ValueError, match=message):
+        layers.FSQ((5, 5))(arrays(inputs), weights=arrays(weights))
+
+
+def test_weights_of_clips_may_have_an_axis_of_one():
+    x = draw(4, DIM)
+    found = []
+    for shape in ((4,), (4, 1)):
+        layer = layers.Codebook(8, DIM, initial_scale=1.0)
+        layer(x, weights=np.arange(4.0).reshape(shape), training=True)
+        found.append(array(layer.codebook))
+    np.testing.assert_array_equal(*found)
+
+
+def masked_model(kind, masked):
+    """Words, of which 0 is padding; the mask is Keras' own, or passed as weights."""
+    words = keras.Input((5,), dtype="int32")
+    embedding = keras.layers.Embedding(
+        9, DIM, mask_zero=masked, embeddings_initializer=keras.initializers.RandomNormal(seed=1)
+    )
+    quantizer = FAMILY[kind](name="quantizer")
+    weights = None if masked else keras.ops.cast(keras.ops.not_equal(words, 0), "float32")
+    outputs = quantizer(embedding(words), weights=weights)["quantized"]
+    return keras.Model(words, outputs)
+
+
+@pytest.mark.parametrize("kind", ["Codebook", "LFQ", "ResidualQuantizer shared"])
+def test_the_mask_of_keras_leaves_padding_out(kind, tmp_path):
+    words = np.array([[1, 2, 3, 0, 0], [4, 5, 0, 0, 0], [6, 7, 8, 1, 2]])
+    found = []
+    for masked in (True, False):
+        model = masked_model(kind, masked)
+        assert (getattr(model.output, "_keras_mask", None) is not None) == masked
+        layer = model.get_layer("quantizer")
+        model(words, training=True)
+        found.append([*map(array, layer.variables), losses(model)])
+    for with_mask, with_weights in zip(*found, strict=True):
+        np.testing.assert_allclose(with_mask, with_weights, rtol=1e-6, atol=1e-7)
+    model = masked_model(kind, True)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(array(again(words)), array(model(words)))
+
+
+def test_the_mask_of_keras_is_passed_on_for_each_modality():
+    quantizer = layers.FSQ((5, 5))
+    words, sound = np.array([[1, 0]]), draw(1, 3, 2)
+    text = keras.layers.Embedding(4, 2, mask_zero=True)(words)
+    out = quantizer({"text": text, "audio": ops.convert_to_tensor(sound)})
+    masks = {m: getattr(x["quantized"], "_keras_mask", None) for m, x in out.items()}
+    assert array(masks["text"]).tolist() == [[True, False]] and masks["audio"] is None

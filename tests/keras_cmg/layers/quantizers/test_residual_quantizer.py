@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_cmg.layers import FSQ, LFQ, Codebook, GroupedQuantizer, ResidualQuantizer, SimVQ
+from keras_cmg.layers import (
+    FSQ,
+    LFQ,
+    AlignedCodebook,
+    Codebook,
+    GroupedQuantizer,
+    ProjectedQuantizer,
+    ResidualQuantizer,
+    SimVQ,
+)
 from keras_cmg.ops import residual_beam_search
 from tests.helpers.layer_checks import gradient
 
@@ -136,6 +145,14 @@ def test_copies_differ_in_their_codes():
         (lambda: ResidualQuantizer(LFQ(2), 2, min_levels=3), "`min_levels` must be from 1 to 2"),
         (lambda: ResidualQuantizer(LFQ(2), 2, beam_size=0), "`beam_size` must be at least 1"),
         (lambda: ResidualQuantizer(LFQ(2), 2, gradient="none"), "`gradient` must be one of"),
+        (lambda: ResidualQuantizer([LFQ(2), 3]), "`quantizers` must be a `Quantizer`. Received: 3"),
+        (lambda: GroupedQuantizer("LFQ", 2), "`quantizers` must be a `Quantizer`"),
+        (lambda: GroupedQuantizer([FSQ((3, 3), name="a")] * 2), "`quantizers` must be different"),
+        (lambda: ProjectedQuantizer(3), "`quantizer` must be a `Quantizer`. Received: 3"),
+        (lambda: ProjectedQuantizer(AlignedCodebook()), "`quantizer` must have the same codes"),
+        (lambda: GroupedQuantizer([AlignedCodebook()]), "same codes .* Received: AlignedCodebook"),
+        (lambda: ResidualQuantizer(LFQ(2), 2, input_bound=0.0), "`input_bound` must be positive"),
+        (lambda: ResidualQuantizer(LFQ(2), 2, input_bound=(1, 1, 1)), "one for each of 2 channels"),
         (
             lambda: ResidualQuantizer(GroupedQuantizer(FSQ(), 2), 2, beam_size=2),
             "`beam_size` must be 1",

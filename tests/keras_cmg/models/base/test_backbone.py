@@ -163,3 +163,9 @@ def test_groups_of_the_named_quantiser():
 def test_bad_groups_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         keras_cmg.models.SequenceBackbone(("audio",), embedding_dim=8, quantizer=arguments)
+
+
+def test_batches_that_codes_are_placed_by_may_be_tuples():
+    backbone, x = built(), small_batch()
+    expected = backbone.codebook_features([x, x])
+    np.testing.assert_array_equal(backbone.codebook_features([(x,), (x,)]), expected)

@@ -179,7 +179,9 @@ def test_a_quantiser_may_be_given_as_a_layer(tmp_path):
     model(small_batch(MODALITIES))
     again = loaded(model, tmp_path).backbone
     assert (again.quantizer.decay, again.codebook.shape) == (0.5, (5, 8))
-    with pytest.raises(ValueError, match=r"`quantizer` must have the `embedding_dim` .*8.* 3"):
+    with pytest.raises(
+        ValueError, match=r"`quantizer` must have the width .*`embedding_dim` 8.* 3"
+    ):
         small_fcid(MODALITIES, backbone={"quantizer": keras_cmg.layers.Codebook(5, 3)})
 
 
@@ -227,3 +229,41 @@ def test_masks_are_read_once_by_the_backbone_and_once_by_the_losses(monkeypatch)
     monkeypatch.setattr(keras_cmg.models.SequenceBackbone, "frame_masks", counted)
     model.train_on_batch(x)
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("fcid", {"modalities": "audio"}, "`modalities` must hold .*Received: 'audio'"),
+        ("fcid", {"backbone": {"encoders": {"audoi": None}}}, r"`encoders` must .*\['audoi'\]"),
+        ("fcid", {"backbone": {"specific_encoders": {"a": None}}}, "`specific_encoders` must name"),
+        ("fcid", {"decoders": {"a": None}}, r"`decoders` must name modalities .*\['a'\]"),
+        ("fcid", {"loss_weights": {"infonce": float("nan")}}, "`loss_weights` must be finite"),
+        ("micu", {"mask_ratio": {"audio": 0.3}}, r"Missing: \['text'\]\. Received: .*0\.3"),
+    ],
+)
+def test_names_and_numbers_without_a_meaning_are_named(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        keras_cmg.models.create_model(name, **{"modalities": ("audio", "text"), **arguments})
+
+
+@pytest.mark.parametrize("name", ["cmcm", "vqvae"])
+@pytest.mark.parametrize("quantizer", ["SimVQ", "LearnedCodebook", "Prototypes"])
+def test_the_quantizer_of_a_preset_may_be_of_another_class(name, quantizer):
+    backbone = {"quantizer": {"class_name": quantizer}}
+    model = keras_cmg.models.create_model(name, backbone=backbone)
+    assert type(model.backbone.quantizer).__name__ == quantizer
+    kept = {"quantizer": {"class_name": "AlignedCodebook", "epsilon": 1e-4}}
+    changed = keras_cmg.models.create_model(name, backbone=kept).backbone.quantizer
+    before = keras_cmg.models.create_model(name).backbone.quantizer
+    assert changed.dead_code_patience == before.dead_code_patience and changed.epsilon == 1e-4
+
+
+@pytest.mark.parametrize("name", ["fcid", "simmmdg"])
+def test_encoders_of_another_width_are_named(name):
+    width = {"fcid": 256, "simmmdg": 512}[name]
+    backbone = {"encoders": {"audio": keras.layers.Dense(width - 1)}}
+    model = keras_cmg.models.create_model(name, modalities=("audio", "text"), backbone=backbone)
+    x = {"audio": np.zeros((2, 3, 4), "float32"), "text": np.zeros((2, 3, 4), "float32")}
+    with pytest.raises(ValueError, match=rf"encoder of 'audio' must .* {width}\).*{width - 1}\)"):
+        model.backbone(x)

@@ -58,6 +58,31 @@ def as_tf_data(batch):
     return tf.data.Dataset.from_tensor_slices((batch,)).batch(2)
 
 
+def bare(make):
+    """Data of a kind whose batches are dicts, not tuples of one."""
+    if make is Batches:
+
+        class Bare(Batches):
+            def __getitem__(self, index):
+                return super().__getitem__(index)[0]
+
+        return Bare
+    if make is as_generator:
+        return lambda batch: (x for (x,) in as_generator(batch))
+
+    def loader(batch):
+        found = as_loader(batch)
+        return type(found)(
+            found.dataset, batch_size=2, collate_fn=lambda clips: found.collate_fn(clips)[0]
+        )
+
+    return loader
+
+
+def as_lists(batch):
+    return {name: x.tolist() for name, x in batch.items()}
+
+
 @pytest.fixture(scope="module")
 def expected():
     return compiled_fcid(PAIR).fit(small_batch(PAIR), batch_size=2, shuffle=False, verbose=0)
@@ -67,6 +92,21 @@ def expected():
 def test_every_kind_of_data_trains_alike(make, expected):
     history = compiled_fcid(PAIR).fit(
         make(small_batch(PAIR)), steps_per_epoch=2, shuffle=False, verbose=0
+    )
+    assert history.history["loss"] == pytest.approx(expected.history["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [Batches, as_generator, as_loader])
+def test_batches_may_be_dicts(make, expected):
+    history = compiled_fcid(PAIR).fit(
+        bare(make)(small_batch(PAIR)), steps_per_epoch=2, shuffle=False, verbose=0
+    )
+    assert history.history["loss"] == pytest.approx(expected.history["loss"], rel=1e-5)
+
+
+def test_arrays_may_be_lists(expected):
+    history = compiled_fcid(PAIR).fit(
+        as_lists(small_batch(PAIR)), batch_size=2, shuffle=False, verbose=0
     )
     assert history.history["loss"] == pytest.approx(expected.history["loss"], rel=1e-5)
 
@@ -195,6 +235,10 @@ def poisoned(value=np.nan, clips=4):
         ([np.ones(2), np.ones(2)], r"`x` must be.*Received: list of \['ndarray', 'ndarray'\]"),
         ([], r"`x` must be.*Received: list of \[\]"),
         (np.ones((4, 10, 12)), "`x` must be.*Received: ndarray"),
+        (
+            {**small_batch(PAIR), "text": [[[1.0]], [[1.0], [2.0]]]},
+            r"Entry 'text' of a batch must be .*one length\. Received a list",
+        ),
         ({**small_batch(PAIR), "txt_mask": np.ones((4, 5))}, r"Received: \['txt_mask'\]"),
     ],
     ids=str,

@@ -127,3 +127,8 @@ def test_images_of_another_size_are_refused():
     model.build({"image": (None, 8, 8, 1)})
     with pytest.raises(ValueError, match=r"must have shape \(batch, 8, 8, 1\)"):
         model.backbone.encode("image", np.zeros((1, 8, 8, 3), "float32"))
+
+
+def test_a_batch_that_is_no_dict_is_named():
+    with pytest.raises(ValueError, match="A batch must be a dict of the modalities"):
+        vqvae().backbone(pictures())
