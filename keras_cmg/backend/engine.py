@@ -11,6 +11,9 @@ Each of `jax`, `tensorflow` and `torch` defines:
 - `global_sum(x)`: the sum of `x` over all replicas;
 - `global_batches(tensors)`: the rows of all replicas in the order of the global batch, for tensors
   with the same number of rows;
+- `wait_for_replicas()`: returns when all replicas of this process are at this line of their trace;
+- `own_losses(losses)`: those of the tensors that layers passed to `add_loss` that are this
+  replica's;
 - `has_values(x)`: whether a tensor has values now, rather than being traced;
 - `process_index(model)`: number of this process among those that train the model;
 - `reader_shard()`: number of this process, and how many processes read a part of each batch by

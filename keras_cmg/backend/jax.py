@@ -194,6 +194,14 @@ def best_columns(x, y, z):
     return values, jax.numpy.min(places, axis=1)
 
 
+def wait_for_replicas():
+    """Does nothing: a process has one replica."""
+
+
+def own_losses(losses):
+    return losses
+
+
 def has_values(x):
     return not isinstance(x, jax.core.Tracer)
 

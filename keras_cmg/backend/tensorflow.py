@@ -247,6 +247,20 @@ def _split(x):
     return high, x - high
 
 
+def wait_for_replicas():
+    """Replicas are traced in threads, which switch where they meet."""
+    if num_replicas() > 1:
+        tf.distribute.get_replica_context().merge_call(lambda strategy: None)
+
+
+def own_losses(losses):
+    """Those on the device of this replica: all replicas add to the same lists of a layer."""
+    if num_replicas() == 1:
+        return losses
+    device = tf.zeros(()).device
+    return [loss for loss in losses if loss.device == device]
+
+
 def has_values(x):
     # A Keras variable has `numpy` also while a graph is made; what is read from it then has not.
     return not tf.is_tensor(x) or hasattr(tf.convert_to_tensor(x), "numpy")

@@ -334,6 +334,8 @@ class Pretrainer(Trainer):
         return self.backbone.modalities
 
     def call(self, inputs, training=False):
+        # Keras has cleared the losses that layers have added: those of all replicas of a process.
+        engine.current().wait_for_replicas()
         return self.backbone(inputs, training=training)
 
     # Losses of a step.
@@ -409,7 +411,7 @@ class Pretrainer(Trainer):
         # Keras lists those of regularisers last, one for each regularised weight.
         count = sum(weight.regularizer is not None for weight in self.trainable_weights)
         split = len(losses) - count
-        return losses[:split], losses[split:]
+        return engine.current().own_losses(losses[:split]), losses[split:]
 
     def _extra_losses(self, inputs: StepInputs) -> list[Tensor]:
         """Returns the losses that layers added in the forward pass or in a term, each once."""

@@ -152,6 +152,37 @@ for devices, size in ((4, 3), (4, 5), (2, 7)):
         print(strategy.experimental_local_results(strategy.run(total))[0].numpy())
 """
 
+ADDED_LOSSES = """
+import keras
+import tensorflow as tf
+from tests.helpers.distributed_run import make_virtual_devices
+import keras_cmg
+from keras_cmg.backend import engine
+
+make_virtual_devices(2)
+
+
+class Adds(keras.layers.Layer):
+    def call(self, x):
+        engine.current().wait_for_replicas()
+        self.add_loss(keras.ops.sum(x))
+        x = engine.global_sum(x)
+        self.add_loss(keras.ops.sum(x))
+        return x
+
+
+with keras_cmg.distribution.distribute(2):
+    strategy, layer = tf.distribute.get_strategy(), Adds()
+
+    @tf.function
+    def losses():
+        layer(tf.ones([3]))
+        return tf.stack(engine.current().own_losses(layer.losses))
+
+    for of_replica in strategy.experimental_local_results(strategy.run(losses)):
+        print(of_replica.numpy())
+"""
+
 
 def test_one_process_trains_one_model_after_the_other_on_tensorflow(repository):
     pytest.importorskip("tensorflow")
@@ -159,6 +190,14 @@ def test_one_process_trains_one_model_after_the_other_on_tensorflow(repository):
     printed, errors = process.communicate()
     assert process.returncode == 0, errors[-3000:]
     assert printed.split("\n") == ["[4. 4. 4.]", "[4. 4. 4. 4. 4.]", "[2. 2. 2. 2. 2. 2. 2.]", ""]
+
+
+def test_a_replica_on_tensorflow_counts_the_losses_that_it_has_added(repository):
+    pytest.importorskip("tensorflow")
+    process = start(("-c", ADDED_LOSSES), repository, "tensorflow")
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors[-3000:]
+    assert printed.split("\n") == ["[3. 6.]", "[3. 6.]", ""]
 
 
 @pytest.mark.parametrize("devices", [0, -1, 1.5, "two"])
