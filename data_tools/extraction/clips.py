@@ -54,6 +54,29 @@ def find_clips(source: str | os.PathLike[str]) -> tuple[Path, Iterator[Clip]]:
     return source.parent, _without_twins(read_manifest(source))
 
 
+def file_of(clip: Clip, modality: str) -> str:
+    """Returns the file that holds a modality of a clip: of sound, also its video file.
+
+    Args:
+        clip: as `find_clips` yields it.
+        modality: "audio", "video" or "text".
+
+    Returns:
+        Path below the root; "" where there is none.
+
+    Example:
+        >>> file_of({"id": "a", "video": "a.mp4"}, "audio")
+        'a.mp4'
+        >>> file_of({"id": "a", "video": "a.png"}, "audio")
+        ''
+    """
+    file = str(clip.get(modality) or "")
+    video = str(clip.get("video") or "")
+    if modality == "audio" and not file and Path(video).suffix.lower() in VIDEOS:
+        return video
+    return file
+
+
 def read_manifest(path: Path) -> Iterator[Clip]:
     """Reads the rows of a manifest; a row that cannot be used has a `fault`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ import numpy as np
 from data_tools.composing.preparation import ComposedFeatures
 from data_tools.decoding.signatures import VIDEOS
 from data_tools.extraction import extract
-from data_tools.extraction.clips import find_clips
+from data_tools.extraction.clips import file_of, find_clips
 from data_tools.extraction.job import JOB
 from data_tools.extraction.pool import Worker
 from data_tools.io import feature_folder as layout
 from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 from data_tools.io.feature_folder import MODALITIES
+from data_tools.io.files import shorten
 from data_tools.loading.store_folder import StoreFolder
 from data_tools.raw.composed.folders import FOLDERS, TABLE
 from data_tools.store.schema import SCHEMA, read_failures
@@ -64,6 +66,7 @@ def layout_of(source: str) -> str:
 
     Raises:
         FileNotFoundError: if there is no such folder or file.
+        ValueError: if it is another file.
 
     Example:
 
@@ -72,8 +75,12 @@ def layout_of(source: str) -> str:
     'folders'
     """
     path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"--clips must be a folder or a CSV file. There is no {source}")
+    if not source or not path.exists():
+        raise FileNotFoundError(
+            f"--clips must be a folder or a .csv manifest. There is no {source or 'empty path'}"
+        )
+    if not path.is_dir() and path.suffix.lower() != ".csv":
+        raise ValueError(f"--clips must be a folder or a .csv manifest. Received: {source}")
     by_class = (path / TABLE).is_file() or any((path / name).is_dir() for name in FOLDERS.values())
     return CLASSES if by_class else STORE
 
@@ -156,16 +163,27 @@ def _by_class(
         )
     ]  # fmt: skip
     if "train" not in filled:
+        lacking = [
+            f"{name} has no usable {folder} in training"
+            for name in dataset.categories
+            for kind, folder in FOLDERS.items()
+            if not any(
+                (item.in_split, item.modality, item.category) == ("train", kind, name)
+                for item in usable
+            )
+        ]
         raise ValueError(
-            f"--clips must have a sound and a picture of each class that can be used. {source} "
-            f"has none of some; {_summary(dataset.failures)}"
+            f"--clips must have usable sounds and pictures of each class. In {source} "
+            f"{shorten(', '.join(lacking))}; {_summary(dataset.failures)}"
         )
     wanted = {split: num_clips[split] for split in filled if num_clips.get(split)}
-    manifest = features / layout.MANIFEST
+    # Of clips in the other layout, in this run's own folder.
+    if any((features / name).is_file() for name in (SCHEMA, JOB)):
+        shutil.rmtree(features)
     try:
         opened.write(features, seed, wanted)
     except ValueError:
-        if not manifest.is_file():
+        if not (features / layout.MANIFEST).is_file():
             raise
         # Features of an earlier run with other files or settings, in this run's own folder.
         opened.write(features, seed, wanted, overwrite=True)
@@ -219,15 +237,22 @@ def _clip_by_clip(
         "workers": workers,
         "progress": True,
     }
+    # Of clips by class, in this run's own folder.
+    if (features / layout.MANIFEST).is_file():
+        shutil.rmtree(features)
     try:
         done = extract(**arguments)
     except ValueError:
         if not any((features / name).is_file() for name in (SCHEMA, JOB)):
             raise
         done = extract(**arguments, overwrite=True)
+    # A video that is damaged as a whole fails as sound and as pictures.
+    failures: dict[tuple[str, str], str] = {}
+    for line in read_failures(features):
+        failures.setdefault((line["file"] or line["id"], line["reason"]), line["modality"])
     refused = [
-        {"modality": line["modality"], "file": line["file"] or line["id"], "reason": line["reason"]}
-        for line in read_failures(features)
+        {"modality": modality, "file": file, "reason": reason}
+        for (file, reason), modality in failures.items()
     ]
     if not done["rows"]:
         raise ValueError(f"--clips must hold a clip that can be used; {_summary(refused)}")
@@ -285,8 +310,8 @@ def _have_sound(root: Path, clips: Sequence[Mapping[str, Any]]) -> Iterator[bool
         worker.close()
 
 
-def _file(root: Path, clip: Mapping[str, Any], modality: str) -> str:
-    name = clip.get(modality) or (clip.get("video") if modality == "audio" else None)
+def _file(root: Path, clip: dict[str, Any], modality: str) -> str:
+    name = file_of(clip, modality)
     return str((root / name).absolute()) if name else ""
 
 
