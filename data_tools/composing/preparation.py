@@ -21,6 +21,7 @@ from data_tools.extraction.clip_features import FITTED
 from data_tools.extraction.serving import EXTRACTION
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
+from data_tools.io.arguments import check_replaceable
 from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.files import atomic_folder, cache_folder, sha256_file
 from data_tools.raw.base import Clip
@@ -78,7 +79,7 @@ def prepare_composed(
         cache: folder that keeps the features of the files for other preparations; below the
             download cache if None.
         workers: processes that extract.
-        overwrite: replace a folder that was made otherwise.
+        overwrite: replace a prepared folder that was made otherwise.
         progress: show progress bars.
         options: further arguments of the data set.
 
@@ -180,7 +181,7 @@ class ComposedFeatures:
             out: folder to write; it appears complete or not at all.
             seed: of the plan of clips.
             num_clips: clips of "train", "val" and "test"; the data set's own numbers if None.
-            overwrite: replace a folder that was made otherwise.
+            overwrite: replace a prepared folder that was made otherwise.
 
         Returns:
             The folder.
@@ -203,7 +204,9 @@ class ComposedFeatures:
             },
         }
         out = Path(out)
-        if out.exists() and not overwrite and is_prepared(out, identity):
+        if overwrite:
+            check_replaceable("out", out, layout.MANIFEST)
+        elif out.exists() and is_prepared(out, identity):
             return out
         clips = dataset.plan(num_clips, seed)
         with threadpool_limits(1), atomic_folder(out) as built:

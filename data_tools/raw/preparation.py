@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
+from data_tools.io.arguments import check_replaceable
 from data_tools.io.constants import SPLITS
 from data_tools.io.files import atomic_folder, sha256_file, shorten
 from data_tools.io.progress import bar
@@ -64,7 +65,7 @@ def prepare(
         text_dim: size of a word vector.
         num_tokens: words kept of a caption.
         audio_backend: "numpy" or "tensorflow-io".
-        overwrite: replace a folder that was made otherwise.
+        overwrite: replace a prepared folder that was made otherwise.
         progress: show a progress bar.
         options: further arguments of the data set.
 
@@ -103,7 +104,9 @@ def prepare(
         "sources": dataset.sources(),
     }
     out = Path(out)
-    if out.exists() and not overwrite and is_prepared(out, identity):
+    if overwrite:
+        check_replaceable("out", out, layout.MANIFEST)
+    elif out.exists() and is_prepared(out, identity):
         return out
     extractors = Extractors(
         AudioFeatures(dataset.sample_rate, audio_backend),
@@ -169,7 +172,7 @@ def is_prepared(out: Path, identity: dict[str, Any]) -> bool:
     """
     if out.is_dir() and not any(out.iterdir()):
         return False
-    advice = "Choose another folder or ask to overwrite it."
+    advice = "Choose another folder, or overwrite this one."
     if not (out / layout.MANIFEST).is_file():
         raise ValueError(f"`out` must be a new or a prepared folder. Received: {out}. {advice}")
     folder = layout.FeatureFolder(out)
