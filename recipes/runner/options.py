@@ -107,7 +107,7 @@ CATALOGUE: dict[str, Option] = {
         "folder of prepared features (default: OUT/features)", metavar="FOLDER", setting=False
     ),
     "num_clips": Option(
-        "clips to prepare, of digits and synthetic",
+        "clips to render, read or compose, of data that are prepared here",
         {"train": 600, "val": 200, "test": 400},
         int,
         nargs=3,
@@ -301,6 +301,8 @@ class RecipeOptions:
             is fixed at its default.
         smoke: values under `--smoke` that differ from `SMOKE`.
         by_data: data set to defaults that differ for it.
+        excludes: option to others that have no effect beside it.
+        requires: option to another without which it has no effect.
 
     Raises:
         ValueError: if a name is not in the catalogue.
@@ -318,6 +320,8 @@ class RecipeOptions:
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     smoke: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     by_data: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    excludes: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    requires: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = sorted({*self.names, *self.defaults, *self.smoke} - set(CATALOGUE))
