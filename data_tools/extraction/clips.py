@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def find_clips(source: str | os.PathLike[str]) -> tuple[Path, Iterator[Clip]]:
     return source.parent, _without_twins(read_manifest(source))
 
 
-def file_of(clip: Clip, modality: str) -> str:
+def file_of(clip: Mapping[str, Any], modality: str) -> str:
     """Returns the file that holds a modality of a clip: of sound, also its video file.
 
     Args:
