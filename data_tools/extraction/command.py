@@ -52,19 +52,25 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--timeout", type=float, default=TIMEOUT, help=f"seconds for a clip (default: {TIMEOUT:g})"
     )
-    command.add_argument("--audio-weights", metavar="FILE", help="of vggish")
+    command.add_argument("--audio-weights", metavar="FILE", help="weights of vggish")
     command.add_argument("--audio-pca", metavar="FILE", help="PCA parameters of vggish")
     command.add_argument(
-        "--audio-hop", type=float, help="between windows, in seconds (default: 1; yamnet: 0.4875)"
+        "--audio-hop",
+        type=float,
+        help="seconds between windows of vggish and of networks (default: 1; yamnet: 0.4875)",
     )
-    command.add_argument("--video-weights", metavar="FILE", help="of vgg19 (default: imagenet)")
-    command.add_argument("--video-channels", type=int, help="of patches (default: 64)")
+    command.add_argument(
+        "--video-weights", metavar="FILE", help="weights of vgg19 (default: imagenet)"
+    )
+    command.add_argument("--video-channels", type=int, help="channels of patches (default: 64)")
     command.add_argument("--frames-per-segment", type=int, help="frames per second (default: 1)")
-    command.add_argument("--frame-rate", type=float, help="of folders of frames, per second")
-    command.add_argument("--seed", type=int, help="of patches (default: 0)")
+    command.add_argument("--frame-rate", type=float, help="frames per second of folders of frames")
+    command.add_argument("--seed", type=int, help="seed of patches (default: 0)")
     add_network_arguments(command)
-    command.add_argument("--text-preset", metavar="NAME", help="of bert, or the folder of one")
-    command.add_argument("--text-dim", type=int, help="of words (default: 64)")
+    command.add_argument(
+        "--text-preset", metavar="NAME", help="preset of bert, or the folder of one"
+    )
+    command.add_argument("--text-dim", type=int, help="size of a vector of words (default: 64)")
     command.add_argument("--num-tokens", type=int, help="words of a caption (default: 10)")
     command.add_argument(
         "--runner",

@@ -352,3 +352,18 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["serve", "--run", "nowhere", "--port", port]) == 1
     error = capsys.readouterr().err
     assert "in use" in error and f"--port {port}" in error
+
+
+def test_help_gives_the_defaults_of_each_data_set(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["demo", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "(default: 3000 500 1000; synthetic: 1500 300 500)" in shown
+    assert "(default: 10; synthetic: 8)" in shown
+
+
+def test_what_is_missing_is_named_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, name in (["--debug"], "COMMAND"), (["recipe"], "RECIPE"):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert capsys.readouterr().err.endswith(f"are required: {name}\n")
