@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -241,12 +240,13 @@ def _write_features(
         "labels": (NUM_SEGMENTS, len(dataset.categories) + 1),
     }
     for kind, shape in shapes.items():
-        with h5py.File(folder / layout.FILES[kind], "w") as file:
-            array = file.create_dataset(hdf5.KEY, (len(clips), *shape), STORED_AS[kind])
+        path, whole = folder / layout.FILES[kind], (len(clips), *shape)
+        with hdf5.ArrayWriter(path, whole, STORED_AS[kind]) as writer:
             for start in range(0, len(clips), CHUNK):
                 part = clips[start : start + CHUNK]
-                rows = np.stack([_row(kind, shape, dataset, clip, features) for clip in part])
-                array[start : start + len(part)] = rows.astype(STORED_AS[kind])
+                writer.append(
+                    np.stack([_row(kind, shape, dataset, clip, features) for clip in part])
+                )
 
 
 def _row(

@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -197,7 +196,7 @@ def _write_features(
     extractors.save(folder / layout.EXTRACTORS)
     starts = range(0, len(clips), CHUNK)
     with contextlib.ExitStack() as stack:
-        arrays: dict[str, h5py.Dataset] = {}
+        arrays: dict[str, hdf5.ArrayWriter] = {}
         for start in _with_progress(starts, progress, dataset.name):
             part = extractors.encode(dataset, clips[start : start + CHUNK])
             for kind, values in part.items():
@@ -205,10 +204,10 @@ def _write_features(
                 # power of two.
                 values = values.astype(STORED_AS[kind])
                 if kind not in arrays:
-                    file = stack.enter_context(h5py.File(folder / layout.FILES[kind], "w"))
                     shape = (len(clips), *values.shape[1:])
-                    arrays[kind] = file.create_dataset(hdf5.KEY, shape, values.dtype)
-                arrays[kind][start : start + len(values)] = values
+                    writer = hdf5.ArrayWriter(folder / layout.FILES[kind], shape, values.dtype)
+                    arrays[kind] = stack.enter_context(writer)
+                arrays[kind].append(values)
 
 
 def write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> None:
@@ -230,8 +229,9 @@ def write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> 
     for split in SPLITS:
         rows = np.array([row for row, clip in enumerate(clips) if clip.split == split], np.int64)
         if len(rows):
-            with h5py.File(folder / layout.order_file(split), "w") as file:
-                file[hdf5.ORDER_KEY] = rows
+            path = folder / layout.order_file(split)
+            with hdf5.ArrayWriter(path, rows.shape, rows.dtype, hdf5.ORDER_KEY) as writer:
+                writer.append(rows)
     lines = {
         layout.CLIPS: [json.dumps(dataclasses.asdict(clip)) for clip in clips],
         layout.CAPTIONS: [clip.caption for clip in clips],
