@@ -188,6 +188,7 @@ def test_a_full_disk(
         with pytest.raises(OSError, match="No space left on device") as caught:
             command.write(inputs, out)
         assert caught.value.errno == errno.ENOSPC
+        assert str(disk.root) in str(caught.value.filename), "the message names the place"
         assert time.monotonic() - start < 120
         assert temporary(disk.root) == []
         disk.empty()
