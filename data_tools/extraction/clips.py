@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -110,12 +111,24 @@ def read_manifest(path: Path) -> Iterator[Clip]:
             if not clip.get("id"):
                 clip |= {"id": f"line {reader.line_num}", "fault": "has no id"}
             for name in ("start", "end"):
-                try:
-                    clip |= {name: float(clip[name])} if name in clip else {}
-                except ValueError:
+                if name in clip and (seconds := _seconds(clip[name])) is None:
                     given = shorten(clip.pop(name), 60)
                     clip["fault"] = f"{name} must be a number of seconds. Received: {given!r}"
+                elif name in clip:
+                    clip[name] = seconds
+            start, end = clip.get("start", 0.0), clip.get("end", math.inf)
+            if "fault" not in clip and start >= end:
+                clip["fault"] = f"end must be after start, {start:g}. Received: {end:g}"
             yield clip
+
+
+def _seconds(word: str) -> float | None:
+    """The number that a word gives, None where it is no time of a clip."""
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if value >= 0 and math.isfinite(value) else None
 
 
 def scan_folder(root: Path) -> Iterator[Clip]:

@@ -215,6 +215,12 @@ def _clip_by_clip(
             "--clips must hold clips of two modalities: videos with sound, or files of one name "
             f"such as a.wav and a.png. {source} has {', '.join(modalities) or 'none'}"
         )
+    for clip in clips:
+        if (split := clip.get("split") or "train") not in SPLITS:
+            raise ValueError(
+                f"--clips must have splits of {', '.join(SPLITS)}, or none. Received: "
+                f"{shorten(split, 60)!r} of {shorten(clip['id'], 60)}"
+            )
     counts = dict.fromkeys(modalities, len(clips))
     everything = choose_extractors(networks, extractors, counts)
     chosen = Chosen(

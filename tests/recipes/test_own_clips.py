@@ -394,3 +394,12 @@ def test_a_wrong_argument_of_the_model_is_named_and_leaves_nothing(
     with pytest.raises(ValueError, match=r"--set must hold arguments of fcid\. Received: bckbone"):
         train_with_early_stopping(settings, Clips("folders", run / "features"), 0, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_splits_of_a_manifest_are_those_of_training(tmp_path: Path) -> None:
+    write_clip_by_clip(tmp_path / "clips", 2)
+    manifest = tmp_path / "clips" / "clips.csv"
+    lines = [f"{number},clip0{number}.wav,clip0{number}.png,dev" for number in range(2)]
+    manifest.write_text("\n".join(["id,audio,video,split", *lines]) + "\n")
+    with pytest.raises(ValueError, match="--clips must have splits of train, val, test, or none"):
+        prepare_clips(str(manifest), tmp_path / "f", tmp_path / "c", extractors="offline")

@@ -79,3 +79,18 @@ def test_mistakes_are_explained(
 def test_unknown_options_of_other_commands_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         main(["verify", str(tmp_path), "--frobnicate"])
+
+
+def test_an_extraction_of_nothing_is_a_failure_and_leaves_no_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/a.wav").touch()
+    words = ["extract", "--input", str(tmp_path / "clips"), "--out", str(tmp_path / "store")]
+    assert main(words) == 2
+    assert "no clip of 1 could be decoded to learn features from" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+    (tmp_path / "clips.csv").write_text("id,caption\na,\n")
+    words = ["extract", "--input", str(tmp_path / "clips.csv"), "--text", "words"]
+    assert main([*words, "--out", str(tmp_path / "empty")]) == 1
+    assert "0 clips are in" in capsys.readouterr().out
