@@ -1,4 +1,4 @@
-"""Reads arrays of numbers from HDF5 files of strangers, in a process of their own; writes them."""
+"""Reads arrays of untrusted HDF5 files in a process of their own, and writes arrays."""
 
 from __future__ import annotations
 
