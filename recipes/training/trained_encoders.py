@@ -111,11 +111,16 @@ def open_clips(job: Job) -> Clips:
 def _open_composed(settings: Settings, folder: Path, root: str | None, own: bool) -> Clips:
     """Opens a composed data set; one that is not prepared yet gets features of no network."""
     manifest = folder / layout.MANIFEST
-    earlier = None
+    split = getattr(settings, "split", None)
+    options = {**settings.option, **({} if split is None else {"split": split})}
     if own and root is not None and manifest.is_file():
-        # Of an earlier run into this folder, perhaps with other settings.
-        earlier = read_record(manifest, {"arguments": {"num_clips": dict}})["arguments"]
-    if not manifest.is_file() or (earlier and earlier["num_clips"] != settings.num_clips):
+        # Features of an earlier run into this folder are made again for other settings.
+        made = read_record(manifest, {"arguments": {"num_clips": dict}, "options": dict})
+        same = made["arguments"]["num_clips"] == settings.num_clips
+        stale = not same or _different(options, made["options"]) is not None
+    else:
+        stale = not manifest.is_file()
+    if stale:
         prepare_composed(
             settings.data,
             folder,
@@ -123,7 +128,7 @@ def _open_composed(settings: Settings, folder: Path, root: str | None, own: bool
             num_clips=settings.num_clips,
             progress=True,
             overwrite=own,
-            **settings.option,
+            **options,
         )
     made = read_record(manifest, {"dataset": str, "options": dict})
     if made["dataset"] != settings.data:
@@ -131,13 +136,17 @@ def _open_composed(settings: Settings, folder: Path, root: str | None, own: bool
             f"--features must be a prepared folder of {settings.data}. Received: {folder}, of "
             f"{shorten(made['dataset'], 100)}"
         )
-    for name, value in settings.option.items():
-        if made["options"].get(name) != value:
-            raise ValueError(
-                f"--option {name}={value} must be that of the preparation; {folder} has "
-                f"{shorten(repr(made['options'].get(name)), 100)}"
-            )
+    if (name := _different(options, made["options"])) is not None:
+        raise ValueError(
+            f"{name}={options[name]} must be that of the preparation; {folder} has "
+            f"{shorten(repr(made['options'].get(name)), 100)}"
+        )
     return Clips(settings.data, folder, settings.protocol)
+
+
+def _different(options: Mapping[str, Any], made: Mapping[str, Any]) -> str | None:
+    """The first option that differs from that of a preparation."""
+    return next((name for name, value in options.items() if made.get(name) != value), None)
 
 
 def data_identity(job: Job) -> dict[str, Any]:
