@@ -79,7 +79,8 @@ def resolve(
     values = {name: options.default(name) for name in names}
     check_together(options, words)
     if words.get("run") is not None and "data" in values and "data" not in words:
-        values["data"] = _data_of_run(words["run"], seed, options.data or ())
+        found = _data_of_run(words["run"], seed, options.data or ())
+        values["data"] = found or values["data"]
     data = words.get("data", values.get("data"))
     values |= options.by_data.get(str(data), {})
     if words.get("smoke"):
@@ -298,11 +299,11 @@ def _converted(name: str, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _data_of_run(run: str, seed: int, known: Sequence[str]) -> str:
-    """The data set of the finished run, which is read unless `--data` names another."""
+def _data_of_run(run: str, seed: int, known: Sequence[str]) -> str | None:
+    """The data set of the finished run, None where it says none."""
     path = run_folder(run, seed) / RESULT
     data = read_record(path, {"settings": FORMS})["settings"].get("data")
-    if data not in known:
+    if data is not None and data not in known:
         raise ValueError(
             f"--run was trained on data that this recipe does not read; name other data by --data, "
             f"of {', '.join(known)}. Received: {run}, of {data}"
