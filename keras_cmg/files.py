@@ -95,7 +95,7 @@ def scratch_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield scratch
     except Exception as error:
         fault = machine_fault(error)
-        if fault is None or isinstance(error, OSError):
+        if fault is None or (isinstance(error, OSError) and error.filename is not None):
             raise
         raise OSError(fault.errno, fault.strerror, str(path)) from error
     finally:

@@ -188,6 +188,7 @@ def test_a_full_disk(
         with pytest.raises(OSError, match="No space left on device") as caught:
             command.write(inputs, out)
         assert caught.value.errno == errno.ENOSPC
+        assert str(disk.root) in str(caught.value.filename), "the message names the place"
         assert time.monotonic() - start < 120
         assert temporary(disk.root) == []
         disk.empty()
@@ -340,3 +341,11 @@ def test_a_store_that_is_cut_while_it_is_read_is_noticed(inputs: Path, tmp_path:
         os.truncate(path, path.stat().st_size - 100)
         with pytest.raises(ValueError, match=r"audio\.npy"):
             found.read("audio", [3])
+
+
+def test_features_that_a_disk_cannot_hold_end_no_process(disk: Disk) -> None:
+    """HDF5 crashes when it closes a file whose rows it could not write."""
+    disk.fill(300_000)
+    with pytest.raises(OSError, match="No space left on device"):
+        data_tools.prepare("synthetic", disk.root / "out", num_clips={"train": 8})
+    assert temporary(disk.root) == []

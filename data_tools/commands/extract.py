@@ -10,7 +10,7 @@ import argparse
 
 from data_tools.commands.shared import add_overwrite
 from data_tools.extraction import command as extraction
-from data_tools.io.files import SUCCESS, check_writable
+from data_tools.io.files import FAILURE, SUCCESS, check_writable
 
 KEEPS_UNKNOWN = True
 """The pipeline's own options follow all others under `--runner`."""
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments: parsed arguments, with `rest`, those that the parser does not know.
 
     Returns:
-        Exit code.
+        Exit code; a failure if no clip could be read.
 
     Raises:
         FileNotFoundError: if the input or a file of weights does not exist.
@@ -51,4 +51,4 @@ def run(arguments: argparse.Namespace) -> int:
     found = extraction.run(arguments, arguments.rest)
     print("\n".join(extraction.lines(found)))
     arguments.result.update(found)
-    return SUCCESS
+    return SUCCESS if found["rows"] else FAILURE

@@ -25,9 +25,21 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """
     command.add_argument("root", help="folder of annotations and features")
     command.add_argument("--out", required=True, help="store to write")
-    command.add_argument("--dataset", help=f"one of {', '.join(PUBLISHED_DATASETS)}")
-    command.add_argument("--labels", choices=("segment", "weak", "none"), default="segment")
-    command.add_argument("--shard-rows", type=int, metavar="N", help="clips per shard")
+    command.add_argument(
+        "--dataset",
+        help=f"published data set, one of {', '.join(PUBLISHED_DATASETS)} (default: root is a "
+        "prepared folder)",
+    )
+    command.add_argument(
+        "--labels",
+        choices=("segment", "weak", "none"),
+        default="segment",
+        help="labels of segments, of whole clips (published data sets alone), or none "
+        "(default: segment)",
+    )
+    command.add_argument(
+        "--shard-rows", type=int, metavar="N", help="clips per shard (default: of 256 MB)"
+    )
     add_option(command)
     add_overwrite(command)
 

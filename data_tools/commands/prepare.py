@@ -82,7 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.result["out"] = arguments.out
         return SUCCESS
     if given := composing.given_options(arguments):
-        raise ValueError(f"{given} must come with one of {COMPOSED_DATASETS}.")
+        raise ValueError(
+            f"{', '.join(given)} must come with {' or '.join(COMPOSED_DATASETS)}. "
+            f"Received: {arguments.name}"
+        )
     out = prepare(
         arguments.name,
         arguments.out,

@@ -38,4 +38,6 @@ def add_overwrite(command: argparse.ArgumentParser) -> None:
         >>> parser.parse_args(["--overwrite"]).overwrite
         True
     """
-    command.add_argument("--overwrite", action="store_true", help="replace what `--out` holds")
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace features or a store that --out holds"
+    )

@@ -1,4 +1,4 @@
-"""Checks a published data set, or a folder of prepared features.
+"""Checks a published data set, a folder of prepared features, or a store.
 
 What is missing, damaged or differs from the published file is listed, and the exit code is 1.
 """
@@ -6,15 +6,19 @@ What is missing, damaged or differs from the published file is listed, and the e
 from __future__ import annotations
 
 import argparse
+import difflib
 from pathlib import Path
 
 from data_tools.commands.shared import add_option
 from data_tools.io.arguments import parse_options
+from data_tools.io.feature_folder import MANIFEST
 from data_tools.io.files import BAD_INPUT, FAILURE, SUCCESS, check_writable, describe, run_command
 from data_tools.published.inspection import inspect, write_clean
 from data_tools.published.registry import PUBLISHED_DATASETS
 from data_tools.raw.registry import RAW_DATASETS
 from data_tools.raw.verification import verify
+from data_tools.store import Store
+from data_tools.store.schema import SCHEMA
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -30,7 +34,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         'features'
     """
     command.add_argument(
-        "name", help=f"a prepared folder, or with --root one of {', '.join(PUBLISHED_DATASETS)}"
+        "name",
+        help=f"a prepared folder, a store, or with --root one of {', '.join(PUBLISHED_DATASETS)}",
     )
     command.add_argument("--root", help="folder of the published data set")
     command.add_argument(
@@ -68,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         if arguments.name in PUBLISHED_DATASETS and not Path(arguments.name).exists():
             raise ValueError(f"`--root` must name the folder of {arguments.name!r}")
-        return _verify_prepared(arguments)
+        return _verify_folder(arguments)
     if arguments.name in RAW_DATASETS:
         raise ValueError(
             f"{arguments.name!r} is kept as a prepared folder: verify {arguments.root}, "
@@ -89,12 +94,19 @@ def run(arguments: argparse.Namespace) -> int:
     return SUCCESS if report.whole else FAILURE
 
 
-def _verify_prepared(arguments: argparse.Namespace) -> int:
-    if not Path(arguments.name).is_dir():
-        raise FileNotFoundError(f"`name` must be a prepared folder. Received: {arguments.name}")
+def _verify_folder(arguments: argparse.Namespace) -> int:
+    folder = Path(arguments.name)
+    is_store = (folder / SCHEMA).is_file()
+    if not is_store and not (folder / MANIFEST).is_file():
+        nearest = difflib.get_close_matches(arguments.name, PUBLISHED_DATASETS, 1)
+        hint = f"; did you mean {nearest[0]} with --root?" if nearest else ""
+        raise FileNotFoundError(
+            f"`name` must be a prepared folder with {MANIFEST}, a store with {SCHEMA}, or with "
+            f"--root a data set. Received: {arguments.name}{hint}"
+        )
 
     def check() -> int:
-        lines = verify(arguments.name)
+        lines = _checked_store(folder) if is_store else verify(folder)
         print("\n".join(lines))
         arguments.result.update(whole=True, lines=lines)
         print(f"{arguments.name} is whole")
@@ -107,3 +119,10 @@ def _verify_prepared(arguments: argparse.Namespace) -> int:
 
     code = run_command(check, arguments.debug, describe=damage)
     return FAILURE if code == BAD_INPUT else code
+
+
+def _checked_store(folder: Path) -> list[str]:
+    store = Store(folder)
+    rows = store.check()
+    fields = (f"{name}: {(rows, *field.shape)}" for name, field in store.fields.items())
+    return [f"checksums: {rows} rows of {len(store.schema['shards'])} shards as written", *fields]

@@ -11,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -21,6 +20,7 @@ from data_tools.extraction.clip_features import FITTED
 from data_tools.extraction.serving import EXTRACTION
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
+from data_tools.io.arguments import check_replaceable
 from data_tools.io.constants import NUM_SEGMENTS
 from data_tools.io.files import atomic_folder, cache_folder, sha256_file
 from data_tools.raw.base import Clip
@@ -78,7 +78,7 @@ def prepare_composed(
         cache: folder that keeps the features of the files for other preparations; below the
             download cache if None.
         workers: processes that extract.
-        overwrite: replace a folder that was made otherwise.
+        overwrite: replace a prepared folder that was made otherwise.
         progress: show progress bars.
         options: further arguments of the data set.
 
@@ -180,7 +180,7 @@ class ComposedFeatures:
             out: folder to write; it appears complete or not at all.
             seed: of the plan of clips.
             num_clips: clips of "train", "val" and "test"; the data set's own numbers if None.
-            overwrite: replace a folder that was made otherwise.
+            overwrite: replace a prepared folder that was made otherwise.
 
         Returns:
             The folder.
@@ -203,7 +203,9 @@ class ComposedFeatures:
             },
         }
         out = Path(out)
-        if out.exists() and not overwrite and is_prepared(out, identity):
+        if overwrite:
+            check_replaceable("out", out, layout.MANIFEST)
+        elif out.exists() and is_prepared(out, identity):
             return out
         clips = dataset.plan(num_clips, seed)
         with threadpool_limits(1), atomic_folder(out) as built:
@@ -238,12 +240,13 @@ def _write_features(
         "labels": (NUM_SEGMENTS, len(dataset.categories) + 1),
     }
     for kind, shape in shapes.items():
-        with h5py.File(folder / layout.FILES[kind], "w") as file:
-            array = file.create_dataset(hdf5.KEY, (len(clips), *shape), STORED_AS[kind])
+        path, whole = folder / layout.FILES[kind], (len(clips), *shape)
+        with hdf5.ArrayWriter(path, whole, STORED_AS[kind]) as writer:
             for start in range(0, len(clips), CHUNK):
                 part = clips[start : start + CHUNK]
-                rows = np.stack([_row(kind, shape, dataset, clip, features) for clip in part])
-                array[start : start + len(part)] = rows.astype(STORED_AS[kind])
+                writer.append(
+                    np.stack([_row(kind, shape, dataset, clip, features) for clip in part])
+                )
 
 
 def _row(

@@ -16,6 +16,8 @@ from data_tools.decoding.signatures import DecodeError, decoding, kind_of
 from data_tools.decoding.tracks import MAX_RATE, check_track
 from data_tools.io.files import missing
 
+NO_SOUND = "holds no audio"
+"""Reason of a video file without an audio track."""
 WHOLE = 0.95
 """Share of the announced frames that a complete file has at least, less one frame."""
 
@@ -118,7 +120,7 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
     with decoding(path), av.open(os.fspath(path), metadata_errors="replace") as container:
         streams = container.streams.video if kind == "video" else container.streams.audio
         if not streams:
-            raise DecodeError(f"holds no {kind}")
+            raise DecodeError(NO_SOUND if kind == "audio" else f"holds no {kind}")
         stream = streams[0]
         if stream.codec_context is None:
             raise DecodeError(f"holds {kind} of a kind that cannot be decoded")

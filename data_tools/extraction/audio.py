@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.decoding import decode_audio
-from data_tools.decoding.signatures import VIDEOS
+from data_tools.extraction.clips import file_of
 from data_tools.extraction.extractor import Extractor, source_of
 from data_tools.features import AudioFeatures, vggish
 from data_tools.io.files import sha256_file
@@ -51,8 +51,7 @@ def sound_of(root: Path, clip: Mapping[str, Any]) -> Path:
         >>> sound_of(Path("set"), {"id": "a", "video": "a.mp4"}).as_posix()
         'set/a.mp4'
     """
-    in_video = Path(clip.get("video", "")).suffix.lower() in VIDEOS
-    return source_of(root, clip, "video" if in_video and not clip.get("audio") else "audio")
+    return source_of(root, {"audio": file_of(clip, "audio")}, "audio")
 
 
 def seconds_of(waveform: np.ndarray, sample_rate: int, segments: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.decoding import MissingFileError
-from data_tools.extraction.clips import ABSENT, Clip
+from data_tools.extraction.clips import ABSENT, Clip, file_of
 from data_tools.extraction.extractor import Extractor, create_extractor
 from data_tools.io.files import machine_fault, read_arrays, reading, shorten
 from data_tools.store import Field
@@ -157,7 +157,7 @@ class ClipFeatures:
                 self._stop_at_fault(error, clip, modality)
                 kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
                 reason = shorten(f"{kind}{error}".replace(f"{self.root}{os.sep}", ""))
-                file = str(clip.get(modality, ""))
+                file = file_of(clip, modality)
                 failures.append({"modality": modality, "file": file, "reason": reason})
         label = clip.get("label")
         if self.categories and label not in self.categories:
@@ -169,7 +169,7 @@ class ClipFeatures:
 
     def _stop_at_fault(self, error: Exception, clip: Clip, modality: str) -> None:
         """Raises an OSError for faults of the machine, which are none of the clip."""
-        path = str(self.root / str(clip.get(modality, "")))
+        path = str(self.root / file_of(clip, modality))
         if (fault := machine_fault(error)) is not None:
             raise OSError(fault.errno, fault.strerror, fault.filename or path) from error
         missing = isinstance(error, MissingFileError | FileNotFoundError | NotADirectoryError)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,29 @@ def find_clips(source: str | os.PathLike[str]) -> tuple[Path, Iterator[Clip]]:
     return source.parent, _without_twins(read_manifest(source))
 
 
+def file_of(clip: Mapping[str, Any], modality: str) -> str:
+    """Returns the file that holds a modality of a clip: of sound, also its video file.
+
+    Args:
+        clip: as `find_clips` yields it.
+        modality: "audio", "video" or "text".
+
+    Returns:
+        Path below the root; "" where there is none.
+
+    Example:
+        >>> file_of({"id": "a", "video": "a.mp4"}, "audio")
+        'a.mp4'
+        >>> file_of({"id": "a", "video": "a.png"}, "audio")
+        ''
+    """
+    file = str(clip.get(modality) or "")
+    video = str(clip.get("video") or "")
+    if modality == "audio" and not file and Path(video).suffix.lower() in VIDEOS:
+        return video
+    return file
+
+
 def read_manifest(path: Path) -> Iterator[Clip]:
     """Reads the rows of a manifest; a row that cannot be used has a `fault`.
 
@@ -87,12 +111,24 @@ def read_manifest(path: Path) -> Iterator[Clip]:
             if not clip.get("id"):
                 clip |= {"id": f"line {reader.line_num}", "fault": "has no id"}
             for name in ("start", "end"):
-                try:
-                    clip |= {name: float(clip[name])} if name in clip else {}
-                except ValueError:
+                if name in clip and (seconds := _seconds(clip[name])) is None:
                     given = shorten(clip.pop(name), 60)
                     clip["fault"] = f"{name} must be a number of seconds. Received: {given!r}"
+                elif name in clip:
+                    clip[name] = seconds
+            start, end = clip.get("start", 0.0), clip.get("end", math.inf)
+            if "fault" not in clip and start >= end:
+                clip["fault"] = f"end must be after start, {start:g}. Received: {end:g}"
             yield clip
+
+
+def _seconds(word: str) -> float | None:
+    """The number that a word gives, None where it is no time of a clip."""
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if value >= 0 and math.isfinite(value) else None
 
 
 def scan_folder(root: Path) -> Iterator[Clip]:

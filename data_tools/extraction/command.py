@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_tools.extraction.clips import find_clips
+from data_tools.extraction.clips import Clip, file_of, find_clips
 from data_tools.extraction.extractor import EXTRACTORS
 from data_tools.extraction.local_extraction import TIMEOUT, extract
 from data_tools.extraction.pretrained import parse_settings
@@ -52,19 +52,25 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--timeout", type=float, default=TIMEOUT, help=f"seconds for a clip (default: {TIMEOUT:g})"
     )
-    command.add_argument("--audio-weights", metavar="FILE", help="of vggish")
+    command.add_argument("--audio-weights", metavar="FILE", help="weights of vggish")
     command.add_argument("--audio-pca", metavar="FILE", help="PCA parameters of vggish")
     command.add_argument(
-        "--audio-hop", type=float, help="between windows, in seconds (default: 1; yamnet: 0.4875)"
+        "--audio-hop",
+        type=float,
+        help="seconds between windows of vggish and of networks (default: 1; yamnet: 0.4875)",
     )
-    command.add_argument("--video-weights", metavar="FILE", help="of vgg19 (default: imagenet)")
-    command.add_argument("--video-channels", type=int, help="of patches (default: 64)")
+    command.add_argument(
+        "--video-weights", metavar="FILE", help="weights of vgg19 (default: imagenet)"
+    )
+    command.add_argument("--video-channels", type=int, help="channels of patches (default: 64)")
     command.add_argument("--frames-per-segment", type=int, help="frames per second (default: 1)")
-    command.add_argument("--frame-rate", type=float, help="of folders of frames, per second")
-    command.add_argument("--seed", type=int, help="of patches (default: 0)")
+    command.add_argument("--frame-rate", type=float, help="frames per second of folders of frames")
+    command.add_argument("--seed", type=int, help="seed of patches (default: 0)")
     add_network_arguments(command)
-    command.add_argument("--text-preset", metavar="NAME", help="of bert, or the folder of one")
-    command.add_argument("--text-dim", type=int, help="of words (default: 64)")
+    command.add_argument(
+        "--text-preset", metavar="NAME", help="preset of bert, or the folder of one"
+    )
+    command.add_argument("--text-dim", type=int, help="size of a vector of words (default: 64)")
     command.add_argument("--num-tokens", type=int, help="words of a caption (default: 10)")
     command.add_argument(
         "--runner",
@@ -188,21 +194,35 @@ def chosen_extractors(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         given |= parse_settings(getattr(options, f"{modality}_option") or ())
         chosen[modality] = {"name": name, "options": given}
     if not chosen:
-        raise ValueError("`input` must hold clips of a chosen modality; found none")
+        raise ValueError(
+            f"--input must hold clips of a chosen modality. Received: {options.input}, with "
+            f"{', '.join(sorted(_modalities(options.input))) or 'no clips'}"
+        )
+    for modality in set(EXTRACTORS) - set(chosen):
+        if words := getattr(options, f"{modality}_option"):
+            raise ValueError(
+                f"`--{modality}-option` must belong to an extractor in use; there is none of "
+                f"{modality}. Received: {words[0]!r}. Choose one by `--{modality}`"
+            )
     known = {theirs for names in OPTIONS.values() for theirs in names.values()}
     for stray in sorted(known - used):
         if getattr(options, stray) is not None:
             option = stray.replace("_", "-")
             in_use = [spec["name"] for spec in chosen.values()]
-            raise ValueError(f"`--{option}` must belong to an extractor in use; those are {in_use}")
+            raise ValueError(
+                f"`--{option}` must belong to an extractor in use; those are {', '.join(in_use)}"
+            )
     return chosen
+
+
+def _first(source: str) -> Iterator[Clip]:
+    return itertools.islice(find_clips(source)[1], LOOKED_AT)
 
 
 def _modalities(source: str) -> set[str]:
     """Returns the modalities of the first clips."""
-    _, clips = find_clips(source)
     found = set()
-    for clip in itertools.islice(clips, LOOKED_AT):
+    for clip in _first(source):
         found |= {name for name in ("audio", "video", "text") if clip.get(name)}
         found |= {"text"} if clip.get("caption") else set()
     return found
@@ -216,8 +236,9 @@ def run(options: argparse.Namespace, rest: list[str]) -> dict[str, Any]:
         rest: arguments that the parser does not know: options of a Beam pipeline.
 
     Returns:
-        Dict of `out`, the folder, `rows`, the number of clips in it, and `failed`, the number of
-        those that could not be read.
+        Dict of `out`, the folder, `rows`, the number of clips in it, `failed`, the number of
+        those that could not be read, and `sound_left_out`, whether there are videos whose sound
+        was not asked for.
 
     Raises:
         FileNotFoundError: if the input or a file of weights does not exist.
@@ -228,10 +249,11 @@ def run(options: argparse.Namespace, rest: list[str]) -> dict[str, Any]:
         raise FileNotFoundError(
             f"--input must be a folder of clips, or a CSV manifest. There is no {options.input}"
         )
+    extractors = chosen_extractors(options)
     arguments = {
         "source": options.input,
         "out": options.out,
-        "extractors": chosen_extractors(options),
+        "extractors": extractors,
         "segments": options.segments,
         "shard_rows": options.shard_rows,
         "fitted": options.fitted,
@@ -247,7 +269,13 @@ def run(options: argparse.Namespace, rest: list[str]) -> dict[str, Any]:
         raise ValueError(f"unknown arguments: {' '.join(rest)}")
     else:
         result = extract(**arguments, progress=True)
-    return {"out": options.out, "rows": result["rows"], "failed": result["failed"]}
+    unheard = options.audio is None and "audio" not in extractors
+    return {
+        "out": options.out,
+        "rows": result["rows"],
+        "failed": result["failed"],
+        "sound_left_out": unheard and any(file_of(clip, "audio") for clip in _first(options.input)),
+    }
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
@@ -260,10 +288,12 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         The lines.
 
     Example:
-        >>> lines({"out": "store", "rows": 3, "failed": 0})
+        >>> lines({"out": "store", "rows": 3, "failed": 0, "sound_left_out": False})
         ['3 clips are in store']
     """
     result = [f"{found['rows']} clips are in {found['out']}"]
     if found["failed"]:
         result.append(f"{found['failed']} failed, see {found['out']}/{FAILURES}")
+    if found["sound_left_out"]:
+        result.append("the sound of videos is left out; --audio log_mel extracts it")
     return result

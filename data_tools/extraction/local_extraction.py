@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data_tools.extraction.clip_features import ClipFeatures
 from data_tools.extraction.clips import Clip
-from data_tools.extraction.job import FIT, Job, finish
+from data_tools.extraction.job import FIT, JOB, PLAN, Job, finish
 from data_tools.extraction.lock import locked
 from data_tools.extraction.planning import begin, plan
 from data_tools.extraction.pool import Task, run_tasks
@@ -96,8 +96,18 @@ def fit(job: Job, workers: int, timeout: float) -> None:
         timeout: seconds that a clip may take.
 
     Raises:
-        ValueError: if no clip can be decoded, or an extractor needs more of them.
+        ValueError: if no clip can be decoded, or an extractor needs more of them; the job is then
+            removed.
     """
+    try:
+        _fit(job, workers, timeout)
+    except ValueError:
+        (job.out / JOB).unlink(missing_ok=True)
+        shutil.rmtree(job.out / PLAN, ignore_errors=True)
+        raise
+
+
+def _fit(job: Job, workers: int, timeout: float) -> None:
     chosen = _fit_clips(job)
     scratch = job.out / FIT
     shutil.rmtree(scratch, ignore_errors=True)

@@ -21,6 +21,7 @@ def locked(out: Path) -> Iterator[None]:
         out: the folder.
 
     Raises:
+        OSError: if a write inside the block failed; it names a file, or the folder.
         ValueError: if another process holds the lock, or the path is not a folder.
 
     Example:
@@ -38,6 +39,10 @@ def locked(out: Path) -> Iterator[None]:
         raise ValueError(f"`out` must be free; another process extracts into {out}") from error
     try:
         yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(out)) from error
     finally:
         # POSIX systems allow to remove the file before the lock is released, Windows only after.
         for release in (path.unlink, lock.release, path.unlink, out.rmdir):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.extraction.clip_features import FITTED, ClipFeatures
-from data_tools.extraction.clips import ABSENT, Clip, find_clips
+from data_tools.extraction.clips import ABSENT, Clip, file_of, find_clips
 from data_tools.extraction.job import FIT, JOB, PLAN, Job, json_lines
 from data_tools.extraction.lock import LOCK
 from data_tools.io.files import atomic_file, check_record, read_record, reading, sha256_file
@@ -57,6 +57,8 @@ def plan(
     out = Path(out)
     root, found = find_clips(source)
     clips = list(found)
+    if segments < 1:
+        raise ValueError(f"`segments` must be at least 1. Received: {segments}")
     if not clips:
         raise ValueError(f"`source` must hold at least one clip; {source} has none")
     labels = {clip["label"] for clip in clips if clip.get("label")}
@@ -162,7 +164,8 @@ def with_absent(clip: Clip, root: Path, modalities: Iterable[str]) -> Clip:
         >>> with_absent({"id": "a", "audio": "nowhere.wav"}, Path("."), ["audio", "text"])
         {'id': 'a', 'audio': 'nowhere.wav', 'absent': ['audio']}
     """
-    absent = [name for name in modalities if clip.get(name) and not (root / clip[name]).exists()]
+    files = {name: file_of(clip, name) for name in modalities}
+    absent = [name for name, file in files.items() if file and not (root / file).exists()]
     return {**clip, ABSENT: absent} if absent else clip
 
 
@@ -194,7 +197,7 @@ def _begun(job: Job, overwrite: bool) -> dict[str, str] | None:
         different = [name for name in asked if begun.get(name) != asked[name]]
         raise ValueError(
             f"`out` must not hold another extraction; {out} differs in {different}. Choose another "
-            "folder or ask to overwrite it."
+            "folder, or overwrite this one."
         )
     return versions
 
@@ -206,8 +209,10 @@ def _learned(fitted: str | os.PathLike[str] | None) -> tuple[Path | None, list[s
     path = Path(fitted)
     if path.is_file():
         return path, []
-    if not path.is_dir():
-        raise FileNotFoundError(f"`fitted` must be an extraction; {path} does not exist")
+    if not (path / SCHEMA).is_file():
+        raise FileNotFoundError(
+            f"`fitted` must be a finished extraction, with {SCHEMA} in it. Received: {path}"
+        )
     learned = path / FITTED
     return learned if learned.is_file() else None, read_schema(path)["categories"]
 

@@ -1,11 +1,16 @@
-"""Reads arrays of numbers from HDF5 files of strangers, in a process of their own."""
+"""Reads arrays of untrusted HDF5 files in a process of their own, and writes arrays."""
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from data_tools.io.engine_free import load_module
 
@@ -19,6 +24,8 @@ else:
     IsolatedArray = isolated_hdf5.IsolatedArray
 
 KEY, ORDER_KEY = "avadataset", "order"
+HEADER_BYTES = 2**16
+"""Space that must be free for all of a file but its rows."""
 MAX_WHOLE_BYTES = 2**28
 """Largest array that is read at once."""
 
@@ -89,3 +96,64 @@ def read_array(path: Path, key: str = KEY) -> np.ndarray:
         return array.read(range(len(array)))
     finally:
         array.close()
+
+
+class ArrayWriter:
+    """Writes an HDF5 file of one array, rows after rows.
+
+    The HDF5 library writes the header alone: on a full disk it ends the process by a segmentation
+    fault when it closes a file whose rows it could not write. Rows are written beside it, to the
+    place that the header gives them.
+
+    Args:
+        path: the file.
+        shape: shape of the whole array.
+        dtype: of the array.
+        key: name of the array in the file.
+
+    Raises:
+        OSError: if it cannot be written; the file is then incomplete.
+
+    Example:
+        >>> with ArrayWriter(Path("labels.h5"), (3, 2), "float32") as writer:
+        ...     for start in range(3):
+        ...         writer.append(np.full((1, 2), start))
+        >>> read_array(Path("labels.h5")).tolist()
+        [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+    """
+
+    def __init__(
+        self, path: Path, shape: Sequence[int], dtype: npt.DTypeLike, key: str = KEY
+    ) -> None:
+        import h5py
+
+        self.dtype = np.dtype(dtype)
+        if shutil.disk_usage(path.parent).free < HEADER_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        with h5py.File(path, "w") as file:
+            made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            made.set_layout(h5py.h5d.CONTIGUOUS)
+            made.set_obj_track_times(False)
+            # The place of the rows is known, and nothing is written there.
+            made.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            made.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            kind = h5py.h5t.py_create(self.dtype, logical=True)
+            space = h5py.h5s.create_simple(tuple(shape))
+            offset = h5py.h5d.create(file.id, key.encode(), kind, space, made).get_offset()
+        self._stream = open(path, "r+b")  # noqa: SIM115
+        # None where the array is empty.
+        self._stream.seek(offset or 0)
+
+    def append(self, values: np.ndarray) -> None:
+        """Writes the next rows.
+
+        Args:
+            values: (rows, ...).
+        """
+        self._stream.write(np.ascontiguousarray(values, self.dtype).data)
+
+    def __enter__(self) -> ArrayWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()

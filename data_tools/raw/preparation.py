@@ -11,13 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
+from data_tools.io.arguments import check_replaceable
 from data_tools.io.constants import SPLITS
 from data_tools.io.files import atomic_folder, sha256_file, shorten
 from data_tools.io.progress import bar
@@ -64,7 +64,7 @@ def prepare(
         text_dim: size of a word vector.
         num_tokens: words kept of a caption.
         audio_backend: "numpy" or "tensorflow-io".
-        overwrite: replace a folder that was made otherwise.
+        overwrite: replace a prepared folder that was made otherwise.
         progress: show a progress bar.
         options: further arguments of the data set.
 
@@ -103,7 +103,9 @@ def prepare(
         "sources": dataset.sources(),
     }
     out = Path(out)
-    if out.exists() and not overwrite and is_prepared(out, identity):
+    if overwrite:
+        check_replaceable("out", out, layout.MANIFEST)
+    elif out.exists() and is_prepared(out, identity):
         return out
     extractors = Extractors(
         AudioFeatures(dataset.sample_rate, audio_backend),
@@ -169,7 +171,7 @@ def is_prepared(out: Path, identity: dict[str, Any]) -> bool:
     """
     if out.is_dir() and not any(out.iterdir()):
         return False
-    advice = "Choose another folder or ask to overwrite it."
+    advice = "Choose another folder, or overwrite this one."
     if not (out / layout.MANIFEST).is_file():
         raise ValueError(f"`out` must be a new or a prepared folder. Received: {out}. {advice}")
     folder = layout.FeatureFolder(out)
@@ -194,7 +196,7 @@ def _write_features(
     extractors.save(folder / layout.EXTRACTORS)
     starts = range(0, len(clips), CHUNK)
     with contextlib.ExitStack() as stack:
-        arrays: dict[str, h5py.Dataset] = {}
+        arrays: dict[str, hdf5.ArrayWriter] = {}
         for start in _with_progress(starts, progress, dataset.name):
             part = extractors.encode(dataset, clips[start : start + CHUNK])
             for kind, values in part.items():
@@ -202,10 +204,10 @@ def _write_features(
                 # power of two.
                 values = values.astype(STORED_AS[kind])
                 if kind not in arrays:
-                    file = stack.enter_context(h5py.File(folder / layout.FILES[kind], "w"))
                     shape = (len(clips), *values.shape[1:])
-                    arrays[kind] = file.create_dataset(hdf5.KEY, shape, values.dtype)
-                arrays[kind][start : start + len(values)] = values
+                    writer = hdf5.ArrayWriter(folder / layout.FILES[kind], shape, values.dtype)
+                    arrays[kind] = stack.enter_context(writer)
+                arrays[kind].append(values)
 
 
 def write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> None:
@@ -227,8 +229,9 @@ def write_descriptions(folder: Path, dataset: RawDataset, clips: list[Clip]) -> 
     for split in SPLITS:
         rows = np.array([row for row, clip in enumerate(clips) if clip.split == split], np.int64)
         if len(rows):
-            with h5py.File(folder / layout.order_file(split), "w") as file:
-                file[hdf5.ORDER_KEY] = rows
+            path = folder / layout.order_file(split)
+            with hdf5.ArrayWriter(path, rows.shape, rows.dtype, hdf5.ORDER_KEY) as writer:
+                writer.append(rows)
     lines = {
         layout.CLIPS: [json.dumps(dataclasses.asdict(clip)) for clip in clips],
         layout.CAPTIONS: [clip.caption for clip in clips],

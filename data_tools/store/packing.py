@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from data_tools.io.arguments import check_replaceable
 from data_tools.io.constants import SPLITS
 from data_tools.io.feature_folder import FeatureFolder, order_file
 from data_tools.io.progress import bar
 from data_tools.published.registry import open_published
 from data_tools.published.selection import PREPARED, Selection, select
-from data_tools.store.schema import Field
+from data_tools.store.schema import SCHEMA, Field
 from data_tools.store.writer import StoreWriter
 
 
@@ -37,7 +39,7 @@ def pack(
         modalities: which to pack; all that the data have if None.
         labels: whether to pack labels too; "weak" for those of whole clips.
         shard_rows: rows of a shard; about 256 MB if None.
-        overwrite: replace a folder that is there.
+        overwrite: replace a store that is there.
         progress: show a progress bar.
         options: arguments of the published data set, such as `protocol`.
 
@@ -55,6 +57,12 @@ def pack(
         {'rows': 6, 'failed': 0}
     """
     options = dict(options or {})
+    if Path(out).exists() and not overwrite:
+        raise ValueError(
+            f"`out` must be a new folder; {out} exists. Choose another folder, or overwrite this "
+            "one."
+        )
+    check_replaceable("out", out, SCHEMA)
     if dataset is None or dataset in PREPARED:
         folder = FeatureFolder(root)
         names = [split for split in SPLITS if (folder.root / order_file(split)).is_file()]

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from data_tools.io.arguments import check_replaceable
 from data_tools.io.files import atomic_folder
 from data_tools.store.schema import (
     FAILURES,
+    SCHEMA,
     Field,
     check_name,
     default_shard_rows,
@@ -33,10 +35,11 @@ class StoreWriter:
         shard_rows: rows of a shard; about 256 MB if None.
         categories: class names in the order of the label columns.
         origin: what the rows were made from, kept in the schema.
-        overwrite: replace a folder that is there.
+        overwrite: replace a store that is there.
 
     Raises:
-        ValueError: if the folder exists, or an argument is wrong.
+        ValueError: if the folder exists, or is no store that can be replaced, or an argument is
+            wrong.
 
     Example:
         >>> with StoreWriter("store", {"audio": Field((10, 128))}, shard_rows=2) as writer:
@@ -60,7 +63,11 @@ class StoreWriter:
         if shard_rows is not None and shard_rows < 1:
             raise ValueError(f"`shard_rows` must be at least 1. Received: {shard_rows}")
         if Path(root).exists() and not overwrite:
-            raise ValueError(f"`root` must be a new folder; {root} exists. Ask to overwrite it.")
+            raise ValueError(
+                f"`root` must be a new folder; {root} exists. Choose another folder, or overwrite "
+                "this one."
+            )
+        check_replaceable("root", root, SCHEMA)
         self.root = Path(root)
         self.fields = {check_name(name): field for name, field in fields.items()}
         self.shard_rows = shard_rows or default_shard_rows(fields)

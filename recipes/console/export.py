@@ -1,7 +1,7 @@
 """Exports a trained run for serving: SavedModel, ONNX or LiteRT.
 
     keras-cmg export runs/demo --to served
-    keras-cmg export runs/demo --to model.onnx --format onnx
+    keras-cmg export runs/demo --to served_onnx --format onnx
 
 See docs/serving.md for the signatures.
 """

@@ -110,7 +110,9 @@ def parser() -> Parser:
     version = load_module("keras_cmg.version").__version__
     result.add_argument("--version", action="version", version=f"{PROGRAM} {version}")
     result.add_argument("name", choices=list(COMMANDS), metavar="COMMAND", help=argparse.SUPPRESS)
-    result.add_argument("options", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    rest = result.add_argument("options", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    # Else named as missing beside the command, although it may be empty.
+    rest.required = False
     return result
 
 

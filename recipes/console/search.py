@@ -17,6 +17,7 @@ from pathlib import Path
 import keras_cmg
 from data_tools.io.files import check_writable
 from keras_cmg.encoding.hub import is_address
+from keras_cmg.search.clip_index import DESCRIPTION
 from recipes.own_clips import gallery, searching
 
 PAGE = "search.html"
@@ -109,6 +110,32 @@ def loaded(arguments: argparse.Namespace) -> keras_cmg.CrossModalEncoder:
     return keras_cmg.load(arguments.run, models)
 
 
+def opened_index(
+    arguments: argparse.Namespace, encoder: keras_cmg.CrossModalEncoder
+) -> keras_cmg.search.ClipIndex:
+    """Opens the index that the options name, or that of the run.
+
+    Args:
+        arguments: parsed command line.
+        encoder: the trained model.
+
+    Returns:
+        The index.
+
+    Raises:
+        FileNotFoundError: if there is no index.
+        ValueError: if a file of it is damaged.
+    """
+    if arguments.index is None:
+        return encoder.index
+    if not Path(arguments.index, DESCRIPTION).is_file():
+        raise FileNotFoundError(
+            "--index must be a folder that `keras-cmg index` or `keras-cmg train` wrote. There is "
+            f"no {Path(arguments.index, DESCRIPTION)}"
+        )
+    return keras_cmg.search.ClipIndex.load(arguments.index)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Runs the search.
 
@@ -125,12 +152,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.k < 1:
         raise ValueError(f"-k must be at least 1. Received: {arguments.k}")
     check_writable(arguments.out, "--out")
-    modality = arguments.modality or searching.modality_of(arguments.query)
+    if Path(arguments.out).is_dir():
+        raise ValueError(f"--out must be a file. Received the folder: {arguments.out}")
+    modality = searching.modality_of(arguments.query)
     encoder = loaded(arguments)
-    if arguments.index is None:
-        index = encoder.index
-    else:
-        index = keras_cmg.search.ClipIndex.load(arguments.index)
+    index = opened_index(arguments, encoder)
+    if arguments.modality is None and modality not in encoder.modalities:
+        raise ValueError(
+            f"--query must be of a modality of the model, {', '.join(encoder.modalities)}. "
+            f"Received: {arguments.query}, of {modality}"
+        )
+    for option, value, known in (
+        ("--as", arguments.modality, encoder.modalities),
+        ("--find", arguments.find, index.modalities),
+    ):
+        if value is not None and value not in known:
+            raise ValueError(f"{option} must be one of {', '.join(known)}. Received: {value}")
+    modality = arguments.modality or modality
     answer = searching.search(
         encoder, index, arguments.query, arguments.find, arguments.k, modality
     )

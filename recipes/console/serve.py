@@ -8,10 +8,12 @@ Drop a sound, a picture or a video on the page, or write words. docs/serving.md 
 from __future__ import annotations
 
 import argparse
+import errno
 import socket
+from pathlib import Path
 
 from data_tools.io.files import is_installed, missing
-from recipes.console.search import add_run_arguments, loaded
+from recipes.console.search import add_run_arguments, loaded, opened_index
 from recipes.serving.limits import Limits
 
 INTERRUPTED = "stopped"
@@ -100,6 +102,37 @@ def check_packages(page: bool) -> None:
             raise missing(package, "The page needs" if page else "The service needs", None, extra)
 
 
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Returns a socket that is bound to an address of this machine.
+
+    Args:
+        host: name or number of the address.
+        port: number of the port, 0 for a free one.
+
+    Raises:
+        OSError: if the port is in use, or may not be used.
+        ValueError: if the host is no address of this machine.
+
+    Example:
+
+    >>> with bound_socket("127.0.0.1", 0) as listening:
+    ...     listening.getsockname()[0]
+    '127.0.0.1'
+    """
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise ValueError(
+                f"--host must be an address of this machine. Received: {host}: {error.strerror}"
+            ) from error
+        raise OSError(error.errno, error.strerror, f"--host {host} --port {port}") from error
+    return listening
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Serves until it is interrupted.
 
@@ -120,6 +153,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--workers must be at least 1. Received: {arguments.workers}")
     if not 0 <= arguments.port <= MAX_PORT:
         raise ValueError(f"--port must be from 0 to {MAX_PORT}. Received: {arguments.port}")
+    for name in ("max_bytes", "max_files", "max_waiting", "seconds"):
+        value = getattr(arguments, name)
+        if not value > 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be above 0. Received: {value}")
+    if arguments.media is not None and not Path(arguments.media).is_dir():
+        raise FileNotFoundError(f"--media must be a folder. There is no {arguments.media}")
     limits = Limits(
         bytes=arguments.max_bytes,
         files=arguments.max_files,
@@ -130,13 +169,10 @@ def run(arguments: argparse.Namespace) -> int:
     from recipes.serving.server import create_server, open_search
 
     # Bound first: a port in use is reported before the model is loaded.
-    family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
-    with socket.socket(family) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((arguments.host, arguments.port))
-        search = open_search(
-            loaded(arguments), arguments.index, arguments.media, limits, arguments.workers
-        )
+    with bound_socket(arguments.host, arguments.port) as listening:
+        encoder = loaded(arguments)
+        index = opened_index(arguments, encoder)
+        search = open_search(encoder, index, arguments.media, limits, arguments.workers)
         server = create_server(search, arguments.ui, arguments.host)
         port = listening.getsockname()[1]
         # From here on, requests wait for the server that starts now.

@@ -15,8 +15,8 @@ on published data sets.
 
 from recipes.console.recipe_command import recipe_command
 from recipes.experiments import train
-from recipes.runner.command_line import INTERRUPTED
 
 __all__ = ["INTERRUPTED", "add_arguments", "run"]
 
+INTERRUPTED = "stopped; extracted files and finished epochs are kept: the same command goes on"
 add_arguments, run = recipe_command("train", "train", train)

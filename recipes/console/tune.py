@@ -8,8 +8,8 @@ A search that was stopped goes on when the same command is given again.
 
 from recipes.console.recipe_command import recipe_command
 from recipes.experiments import tune
-from recipes.runner.command_line import INTERRUPTED
 
 __all__ = ["INTERRUPTED", "add_arguments", "run"]
 
+INTERRUPTED = "stopped; finished trials are kept: the same command goes on"
 add_arguments, run = recipe_command("tune", "tune", tune)

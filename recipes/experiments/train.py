@@ -56,6 +56,8 @@ OPTIONS = RecipeOptions(
         "model": "fcid",
     },
     smoke={"num_clips": {"train": 40, "val": 20, "test": 20}, "epochs": 2, "batch_size": 8},
+    excludes={"clips": ("data", "root", "features", "split", "option")},
+    requires={"networks": "clips", "extractors": "clips"},
 )
 CARD_LIMITS = (
     "Clips of one class were paired with each other, so that training knew the classes of the "

@@ -36,7 +36,7 @@ def write_gallery(answer: Answer, path: Path) -> None:
     )
     words = "" if Path(answer.query).is_file() else answer.query
     page = environment.get_template("gallery.html.j2").render(
-        title=f"What is like {words or Path(answer.query).name}",
+        title=f"Clips similar to {words or Path(answer.query).name}",
         query=_media(answer.query, "" if words else answer.query, words),
         codes=named_codes(answer.codes),
         groups={

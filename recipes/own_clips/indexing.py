@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras_cmg
-from data_tools.extraction.clips import find_clips
+from data_tools.decoding import DecodeError
+from data_tools.decoding.captions import decode_caption
+from data_tools.decoding.videos import NO_SOUND
+from data_tools.extraction.clips import file_of, find_clips
 from data_tools.io.files import shorten
-from data_tools.raw.composed.folders import read_folder
+from data_tools.raw.composed.folders import read_folder, refused_files
 from keras_cmg.search import ClipIndex
 from recipes.own_clips.preparation import CLASSES, Entries, layout_of
 
@@ -72,14 +75,19 @@ def index_of_folder(encoder: keras_cmg.CrossModalEncoder, source: str) -> Indexe
         ValueError: if no file can be used, or the model keeps no extractors.
     """
     index, refused = encoder.new_index(), []
-    for modality, files in _files_of(source, encoder.modalities).items():
+    found, unknown = _files_of(source, encoder.modalities)
+    refused += unknown
+    for modality, files in found.items():
         arguments: dict[str, Any] = (
             {"texts": files.texts} if modality == "text" else {"files": files.paths}
         )
         encoded = encoder.encode(modality, names=files.names, on_error="skip", **arguments)
+        # A video without sound is found by its pictures, and a damaged one is named once.
+        known = {(one["file"], one["reason"]) for one in refused}
         refused += [
             {"modality": modality, "file": name, "reason": reason}
             for name, reason in encoded.failures
+            if reason != NO_SOUND and (name, reason) not in known
         ]
         place = {name: number for number, name in enumerate(files.names)}
         kept = [place[name] for name in encoded.names]
@@ -98,7 +106,10 @@ def index_of_folder(encoder: keras_cmg.CrossModalEncoder, source: str) -> Indexe
     return Indexed(index, refused)
 
 
-def _files_of(source: str, modalities: Sequence[str]) -> dict[str, _Files]:
+def _files_of(
+    source: str, modalities: Sequence[str]
+) -> tuple[dict[str, _Files], list[dict[str, str]]]:
+    """The files of each modality, and those that are of none."""
     found: dict[str, _Files] = {}
 
     def note(modality: str, name: str, path: str, text: str, label: str) -> None:
@@ -109,22 +120,28 @@ def _files_of(source: str, modalities: Sequence[str]) -> dict[str, _Files]:
             values.append(value)
 
     if layout_of(source) == CLASSES:
-        for item in read_folder(source):
+        items = read_folder(source)
+        for item in items:
             path = os.path.abspath(item.path) if item.path else ""
             note(item.modality, item.name, path, item.caption, item.category)
-        return found
+        categories = {item.category for item in items}
+        return found, list(refused_files(Path(source), items, sorted(categories)))
+    refused = []
     root, clips = find_clips(source)
     for clip in clips:
+        if "fault" in clip:
+            refused.append({"modality": "", "file": clip["id"], "reason": clip["fault"]})
         label = str(clip.get("label", ""))
         for modality in ("audio", "video"):
-            name = clip.get(modality)
-            if name:
-                note(modality, str(name), str(Path(root, name).absolute()), "", label)
+            if name := file_of(clip, modality):
+                note(modality, name, str(Path(root, name).absolute()), "", label)
         text = clip.get("caption")
         if clip.get("text"):
-            file = Path(root, clip["text"])
-            text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+            try:
+                text = decode_caption(Path(root, clip["text"]))
+            except DecodeError as error:
+                refused.append({"modality": "text", "file": clip["text"], "reason": str(error)})
         if text is not None:
             name = str(clip.get("text") or clip["id"])
             note("text", name, "", " ".join(str(text).split()), label)
-    return found
+    return found, refused

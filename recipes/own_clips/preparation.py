@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_tools.composing.preparation import ComposedFeatures
-from data_tools.decoding.signatures import VIDEOS
 from data_tools.extraction import extract
-from data_tools.extraction.clips import find_clips
+from data_tools.extraction.clips import file_of, find_clips
 from data_tools.extraction.job import JOB
 from data_tools.extraction.pool import Worker
 from data_tools.io import feature_folder as layout
 from data_tools.io.constants import NUM_SEGMENTS, SPLITS
 from data_tools.io.feature_folder import MODALITIES
+from data_tools.io.files import shorten
 from data_tools.loading.store_folder import StoreFolder
 from data_tools.raw.composed.folders import FOLDERS, TABLE
+from data_tools.raw.composed.items import Item
 from data_tools.store.schema import SCHEMA, read_failures
 from recipes.own_clips.networks import Chosen, choose_extractors
 from recipes.protocol.clips import STORE, Clips, clip_labels
@@ -64,6 +66,7 @@ def layout_of(source: str) -> str:
 
     Raises:
         FileNotFoundError: if there is no such folder or file.
+        ValueError: if it is another file.
 
     Example:
 
@@ -72,8 +75,12 @@ def layout_of(source: str) -> str:
     'folders'
     """
     path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"--clips must be a folder or a CSV file. There is no {source}")
+    if not source or not path.exists():
+        raise FileNotFoundError(
+            f"--clips must be a folder or a .csv manifest. There is no {source or 'empty path'}"
+        )
+    if not path.is_dir() and path.suffix.lower() != ".csv":
+        raise ValueError(f"--clips must be a folder or a .csv manifest. Received: {source}")
     by_class = (path / TABLE).is_file() or any((path / name).is_dir() for name in FOLDERS.values())
     return CLASSES if by_class else STORE
 
@@ -145,48 +152,51 @@ def _by_class(
     )
     dataset = opened.dataset
     usable = dataset.usable()
-    filled = [
-        split
-        for split in SPLITS
-        if all(
-            any(item.in_split == split and (item.modality, item.category) == (kind, name)
-                for item in usable)
-            for kind in FOLDERS
-            for name in dataset.categories
-        )
-    ]  # fmt: skip
-    if "train" not in filled:
+    lacking = {split: list(_lacking(usable, dataset.categories, split)) for split in SPLITS}
+    if lacking["train"]:
         raise ValueError(
-            f"--clips must have a sound and a picture of each class that can be used. {source} "
-            f"has none of some; {_summary(dataset.failures)}"
+            f"--clips must have usable sounds and pictures of each class. In {source} "
+            f"{shorten(', '.join(lacking['train']))}; {_summary(dataset.failures)}"
         )
+    filled = [split for split in SPLITS if not lacking[split]]
     wanted = {split: num_clips[split] for split in filled if num_clips.get(split)}
-    manifest = features / layout.MANIFEST
+    # Of clips in the other layout, in this run's own folder.
+    if any((features / name).is_file() for name in (SCHEMA, JOB)):
+        shutil.rmtree(features)
     try:
         opened.write(features, seed, wanted)
     except ValueError:
-        if not manifest.is_file():
+        if not (features / layout.MANIFEST).is_file():
             raise
         # Features of an earlier run with other files or settings, in this run's own folder.
         opened.write(features, seed, wanted, overwrite=True)
-    entries = []
+    entries = list(_entries_by_class(opened, usable))
+    return Prepared(Clips(CLASSES, features, protocol), chosen, list(dataset.failures), entries)
+
+
+def _lacking(usable: Sequence[Item], categories: Sequence[str], split: str) -> Iterator[str]:
+    """What a split lacks, without which no clip of each class can be composed."""
+    have = {(item.modality, item.category) for item in usable if item.in_split == split}
+    for name in categories:
+        for kind, folder in FOLDERS.items():
+            if (kind, name) not in have:
+                yield f"{name} has no usable {folder} in the split {split}"
+
+
+def _entries_by_class(opened: ComposedFeatures, usable: Sequence[Item]) -> Iterator[Entries]:
     for modality in MODALITIES:
         own = [item for item in usable if item.modality == modality and item.category]
-        if not own:
-            continue
-        texts = [item.caption for item in own]
-        entries.append(
-            Entries(
+        if own:
+            rows = np.stack([opened.of_item(modality, item.name) for item in own])
+            yield Entries(
                 modality,
                 [item.name for item in own],
-                np.stack([opened.of_item(modality, item.name) for item in own]).astype("float32"),
+                rows.astype("float32"),
                 [item.category for item in own],
                 [str(Path(item.path).absolute()) if item.path else "" for item in own],
-                texts,
+                [item.caption for item in own],
                 [item.in_split for item in own],
             )
-        )
-    return Prepared(Clips(CLASSES, features, protocol), chosen, list(dataset.failures), entries)
 
 
 def _clip_by_clip(
@@ -205,6 +215,12 @@ def _clip_by_clip(
             "--clips must hold clips of two modalities: videos with sound, or files of one name "
             f"such as a.wav and a.png. {source} has {', '.join(modalities) or 'none'}"
         )
+    for clip in clips:
+        if (split := clip.get("split") or "train") not in SPLITS:
+            raise ValueError(
+                f"--clips must have splits of {', '.join(SPLITS)}, or none. Received: "
+                f"{shorten(split, 60)!r} of {shorten(clip['id'], 60)}"
+            )
     counts = dict.fromkeys(modalities, len(clips))
     everything = choose_extractors(networks, extractors, counts)
     chosen = Chosen(
@@ -219,49 +235,59 @@ def _clip_by_clip(
         "workers": workers,
         "progress": True,
     }
+    # Of clips by class, in this run's own folder.
+    if (features / layout.MANIFEST).is_file():
+        shutil.rmtree(features)
     try:
         done = extract(**arguments)
     except ValueError:
         if not any((features / name).is_file() for name in (SCHEMA, JOB)):
             raise
         done = extract(**arguments, overwrite=True)
-    refused = [
-        {"modality": line["modality"], "file": line["file"] or line["id"], "reason": line["reason"]}
-        for line in read_failures(features)
-    ]
+    refused = _refused(features)
     if not done["rows"]:
         raise ValueError(f"--clips must hold a clip that can be used; {_summary(refused)}")
+    entries = list(_entries_of_store(features, root))
+    return Prepared(Clips(STORE, features, protocol), chosen, refused, entries)
+
+
+def _refused(features: Path) -> list[dict[str, str]]:
+    """Failures of an extraction; a video that is damaged fails as sound and as pictures."""
+    failures: dict[tuple[str, str], str] = {}
+    for line in read_failures(features):
+        failures.setdefault((line["file"] or line["id"], line["reason"]), line["modality"])
+    return [
+        {"modality": modality, "file": file, "reason": reason}
+        for (file, reason), modality in failures.items()
+    ]
+
+
+def _entries_of_store(features: Path, root: Path) -> Iterator[Entries]:
     folder = StoreFolder(features)
     rows = np.arange(len(folder.store))
     splits = [""] * len(rows)
     for split in folder.split_names():
         for row in folder.order(split).tolist():
             splits[row] = split
-    entries = []
+    kept = folder.clips
     for modality in folder.modalities:
-        kept = folder.clips
-        entries.append(
-            Entries(
-                modality,
-                [clip["id"] for clip in kept],
-                folder.read(modality, rows),
-                [str(clip.get("label", "")) for clip in kept],
-                [_file(root, clip, modality) for clip in kept],
-                [_caption(root, clip) if modality == "text" else "" for clip in kept],
-                splits,
-            )
+        yield Entries(
+            modality,
+            [clip["id"] for clip in kept],
+            folder.read(modality, rows),
+            [str(clip.get("label", "")) for clip in kept],
+            [_file(root, clip, modality) for clip in kept],
+            [_caption(root, clip) if modality == "text" else "" for clip in kept],
+            splits,
         )
     folder.close()
-    return Prepared(Clips(STORE, features, protocol), chosen, refused, entries)
 
 
 def _modalities(root: Path, clips: Sequence[Mapping[str, Any]]) -> list[str]:
     """The modalities that clips have; the sound of videos is tried."""
     found = {name for clip in clips for name in MODALITIES if clip.get(name)}
     found |= {"text"} if any(clip.get("caption") for clip in clips) else set()
-    videos = [
-        clip for clip in clips if Path(str(clip.get("video", ""))).suffix.lower() in VIDEOS
-    ]  # fmt: skip
+    videos = [clip for clip in clips if file_of(clip, "audio")]
     if "audio" not in found and videos:
         found |= {"audio"} if any(_have_sound(root, videos[:PROBED])) else set()
     return [name for name in MODALITIES if name in found]
@@ -286,7 +312,7 @@ def _have_sound(root: Path, clips: Sequence[Mapping[str, Any]]) -> Iterator[bool
 
 
 def _file(root: Path, clip: Mapping[str, Any], modality: str) -> str:
-    name = clip.get(modality) or (clip.get("video") if modality == "audio" else None)
+    name = file_of(clip, modality)
     return str((root / name).absolute()) if name else ""
 
 

@@ -35,13 +35,15 @@ def modality_of(query: str) -> str:
 
     Raises:
         FileNotFoundError: if it has the name of a media file, and there is none.
-        ValueError: if it is a file of an unknown kind.
+        ValueError: if it is empty, or a file of an unknown kind.
 
     Example:
 
     >>> modality_of("a dog barks")
     'text'
     """
+    if not query.strip():
+        raise ValueError(f"--query must be a file or words. Received: {query!r}")
     path = Path(query)
     suffix = path.suffix.lower()
     kinds = {"audio": SOUNDS, "video": {**VIDEOS, **PICTURES}, "text": CAPTIONS}

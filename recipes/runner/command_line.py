@@ -203,7 +203,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help=f"name of a recipe, see below; {LIST} prints the names",
     )
-    parser.add_argument("options", nargs=argparse.REMAINDER, help="options of the recipe")
+    rest = parser.add_argument("options", nargs=argparse.REMAINDER, help="options of the recipe")
+    # Else named as missing beside the recipe, although it may be empty.
+    rest.required = False
 
 
 def recipe_parser(name: str, recipe: Any, program: str = PROGRAM) -> Parser:

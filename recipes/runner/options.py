@@ -107,7 +107,7 @@ CATALOGUE: dict[str, Option] = {
         "folder of prepared features (default: OUT/features)", metavar="FOLDER", setting=False
     ),
     "num_clips": Option(
-        "clips to prepare, of digits and synthetic",
+        "clips to render, read or compose, of data that are prepared here",
         {"train": 600, "val": 200, "test": 400},
         int,
         nargs=3,
@@ -301,6 +301,8 @@ class RecipeOptions:
             is fixed at its default.
         smoke: values under `--smoke` that differ from `SMOKE`.
         by_data: data set to defaults that differ for it.
+        excludes: option to others that have no effect beside it.
+        requires: option to another without which it has no effect.
 
     Raises:
         ValueError: if a name is not in the catalogue.
@@ -318,6 +320,8 @@ class RecipeOptions:
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     smoke: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     by_data: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    excludes: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    requires: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = sorted({*self.names, *self.defaults, *self.smoke} - set(CATALOGUE))
@@ -420,13 +424,8 @@ def add_options(parser: argparse.ArgumentParser, recipe: str, options: RecipeOpt
         if option.nargs == 0:
             parser.add_argument(word, action="store_true", default=None, help=text)
             continue
-        if isinstance(default, dict):
-            default = tuple(default.values())
         if default is not None:
-            shown = (
-                default if isinstance(default, str | int | float) else " ".join(map(str, default))
-            )
-            text += f" (default: {shown})"
+            text += f" (default: {_words(default)}{_of_other_data(options, name)})"
         choices = option.choices() if callable(option.choices) else option.choices
         if name == "data":
             choices = options.data
@@ -438,3 +437,18 @@ def add_options(parser: argparse.ArgumentParser, recipe: str, options: RecipeOpt
         # The folder is no setting, whose default depends on the data and on finished runs.
         arguments["default"] = default if name == "out" else None
         parser.add_argument(word, type=option.type, choices=choices, help=text, **arguments)
+
+
+def _words(value: Any) -> str:
+    """A default as it would be given on the command line."""
+    values = value.values() if isinstance(value, Mapping) else value
+    return str(value) if isinstance(value, str | int | float) else " ".join(map(str, values))
+
+
+def _of_other_data(options: RecipeOptions, name: str) -> str:
+    """The defaults of data sets that have others."""
+    others: dict[str, list[str]] = {}
+    for data, values in options.by_data.items():
+        if name in values:
+            others.setdefault(_words(values[name]), []).append(data)
+    return "".join(f"; {', '.join(data)}: {words}" for words, data in others.items())

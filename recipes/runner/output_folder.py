@@ -13,6 +13,8 @@ from data_tools.io.files import folder_lock, read_record, scratch_folder, shorte
 RESULT = "result.json"
 CACHES = ("features", "cache")
 """Folders that an interrupted run may leave in the output folder, for the next one."""
+SHOWN = 3
+"""Most names of files that an error lists."""
 SEED_FOLDER = re.compile(r"seed\d+")
 
 
@@ -90,7 +92,7 @@ def check_output_folder(out: Path, recipe: str, several: bool = False) -> None:
     if RESULT not in found:
         raise ValueError(
             f"--out must be new, empty or of an earlier run of {recipe}; {out} holds "
-            f"{', '.join(name for name in found if name not in seeds)[:80]}: {advice}"
+            f"{_few([name for name in found if name not in seeds])}: {advice}"
         )
     earlier = read_record(out / RESULT, {})
     if earlier.get("recipe") != recipe:
@@ -100,3 +102,8 @@ def check_output_folder(out: Path, recipe: str, several: bool = False) -> None:
         )
     if several and not seeds:
         raise ValueError(f"{out} holds a run of one seed: {advice}")
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(shorten(name, 60) for name in names[:SHOWN]) + more

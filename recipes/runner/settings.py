@@ -6,7 +6,7 @@ import argparse
 import inspect
 import json
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,10 @@ def resolve(
     words = {name: value for name, value in vars(given).items() if value is not None}
     names = dict.fromkeys((*options.names, *options.defaults))
     values = {name: options.default(name) for name in names}
+    check_together(options, words)
+    if words.get("run") is not None and "data" in values and "data" not in words:
+        found = _data_of_run(words["run"], seed, options.data or ())
+        values["data"] = found or values["data"]
     data = words.get("data", values.get("data"))
     values |= options.by_data.get(str(data), {})
     if words.get("smoke"):
@@ -90,6 +94,8 @@ def resolve(
             values[name] = values[name] or {}
     for name, value in values.items():
         check_range(name, value)
+    if "devices" in values:
+        check_devices(values["devices"], values.get("batch_size"))
     if "model" in values and values.get("preset") is None:
         import keras_cmg
 
@@ -151,6 +157,59 @@ def check_range(name: str, value: Any) -> None:
             raise ValueError(f"{word} must be at least {option.minimum}. Received: {number}")
         if option.above is not None and not number > option.above:
             raise ValueError(f"{word} must be greater than {option.above}. Received: {number}")
+
+
+def check_together(options: RecipeOptions, given: Container[str]) -> None:
+    """Checks that no option was given that another one makes useless.
+
+    Args:
+        options: options of the recipe.
+        given: names of the options that were given.
+
+    Raises:
+        ValueError: if options do not fit together.
+
+    Example:
+
+    >>> check_together(RecipeOptions(("clips", "root"), excludes={"clips": ("root",)}), ["root"])
+    """
+    for name, others in options.excludes.items():
+        useless = [f"--{other.replace('_', '-')}" for other in others if other in given]
+        if name in given and useless:
+            raise ValueError(
+                f"--{name} is read without {', '.join(useless)}: leave out one of them"
+            )
+    for name, other in options.requires.items():
+        if name in given and other not in given:
+            raise ValueError(f"--{name} must come with --{other}.")
+
+
+def check_devices(devices: str, batch_size: int | None) -> None:
+    """Checks the form of `--devices`, and that they share a batch evenly.
+
+    Args:
+        devices: "auto" or a number.
+        batch_size: clips per step.
+
+    Raises:
+        ValueError: if it is not a number, or does not divide the batch.
+
+    Example:
+
+    >>> check_devices("3", 80)
+    Traceback (most recent call last):
+    ...
+    ValueError: --batch-size must be a multiple of --devices. Received: 80 clips for 3 devices
+    """
+    if devices == "auto":
+        return
+    if not (devices.isdecimal() and int(devices)):
+        raise ValueError(f"--devices must be 'auto' or at least 1. Received: {devices}")
+    if batch_size is not None and batch_size % int(devices):
+        raise ValueError(
+            f"--batch-size must be a multiple of --devices. Received: {batch_size} clips for "
+            f"{devices} devices"
+        )
 
 
 def check_preset(model: str, preset: str | None) -> None:
@@ -238,6 +297,18 @@ def _converted(name: str, value: Any) -> Any:
     if name in ("num_clips", "num_images"):
         return dict(zip(SPLITS, value, strict=True))
     return tuple(value) if isinstance(value, list) else value
+
+
+def _data_of_run(run: str, seed: int, known: Sequence[str]) -> str | None:
+    """The data set of the finished run, None where it says none."""
+    path = run_folder(run, seed) / RESULT
+    data = read_record(path, {"settings": FORMS})["settings"].get("data")
+    if data is not None and data not in known:
+        raise ValueError(
+            f"--run was trained on data that this recipe does not read; name other data by --data, "
+            f"of {', '.join(known)}. Received: {run}, of {data}"
+        )
+    return data
 
 
 def _values_of_run(words: Mapping[str, Any], values: Mapping[str, Any], seed: int) -> dict:

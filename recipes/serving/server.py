@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_cmg
+from keras_cmg.search import ClipIndex
 from recipes.serving.clip_search import ClipSearch
 from recipes.serving.extraction_workers import ExtractionWorkers
 from recipes.serving.limits import Limits
@@ -19,16 +20,16 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 def open_search(
     encoder: keras_cmg.CrossModalEncoder,
-    index: str | os.PathLike[str] | None = None,
+    index: ClipIndex,
     media: str | os.PathLike[str] | None = None,
     limits: Limits | None = None,
     workers: int = 2,
 ) -> ClipSearch:
-    """Opens the index and the extractors of a model, and starts what the first query needs.
+    """Opens the extractors of a model beside an index, and starts what the first query needs.
 
     Args:
         encoder: a trained model that keeps its extractors, as `keras_cmg.load` returns it.
-        index: folder of an index; default that of the run.
+        index: clips that the model encoded.
         media: folder outside of which no clip is read; default any folder that the index names.
         limits: limits of requests.
         workers: files that are decoded at the same time.
@@ -37,7 +38,7 @@ def open_search(
         What answers searches.
 
     Raises:
-        FileNotFoundError: if the index or a model file is not found.
+        FileNotFoundError: if a model file is not found.
         ImportError: if an extractor lacks a package.
         ValueError: if a file is damaged, the run keeps no extractors, or the index is of another
             model.
@@ -45,12 +46,11 @@ def open_search(
     limits = limits or Limits()
     if encoder.run is None:
         raise ValueError("`encoder` must be that of a run, which keeps extractors of files.")
-    clips = encoder.index if index is None else keras_cmg.search.ClipIndex.load(index)
-    encoder.check_index(clips)
+    encoder.check_index(index)
     extract = ExtractionWorkers(encoder.run, encoder.models, workers, limits.seconds)
     extract.start()
     files = MediaFiles(None if media is None else Path(media))
-    search = ClipSearch(encoder, clips, extract, limits, media=files)
+    search = ClipSearch(encoder, index, extract, limits, media=files)
     search.warm_up()
     return search
 

@@ -22,6 +22,7 @@ import keras
 import keras_cmg
 from data_tools.io.files import read_record, set_engine_defaults
 from recipes.runner.provenance import plain, write_json
+from recipes.runner.settings import check_devices
 
 MODEL, RECORD, JOB = "model.keras", "record.json", "job.json"
 
@@ -45,8 +46,7 @@ def count_devices(devices: str, batch_size: int) -> int:
     >>> count_devices("1", 80)
     1
     """
-    if devices != "auto" and not (devices.isdigit() and int(devices)):
-        raise ValueError(f"--devices must be 'auto' or at least 1. Received: {devices}")
+    check_devices(devices, None)
     if devices == "1":
         return 1
     if keras.backend.backend() == "torch":
@@ -57,11 +57,7 @@ def count_devices(devices: str, batch_size: int) -> int:
     else:
         asked: Any = devices if devices == "auto" else int(devices)
         count = keras_cmg.distribution.distribute(asked).num_replicas
-    if batch_size % count:
-        raise ValueError(
-            f"--batch-size must be a multiple of --devices. Received: {batch_size} clips for "
-            f"{count} devices"
-        )
+    check_devices(str(count), batch_size)
     return count
 
 

@@ -79,6 +79,9 @@ def checked_entries(entries: Sequence[str], preset: str | None = None) -> tuple[
     """
     found = []
     for entry in entries:
+        name = entry.partition(":")[0]
+        if name not in model_names():
+            raise ValueError(f"--models must be of {', '.join(model_names())}. Received: {entry!r}")
         check_preset(*parts(entry, preset))
         found.append(entry_of(*parts(entry, preset)))
     return tuple(dict.fromkeys(found))

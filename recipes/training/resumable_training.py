@@ -65,13 +65,13 @@ def train_with_early_stopping(settings: Settings, clips: Clips, seed: int, cache
         }
     )
     folder = cache / "training" / content_cache.key(identity)
-    folder.mkdir(parents=True, exist_ok=True)
     progress = _Progress(settings, clips, folder)
     if not progress.finished:
         if progress.epochs:
             model = progress.continued()
         else:
             model = new_model(settings, clips.modalities(), seed)
+            folder.mkdir(parents=True, exist_ok=True)
         _fit(model, settings, clips, seed, progress)
     with reading(folder / BEST, "be a Keras model"):
         best = keras.saving.load_model(folder / BEST, compile=False)

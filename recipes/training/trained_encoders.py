@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -80,38 +81,54 @@ def open_clips(job: Job) -> Clips:
     if settings.data == STORE:
         if not (folder / layout.SCHEMA).is_file():
             raise FileNotFoundError(
-                "--data store needs --features, a store that `python -m data_tools extract` "
-                f"wrote. There is no {folder / layout.SCHEMA}"
+                "--data store needs --features, a store that `keras-cmg extract` wrote. "
+                f"There is no {folder / layout.SCHEMA}"
             )
         return Clips(STORE, folder, settings.protocol, getattr(settings, "max_clips", None))
+    own = resources.features is None and folder == Path(resources.out) / "features"
     if settings.data in COMPOSED:
-        return _open_composed(settings, folder, resources.root)
+        return _open_composed(settings, folder, resources.root, own)
+    prepare = functools.partial(
+        data_tools.prepare,
+        settings.data,
+        folder,
+        resources.root,
+        num_clips=settings.num_clips,
+        split=settings.split,
+        progress=True,
+        **settings.option,
+    )
     try:
-        data_tools.prepare(
-            settings.data,
-            folder,
-            resources.root,
-            num_clips=settings.num_clips,
-            split=settings.split,
-            progress=True,
-            **settings.option,
-        )
+        prepare()
     except ValueError as error:
-        raise ValueError(f"features in {folder}: {error}") from error
+        if not (own and (folder / layout.MANIFEST).is_file()):
+            raise ValueError(f"features in {folder}: {error}") from error
+        # Of an earlier run into this folder, with other settings.
+        prepare(overwrite=True)
     return Clips(settings.data, folder, settings.protocol)
 
 
-def _open_composed(settings: Settings, folder: Path, root: str | None) -> Clips:
+def _open_composed(settings: Settings, folder: Path, root: str | None, own: bool) -> Clips:
     """Opens a composed data set; one that is not prepared yet gets features of no network."""
     manifest = folder / layout.MANIFEST
-    if not manifest.is_file():
+    split = getattr(settings, "split", None)
+    options = {**settings.option, **({} if split is None else {"split": split})}
+    if own and root is not None and manifest.is_file():
+        # Features of an earlier run into this folder are made again for other settings.
+        made = read_record(manifest, {"arguments": {"num_clips": dict}, "options": dict})
+        same = made["arguments"]["num_clips"] == settings.num_clips
+        stale = not same or _different(options, made["options"]) is not None
+    else:
+        stale = not manifest.is_file()
+    if stale:
         prepare_composed(
             settings.data,
             folder,
             root,
             num_clips=settings.num_clips,
             progress=True,
-            **settings.option,
+            overwrite=own,
+            **options,
         )
     made = read_record(manifest, {"dataset": str, "options": dict})
     if made["dataset"] != settings.data:
@@ -119,13 +136,17 @@ def _open_composed(settings: Settings, folder: Path, root: str | None) -> Clips:
             f"--features must be a prepared folder of {settings.data}. Received: {folder}, of "
             f"{shorten(made['dataset'], 100)}"
         )
-    for name, value in settings.option.items():
-        if made["options"].get(name) != value:
-            raise ValueError(
-                f"--option {name}={value} must be that of the preparation; {folder} has "
-                f"{shorten(repr(made['options'].get(name)), 100)}"
-            )
+    if (name := _different(options, made["options"])) is not None:
+        raise ValueError(
+            f"{name}={options[name]} must be that of the preparation; {folder} has "
+            f"{shorten(repr(made['options'].get(name)), 100)}"
+        )
     return Clips(settings.data, folder, settings.protocol)
+
+
+def _different(options: Mapping[str, Any], made: Mapping[str, Any]) -> str | None:
+    """The first option that differs from that of a preparation."""
+    return next((name for name, value in options.items() if made.get(name) != value), None)
 
 
 def data_identity(job: Job) -> dict[str, Any]:
@@ -325,16 +346,33 @@ def new_model(
     Returns:
         The model.
 
+    Raises:
+        ValueError: if there is one modality only, or an argument of `set` is wrong.
+
     Example:
 
     >>> settings = Settings(model="dcid", preset=None, set={})
     >>> new_model(settings, ("audio", "text"), 0).backbone.modalities
     ('audio', 'text')
     """
+    if len(modalities) < 2:
+        raise ValueError(
+            "Training across modalities must have clips of two modalities. Received: "
+            f"{', '.join(modalities) or 'none'}"
+        )
     set_seed(seed)
-    return keras_cmg.models.create_model(
-        settings.model, settings.preset, tuple(modalities), seed, **settings.set
-    )
+    try:
+        return keras_cmg.models.create_model(
+            settings.model, settings.preset, tuple(modalities), seed, **settings.set
+        )
+    except (TypeError, ValueError) as error:
+        unknown = isinstance(error, TypeError) or "Unrecognized keyword" in str(error)
+        if not settings.set or not unknown:
+            raise
+        given = ", ".join(settings.set)
+        raise ValueError(
+            f"--set must hold arguments of {settings.model}. Received: {given}; {shorten(error)}"
+        ) from error
 
 
 def compile_model(model: keras_cmg.models.Pretrainer, settings: Settings, steps: int) -> None:

@@ -90,3 +90,16 @@ def test_a_saved_model_is_timed_beside_the_model():
             half, almost_all = (results[f"{name}_{size}_p{p}_milliseconds"] for p in (50, 99))
             assert 0 < half <= almost_all
             assert results[f"{name}_{size}_clips_per_second"] > 0
+
+
+def test_wrong_words_are_told_before_anything_is_measured(tmp_path, capsys, monkeypatch):
+    for words in (["--codes", "0"], ["--rounds", "-1"], ["--vectors", "many"]):
+        with pytest.raises(SystemExit) as stopped:
+            command_line.main(["assign", *words])
+        assert stopped.value.code == 2
+        assert f"must be a whole number of at least 1: '{words[1]}'" in capsys.readouterr().err
+    monkeypatch.setitem(command_line.BENCHMARKS, "assign", None)
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "a.json"
+    assert command_line.main(["assign", "--out", str(out)]) == 2
+    assert f"cannot write --out {out}" in capsys.readouterr().err

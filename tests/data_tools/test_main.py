@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_tools import FeatureFolder
 from data_tools.__main__ import main, parser
+from data_tools.store import Field, StoreWriter
 from tests.helpers.published_layouts import write_flickrsound
 
 
@@ -145,7 +147,10 @@ def test_published_sets_are_verified_and_cleaned(
         (["imagenet", "--root", "."], "`name` must be one of"),
         (["digits", "--root", "."], "is kept as a prepared folder: verify ., without"),
         (["somewhere", "--clean", "x"], "must come with `--root`"),
-        (["somewhere"], "`name` must be a prepared folder. Received: somewhere"),
+        (
+            ["somewhere"],
+            "`name` must be a prepared folder with manifest.json, a store with schema.json",
+        ),
         (["ave", "--root", ".", "--option", "order"], "`--option` must be NAME=VALUE"),
         (["ave", "--root", ".", "--option", "colour=red"], "options of 'ave' must be known"),
         (["ave", "--root", "."], "must hold Annotations.txt"),
@@ -164,3 +169,20 @@ def test_wrong_words_of_verify_are_named(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_verify_reads_stores_and_names_what_is_neither(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with StoreWriter(tmp_path / "store", {"audio": Field((2,))}) as writer:
+        writer.append("a", {"audio": np.ones(2)})
+    assert main(["verify", str(tmp_path / "store")]) == 0
+    assert "checksums: 1 rows of 1 shards as written" in capsys.readouterr().out
+    (array,) = (tmp_path / "store").rglob("audio.npy")
+    content = bytearray(array.read_bytes())
+    content[-1] ^= 1
+    array.write_bytes(content)
+    assert main(["verify", str(tmp_path / "store")]) == 1
+    assert "does not match its checksum" in capsys.readouterr().err
+    assert main(["verify", "avee"]) == 2
+    assert "Received: avee; did you mean ave with --root?" in capsys.readouterr().err

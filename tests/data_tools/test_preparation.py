@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import data_tools
+from data_tools import store
 from data_tools.io import feature_folder as layout
 from data_tools.io.files import sha256_file
 from data_tools.raw import preparation
@@ -179,3 +180,17 @@ def test_digits_are_prepared_from_raw_files(known_digits: Path, tmp_path: Path) 
     assert clip["clip"].sources["recordings"][0].split("_")[1] == "eve"
     manifest = json.loads((out / "manifest.json").read_text())
     assert set(manifest["sources"]) == {path.name for path in known_digits.iterdir()}
+
+
+def test_overwriting_replaces_prepared_folders_alone(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.wav").write_bytes(b"years of work")
+    with pytest.raises(ValueError, match="`out` must be new, empty or a folder with manifest"):
+        data_tools.prepare("synthetic", tmp_path / "clips", num_clips={"train": 2}, overwrite=True)
+    features = data_tools.prepare("synthetic", tmp_path / "f", num_clips={"train": 2})
+    for out in (tmp_path / "clips", tmp_path / "clips" / "a.wav", features):
+        with pytest.raises(ValueError, match="`out` must be new, empty or a folder with schema"):
+            store.pack(features, out, overwrite=True)
+    with pytest.raises(ValueError, match="`root` must be new, empty or a folder with schema"):
+        store.StoreWriter(tmp_path / "clips", {"a": store.Field((1,))}, overwrite=True)
+    assert (tmp_path / "clips" / "a.wav").read_bytes() == b"years of work"

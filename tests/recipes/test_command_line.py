@@ -73,7 +73,7 @@ def test_folders_of_others_are_refused_and_kept(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "--out must be new, empty or of an earlier run of quickstart" in error
-    assert "thesis.txt" in error
+    assert "holds thesis.txt: choose" in error
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -185,3 +185,10 @@ def test_the_folder_has_the_default_that_help_shows() -> None:
     add_options(parser, "table1", RecipeOptions(("epochs",)))
     assert parser.parse_args([]).out == "runs/table1"
     assert "default: runs/table1" in parser.format_help()
+
+
+def test_an_error_lists_a_few_files_by_their_whole_names(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number} {'long ' * 8}name.txt").touch()
+    with pytest.raises(ValueError, match=r"name\.txt and 2 more: choose another"):
+        output_folder.check_output_folder(tmp_path, "quickstart")

@@ -310,7 +310,7 @@ def test_tables_name_what_does_not_beat_chance_and_leave_toc_of_simmmdg_open(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--models", "gpt"], "must be one of"),
+        (["--models", "gpt"], "--models must be of aha"),
         (["--models", "dcid:plus"], "--preset of dcid must be one of"),
         (["--ablate", "disentangled", "--models", "fcid"], "leave out --models"),
         (["--ablate", "huge"], "--ablate must be one of"),
@@ -505,3 +505,9 @@ def test_files_become_a_comparison_in_two_commands(tmp_path: Path) -> None:
     # A set that was prepared with other options is another set.
     words = [*words[:-1], str(tmp_path / "other"), "--option", "captions=masked"]
     assert command_line.main(words) == 2
+
+
+def test_unknown_models_are_named_by_the_option() -> None:
+    for entry in ("fcdi", "vqvae", "vqvae:small"):
+        with pytest.raises(ValueError, match=f"--models must be of aha, .*Received: '{entry}'"):
+            model_entries.checked_entries([entry])

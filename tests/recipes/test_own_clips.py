@@ -20,6 +20,7 @@ from recipes.protocol.clips import Clips
 from recipes.runner.settings import Settings
 from recipes.training import resumable_training
 from recipes.training.resumable_training import train_with_early_stopping
+from tests.helpers import media
 from tests.helpers.own_clips import write_by_class, write_clip_by_clip
 
 pytest.importorskip("faiss")
@@ -297,3 +298,108 @@ def test_a_page_links_large_files_and_escapes_names(
     assert "&lt;b&gt;" in page
     assert "words &amp; more" in page
     assert "code 1; the query has code 1 too" in page
+
+
+def test_an_index_of_videos_has_their_sound(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = tmp_path / "clips"
+    media.write_video(clips / "a loud.mp4", media.pictures(8), 8, media.tone(1.0))
+    media.write_video(clips / "mute.mp4", media.pictures(8), 8)
+    (clips / "broken.mp4").write_bytes(b"no video")
+    (clips / "a.txt").write_bytes("böse".encode("latin-1"))
+    (clips / "notes.doc").touch()
+    out = tmp_path / "index"
+    words = ["index", "--clips", str(clips), "--run", str(run), "--out", str(out)]
+    assert main(words) == 0
+    index = keras_cmg.search.ClipIndex.load(out)
+    assert [clip.name for clip in index.clips("audio")] == ["a loud.mp4"]
+    assert [clip.name for clip in index.clips("video")] == ["a loud.mp4", "mute.mp4"]
+    refused = [line for line in capsys.readouterr().out.splitlines() if "refused" in line]
+    assert [line.split(": ")[0] for line in refused] == [
+        "  refused a.txt",
+        "  refused notes",
+        "  refused broken.mp4",
+    ]
+
+
+def test_an_index_by_class_names_files_of_no_use(
+    run: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["index", "--clips", str(folder), "--run", str(run), "--out", str(tmp_path / "i")]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "refused sounds/bell/bell.aiff: has the extension '.aiff'" in printed
+    assert "refused pictures/loose.png: must lie in pictures/CLASS" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--find", "vidio"], "--find must be one of audio, video, text. Received: vidio"),
+        (["--as", "sound"], "--as must be one of audio, video, text. Received: sound"),
+        (["--out", "."], "--out must be a file. Received the folder: ."),
+        (["--index", "."], "--index must be a folder that `keras-cmg index`"),
+        (["--query", " "], "--query must be a file or words. Received: ' '"),
+    ],
+    ids=str,
+)
+def test_wrong_options_of_a_search_are_named_before_the_query_is_encoded(
+    run: Path,
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(searching, "search", None)
+    assert main(["search", "--query", "rain", "--run", str(run), *words]) == 2
+    assert f"error: {message}" in capsys.readouterr().err
+
+
+def test_one_folder_takes_clips_of_either_layout(folder: Path, tmp_path: Path) -> None:
+    other = write_clip_by_clip(tmp_path / "clips", 4)
+    by_class = {"num_clips": {"train": 4, "val": 2, "test": 2}, "extractors": "offline"}
+    places = (tmp_path / "features", tmp_path / "cache")
+    for _ in range(2):
+        assert prepare_clips(str(folder), *places, **by_class).clips.data == "folders"
+        assert prepare_clips(str(other), *places, extractors="offline").clips.data == "store"
+
+
+def test_a_damaged_video_is_refused_once(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    for name in ("a", "b"):
+        media.write_video(clips / f"{name}.mp4", media.pictures(8), 8, media.tone(1.0))
+    (clips / "c.mp4").write_bytes(b"no video")
+    found = prepare_clips(str(clips), tmp_path / "f", tmp_path / "c", extractors="offline")
+    assert [one["file"] for one in found.refused] == ["c.mp4"]
+
+
+@pytest.mark.parametrize("source", ["", "notes.doc"])
+def test_a_source_that_is_no_folder_is_named_by_its_option(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.doc").touch()
+    with pytest.raises((FileNotFoundError, ValueError), match="--clips must be a folder or a"):
+        layout_of(source)
+
+
+def test_a_wrong_argument_of_the_model_is_named_and_leaves_nothing(
+    run: Path, tmp_path: Path
+) -> None:
+    settings = Settings(
+        model="fcid", preset="plus", set={"bckbone": 1}, epochs=1, patience=1, batch_size=8,
+        learning_rate=4e-4, schedule="constant",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"--set must hold arguments of fcid\. Received: bckbone"):
+        train_with_early_stopping(settings, Clips("folders", run / "features"), 0, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_splits_of_a_manifest_are_those_of_training(tmp_path: Path) -> None:
+    write_clip_by_clip(tmp_path / "clips", 2)
+    manifest = tmp_path / "clips" / "clips.csv"
+    lines = [f"{number},clip0{number}.wav,clip0{number}.png,dev" for number in range(2)]
+    manifest.write_text("\n".join(["id,audio,video,split", *lines]) + "\n")
+    with pytest.raises(ValueError, match="--clips must have splits of train, val, test, or none"):
+        prepare_clips(str(manifest), tmp_path / "f", tmp_path / "c", extractors="offline")

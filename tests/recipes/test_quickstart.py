@@ -18,7 +18,11 @@ import keras_cmg
 from recipes.protocol import clips
 from recipes.protocol.clips import Clips, encode
 from recipes.runner import command_line
+from recipes.runner.seed_runs import Job
+from recipes.runner.settings import Settings
+from recipes.training.trained_encoders import new_model, open_clips
 from tests.conftest import REPOSITORY
+from tests.helpers.own_clips import write_by_class
 
 PAIRS = {f"{a}->{b}" for a in ("audio", "video", "text") for b in ("audio", "video", "text")}
 
@@ -153,3 +157,42 @@ def test_a_loss_that_explodes_is_told_and_leaves_nothing(
     assert "must be finite" in error and error.count("\n") == 1
     assert not out.exists()
     assert data_tools.verify(features)
+
+
+def test_a_later_run_prepares_its_own_features_again(tmp_path: Path) -> None:
+    settings = Settings(
+        data="synthetic", num_clips={"train": 2, "val": 1, "test": 1}, split=None, option={},
+        protocol="heldout",
+    )  # fmt: skip
+    resources = Settings(out=str(tmp_path / "run"), features=None, root=None)
+    first = open_clips(Job("quickstart", "", settings, resources, 0))
+    larger = settings.replace(num_clips={"train": 3, "val": 1, "test": 1})
+    again = open_clips(Job("quickstart", "", larger, resources, 0))
+    assert again.root == first.root
+    assert len(again.select("train", ("audio",)).examples) == 3
+    named = resources.replace(features=str(first.root))
+    with pytest.raises(ValueError, match="must not hold another preparation"):
+        open_clips(Job("quickstart", "", settings, named, 0))
+
+
+def test_one_modality_is_no_training_across_modalities() -> None:
+    settings = Settings(model="fcid", preset="plus", set={})
+    with pytest.raises(ValueError, match=r"must have clips of two modalities\. Received: video"):
+        new_model(settings, ("video",), 0)
+
+
+def test_clips_by_class_are_divided_as_asked_and_prepared_again(tmp_path: Path) -> None:
+    root = write_by_class(tmp_path / "clips", 4)
+    settings = Settings(
+        data="folders", num_clips={"train": 2, "val": 1, "test": 1}, split="stratified", option={},
+        protocol="heldout",
+    )  # fmt: skip
+    resources = Settings(out=str(tmp_path / "run"), features=None, root=str(root))
+    first = open_clips(Job("quickstart", "", settings, resources, 0))
+    assert first.folder().manifest["options"]["split"] == "stratified"
+    larger = settings.replace(num_clips={"train": 4, "val": 1, "test": 1})
+    again = open_clips(Job("quickstart", "", larger, resources, 0))
+    assert len(again.select("train", ("audio",)).examples) == 4
+    with pytest.raises(ValueError, match="split=official must be that of the preparation"):
+        named = resources.replace(features=str(first.root))
+        open_clips(Job("quickstart", "", larger.replace(split="official"), named, 0))

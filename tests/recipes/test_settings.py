@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.experiments import quickstart, table1
+from recipes.experiments import activation, quickstart, table1, train
 from recipes.runner.command_line import RECIPES, recipe_parser
 from recipes.runner.options import CATALOGUE, COMMON, RecipeOptions
 from recipes.runner.settings import MODEL, Settings, nested, resolve
@@ -90,9 +90,10 @@ def finished(folder: Path, **changes) -> Path:
 def test_a_run_brings_its_settings(tmp_path: Path) -> None:
     run = str(finished(tmp_path / "run" / "seed3").parent)
     chosen = resolved("table1", table1, "--run", run, seed=3)
-    assert (chosen.epochs, chosen.preset, chosen.num_clips["train"]) == (7, "paper", 600)
-    chosen = resolved("table1", table1, "--run", run, "--data", "digits", seed=3)
+    assert (chosen.data, chosen.epochs, chosen.preset) == ("digits", 7, "paper")
     assert chosen.num_clips == {"train": 3}
+    chosen = resolved("table1", table1, "--run", run, "--data", "synthetic", seed=3)
+    assert chosen.num_clips["train"] == 600
     with pytest.raises(FileNotFoundError, match=r"--run must hold model\.keras"):
         resolved("table1", table1, "--run", run)
     with pytest.raises(ValueError, match="--run brings its own settings; leave out --epochs"):
@@ -115,3 +116,34 @@ def test_a_run_brings_its_settings(tmp_path: Path) -> None:
 def test_options_are_checked(words: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         resolved("table1", table1, *words)
+
+
+def test_options_that_others_make_useless_are_refused() -> None:
+    for words, message in (
+        (["--clips", ".", "--data", "digits"], "--clips is read without --data"),
+        (["--clips", ".", "--root", ".", "--split", "x"], "without --root, --split"),
+        (["--networks", "models"], "--networks must come with --clips"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            resolved("train", train, *words)
+
+
+def test_the_form_of_devices_is_checked_before_anything_is_computed() -> None:
+    for word in ("0", "x", "-1", "1.5"):
+        with pytest.raises(ValueError, match="--devices must be 'auto' or at least 1"):
+            resolved("quickstart", quickstart, "--devices", word)
+    with pytest.raises(ValueError, match="80 clips for 3 devices"):
+        resolved("quickstart", quickstart, "--devices", "3")
+    resolved("quickstart", quickstart, "--devices", "auto")
+
+
+def test_a_finished_run_brings_its_data_set(tmp_path: Path) -> None:
+    (tmp_path / MODEL).touch()
+    for data in ("digits", "vggsound"):
+        (tmp_path / "result.json").write_text(json.dumps({"settings": {"data": data}}))
+        assert resolved("activation", activation, "--run", str(tmp_path)).data == data
+    words = ["--run", str(tmp_path), "--data", "synthetic"]
+    assert resolved("activation", activation, *words).data == "synthetic"
+    (tmp_path / "result.json").write_text(json.dumps({"settings": {"data": "mscoco"}}))
+    with pytest.raises(ValueError, match="name other data by --data"):
+        resolved("activation", activation, "--run", str(tmp_path))

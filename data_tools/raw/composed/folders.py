@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from data_tools.decoding.signatures import PICTURES, SOUNDS
-from data_tools.io.files import reading
+from data_tools.io.constants import SPLITS
+from data_tools.io.files import reading, shorten
 from data_tools.raw.composed.composed_dataset import ComposedDataset
 from data_tools.raw.composed.items import BACKGROUND, SHARES, Item
 
@@ -18,6 +19,8 @@ TABLE = "files.csv"
 FOLDERS = {"audio": "sounds", "video": "pictures"}
 CAPTIONS = "captions"
 BACKGROUND_FOLDER = "background"
+SHOWN = 5
+"""Most classes that an error names."""
 
 
 class Folders(ComposedDataset):
@@ -67,7 +70,13 @@ class Folders(ComposedDataset):
         if unknown := [name for name in names if name not in known]:
             raise ValueError(f"`classes` must be of {known}. Received: {unknown}")
         if not names:
-            raise ValueError(f"`root` must have a class with sounds and pictures: {root}")
+            found = [
+                f"{folder} of {', '.join(sorted(classes)[:SHOWN]) or 'no class'}"
+                for folder, classes in zip(FOLDERS.values(), have, strict=True)
+            ]
+            raise ValueError(
+                f"{root} must have a class with sounds and pictures. Received: {'; '.join(found)}"
+            )
         super().__init__(root, split, names, side=side, **options)
         self.failures += [] if root is None else list(refused_files(Path(root), items, names))
         if self.split == "stratified" and self.test_root is not None:
@@ -106,14 +115,14 @@ def read_folder(root: str | None) -> list[Item]:
         'captions/dog.txt:1'
     """
     if root is None or not Path(root).is_dir():
-        raise FileNotFoundError(f"`root` must be a folder of sounds and pictures: {root}")
-    return list(_table(Path(root)) if (Path(root) / TABLE).is_file() else _scan(root))
+        raise FileNotFoundError(f"`root` must be a folder of sounds and pictures. Received: {root}")
+    return [found for found in _contents(Path(root)) if isinstance(found, Item)]
 
 
 def refused_files(
     root: Path, items: Sequence[Item], categories: Sequence[str]
 ) -> Iterator[dict[str, str]]:
-    """Finds files that no clip is made of.
+    """Finds files that no clip is made of: of unknown kinds, out of place, or of unused classes.
 
     Args:
         root: folder of the data set.
@@ -139,19 +148,7 @@ def refused_files(
                 ):
                     reason = f"is of the class {item.category!r}, which has no {folder}"
             yield {"modality": item.modality, "file": item.name, "reason": reason}
-    if (root / TABLE).is_file():
-        return
-    known = {item.name for item in items}
-    for modality, folder in FOLDERS.items():
-        for path in sorted((root / folder).rglob("*")):
-            name = path.relative_to(root)
-            hidden = any(part.startswith(".") for part in name.parts)
-            if path.is_dir() or hidden or name.as_posix() in known:
-                continue
-            reason = f"has the extension {path.suffix!r}, which is not one of {folder}"
-            if len(name.parts) != 3:
-                reason = f"must lie in {folder}/CLASS"
-            yield {"modality": modality, "file": name.as_posix(), "reason": reason}
+    yield from (found for found in _contents(root) if isinstance(found, dict))
 
 
 def stratified(items: Sequence[Item]) -> list[Item]:
@@ -187,34 +184,82 @@ def stratified(items: Sequence[Item]) -> list[Item]:
     return [dataclasses.replace(item, split=of_group[item.group]) for item in items]
 
 
-def _scan(root: str) -> Iterator[Item]:
-    base = Path(root)
+def _contents(root: Path) -> Iterator[Item | dict[str, str]]:
+    """Yields the items of a folder, and `modality`, `file` and `reason` of what cannot be one."""
+    return _table(root) if (root / TABLE).is_file() else _scan(root)
+
+
+def _scan(root: Path) -> Iterator[Item | dict[str, str]]:
     suffixes: dict[str, Any] = {"audio": SOUNDS, "video": PICTURES}
     for modality, folder in FOLDERS.items():
-        for path in sorted((base / folder).glob("*/*")):
-            if path.suffix.lower() in suffixes[modality] and not path.name.startswith("."):
-                yield _item(base, path, modality, path.parent.name, "")
-    for path in sorted((base / CAPTIONS).glob("*.txt")):
-        yield from _lines(base, path, path.stem, "")
+        for path in sorted((root / folder).rglob("*")):
+            name = path.relative_to(root)
+            if path.is_dir() or any(part.startswith(".") for part in name.parts):
+                continue
+            if len(name.parts) != 3:
+                yield _refused(modality, name, f"must lie in {folder}/CLASS")
+            elif path.suffix.lower() not in suffixes[modality]:
+                reason = f"has the extension {path.suffix!r}, which is not one of {folder}"
+                yield _refused(modality, name, reason)
+            else:
+                yield _item(root, path, modality, path.parent.name, "")
+    for path in sorted((root / CAPTIONS).glob("*.txt")):
+        yield from _lines(root, path, path.stem, "")
 
 
-def _table(root: Path) -> Iterator[Item]:
+def _table(root: Path) -> Iterator[Item | dict[str, str]]:
     path = root / TABLE
     with (
-        reading(path, "be a table with columns file and class"),
+        reading(path, "be a table with columns file and class, in UTF-8"),
         path.open(encoding="utf-8-sig", newline="") as stream,
     ):
-        for row in csv.DictReader(stream):
-            file = root / row["file"]
-            group, split = row.get("group") or "", row.get("split") or ""
-            suffix = file.suffix.lower()
-            if suffix == ".txt":
-                yield from _lines(root, file, row["class"], group, split)
-            elif suffix in SOUNDS or suffix in PICTURES:
-                modality = "audio" if suffix in SOUNDS else "video"
-                yield _item(root, file, modality, row["class"], group, split)
-            else:
-                raise ValueError(f"{path} must list sounds, pictures and .txt files: {file}")
+        reader = csv.DictReader(stream)
+        columns = reader.fieldnames or []
+        if missing := [name for name in ("file", "class") if name not in columns]:
+            raise ValueError(
+                f"{path} must be a table with columns file and class. It lacks "
+                f"{' and '.join(missing)}. Received: {shorten(columns)}"
+            )
+        listed: set[Path] = set()
+        for row in reader:
+            line = f"{TABLE}:{reader.line_num}"
+            if (split := row.get("split") or "") not in ("", *SPLITS):
+                raise ValueError(
+                    f"{path} must have splits of {', '.join(SPLITS)}, or none. "
+                    f"Received: {shorten(split, 60)!r} in {line}"
+                )
+            yield from _row(root, row, line, listed)
+
+
+def _row(
+    root: Path, row: dict[str, Any], line: str, listed: set[Path]
+) -> Iterator[Item | dict[str, str]]:
+    name, category = (row["file"] or "").strip(), (row["class"] or "").strip()
+    group, split = row.get("group") or "", row.get("split") or ""
+    suffix = Path(name).suffix.lower()
+    modality = "audio" if suffix in SOUNDS else "text" if suffix == ".txt" else "video"
+    file = root / name
+    if not name or not category:
+        yield _refused(modality, name or line, f"has no {'class' if name else 'file'} in {line}")
+    elif suffix not in (*SOUNDS, *PICTURES, ".txt"):
+        yield _refused(modality, name, f"has the extension {suffix!r}, which is not known")
+    elif not file.is_relative_to(root) or ".." in file.relative_to(root).parts:
+        yield _refused(modality, name, f"must lie below {root}")
+    elif file in listed:
+        yield _refused(modality, name, f"is listed again in {line}")
+    elif not file.is_file():
+        yield _refused(modality, name, "does not exist")
+    elif modality == "text":
+        listed.add(file)
+        yield from _lines(root, file, category, group, split)
+    else:
+        listed.add(file)
+        yield _item(root, file, modality, category, group, split)
+
+
+def _refused(modality: str, name: str | Path, reason: str) -> dict[str, str]:
+    file = name.as_posix() if isinstance(name, Path) else name
+    return {"modality": modality, "file": file, "reason": reason}
 
 
 def _category(name: str) -> str:
@@ -229,9 +274,16 @@ def _item(
     return Item(modality, name, kind, group or name, root.name, str(path), split=split)
 
 
-def _lines(root: Path, path: Path, category: str, group: str, split: str = "") -> Iterator[Item]:
+def _lines(
+    root: Path, path: Path, category: str, group: str, split: str = ""
+) -> Iterator[Item | dict[str, str]]:
     name = path.relative_to(root).as_posix()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        yield _refused("text", name, f"must be UTF-8 text; byte {error.start} is not")
+        return
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             where = f"{name}:{number}"
             yield Item(

@@ -542,3 +542,61 @@ def test_failures_of_the_real_recordings() -> None:
     )
     for category in dataset.categories:
         assert all(counts[category, split] for split in ("train", "val", "test")), category
+
+
+def test_rows_of_a_table_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    root = write_folders(tmp_path / "own")
+    (root / "notes.doc").touch()
+    rows = {
+        "sounds/car/0.wav,train": "is listed again in files.csv:6",
+        "sounds/car/99.wav,car": "does not exist",
+        "notes.doc,car": "has the extension '.doc', which is not known",
+        "../secret.wav,car": f"must lie below {root}",
+        "/etc/secret.wav,car": f"must lie below {root}",
+        "sounds/car/1.wav,": "has no class in files.csv:11",
+        ",car": "has no file in files.csv:12",
+    }
+    good = [
+        "file,class",
+        "sounds/car/0.wav,car",
+        "sounds/train/0.wav,train",
+        "pictures/car/0.png,car",
+        "pictures/train/0.png,train",
+    ]
+    (root / "files.csv").write_text("\n".join([*good, *rows]) + "\n")
+    dataset = Folders(str(root))
+    assert len(dataset.items()) == 4
+    assert [one["reason"] for one in dataset.failures] == list(rows.values())
+    for text, message in (
+        ("file;class\na.wav;car\n", r"lacks file and class. Received: \['file;class'\]"),
+        ("", "lacks file and class"),
+        ("file,class,split\na.wav,car,dev\n", "Received: 'dev' in files.csv:2"),
+    ):
+        (root / "files.csv").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            Folders(str(root))
+
+
+def test_captions_are_utf8_with_or_without_a_mark(tmp_path: Path) -> None:
+    root = write_folders(tmp_path / "own")
+    (root / "captions/car.txt").write_bytes("ein Auto fährt vorbei\n".encode("utf-8-sig"))
+    (root / "captions/train.txt").write_bytes("ein Zug fährt vorbei\n".encode("latin-1"))
+    dataset = Folders(str(root))
+    assert [item.caption for item in dataset.items() if item.modality == "text"] == [
+        "ein Auto fährt vorbei"
+    ]
+    assert dataset.failures == [
+        {
+            "modality": "text",
+            "file": "captions/train.txt",
+            "reason": "must be UTF-8 text; byte 9 is not",
+        }
+    ]
+
+
+def test_a_folder_without_pairs_says_what_it_has(tmp_path: Path) -> None:
+    root = write_folders(tmp_path / "own")
+    shutil.rmtree(root / "pictures")
+    message = "Received: sounds of car, train; pictures of no class"
+    with pytest.raises(ValueError, match=message):
+        Folders(str(root))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.extraction.clips import find_clips
+from data_tools.extraction.clips import find_clips, read_manifest
 
 
 def touch(root: Path, *names: str) -> None:
@@ -82,3 +82,19 @@ def test_damaged_captions(tmp_path: Path) -> None:
     (tmp_path / "captions.jsonl").write_text('{"id": "a"}\n')
     with pytest.raises(ValueError, match="an id and a caption per line"):
         list(find_clips(tmp_path)[1])
+
+
+def test_times_of_an_event_are_finite_and_in_order(tmp_path: Path) -> None:
+    times = ["1,2", "nan,", ",inf", "-1,3", "5,2", "2,2", ","]
+    lines = [f"{number},a.wav,{both}" for number, both in enumerate(times)]
+    (tmp_path / "clips.csv").write_text("\n".join(["id,audio,start,end", *lines]) + "\n")
+    found = [clip.get("fault") for clip in read_manifest(tmp_path / "clips.csv")]
+    assert found == [
+        None,
+        "start must be a number of seconds. Received: 'nan'",
+        "end must be a number of seconds. Received: 'inf'",
+        "start must be a number of seconds. Received: '-1'",
+        "end must be after start, 5. Received: 2",
+        "end must be after start, 2. Received: 2",
+        None,
+    ]

@@ -193,7 +193,7 @@ def test_labels_cover_the_event(tmp_path: Path) -> None:
     sound = {"audio": {"name": "log_mel", "options": {}}}
     with pytest.raises(ValueError, match=r"has no extractors\.npz"):
         extract(tmp_path / "clips", tmp_path / "x", sound, fitted=tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match="`fitted` must be an extraction"):
+    with pytest.raises(FileNotFoundError, match="`fitted` must be a finished extraction"):
         extract(tmp_path / "clips", tmp_path / "x", sound, fitted=tmp_path / "nowhere")
 
 
@@ -221,3 +221,15 @@ def test_overwriting(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(ValueError, match="must be a new folder"):
         extract(source, tmp_path, words, overwrite=True)
+
+
+def test_videos_that_a_manifest_lists_but_are_not_there_fail_alone(tmp_path: Path) -> None:
+    media.write_video(tmp_path / "a.mp4", media.pictures(8), 8, media.tone(1.0))
+    (tmp_path / "clips.csv").write_text("id,video\na,a.mp4\nb,b.mp4\n")
+    sound = {"audio": {"name": "log_mel", "options": {"segments": 1}}}
+    assert extract(tmp_path / "clips.csv", tmp_path / "out", sound, segments=1) == {
+        "rows": 1,
+        "failed": 1,
+    }
+    (failure,) = failures(tmp_path / "out")
+    assert (failure["file"], failure["reason"]) == ("b.mp4", "does not exist")

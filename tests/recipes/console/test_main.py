@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import types
@@ -318,3 +319,51 @@ def test_json_has_null_for_what_is_no_number(
 def test_lists_of_recipes_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipe", "list", "--json"]) == 0
     assert "table1" in json.loads(capsys.readouterr().out)["recipes"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--media", "nowhere"], 2, "--media must be a folder. There is no nowhere"),
+        (["--seconds", "nan"], 2, "--seconds must be above 0. Received: nan"),
+        (["--max-bytes", "0"], 2, "--max-bytes must be above 0. Received: 0"),
+        (["--host", "192.0.2.1", "--port", "0"], 2, "--host must be an address of this machine"),
+    ],
+    ids=str,
+)
+def test_wrong_options_of_the_service_are_named(
+    words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("fastapi")
+    pytest.importorskip("prometheus_client")
+    pytest.importorskip("uvicorn")
+    assert main(["serve", "--run", "nowhere", *words]) == code
+    assert f"error: {message}" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("fastapi")
+    pytest.importorskip("prometheus_client")
+    pytest.importorskip("uvicorn")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert main(["serve", "--run", "nowhere", "--port", port]) == 1
+    error = capsys.readouterr().err
+    assert "in use" in error and f"--port {port}" in error
+
+
+def test_help_gives_the_defaults_of_each_data_set(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["demo", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "(default: 3000 500 1000; synthetic: 1500 300 500)" in shown
+    assert "(default: 10; synthetic: 8)" in shown
+
+
+def test_what_is_missing_is_named_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, name in (["--debug"], "COMMAND"), (["recipe"], "RECIPE"):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert capsys.readouterr().err.endswith(f"are required: {name}\n")
