@@ -204,6 +204,36 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
 
 
+def check_replaceable(argument: str, path: str | os.PathLike[str], *marks: str) -> None:
+    """Raises a ValueError if overwriting a folder would delete anything but its own kind.
+
+    Args:
+        argument: name of the argument.
+        path: folder that is going to be replaced.
+        *marks: files, one of which is in every folder of its kind.
+
+    Raises:
+        ValueError: if it is a file, or holds other files only.
+
+    Example:
+
+    >>> Path("clips").mkdir()
+    >>> Path("clips/a.wav").touch()
+    >>> check_replaceable("out", "clips", "schema.json")
+    Traceback (most recent call last):
+        ...
+    ValueError: `out` must be new, empty or a folder with schema.json to be overwritten; ...
+    """
+    place = Path(path)
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return
+    if not any((place / mark).is_file() for mark in marks):
+        raise ValueError(
+            f"`{argument}` must be new, empty or a folder with {' or '.join(marks)} to be "
+            f"overwritten; {place} is something else. Choose another folder."
+        )
+
+
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Path]:
     """Yields a temporary folder that is renamed to `path` if the block succeeds.

@@ -20,9 +20,8 @@ from data_tools.extraction.clip_features import FITTED
 from data_tools.extraction.serving import EXTRACTION
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
-from data_tools.io.arguments import check_replaceable
 from data_tools.io.constants import NUM_SEGMENTS
-from data_tools.io.files import atomic_folder, cache_folder, sha256_file
+from data_tools.io.files import atomic_folder, cache_folder, check_replaceable, sha256_file
 from data_tools.raw.base import Clip
 from data_tools.raw.composed.composed_dataset import ComposedDataset
 from data_tools.raw.composed.rendering import SAMPLE_RATE

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Container, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 
@@ -27,35 +25,6 @@ def check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         raise ValueError(f"`{argument}` must be one of {tuple(choices)}. Received: {value!r}")
-
-
-def check_replaceable(argument: str, path: str | os.PathLike[str], mark: str) -> None:
-    """Raises a ValueError if overwriting a folder would delete anything but its own kind.
-
-    Args:
-        argument: name of the argument.
-        path: folder that is going to be replaced.
-        mark: file that is in every folder of its kind.
-
-    Raises:
-        ValueError: if it is a file, or holds other files only.
-
-    Example:
-        >>> Path("clips").mkdir()
-        >>> Path("clips/a.wav").touch()
-        >>> check_replaceable("out", "clips", "schema.json")
-        Traceback (most recent call last):
-        ...
-        ValueError: `out` must be new, empty or a folder with schema.json to be overwritten; ...
-    """
-    place = Path(path)
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        return
-    if not (place / mark).is_file():
-        raise ValueError(
-            f"`{argument}` must be new, empty or a folder with {mark} to be overwritten; "
-            f"{place} is something else. Choose another folder."
-        )
 
 
 def parse_options(words: Sequence[str], taken: Container[str] = ()) -> dict[str, bool | int | str]:

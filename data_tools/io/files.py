@@ -34,6 +34,7 @@ shorten = faults.shorten
 atomic_file = files.atomic_file
 atomic_folder = files.atomic_folder
 check_archive = files.check_archive
+check_replaceable = files.check_replaceable
 check_writable = files.check_writable
 folder_lock = files.folder_lock
 read_arrays = files.read_arrays

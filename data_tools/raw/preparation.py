@@ -17,9 +17,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from data_tools.features import AudioFeatures, TextFeatures, VideoFeatures
 from data_tools.io import feature_folder as layout
 from data_tools.io import hdf5
-from data_tools.io.arguments import check_replaceable
 from data_tools.io.constants import SPLITS
-from data_tools.io.files import atomic_folder, sha256_file, shorten
+from data_tools.io.files import atomic_folder, check_replaceable, sha256_file, shorten
 from data_tools.io.progress import bar
 from data_tools.raw.base import Clip, RawDataset
 from data_tools.raw.extractors import Extractors

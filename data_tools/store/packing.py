@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_tools.io.arguments import check_replaceable
 from data_tools.io.constants import SPLITS
 from data_tools.io.feature_folder import FeatureFolder, order_file
+from data_tools.io.files import check_replaceable
 from data_tools.io.progress import bar
 from data_tools.published.registry import open_published
 from data_tools.published.selection import PREPARED, Selection, select

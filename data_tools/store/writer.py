@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.io.arguments import check_replaceable
-from data_tools.io.files import atomic_folder
+from data_tools.io.files import atomic_folder, check_replaceable
 from data_tools.store.schema import (
     FAILURES,
     SCHEMA,

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 
 from keras_cmg.export import tensorflow_process
-from keras_cmg.export.metadata import metadata_of
+from keras_cmg.export.metadata import METADATA, metadata_of
 from keras_cmg.export.served_system import ServedSystem
-from keras_cmg.files import atomic_folder
+from keras_cmg.files import atomic_folder, check_replaceable
 from keras_cmg.layers.pca_projection import PCAProjection
 from keras_cmg.models.base.backbone import Backbone
 
@@ -80,7 +80,7 @@ def export(
         max_clips: int, clips of a request to a SavedModel.
         max_frames: int, frames of a clip in a request; for waveforms, seconds.
         extra: further entries of the metadata, in the types of JSON.
-        overwrite: bool, whether an existing folder is replaced.
+        overwrite: bool, whether an existing folder of an export is replaced.
 
     Returns:
         The folder.
@@ -88,7 +88,8 @@ def export(
     Raises:
         FileExistsError: if `path` exists and `overwrite` is False.
         ImportError: if TensorFlow, or the converter of a format, is not installed.
-        ValueError: if an argument does not fit the model, or the format does not support it.
+        ValueError: if an argument does not fit the model, the format does not support it, or a
+            folder that is not an export would be replaced.
 
     Example:
 
@@ -125,6 +126,8 @@ def export(
     rate = max(rates, default=1)
     limits = {"max_clips": max_clips, "max_frames": max_frames, "max_samples": max_frames * rate}
     metadata = metadata_of(served, labels, limits if format == "saved_model" else None, extra)
+    if overwrite:
+        check_replaceable("path", path, METADATA, f"assets/{METADATA}")
     with atomic_folder(path, overwrite) as folder:
         tensorflow_process.write(served, folder, format, metadata, limits)
     return Path(path)

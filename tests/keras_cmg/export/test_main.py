@@ -76,6 +76,11 @@ def test_a_run_is_exported_with_all_around_it(run: Path, capsys) -> None:
     assert "exists already" in capsys.readouterr().err
     assert sorted(out.rglob("*")) == before
     assert [path.name for path in out.parent.iterdir()] == ["1"]
+    clips = run.with_name("features")
+    files = sorted(clips.iterdir())
+    assert main([*words, "--to", str(clips), "--overwrite"]) == 2
+    assert "or assets/metadata.json to be overwritten" in capsys.readouterr().err
+    assert sorted(clips.iterdir()) == files
 
 
 @pytest.mark.parametrize(
