@@ -55,6 +55,40 @@ def quantize_scalars(
         Parker et al. (2024), Scaling Transformers for Low-Bitrate High-Quality Speech Coding,
         section 3.2 (symmetric).
     """
+    raw, width, offset = _before_rounding(x, levels, symmetric, bound)
+    rounded = ops.stop_gradient(ops.floor(raw + 0.5) if symmetric else ops.round(raw))
+    values = (raw + (rounded - ops.stop_gradient(raw))) / width
+    return (values - 1.0, rounded) if symmetric else (values, rounded + offset)
+
+
+def bounded_scalars(
+    x: Tensor, levels: Sequence[int], symmetric: bool = False, bound: str = "tanh"
+) -> Tensor:
+    """Bounds each channel, as `quantize_scalars` does before it rounds.
+
+    Args:
+        x: float tensor `(..., channels)`.
+        levels: ints, the number of levels of each channel.
+        symmetric: bool, see `quantize_scalars`.
+        bound: see `quantize_scalars`.
+
+    Returns:
+        Tensor of the same shape: the values that are rounded to the nearest of `scalar_values`.
+
+    Raises:
+        ValueError: as `quantize_scalars`.
+
+    Example:
+
+    >>> [round(float(v), 2) for v in bounded_scalars(np.array([-9.0, 0.1, 0.5]), (3, 3, 3))]
+    [-1.0, 0.1, 0.46]
+    """
+    raw, width, _ = _before_rounding(x, levels, symmetric, bound)
+    return raw / width - 1.0 if symmetric else raw / width
+
+
+def _before_rounding(x, levels, symmetric, bound):
+    """Bounded channels in units of the distance of levels, that unit, and the digit of 0."""
     x = ops.convert_to_tensor(x)
     sizes = np.asarray(levels)
     if bound not in BOUNDS:
@@ -67,10 +101,7 @@ def quantize_scalars(
     if symmetric:
         half = ops.convert_to_tensor((sizes - 1) / 2, dtype=x.dtype)
         bounded = ops.tanh(x) if bound == "tanh" else ops.clip(x, -1.0, 1.0)
-        raw = (bounded + 1.0) * half
-        digits = ops.stop_gradient(ops.floor(raw + 0.5))
-        values = (raw + (digits - ops.stop_gradient(raw))) / half - 1.0
-        return values, digits
+        return (bounded + 1.0) * half, half, 0.0
     half, offset = (sizes - 1) * (1 + MARGIN) / 2, np.where(sizes % 2 == 0, 0.5, 0.0)
     shift = np.arctanh(offset / half) if bound == "tanh" else offset / half
     # One tensor: making a constant takes as long as a small operation.
@@ -82,9 +113,7 @@ def quantize_scalars(
     raw = (ops.tanh(x) if bound == "tanh" else ops.clip(x, -1.0, 1.0)) * half
     if has_even_levels:
         raw = raw - offset
-    rounded = ops.round(ops.stop_gradient(raw))
-    values = (raw + (rounded - ops.stop_gradient(raw))) / width
-    return values, rounded + width
+    return raw, width, width
 
 
 def scalar_values(digits: Tensor, levels: Sequence[int], symmetric: bool = False) -> Tensor:

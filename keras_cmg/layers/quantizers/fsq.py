@@ -160,6 +160,36 @@ class FSQ(Quantizer):
         values = finite_scalars.scalar_values(digits, self.levels, self.symmetric)
         return values * ops.convert_to_tensor(self.scale, self.compute_dtype)
 
+    def index_similarities(self, x: Tensor) -> list[Tensor]:
+        """Computes how near bounded vectors are to all codes, as a list of one.
+
+        That is `1 - |y - c|^2 / 2` of bounded vectors y and codes c, both divided by the root of
+        the number of channels: at most 1, and largest for the code that a vector gets. For vectors
+        of unit length the same is the cosine.
+
+        Args:
+            x: float tensor `(..., channels)`.
+
+        Returns:
+            List of one float tensor `(..., num_embeddings)`, with gradient to the vectors.
+
+        Example:
+
+        >>> quantizer, x = keras_cmg.layers.FSQ(levels=(3, 5)), np.array([[0.1, -9.0]])
+        >>> int(ops.argmax(quantizer.index_similarities(x)[0][0])), int(quantizer.encode(x)[0])
+        (1, 1)
+        """
+        x = ops.cast(x, self.compute_dtype) / ops.convert_to_tensor(self.scale, self.compute_dtype)
+        bounded = finite_scalars.bounded_scalars(x, self.levels, self.symmetric, self.bound)
+        digits = finite_scalars.unpack_digits(ops.arange(self.num_embeddings), self.levels)
+        codes = finite_scalars.scalar_values(digits, self.levels, self.symmetric)
+        codes = ops.cast(codes, self.compute_dtype)
+        squares = ops.sum(ops.square(codes), axis=-1) + ops.sum(
+            ops.square(bounded), axis=-1, keepdims=True
+        )
+        distances = squares - 2.0 * ops.matmul(bounded, ops.transpose(codes))
+        return [1.0 - distances / (2.0 * len(self.levels))]
+
     def copy_for_level(self, level: int) -> Quantizer:
         """Creates the quantiser of a level, whose grid covers one cell of the level before.
 

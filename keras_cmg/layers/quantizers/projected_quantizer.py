@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.arguments import require_sizes
+from keras_cmg.layers.arguments import require_positive, require_sizes
 from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer, check_part
 from keras_cmg.types import Tensor
 
@@ -18,7 +18,7 @@ from keras_cmg.types import Tensor
 class ProjectedQuantizer(Quantizer):
     """Maps features to the width of a quantiser, quantises them, and maps codes back.
 
-    `quantized = W_out Q(W_in x + b_in) + b_out`, with learned maps.
+    `quantized = W_out Q(W_in s x + b_in) + b_out`, with learned maps and s = `input_scale`.
 
     When to use: for `FSQ`, `LFQ` and `BSQ`, whose width is given by their levels or bits, in a
     model of another width; and for codebooks of low dimension (8 to 32), which use more of their
@@ -34,6 +34,9 @@ class ProjectedQuantizer(Quantizer):
         quantizer: the inner `keras_cmg.layers.Quantizer`.
         embedding_dim: int, width of the features.
         use_bias: bool, whether the maps have biases.
+        input_scale: float, factor of the features before the first map. Grids such as that of `FSQ`
+            need values of about 1 in the inner space: the root of `embedding_dim` gives them for
+            features of unit length.
         seed: int, of the initial maps.
         dtype: a policy; state and computation take the dtype of its variables.
         **kwargs: the arguments of every Keras layer.
@@ -48,7 +51,8 @@ class ProjectedQuantizer(Quantizer):
         As from every `keras_cmg.layers.Quantizer`; `"codes"` are mapped back too.
 
     Raises:
-        ValueError: if `embedding_dim` is below 1, or `quantizer` is no `Quantizer`.
+        ValueError: if `embedding_dim` is below 1, `input_scale` is not positive, or `quantizer` is
+            no `Quantizer`.
 
     Example:
 
@@ -68,18 +72,21 @@ class ProjectedQuantizer(Quantizer):
         quantizer: Quantizer,
         embedding_dim: int = 256,
         use_bias: bool = True,
+        input_scale: float = 1.0,
         seed: int = 0,
         dtype: Any = None,
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
         require_sizes(embedding_dim=embedding_dim)
+        require_positive(input_scale=input_scale)
         check_part(quantizer, "quantizer")
         self.quantizer = quantizer
         self.embedding_dim = embedding_dim
         self.num_embeddings = quantizer.num_embeddings
         self.index_shape = quantizer.index_shape
         self.use_bias = use_bias
+        self.input_scale = input_scale
         self.seed = seed
 
         def projection(units, name, seed):
@@ -101,9 +108,13 @@ class ProjectedQuantizer(Quantizer):
             self.quantizer.build((None, self.quantizer.embedding_dim))
         self.built = True
 
+    def _inner(self, x):
+        """Vectors in the space of the inner quantiser."""
+        return self.project_in(x if self.input_scale == 1.0 else x * self.input_scale)
+
     def _assign(self, x, training):
         self._ensure_built()
-        inner = self.quantizer._assign(self.project_in(x), training and self.quantizer.trainable)
+        inner = self.quantizer._assign(self._inner(x), training and self.quantizer.trainable)
         return {
             "quantized": self.project_out(inner["quantized"]),
             "codes": ops.stop_gradient(self.project_out(inner["codes"])),
@@ -126,7 +137,7 @@ class ProjectedQuantizer(Quantizer):
         [12]
         """
         self._ensure_built()
-        return self.quantizer.encode(self.project_in(ops.cast(x, self.compute_dtype)))
+        return self.quantizer.encode(self._inner(ops.cast(x, self.compute_dtype)))
 
     def decode(self, indices: Tensor) -> Tensor:
         """Computes codes, mapped back, from their indices.
@@ -178,7 +189,7 @@ class ProjectedQuantizer(Quantizer):
         [0, 1]
         """
         self._ensure_built()
-        self.quantizer.adapt(self.project_in(self._features(features)), num_iterations)
+        self.quantizer.adapt(self._inner(self._features(features)), num_iterations)
 
     def coarse_codes(self, max_count: int = MAX_COMBINATIONS) -> tuple[np.ndarray, np.ndarray]:
         """Computes the codes of the leading indices of the inner quantiser, mapped back.
@@ -214,12 +225,26 @@ class ProjectedQuantizer(Quantizer):
         """
         if not self.index_shape:
             return [x]
-        return self.quantizer.split_by_index(self.project_in(x), tables)
+        return self.quantizer.split_by_index(self._inner(x), tables)
+
+    def index_similarities(self, x: Tensor) -> list[Tensor]:
+        """Computes the similarity of vectors with all codes of each index, in the inner space.
+
+        Codes are chosen there, so that what learns from the similarities learns the map too.
+
+        Args:
+            x: float tensor `(..., embedding_dim)`.
+
+        Returns:
+            A float tensor `(..., values)` for each index, as from the inner quantiser.
+        """
+        self._ensure_built()
+        return self.quantizer.index_similarities(self._inner(ops.cast(x, self.compute_dtype)))
 
     def _nearest_in(self, x, tables):
         if not self.index_shape:
             return super()._nearest_in(x, tables)
-        return self.project_out(self.quantizer._nearest_in(self.project_in(x), tables))
+        return self.project_out(self.quantizer._nearest_in(self._inner(x), tables))
 
     def update(self, inputs, indices, weights=None):
         """Updates the state of the inner quantiser and adds its losses.
@@ -231,7 +256,7 @@ class ProjectedQuantizer(Quantizer):
         """
         if not self.quantizer.trainable:
             return
-        projected = {name: self.project_in(x) for name, x in inputs.items()}
+        projected = {name: self._inner(x) for name, x in inputs.items()}
         self.quantizer.update(projected, indices, weights or {})
 
     def clone(self, number: int) -> Quantizer:
@@ -277,6 +302,7 @@ class ProjectedQuantizer(Quantizer):
             "quantizer": keras.saving.serialize_keras_object(self.quantizer),
             "embedding_dim": self.embedding_dim,
             "use_bias": self.use_bias,
+            "input_scale": self.input_scale,
             "seed": self.seed,
         }
 

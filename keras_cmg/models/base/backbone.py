@@ -104,6 +104,11 @@ class Backbone(keras.Model):
         self.feature_shapes: dict[str, tuple[int | None, ...]] = {}
         self.quantizer: Any = None
 
+    @property
+    def grid_scale(self) -> float:
+        """Factor that gives the features about unit variance, as grids need; 1 unless known."""
+        return 1.0
+
     def set_quantizer(self, quantizer: keras.Layer | Mapping[str, Any] | None) -> None:
         """Sets the layer that assigns codes to features.
 
@@ -147,6 +152,7 @@ class Backbone(keras.Model):
                 layer = ProjectedQuantizer(
                     layer,
                     self.general_dim,
+                    input_scale=self.grid_scale,
                     seed=self.seed,
                     dtype=self.dtype_policy,
                     name="codebook",

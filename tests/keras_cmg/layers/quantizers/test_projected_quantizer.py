@@ -1,0 +1,82 @@
+"""Vectors are compared with codes in the space in which their codes are chosen."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_cmg
+from keras_cmg.backend import engine
+from keras_cmg.layers import BSQ, FSQ, LFQ, Codebook, ProjectedQuantizer
+
+RANDOM = np.random.default_rng(0)
+GRIDS = {
+    "FSQ": lambda: FSQ((4, 3, 5)),
+    "FSQ, scaled and clipped": lambda: FSQ((3, 5), bound="clip", scale=0.5),
+    "FSQ, symmetric": lambda: FSQ((4, 5), symmetric=True),
+    "LFQ": lambda: LFQ(3),
+    "BSQ": lambda: BSQ(4),
+}
+
+
+def array(x):
+    return np.array(ops.convert_to_numpy(ops.stop_gradient(x)))
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("kind", GRIDS)
+def test_a_vector_gets_the_most_similar_code(kind):
+    quantizer = ProjectedQuantizer(GRIDS[kind](), 6, input_scale=2.0)
+    x = RANDOM.normal(size=(40, 6)).astype("float32")
+    (similar,) = quantizer.index_similarities(ops.convert_to_tensor(x))
+    assert array(similar).shape == (40, quantizer.num_embeddings)
+    assert array(similar).max() <= 1.0 + 1e-6
+    np.testing.assert_array_equal(array(similar).argmax(axis=1), array(quantizer.encode(x)))
+    probe = ops.arange(quantizer.num_embeddings, dtype="float32")
+    (slope, *_), _ = engine.gradients(
+        lambda v: (
+            ops.sum(quantizer.index_similarities(v["x"])[0] * probe)
+            + sum(0.0 * ops.sum(weight) for weight in quantizer.trainable_variables)
+        ),
+        [quantizer.project_in.kernel],
+        {"x": x},
+    )
+    assert np.abs(array(slope)).max() > 0
+
+
+def test_similarity_to_a_grid_is_one_minus_half_the_squared_distance():
+    grid = FSQ((3, 5), scale=0.5)
+    (similar,) = grid.index_similarities(np.array([[0.1, -0.2]]))
+    bounded = np.tanh([0.2, -0.4]) * 1.001
+    codes = array(grid.decode(np.arange(15))) / 0.5
+    expected = 1 - np.mean((bounded - codes) ** 2, axis=1) / 2
+    np.testing.assert_allclose(array(similar)[0], expected, rtol=1e-5)
+
+
+def test_input_scale_is_a_factor_of_the_features():
+    quantizer = ProjectedQuantizer(Codebook(8, 2), 4, input_scale=3.0)
+    x = RANDOM.normal(size=(5, 4)).astype("float32")
+    plain = ProjectedQuantizer(Codebook(8, 2), 4)
+    np.testing.assert_array_equal(array(quantizer.encode(x)), array(plain.encode(3.0 * x)))
+    again = ProjectedQuantizer.from_config(quantizer.get_config())
+    assert again.input_scale == 3.0
+    with pytest.raises(ValueError, match="`input_scale` must be positive"):
+        ProjectedQuantizer(Codebook(8, 2), 4, input_scale=0)
+
+
+@pytest.mark.parametrize("grid", [FSQ((5, 5, 5)), LFQ(6)], ids=["FSQ", "LFQ"])
+def test_features_of_unit_length_use_many_codes_of_a_grid(grid):
+    """The default preset quantises such; projected without a factor they are near 0."""
+    keras.utils.set_random_seed(0)
+    model = keras_cmg.models.FCID.from_preset(
+        "plus", modalities=("audio", "text"), backbone={"quantizer": grid}
+    )
+    assert model.backbone.quantizer.input_scale == 16.0
+    x = {"audio": RANDOM.normal(size=(8, 10, 128)), "text": RANDOM.normal(size=(8, 6, 64))}
+    codes = model.backbone({name: v.astype("float32") for name, v in x.items()})["indices"]
+    assert min(len(np.unique(array(index))) for index in codes.values()) >= 8
+
+
+def test_systems_with_other_features_leave_them_unscaled():
+    backbone = keras_cmg.models.FCIDBackbone(("audio",), quantizer=FSQ((3, 3)))
+    assert backbone.quantizer.input_scale == 1.0
