@@ -357,9 +357,12 @@ def apply_adam(optimizer, moments, epsilon_last, gradients, variables, learning_
 
 def _adam_scalars(optimizer, epsilon_last, learning_rate, dtype):
     step = tf.cast(keras.ops.convert_to_tensor(optimizer.iterations) + 1, dtype)
-    beta_1, beta_2 = (tf.cast(beta, dtype) for beta in (optimizer.beta_1, optimizer.beta_2))
+    # Not `tf.cast`, which makes float32 of a number first.
+    beta_1, beta_2, epsilon = (
+        tf.constant(value, dtype)
+        for value in (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
+    )
     power_1, power_2 = tf.pow(beta_1, step), tf.pow(beta_2, step)
-    epsilon = tf.cast(optimizer.epsilon, dtype)
     if epsilon_last:
         # The operation adds epsilon to the root before the correction of its bias.
         epsilon *= tf.sqrt(-tf.math.expm1(step * math.log(optimizer.beta_2)))

@@ -25,13 +25,16 @@ OPTIMIZERS = {
 }
 
 
+SHAPES = [(3, 4), (), (5,)]
+STEPS = 6
+
+
 def trained(optimizer, dtype="float32"):
     random = np.random.default_rng(0)
-    shapes = [(3, 4), (), (5,)]
-    variables = [keras.Variable(random.standard_normal(s), dtype=dtype) for s in shapes]
+    variables = [keras.Variable(random.standard_normal(s), dtype=dtype) for s in SHAPES]
     optimizer.build(variables)
-    for _ in range(6):
-        gradients = [ops.convert_to_tensor(random.standard_normal(s), dtype) for s in shapes]
+    for _ in range(STEPS):
+        gradients = [ops.convert_to_tensor(random.standard_normal(s), dtype) for s in SHAPES]
         optimizer.apply(gradients, variables)
     return [np.array(ops.convert_to_numpy(v)) for v in variables]
 
@@ -53,6 +56,27 @@ def _build_unfused(optimizer, build, variables):
     build(variables)
     update = functools.partial(keras_internals.original_update, optimizer)
     keras_internals.replace_update(optimizer, update)
+
+
+@pytest.mark.every_engine
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no float64 by default")
+def test_keeps_double_precision():
+    """Constants rounded to float32 on the way would show in the seventh digit."""
+    optimizer = keras.optimizers.Adam(0.25)
+    engine.fuse_adam(optimizer)
+    random = np.random.default_rng(0)
+    expected = [random.standard_normal(shape) for shape in SHAPES]
+    moments = [(np.zeros(shape), np.zeros(shape)) for shape in SHAPES]
+    for step in range(1, STEPS + 1):
+        for i, shape in enumerate(SHAPES):
+            gradient = random.standard_normal(shape)
+            first = 0.9 * moments[i][0] + 0.1 * gradient
+            second = 0.999 * moments[i][1] + 0.001 * gradient**2
+            rate = 0.25 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            expected[i] = expected[i] - rate * first / (np.sqrt(second) + 1e-7)
+            moments[i] = (first, second)
+    for x, y in zip(trained(optimizer, "float64"), expected, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-9)
 
 
 @pytest.mark.every_engine
