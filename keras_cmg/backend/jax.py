@@ -290,6 +290,7 @@ def apply_adam(optimizer, moments, epsilon_last, gradients, variables, learning_
     places = [keras_internals.variable_index(optimizer, v) for v in variables]
     first, second = ([getattr(optimizer, name)[i] for i in places] for name in moments)
     learning_rate = keras.ops.convert_to_tensor(learning_rate)
+    done = keras.ops.convert_to_tensor(optimizer.iterations)
     decays = (optimizer.beta_1, optimizer.beta_2)
     for variable, gradient, *own in zip(variables, gradients, first, second, strict=True):
         new = _adam(
@@ -297,7 +298,7 @@ def apply_adam(optimizer, moments, epsilon_last, gradients, variables, learning_
             gradient,
             *(moment.value for moment in own),
             learning_rate,
-            keras.ops.convert_to_tensor(optimizer.iterations),
+            done,
             decays=decays,
             epsilon=optimizer.epsilon,
             epsilon_last=epsilon_last,

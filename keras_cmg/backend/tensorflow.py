@@ -249,13 +249,13 @@ def _split(x):
 
 def wait_for_replicas():
     """Replicas are traced in threads, which switch where they meet."""
-    if num_replicas() > 1:
+    if not _alone():
         tf.distribute.get_replica_context().merge_call(lambda strategy: None)
 
 
 def own_losses(losses):
     """Those on the device of this replica: all replicas add to the same lists of a layer."""
-    if num_replicas() == 1:
+    if _alone():
         return losses
     device = tf.zeros(()).device
     return [loss for loss in losses if loss.device == device]
@@ -316,6 +316,7 @@ def _new_strategy(devices):
     """
 
     class Strategy(tf.distribute.MirroredStrategy):
+        # A private name, which TensorFlow has for its own tests.
         _collective_key_base = next(_STRATEGY_KEYS)
 
     return Strategy(devices)

@@ -173,6 +173,8 @@ class Adds(keras.layers.Layer):
 
 with keras_cmg.distribution.distribute(2):
     strategy, layer = tf.distribute.get_strategy(), Adds()
+    # Outside of a step there is no replica.
+    engine.current().wait_for_replicas()
 
     @tf.function
     def losses():
