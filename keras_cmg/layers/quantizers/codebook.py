@@ -56,7 +56,7 @@ class Codebook(Quantizer):
             the replacement lasts. In the authors' code they are not, and the code returns to its
             earlier value in the next step.
         replace_in_evaluation: bool, whether dead codes are counted and replaced in inference too,
-            as in the authors' code.
+            as in the authors' code; not those of a frozen codebook.
         replacement_offset: float, added to the replacement; -1/1024 in the authors' code, which has
             no noise.
         zero_initial_counts: bool, whether counts start at zero, as in the authors' code, where
@@ -235,7 +235,7 @@ class Codebook(Quantizer):
     def call(self, inputs, weights=None, training=False, mask=None):
         weights = mask if weights is None else weights
         outputs = super().call(inputs, weights, training)
-        if self.replace_in_evaluation and not (training and self.trainable):
+        if self.replace_in_evaluation and self.trainable and not training:
             inputs, weights, single = self._as_modalities(inputs, weights)
             found = {"": outputs} if single else outputs
             indices = {name: found[name]["indices"] for name in inputs}
