@@ -431,13 +431,13 @@ class Codebook(Quantizer):
         )
         return ops.take(rows, counter_random.choose_eligible(eligible, bits), axis=0)
 
-    def adaptable_part(self) -> Quantizer:
+    def adaptable_parts(self) -> list[Quantizer]:
         """Returns the quantiser itself, as `adapt` places its codes.
 
         Returns:
-            This quantiser.
+            List of this quantiser.
         """
-        return self
+        return [self]
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Sets the codes to the k-means centers of features, and resets the EMA statistics.

@@ -93,19 +93,18 @@ class CompositeQuantizer(Quantizer):
         """
         return self.quantizers[0 if self.shared else number]
 
-    def adaptable_part(self) -> Quantizer | None:
-        """Finds the first quantiser within this one of which `adapt` places the codes.
+    def adaptable_parts(self) -> list[Quantizer]:
+        """Finds the quantisers within this one of which `adapt` places the codes.
 
         Returns:
-            A quantiser, or None.
+            List of quantisers.
         """
-        found = [part.adaptable_part() for part in self.quantizers]
-        return next((part for part in found if part is not None), None)
+        return [inner for part in self.quantizers for inner in part.adaptable_parts()]
 
     def _adapt_part(self, number: int, features: np.ndarray, num_iterations: int) -> None:
         part = self.part(number)
         frozen = self.trainable and not part.trainable
-        if part.adaptable_part() is not None and not frozen:
+        if part.adaptable_parts() and not frozen:
             part.adapt(features, num_iterations)
 
     @property

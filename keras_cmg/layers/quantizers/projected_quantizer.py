@@ -162,16 +162,18 @@ class ProjectedQuantizer(Quantizer):
         """Number of values of each index of a vector, int64 array of shape `index_shape`."""
         return self.quantizer.index_sizes
 
-    def adaptable_part(self) -> Quantizer | None:
-        """Finds the first quantiser within this one of which `adapt` places the codes.
+    def adaptable_parts(self) -> list[Quantizer]:
+        """Finds the quantisers within this one of which `adapt` places the codes.
 
         Returns:
-            A quantiser, or None.
+            List of quantisers.
         """
-        return self.quantizer.adaptable_part()
+        return self.quantizer.adaptable_parts()
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Places the codes of the inner quantiser at k-means centers of mapped features.
+
+        An inner quantiser that is frozen by itself keeps its codes.
 
         Args:
             features: float array or tensor `(..., embedding_dim)`.
@@ -189,7 +191,9 @@ class ProjectedQuantizer(Quantizer):
         [0, 1]
         """
         self._ensure_built()
-        self.quantizer.adapt(self._inner(self._features(features)), num_iterations)
+        frozen = self.trainable and not self.quantizer.trainable
+        if not (self.adaptable_parts() and frozen):
+            self.quantizer.adapt(self._inner(self._features(features)), num_iterations)
 
     def coarse_codes(self, max_count: int = MAX_COMBINATIONS) -> tuple[np.ndarray, np.ndarray]:
         """Computes the codes of the leading indices of the inner quantiser, mapped back.

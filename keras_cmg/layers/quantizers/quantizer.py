@@ -309,18 +309,18 @@ class Quantizer(keras.layers.Layer):
             stop = min(start + block_size, self.num_embeddings)
             yield self.decode(ops.arange(start, stop, dtype="int32"))
 
-    def adaptable_part(self) -> Quantizer | None:
-        """Finds the quantiser whose codes `adapt` places: itself, or the first such one within it.
+    def adaptable_parts(self) -> list[Quantizer]:
+        """Finds the quantisers that store codes which `adapt` places: itself, or those within it.
 
         Returns:
-            A quantiser, or None.
+            List of quantisers, those of `trainable=False` among them.
 
         Example:
 
-        >>> keras_cmg.layers.FSQ((5, 5)).adaptable_part() is None
-        True
+        >>> keras_cmg.layers.FSQ((5, 5)).adaptable_parts()
+        []
         """
-        return None
+        return []
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Places the codes at k-means centers of features, for quantisers that store their codes.
