@@ -104,11 +104,6 @@ class Backbone(keras.Model):
         self.feature_shapes: dict[str, tuple[int | None, ...]] = {}
         self.quantizer: Any = None
 
-    @property
-    def grid_scale(self) -> float:
-        """Factor that gives the features about unit variance, as grids need; 1 unless known."""
-        return 1.0
-
     def set_quantizer(self, quantizer: keras.Layer | Mapping[str, Any] | None) -> None:
         """Sets the layer that assigns codes to features.
 
@@ -119,8 +114,8 @@ class Backbone(keras.Model):
                 `keras_cmg.layers`, such as `"Prototypes"` or `"AlignedCodebook"`, and an argument
                 `num_groups` makes a `GroupedQuantizer` of as many, each with `num_embeddings` codes
                 of its share of the channels. `FSQ`, `LFQ` and `BSQ`, which have widths of their
-                own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes that of a
-                layer.
+                own, are wrapped in a `ProjectedQuantizer` with `normalize_inputs`. `num_embeddings`
+                becomes that of a layer.
 
         Raises:
             ValueError: if a layer has another `embedding_dim` than the backbone, an
@@ -152,7 +147,7 @@ class Backbone(keras.Model):
                 layer = ProjectedQuantizer(
                     layer,
                     self.general_dim,
-                    input_scale=self.grid_scale,
+                    normalize_inputs=True,
                     seed=self.seed,
                     dtype=self.dtype_policy,
                     name="codebook",

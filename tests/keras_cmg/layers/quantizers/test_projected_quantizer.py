@@ -26,7 +26,7 @@ def array(x):
 @pytest.mark.every_engine
 @pytest.mark.parametrize("kind", GRIDS)
 def test_a_vector_gets_the_most_similar_code(kind):
-    quantizer = ProjectedQuantizer(GRIDS[kind](), 6, input_scale=2.0)
+    quantizer = ProjectedQuantizer(GRIDS[kind](), 6, normalize_inputs=True)
     x = RANDOM.normal(size=(40, 6)).astype("float32")
     (similar,) = quantizer.index_similarities(ops.convert_to_tensor(x))
     assert array(similar).shape == (40, quantizer.num_embeddings)
@@ -53,15 +53,14 @@ def test_similarity_to_a_grid_is_one_minus_half_the_squared_distance():
     np.testing.assert_allclose(array(similar)[0], expected, rtol=1e-5)
 
 
-def test_input_scale_is_a_factor_of_the_features():
-    quantizer = ProjectedQuantizer(Codebook(8, 2), 4, input_scale=3.0)
+def test_normalized_inputs_are_of_unit_mean_square():
+    quantizer = ProjectedQuantizer(Codebook(8, 2), 4, normalize_inputs=True)
     x = RANDOM.normal(size=(5, 4)).astype("float32")
     plain = ProjectedQuantizer(Codebook(8, 2), 4)
-    np.testing.assert_array_equal(array(quantizer.encode(x)), array(plain.encode(3.0 * x)))
-    again = ProjectedQuantizer.from_config(quantizer.get_config())
-    assert again.input_scale == 3.0
-    with pytest.raises(ValueError, match="`input_scale` must be positive"):
-        ProjectedQuantizer(Codebook(8, 2), 4, input_scale=0)
+    unit = x / np.sqrt(np.mean(x**2, axis=1, keepdims=True))
+    np.testing.assert_array_equal(array(quantizer.encode(x)), array(plain.encode(unit)))
+    np.testing.assert_array_equal(array(quantizer.encode(1e-3 * x)), array(quantizer.encode(x)))
+    assert ProjectedQuantizer.from_config(quantizer.get_config()).normalize_inputs
 
 
 @pytest.mark.parametrize("grid", [FSQ((5, 5, 5)), LFQ(6)], ids=["FSQ", "LFQ"])
@@ -71,12 +70,18 @@ def test_features_of_unit_length_use_many_codes_of_a_grid(grid):
     model = keras_cmg.models.FCID.from_preset(
         "plus", modalities=("audio", "text"), backbone={"quantizer": grid}
     )
-    assert model.backbone.quantizer.input_scale == 16.0
+    assert model.backbone.quantizer.normalize_inputs
     x = {"audio": RANDOM.normal(size=(8, 10, 128)), "text": RANDOM.normal(size=(8, 6, 64))}
     codes = model.backbone({name: v.astype("float32") for name, v in x.items()})["indices"]
     assert min(len(np.unique(array(index))) for index in codes.values()) >= 8
 
 
-def test_systems_with_other_features_leave_them_unscaled():
-    backbone = keras_cmg.models.FCIDBackbone(("audio",), quantizer=FSQ((3, 3)))
-    assert backbone.quantizer.input_scale == 1.0
+def test_short_features_use_many_codes_of_a_grid():
+    """Those of an image encoder have a length of about 0.3 at first."""
+    keras.utils.set_random_seed(0)
+    images = RANDOM.random((8, 16, 16, 1)).astype("float32")
+    model = keras_cmg.models.VQVAE.from_preset(
+        "small", backbone={"hidden_channels": 8, "quantizer": FSQ((5, 5, 5))}
+    )
+    model.build({"image": images.shape})
+    assert len(np.unique(array(model.backbone.encode("image", images)["indices"]))) >= 8
