@@ -56,7 +56,8 @@ class SimVQ(Quantizer):
             (see `keras_cmg.ops.rotation_trick`) or `"diveq"` (see `keras_cmg.ops.diveq`).
         noise_scale: float, standard deviation of the noise of `"diveq"` in training.
         initial_scale: float, the scale s, about the length of codes at first; 1 is that of the
-            paper. By default the first training step sets it; until then it is 1.
+            paper. By default the first training step sets it; until then it is `1 /
+            sqrt(embedding_dim)`, so that codes are short beside vectors of unit length.
         seed: int, of the fixed vectors and of W.
         dtype: a policy; state and computation take the dtype of its variables.
         **kwargs: the arguments of every Keras layer.
@@ -157,7 +158,8 @@ class SimVQ(Quantizer):
         self._ensure_built()
         scale = ops.convert_to_tensor(self.scale)
         initial = ops.convert_to_tensor(self.initial_projection)
-        return initial * ops.where(scale > 0, scale, 1.0) + self.projection_offset
+        scale = ops.where(scale > 0, scale, self.embedding_dim**-0.5)
+        return initial * scale + self.projection_offset
 
     @property
     def codebook(self) -> Tensor:
