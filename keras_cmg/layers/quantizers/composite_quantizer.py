@@ -112,6 +112,16 @@ class CompositeQuantizer(Quantizer):
         """Number of values of each index of a vector, int64 array of shape `index_shape`."""
         return np.stack([self.part(number).index_sizes for number in range(self.count)])
 
+    @property
+    def codebooks(self) -> list[Tensor]:
+        """All codes of each index of a vector, float tensors `(values, dim)`, part by part."""
+        return [codes for number in range(self.count) for codes in self.part(number).codebooks]
+
+    @property
+    def distance_units(self) -> list[float]:
+        """Unit of the distances to the codes of each index, part by part."""
+        return [unit for number in range(self.count) for unit in self.part(number).distance_units]
+
     def code_tables(self) -> list[Tensor]:
         """Returns all codes of each index of a vector, for `split_by_index`.
 

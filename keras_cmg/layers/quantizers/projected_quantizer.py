@@ -211,16 +211,27 @@ class ProjectedQuantizer(Quantizer):
         codes, sizes = self.quantizer.coarse_codes(max_count)
         return ops.convert_to_numpy(self.project_out(codes)), sizes
 
+    @property
+    def codebooks(self) -> list[Tensor]:
+        """All codes of each index: mapped back if there is one, else of the inner space."""
+        return self.quantizer.codebooks if self.index_shape else super().codebooks
+
     def code_tables(self) -> list[Tensor]:
-        """Returns all codes of each index: mapped back if there is one, else of the inner space.
+        """Returns all codes of each index in the inner space, where they are chosen.
 
         Returns:
             A float tensor `(values, dim)` for each index.
         """
-        return self.quantizer.code_tables() if self.index_shape else super().code_tables()
+        self._ensure_built()
+        return self.quantizer.code_tables()
+
+    @property
+    def distance_units(self) -> list[float]:
+        """Unit of the distances to the codes of each index, those of the inner quantiser."""
+        return self.quantizer.distance_units
 
     def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
-        """Computes the vectors that each index describes, in the inner space if there are several.
+        """Computes the vectors that each index describes, in the inner space.
 
         Args:
             x: float tensor `(..., embedding_dim)`.
@@ -229,8 +240,6 @@ class ProjectedQuantizer(Quantizer):
         Returns:
             A float tensor `(..., dim)` for each index.
         """
-        if not self.index_shape:
-            return [x]
         return self.quantizer.split_by_index(self._inner(x), tables)
 
     def index_similarities(self, x: Tensor) -> list[Tensor]:
@@ -248,8 +257,6 @@ class ProjectedQuantizer(Quantizer):
         return self.quantizer.index_similarities(self._inner(ops.cast(x, self.compute_dtype)))
 
     def _nearest_in(self, x, tables):
-        if not self.index_shape:
-            return super()._nearest_in(x, tables)
         return self.project_out(self.quantizer._nearest_in(self._inner(x), tables))
 
     def update(self, inputs, indices, weights=None):

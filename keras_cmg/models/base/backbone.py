@@ -754,13 +754,20 @@ class Backbone(keras.Model):
         if self.quantizer is None:
             return None
         rows, start = [], 0
-        for table in self.code_tables():
+        for table in self.codebooks:
             codes = ops.convert_to_numpy(table)
             rest = self.code_dim - codes.shape[1]
             # Codes of levels are as wide as their sum.
             rows.append(np.pad(codes, ((0, 0), (start, rest - start if rest else 0))))
             start += codes.shape[1] if rest else 0
         return np.concatenate(rows)
+
+    @property
+    def codebooks(self) -> list[Tensor]:
+        """All codes of each index of a vector, see `keras_cmg.layers.Quantizer.codebooks`."""
+        if isinstance(self.quantizer, Quantizer):
+            return self.quantizer.codebooks
+        return [ops.convert_to_tensor(self.quantizer.codebook)]
 
     def code_source(self) -> Any:
         """Returns the codes as `TOCChannelMask.adapt` and `keras_cmg.search.CodeIndex` take them.
@@ -776,7 +783,9 @@ class Backbone(keras.Model):
         return self.quantizer if isinstance(self.quantizer, Quantizer) else self.codebook
 
     def code_tables(self) -> list[Tensor]:
-        """Returns all codes of each index of a vector, see `keras_cmg.layers.Quantizer`.
+        """Returns all codes of each index of a vector where vectors are compared with them.
+
+        See `keras_cmg.layers.Quantizer`.
 
         Returns:
             A float tensor `(values, dim)` for each index.
@@ -791,6 +800,11 @@ class Backbone(keras.Model):
         if isinstance(self.quantizer, Quantizer):
             return self.quantizer.code_tables()
         return [ops.convert_to_tensor(self.quantizer.codebook)]
+
+    @property
+    def distance_units(self) -> list[float]:
+        """Unit of the distances to the codes of each index, see `keras_cmg.layers.Quantizer`."""
+        return self.quantizer.distance_units if isinstance(self.quantizer, Quantizer) else [1.0]
 
     def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
         """Computes the vectors that each index describes, see `keras_cmg.layers.Quantizer`.
