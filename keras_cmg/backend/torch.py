@@ -12,7 +12,7 @@ import torch.distributed
 import torch.utils.checkpoint
 from torch.optim.adam import adam
 
-from keras_cmg.backend import keras_internals
+from keras_cmg.backend import cuda_graphs, keras_internals
 from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
@@ -31,6 +31,30 @@ _LATE_STEP = 1e9
 
 def train_step(model, data):
     x = model.prepare_batch(data)
+    if _can_record(model, x):
+        return cuda_graphs.train_step(model, x, _train_step)
+    return _train_step(model, x)
+
+
+def _can_record(model, x):
+    """Whether a CUDA graph can do a step: not over processes, and not where Python must decide.
+
+    `LossScaleOptimizer` decides whether to update, and parts of a batch are computed again with
+    the random numbers of the first time.
+    """
+    return (
+        all(tensor.is_cuda for tensor in keras.tree.flatten(x))
+        and num_replicas() == 1
+        and not model.run_eagerly
+        and not torch.compiler.is_compiling()
+        and getattr(model.backbone, "batch_chunks", 1) == 1
+        and not isinstance(
+            getattr(model.optimizer, "main", model.optimizer), keras.optimizers.LossScaleOptimizer
+        )
+    )
+
+
+def _train_step(model, x):
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
     inputs = model.prepare_step(x, training=True)
@@ -189,7 +213,8 @@ def own_losses(losses):
 def has_values(x):
     # On the device "meta" Keras works out shapes.
     meta = isinstance(x, torch.Tensor) and x.device.type == "meta"
-    return not (meta or torch.compiler.is_compiling())
+    recording = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+    return not (meta or recording or torch.compiler.is_compiling())
 
 
 def process_index(model):
