@@ -32,7 +32,9 @@ def test_five_steps_repeat_the_numbers_of_float64(trained):
     _, found = trained
     assert set(found) == set(expected)
     for key, values in expected.items():
-        assert found[key] == pytest.approx(values, rel=1e-4, abs=1e-5), key
+        # The estimators' fit crosses zero.
+        smallest = 5e-5 if key.endswith("_nll") else 1e-5
+        assert found[key] == pytest.approx(values, rel=1e-4, abs=smallest), key
 
 
 @pytest.mark.skipif(ENGINE != "torch", reason="the file was written on PyTorch")
