@@ -54,7 +54,8 @@ class DeviceConstants(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if function not in (torch.tensor, torch.as_tensor) or isinstance(args[0], torch.Tensor):
+        made = function in (torch.tensor, torch.as_tensor) and args
+        if not made or isinstance(args[0], torch.Tensor):
             return function(*args, **kwargs)
         device = kwargs.get("device")
         if device is None or torch.device(device).type != self.device.type:

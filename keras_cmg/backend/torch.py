@@ -212,9 +212,9 @@ def own_losses(losses):
 
 def has_values(x):
     # On the device "meta" Keras works out shapes.
-    meta = isinstance(x, torch.Tensor) and x.device.type == "meta"
-    recording = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
-    return not (meta or recording or torch.compiler.is_compiling())
+    device = x.device.type if isinstance(x, torch.Tensor) else "cpu"
+    recording = device == "cuda" and torch.cuda.is_current_stream_capturing()
+    return not (device == "meta" or recording or torch.compiler.is_compiling())
 
 
 def process_index(model):
