@@ -25,8 +25,9 @@ class KMeansCodebookInit(keras.callbacks.Callback):
 
     Steps are those of the model: its weight `step_counter` counts every training step, in one `fit`
     or several, and is part of the file. A model that is past the step, because it was
-    trained or loaded, keeps its codes, and so does a codebook with `trainable=False`. With several
-    steps per execution the codes are placed before the execution that contains the step.
+    trained or loaded, keeps its codes, and so does a codebook with `trainable=False`; of several
+    levels or groups, those that are not frozen are placed. With several steps per execution the
+    codes are placed before the execution that contains the step.
 
     Features are computed at that moment from clips of the data that `fit` trains on: the first
     `max_clips` of a dict of arrays, a `PyDataset`, a `tf.data.Dataset` or a torch `DataLoader`,
@@ -103,23 +104,26 @@ class KMeansCodebookInit(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         backbone = self.model.backbone
         backbone.require_codebook("K-means initialisation")
-        if self._codebook() is None:
+        if not self._parts():
             raise ValueError(
                 "K-means initialisation needs a quantizer that stores its codes. "
                 f"Received: {type(backbone.quantizer).__name__}"
             )
 
-    def _codebook(self) -> Any:
-        """The part of the quantiser whose steps count."""
+    def _parts(self) -> list[Any]:
+        """The parts of the quantiser that store codes."""
         quantizer = self.model.backbone.quantizer
-        return quantizer.adaptable_part() if isinstance(quantizer, Quantizer) else quantizer
+        return quantizer.adaptable_parts() if isinstance(quantizer, Quantizer) else [quantizer]
 
     def on_epoch_begin(self, epoch, logs=None):
         self.steps_per_execution = self.model.steps_per_execution
         # Read once per epoch: on JAX a look at a weight interrupts training.
         counter = self.model.step_counter if self.model.built else 0
         self.steps_before = int(ops.convert_to_numpy(counter))
-        self.due = self._codebook().trainable and self.steps_before <= self.step
+        learning = self.model.backbone.quantizer.trainable and any(
+            part.trainable for part in self._parts()
+        )
+        self.due = learning and self.steps_before <= self.step
         if not self.due:
             self.kept = []
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_cmg.backend import keras_internals
+
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class MomentumTeacher(keras.layers.Layer):
@@ -15,7 +17,8 @@ class MomentumTeacher(keras.layers.Layer):
 
     The teacher has no layers of its own: `run` substitutes its averages for the weights of the
     student, so that any encoder can have a teacher. The averages start at the student's weights;
-    `update` moves them, once per training step.
+    `update` moves them, once per training step, but for those of layers that are frozen. With
+    `trainable=False` of the teacher, all of them stay.
 
     Masks: the teacher has no call. The function passed to `run` passes masks to the student's
     layers as it does without a teacher.
@@ -71,6 +74,7 @@ class MomentumTeacher(keras.layers.Layer):
         followed = [v for layer in students for v in layer.variables if "float" in v.dtype]
         # Hidden from Keras, which would track the student's variables twice.
         self._followed = _Untracked(followed)
+        self._students = _Untracked(list(students))
         self.averages = [
             self.add_weight(
                 name=f"average_{i}",
@@ -90,8 +94,13 @@ class MomentumTeacher(keras.layers.Layer):
         return self._followed.items
 
     def update(self) -> None:
-        """Moves every average one step towards the student's weight."""
+        """Moves every average one step towards the student's weight, unless frozen."""
+        if not self.trainable:
+            return
+        held = {id(v) for layer in self._students.items for v in _frozen_variables(layer)}
         for average, variable in zip(self.averages, self.followed, strict=True):
+            if id(variable) in held:
+                continue
             new = ops.stop_gradient(ops.convert_to_tensor(variable.value))
             old = ops.convert_to_tensor(average.value)
             average.assign(self.momentum * old + (1 - self.momentum) * ops.cast(new, old.dtype))
@@ -119,6 +128,13 @@ class _Untracked:
 
     def __init__(self, items):
         self.items = items
+
+
+def _frozen_variables(layer: keras.Layer) -> list[keras.Variable]:
+    """Variables of a layer that is frozen, or of those within it that are."""
+    if not layer.trainable:
+        return layer.variables
+    return [v for inner in keras_internals.sublayers(layer) for v in _frozen_variables(inner)]
 
 
 def _value_of(variable):

@@ -131,7 +131,7 @@ class TOCChannelMask(keras.layers.Layer):
         Args:
             codebook: float array or tensor `(num_embeddings, dim)`; or a
                 `keras_cmg.layers.Quantizer`, whose codes are scored, see the class; or a list of
-                arrays whose channels follow each other, such as `code_tables()` of a
+                arrays whose channels follow each other, such as `codebooks` of a
                 `GroupedQuantizer`: each is scored by itself and keeps a share of `num_channels` in
                 proportion to its own channels, as the authors of H-DCID select them.
             usage: optional `(num_embeddings,)` weights of the codes, such as `ema_counts`.

@@ -176,7 +176,7 @@ def mean_similarities(
     return {name: mean_off_diagonal(np.abs(x) if sizes else x) for name, x in found.items()}
 
 
-def code_tables(backbone: Any) -> list[np.ndarray]:
+def codebooks(backbone: Any) -> list[np.ndarray]:
     """Returns all codes of each index of a vector.
 
     Args:
@@ -185,7 +185,7 @@ def code_tables(backbone: Any) -> list[np.ndarray]:
     Returns:
         (codes, channels) float for each index.
     """
-    return [keras.ops.convert_to_numpy(codes) for codes in backbone.code_tables()]
+    return [keras.ops.convert_to_numpy(codes) for codes in backbone.codebooks]
 
 
 def codebook_array(backbone: Any) -> np.ndarray:

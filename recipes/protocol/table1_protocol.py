@@ -90,7 +90,7 @@ def protocol_masks(
     kept = min(task.reference_channels, backbone.code_dim)
     if getattr(backbone, "second_level", False):
         # The authors of H-DCID select as many channels from the codebook of each level.
-        source = source.code_tables()
+        source = source.codebooks
         kept = sum(min(task.reference_channels, codes.shape[1]) for codes in source)
     return toc_masks(
         (kept,),

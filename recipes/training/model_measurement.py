@@ -309,7 +309,7 @@ def _toc(
             if kept == str(half):
                 by_view["toc at half"] = of_mask
     predicted.update(views)
-    tables = code_use.code_tables(encoded.backbone)
+    tables = code_use.codebooks(encoded.backbone)
     if sum(codes.shape[1] for codes in tables) != encoded.backbone.code_dim:
         # Criteria weigh the codes of a codebook, or of groups of channels, not sums of codes.
         return {"channels": best, "criteria": {}}

@@ -56,7 +56,7 @@ class Codebook(Quantizer):
             the replacement lasts. In the authors' code they are not, and the code returns to its
             earlier value in the next step.
         replace_in_evaluation: bool, whether dead codes are counted and replaced in inference too,
-            as in the authors' code.
+            as in the authors' code; not those of a frozen codebook.
         replacement_offset: float, added to the replacement; -1/1024 in the authors' code, which has
             no noise.
         zero_initial_counts: bool, whether counts start at zero, as in the authors' code, where
@@ -235,7 +235,7 @@ class Codebook(Quantizer):
     def call(self, inputs, weights=None, training=False, mask=None):
         weights = mask if weights is None else weights
         outputs = super().call(inputs, weights, training)
-        if self.replace_in_evaluation and not (training and self.trainable):
+        if self.replace_in_evaluation and self.trainable and not training:
             inputs, weights, single = self._as_modalities(inputs, weights)
             found = {"": outputs} if single else outputs
             indices = {name: found[name]["indices"] for name in inputs}
@@ -431,13 +431,13 @@ class Codebook(Quantizer):
         )
         return ops.take(rows, counter_random.choose_eligible(eligible, bits), axis=0)
 
-    def adaptable_part(self) -> Quantizer:
+    def adaptable_parts(self) -> list[Quantizer]:
         """Returns the quantiser itself, as `adapt` places its codes.
 
         Returns:
-            This quantiser.
+            List of this quantiser.
         """
-        return self
+        return [self]
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Sets the codes to the k-means centers of features, and resets the EMA statistics.

@@ -93,25 +93,34 @@ class CompositeQuantizer(Quantizer):
         """
         return self.quantizers[0 if self.shared else number]
 
-    def adaptable_part(self) -> Quantizer | None:
-        """Finds the first quantiser within this one of which `adapt` places the codes.
+    def adaptable_parts(self) -> list[Quantizer]:
+        """Finds the quantisers within this one of which `adapt` places the codes.
 
         Returns:
-            A quantiser, or None.
+            List of quantisers.
         """
-        found = [part.adaptable_part() for part in self.quantizers]
-        return next((part for part in found if part is not None), None)
+        return [inner for part in self.quantizers for inner in part.adaptable_parts()]
 
     def _adapt_part(self, number: int, features: np.ndarray, num_iterations: int) -> None:
         part = self.part(number)
         frozen = self.trainable and not part.trainable
-        if part.adaptable_part() is not None and not frozen:
+        if part.adaptable_parts() and not frozen:
             part.adapt(features, num_iterations)
 
     @property
     def index_sizes(self) -> np.ndarray:
         """Number of values of each index of a vector, int64 array of shape `index_shape`."""
         return np.stack([self.part(number).index_sizes for number in range(self.count)])
+
+    @property
+    def codebooks(self) -> list[Tensor]:
+        """All codes of each index of a vector, float tensors `(values, dim)`, part by part."""
+        return [codes for number in range(self.count) for codes in self.part(number).codebooks]
+
+    @property
+    def distance_units(self) -> list[float]:
+        """Unit of the distances to the codes of each index, part by part."""
+        return [unit for number in range(self.count) for unit in self.part(number).distance_units]
 
     def code_tables(self) -> list[Tensor]:
         """Returns all codes of each index of a vector, for `split_by_index`.

@@ -160,6 +160,25 @@ class FSQ(Quantizer):
         values = finite_scalars.scalar_values(digits, self.levels, self.symmetric)
         return values * ops.convert_to_tensor(self.scale, self.compute_dtype)
 
+    @property
+    def distance_units(self) -> list[float]:
+        """Largest absolute value of a channel, a list of one."""
+        return [max(self.scale) if isinstance(self.scale, tuple) else self.scale]
+
+    def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
+        """Computes bounded vectors, of which the nearest code is the one that a vector gets.
+
+        Args:
+            x: float tensor `(..., channels)`.
+            tables: as from `code_tables`.
+
+        Returns:
+            List of one float tensor `(..., channels)`.
+        """
+        scale = ops.convert_to_tensor(self.scale, self.compute_dtype)
+        x = ops.cast(x, self.compute_dtype) / scale
+        return [finite_scalars.bounded_scalars(x, self.levels, self.symmetric, self.bound) * scale]
+
     def index_similarities(self, x: Tensor) -> list[Tensor]:
         """Computes how near bounded vectors are to all codes, as a list of one.
 

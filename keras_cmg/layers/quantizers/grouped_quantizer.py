@@ -155,7 +155,7 @@ class GroupedQuantizer(CompositeQuantizer):
         >>> quantizer(np.array([[4.0, 3.1]], "float32"))["codes"].tolist()
         [[5.0, 3.0]]
         """
-        if self.adaptable_part() is None:
+        if not self.adaptable_parts():
             super().adapt(features)
         self._ensure_built()
         groups = self._split(self._features(features))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -223,6 +224,23 @@ class LFQ(Quantizer):
         count = ops.maximum(engine.global_sum(ops.sum(ones)), 1e-6)
         mean = engine.global_sum(ops.matmul(ones, ops.sigmoid(logits))) / count
         return single, ops.sum(binary_codes.entropy(ops.stack([mean, 1 - mean], axis=-1)))
+
+    @property
+    def distance_units(self) -> list[float]:
+        """Absolute value of each channel of a code, a list of one."""
+        return [self.code_value]
+
+    def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
+        """Computes the vectors of which signs are taken: those of `BSQ` at the length of codes.
+
+        Args:
+            x: float tensor `(..., num_bits)`.
+            tables: as from `code_tables`.
+
+        Returns:
+            List of one float tensor `(..., num_bits)`.
+        """
+        return [self._normalize(x)]
 
     def copy_for_level(self, level: int) -> Quantizer:
         """Creates the quantiser of a level, whose codes are half as long as those of the last one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.arguments import require_positive, require_sizes
+from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.quantizers.quantizer import MAX_COMBINATIONS, Quantizer, check_part
+from keras_cmg.ops.contrastive import l2_normalize
 from keras_cmg.types import Tensor
 
 
@@ -18,7 +20,7 @@ from keras_cmg.types import Tensor
 class ProjectedQuantizer(Quantizer):
     """Maps features to the width of a quantiser, quantises them, and maps codes back.
 
-    `quantized = W_out Q(W_in s x + b_in) + b_out`, with learned maps and s = `input_scale`.
+    `quantized = W_out Q(W_in x + b_in) + b_out`, with learned maps.
 
     When to use: for `FSQ`, `LFQ` and `BSQ`, whose width is given by their levels or bits, in a
     model of another width; and for codebooks of low dimension (8 to 32), which use more of their
@@ -34,9 +36,9 @@ class ProjectedQuantizer(Quantizer):
         quantizer: the inner `keras_cmg.layers.Quantizer`.
         embedding_dim: int, width of the features.
         use_bias: bool, whether the maps have biases.
-        input_scale: float, factor of the features before the first map. Grids such as that of `FSQ`
-            need values of about 1 in the inner space: the root of `embedding_dim` gives them for
-            features of unit length.
+        normalize_inputs: bool, whether each vector is divided by the root mean square of its
+            channels before the first map. The values in the inner space are then of about 1 for
+            features of any length, as a grid such as that of `FSQ` needs.
         seed: int, of the initial maps.
         dtype: a policy; state and computation take the dtype of its variables.
         **kwargs: the arguments of every Keras layer.
@@ -51,8 +53,7 @@ class ProjectedQuantizer(Quantizer):
         As from every `keras_cmg.layers.Quantizer`; `"codes"` are mapped back too.
 
     Raises:
-        ValueError: if `embedding_dim` is below 1, `input_scale` is not positive, or `quantizer` is
-            no `Quantizer`.
+        ValueError: if `embedding_dim` is below 1, or `quantizer` is no `Quantizer`.
 
     Example:
 
@@ -72,21 +73,20 @@ class ProjectedQuantizer(Quantizer):
         quantizer: Quantizer,
         embedding_dim: int = 256,
         use_bias: bool = True,
-        input_scale: float = 1.0,
+        normalize_inputs: bool = False,
         seed: int = 0,
         dtype: Any = None,
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
         require_sizes(embedding_dim=embedding_dim)
-        require_positive(input_scale=input_scale)
         check_part(quantizer, "quantizer")
         self.quantizer = quantizer
         self.embedding_dim = embedding_dim
         self.num_embeddings = quantizer.num_embeddings
         self.index_shape = quantizer.index_shape
         self.use_bias = use_bias
-        self.input_scale = input_scale
+        self.normalize_inputs = normalize_inputs
         self.seed = seed
 
         def projection(units, name, seed):
@@ -110,7 +110,9 @@ class ProjectedQuantizer(Quantizer):
 
     def _inner(self, x):
         """Vectors in the space of the inner quantiser."""
-        return self.project_in(x if self.input_scale == 1.0 else x * self.input_scale)
+        if self.normalize_inputs:
+            x = l2_normalize(x) * math.sqrt(self.embedding_dim)
+        return self.project_in(x)
 
     def _assign(self, x, training):
         self._ensure_built()
@@ -162,16 +164,18 @@ class ProjectedQuantizer(Quantizer):
         """Number of values of each index of a vector, int64 array of shape `index_shape`."""
         return self.quantizer.index_sizes
 
-    def adaptable_part(self) -> Quantizer | None:
-        """Finds the first quantiser within this one of which `adapt` places the codes.
+    def adaptable_parts(self) -> list[Quantizer]:
+        """Finds the quantisers within this one of which `adapt` places the codes.
 
         Returns:
-            A quantiser, or None.
+            List of quantisers.
         """
-        return self.quantizer.adaptable_part()
+        return self.quantizer.adaptable_parts()
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Places the codes of the inner quantiser at k-means centers of mapped features.
+
+        An inner quantiser that is frozen by itself keeps its codes.
 
         Args:
             features: float array or tensor `(..., embedding_dim)`.
@@ -189,7 +193,9 @@ class ProjectedQuantizer(Quantizer):
         [0, 1]
         """
         self._ensure_built()
-        self.quantizer.adapt(self._inner(self._features(features)), num_iterations)
+        frozen = self.trainable and not self.quantizer.trainable
+        if not (self.adaptable_parts() and frozen):
+            self.quantizer.adapt(self._inner(self._features(features)), num_iterations)
 
     def coarse_codes(self, max_count: int = MAX_COMBINATIONS) -> tuple[np.ndarray, np.ndarray]:
         """Computes the codes of the leading indices of the inner quantiser, mapped back.
@@ -205,16 +211,27 @@ class ProjectedQuantizer(Quantizer):
         codes, sizes = self.quantizer.coarse_codes(max_count)
         return ops.convert_to_numpy(self.project_out(codes)), sizes
 
+    @property
+    def codebooks(self) -> list[Tensor]:
+        """All codes of each index: mapped back if there is one, else of the inner space."""
+        return self.quantizer.codebooks if self.index_shape else super().codebooks
+
     def code_tables(self) -> list[Tensor]:
-        """Returns all codes of each index: mapped back if there is one, else of the inner space.
+        """Returns all codes of each index in the inner space, where they are chosen.
 
         Returns:
             A float tensor `(values, dim)` for each index.
         """
-        return self.quantizer.code_tables() if self.index_shape else super().code_tables()
+        self._ensure_built()
+        return self.quantizer.code_tables()
+
+    @property
+    def distance_units(self) -> list[float]:
+        """Unit of the distances to the codes of each index, those of the inner quantiser."""
+        return self.quantizer.distance_units
 
     def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
-        """Computes the vectors that each index describes, in the inner space if there are several.
+        """Computes the vectors that each index describes, in the inner space.
 
         Args:
             x: float tensor `(..., embedding_dim)`.
@@ -223,8 +240,6 @@ class ProjectedQuantizer(Quantizer):
         Returns:
             A float tensor `(..., dim)` for each index.
         """
-        if not self.index_shape:
-            return [x]
         return self.quantizer.split_by_index(self._inner(x), tables)
 
     def index_similarities(self, x: Tensor) -> list[Tensor]:
@@ -242,8 +257,6 @@ class ProjectedQuantizer(Quantizer):
         return self.quantizer.index_similarities(self._inner(ops.cast(x, self.compute_dtype)))
 
     def _nearest_in(self, x, tables):
-        if not self.index_shape:
-            return super()._nearest_in(x, tables)
         return self.project_out(self.quantizer._nearest_in(self._inner(x), tables))
 
     def update(self, inputs, indices, weights=None):
@@ -302,7 +315,7 @@ class ProjectedQuantizer(Quantizer):
             "quantizer": keras.saving.serialize_keras_object(self.quantizer),
             "embedding_dim": self.embedding_dim,
             "use_bias": self.use_bias,
-            "input_scale": self.input_scale,
+            "normalize_inputs": self.normalize_inputs,
             "seed": self.seed,
         }
 

@@ -162,13 +162,13 @@ class Prototypes(Quantizer):
         """
         return [self.similarities(x)]
 
-    def adaptable_part(self) -> Quantizer:
+    def adaptable_parts(self) -> list[Quantizer]:
         """Returns the quantiser itself, as `adapt` places its codes.
 
         Returns:
-            This quantiser.
+            List of this quantiser.
         """
-        return self
+        return [self]
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Sets the prototypes to the k-means centers of features at unit length.

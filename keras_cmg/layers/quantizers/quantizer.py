@@ -309,18 +309,18 @@ class Quantizer(keras.layers.Layer):
             stop = min(start + block_size, self.num_embeddings)
             yield self.decode(ops.arange(start, stop, dtype="int32"))
 
-    def adaptable_part(self) -> Quantizer | None:
-        """Finds the quantiser whose codes `adapt` places: itself, or the first such one within it.
+    def adaptable_parts(self) -> list[Quantizer]:
+        """Finds the quantisers that store codes which `adapt` places: itself, or those within it.
 
         Returns:
-            A quantiser, or None.
+            List of quantisers, those of `trainable=False` among them.
 
         Example:
 
-        >>> keras_cmg.layers.FSQ((5, 5)).adaptable_part() is None
-        True
+        >>> keras_cmg.layers.FSQ((5, 5)).adaptable_parts()
+        []
         """
-        return None
+        return []
 
     def adapt(self, features: Any, num_iterations: int = 10) -> None:
         """Places the codes at k-means centers of features, for quantisers that store their codes.
@@ -423,8 +423,19 @@ class Quantizer(keras.layers.Layer):
         indices = np.arange(self.num_embeddings, dtype="int32")
         return ops.convert_to_numpy(self.decode(indices)), self.index_sizes
 
+    @property
+    def codebooks(self) -> list[Tensor]:
+        """All codes of each index of a vector, float tensors `(values, dim)`.
+
+        In the order of `index_shape`: one codebook where there is one index. Those of levels are as
+        wide as the vectors, those of groups as their channels.
+        """
+        return [ops.convert_to_tensor(self.codebook)]
+
     def code_tables(self) -> list[Tensor]:
-        """Returns all codes of each index of a vector, for `split_by_index`.
+        """Returns all codes of each index of a vector where vectors are compared with them.
+
+        They are `codebooks`, but of a `ProjectedQuantizer` those of the inner space.
 
         Returns:
             A float tensor `(values, dim)` for each index, in the order of `index_shape`.
@@ -438,6 +449,15 @@ class Quantizer(keras.layers.Layer):
         """
         return [ops.convert_to_tensor(self.codebook)]
 
+    @property
+    def distance_units(self) -> list[float]:
+        """Unit of the distances to the codes of each index, by which code matching divides them.
+
+        1 for codes that follow the vectors; for a grid, whose size is fixed, the largest absolute
+        value of a channel of its codes, so that distances are those of a grid from -1 to 1.
+        """
+        return [1.0]
+
     def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
         """Computes the vectors that each index describes, to be compared with its codes.
 
@@ -448,7 +468,8 @@ class Quantizer(keras.layers.Layer):
         Returns:
             For each index, a float tensor `(..., dim)` as wide as its codes: of a
             `GroupedQuantizer` the groups of channels, of a `ResidualQuantizer` what the nearest
-            codes of the levels before leave.
+            codes of the levels before leave, of a `ProjectedQuantizer` the mapped vectors. A grid
+            bounds vectors as it does before it rounds, so that the nearest code is the one chosen.
 
         Example:
 
@@ -488,7 +509,8 @@ class Quantizer(keras.layers.Layer):
 
     def _nearest_in(self, x: Tensor, tables: Sequence[Tensor]) -> Tensor:
         """The nearest code of each vector in given tables."""
-        index = quantization.nearest_codes(ops.stop_gradient(x), tables[0])
+        (vectors,) = self.split_by_index(x, tables)
+        index = quantization.nearest_codes(ops.stop_gradient(vectors), tables[0])
         return ops.take(tables[0], index, axis=0)
 
     def code_metrics(self, indices: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:

@@ -257,7 +257,7 @@ class ResidualQuantizer(CompositeQuantizer):
         >>> quantizer(x)["codes"][:, 0].tolist()
         [0.0, 1.0, 10.0, 11.0]
         """
-        if self.adaptable_part() is None:
+        if not self.adaptable_parts():
             super().adapt(features)
         self._ensure_built()
         residual = ops.convert_to_numpy(self._bounded(self._features(features)))

@@ -8,14 +8,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_cmg.layers.arguments import require_sizes
+from keras_cmg.backend import engine
+from keras_cmg.layers.arguments import require_positive, require_sizes
 from keras_cmg.layers.quantizers.quantizer import (
     Quantizer,
     check_gradient,
     distances_to_codes,
+    flatten_modalities,
 )
 from keras_cmg.ops import quantization
 from keras_cmg.types import Tensor
+
+RELATIVE_LENGTH = 0.25
+"""Length of codes after the first training step, relative to that of its vectors."""
 
 
 @keras.saving.register_keras_serializable("keras_cmg")
@@ -23,8 +28,14 @@ class SimVQ(Quantizer):
     """Replaces vectors by their nearest code, where codes are a learned map of fixed vectors.
 
     The codebook is `C W`: C is drawn once, `N(0, 1 / latent_dim)`, and stays; the matrix W is
-    learned by gradient. A step therefore moves all codes, chosen or not, and none dies. A training
-    call adds the loss `loss_weight (mean (sg x - q)^2 + commitment_cost mean (x - sg q)^2)`.
+    learned by gradient. A step therefore moves all codes, chosen or not. A training call adds the
+    loss `loss_weight (mean (sg x - q)^2 + commitment_cost mean (x - sg q)^2)`.
+
+    W is `s W_0 + V` with an orthogonal W_0, a scale s and the learned V, which starts at zero. The
+    paper has no scale. Here the first training step sets it, for good, so that codes are a quarter
+    as long as its vectors: each vector then gets a code of about its own direction. Of codes that
+    start longer than the vectors, the shortest ones are the nearest to most vectors, and few stay
+    in use; codes that start much shorter take long to reach the vectors.
 
     When to use: for large learned codebooks (10^4 codes and more) that an EMA codebook leaves
     unused. When not: where single codes must stay where they are (`frozen_codes` needs codes of
@@ -44,6 +55,9 @@ class SimVQ(Quantizer):
         gradient: how a gradient passes the choice of a code: `"straight_through"`, `"rotation"`
             (see `keras_cmg.ops.rotation_trick`) or `"diveq"` (see `keras_cmg.ops.diveq`).
         noise_scale: float, standard deviation of the noise of `"diveq"` in training.
+        initial_scale: float, the scale s, about the length of codes at first; 1 is that of the
+            paper. By default the first training step sets it; until then it is `1 /
+            sqrt(embedding_dim)`, so that codes are short beside vectors of unit length.
         seed: int, of the fixed vectors and of W.
         dtype: a policy; state and computation take the dtype of its variables.
         **kwargs: the arguments of every Keras layer.
@@ -59,7 +73,8 @@ class SimVQ(Quantizer):
         As from every `keras_cmg.layers.Quantizer`.
 
     Raises:
-        ValueError: for sizes below 1 or an unknown `gradient`.
+        ValueError: for sizes below 1, an `initial_scale` that is not positive or an unknown
+            `gradient`.
 
     Example:
 
@@ -82,6 +97,7 @@ class SimVQ(Quantizer):
         loss_weight: float = 1.0,
         gradient: str = "rotation",
         noise_scale: float = 0.01,
+        initial_scale: float | None = None,
         seed: int = 0,
         dtype: Any = None,
         **kwargs,
@@ -90,6 +106,8 @@ class SimVQ(Quantizer):
         require_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if latent_dim is not None:
             require_sizes(latent_dim=latent_dim)
+        if initial_scale is not None:
+            require_positive(initial_scale=initial_scale)
         check_gradient(gradient)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -98,6 +116,7 @@ class SimVQ(Quantizer):
         self.loss_weight = loss_weight
         self.gradient = gradient
         self.noise_scale = noise_scale
+        self.initial_scale = initial_scale
         self.seed = seed
 
     def build(self, input_shape: Any = None) -> None:
@@ -111,14 +130,36 @@ class SimVQ(Quantizer):
         self.latent_codes = self.add_weight(
             name="latent_codes", shape=shape, initializer=fixed, trainable=False
         )
-        self.projection = self.add_weight(
-            name="projection",
-            shape=(latent_dim, self.embedding_dim),
+        shape = (latent_dim, self.embedding_dim)
+        self.initial_projection = self.add_weight(
+            name="initial_projection",
+            shape=shape,
             initializer=keras.initializers.Orthogonal(seed=self.seed),
+            trainable=False,
+        )
+        self.projection_offset = self.add_weight(
+            name="projection_offset", shape=shape, initializer="zeros"
+        )
+        # Set by the first training step where it is 0.
+        self.scale = self.add_weight(
+            name="scale",
+            shape=(),
+            initializer=keras.initializers.Constant(self.initial_scale or 0.0),
+            trainable=False,
+            aggregation="mean",
         )
         if self.gradient == "diveq":
             self._build_noise()
         self.built = True
+
+    @property
+    def projection(self) -> Tensor:
+        """The matrix W, float tensor `(latent_dim, embedding_dim)`."""
+        self._ensure_built()
+        scale = ops.convert_to_tensor(self.scale)
+        initial = ops.convert_to_tensor(self.initial_projection)
+        scale = ops.where(scale > 0, scale, self.embedding_dim**-0.5)
+        return initial * scale + self.projection_offset
 
     @property
     def codebook(self) -> Tensor:
@@ -166,7 +207,7 @@ class SimVQ(Quantizer):
         return ops.matmul(latent, self.projection)
 
     def update(self, inputs, indices, weights=None):
-        """Adds the loss of codes and the commitment loss.
+        """Adds the loss of codes and the commitment loss; sets the scale in the first step.
 
         Args:
             inputs: modality to float tensor `(batch, [frames,] embedding_dim)`.
@@ -177,10 +218,19 @@ class SimVQ(Quantizer):
             codes = {name: self.decode(index) for name, index in indices.items()}
             pull, commitment = distances_to_codes(inputs, codes, weights)
             self.add_loss(self.loss_weight * (pull + self.commitment_cost * commitment))
+        if self.initial_scale is None:
+            self._set_scale(*flatten_modalities(inputs, weights))
+
+    def _set_scale(self, vectors, counts):
+        squared = ops.sum(ops.square(ops.stop_gradient(vectors)), axis=-1)
+        found = RELATIVE_LENGTH * ops.sqrt(engine.global_mean(squared, counts))
+        scale = ops.convert_to_tensor(self.scale)
+        is_due = ops.logical_and(scale == 0, ops.logical_and(ops.isfinite(found), found > 0))
+        self.scale.assign(ops.where(is_due, found, scale))
 
     def get_config(self):
         names = (
             "num_embeddings embedding_dim latent_dim commitment_cost loss_weight gradient "
-            "noise_scale seed"
+            "noise_scale initial_scale seed"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

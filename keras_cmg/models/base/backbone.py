@@ -104,11 +104,6 @@ class Backbone(keras.Model):
         self.feature_shapes: dict[str, tuple[int | None, ...]] = {}
         self.quantizer: Any = None
 
-    @property
-    def grid_scale(self) -> float:
-        """Factor that gives the features about unit variance, as grids need; 1 unless known."""
-        return 1.0
-
     def set_quantizer(self, quantizer: keras.Layer | Mapping[str, Any] | None) -> None:
         """Sets the layer that assigns codes to features.
 
@@ -119,8 +114,8 @@ class Backbone(keras.Model):
                 `keras_cmg.layers`, such as `"Prototypes"` or `"AlignedCodebook"`, and an argument
                 `num_groups` makes a `GroupedQuantizer` of as many, each with `num_embeddings` codes
                 of its share of the channels. `FSQ`, `LFQ` and `BSQ`, which have widths of their
-                own, are wrapped in a `ProjectedQuantizer`. `num_embeddings` becomes that of a
-                layer.
+                own, are wrapped in a `ProjectedQuantizer` with `normalize_inputs`. `num_embeddings`
+                becomes that of a layer.
 
         Raises:
             ValueError: if a layer has another `embedding_dim` than the backbone, an
@@ -152,7 +147,7 @@ class Backbone(keras.Model):
                 layer = ProjectedQuantizer(
                     layer,
                     self.general_dim,
-                    input_scale=self.grid_scale,
+                    normalize_inputs=True,
                     seed=self.seed,
                     dtype=self.dtype_policy,
                     name="codebook",
@@ -759,13 +754,20 @@ class Backbone(keras.Model):
         if self.quantizer is None:
             return None
         rows, start = [], 0
-        for table in self.code_tables():
+        for table in self.codebooks:
             codes = ops.convert_to_numpy(table)
             rest = self.code_dim - codes.shape[1]
             # Codes of levels are as wide as their sum.
             rows.append(np.pad(codes, ((0, 0), (start, rest - start if rest else 0))))
             start += codes.shape[1] if rest else 0
         return np.concatenate(rows)
+
+    @property
+    def codebooks(self) -> list[Tensor]:
+        """All codes of each index of a vector, see `keras_cmg.layers.Quantizer.codebooks`."""
+        if isinstance(self.quantizer, Quantizer):
+            return self.quantizer.codebooks
+        return [ops.convert_to_tensor(self.quantizer.codebook)]
 
     def code_source(self) -> Any:
         """Returns the codes as `TOCChannelMask.adapt` and `keras_cmg.search.CodeIndex` take them.
@@ -781,7 +783,9 @@ class Backbone(keras.Model):
         return self.quantizer if isinstance(self.quantizer, Quantizer) else self.codebook
 
     def code_tables(self) -> list[Tensor]:
-        """Returns all codes of each index of a vector, see `keras_cmg.layers.Quantizer`.
+        """Returns all codes of each index of a vector where vectors are compared with them.
+
+        See `keras_cmg.layers.Quantizer`.
 
         Returns:
             A float tensor `(values, dim)` for each index.
@@ -796,6 +800,11 @@ class Backbone(keras.Model):
         if isinstance(self.quantizer, Quantizer):
             return self.quantizer.code_tables()
         return [ops.convert_to_tensor(self.quantizer.codebook)]
+
+    @property
+    def distance_units(self) -> list[float]:
+        """Unit of the distances to the codes of each index, see `keras_cmg.layers.Quantizer`."""
+        return self.quantizer.distance_units if isinstance(self.quantizer, Quantizer) else [1.0]
 
     def split_by_index(self, x: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
         """Computes the vectors that each index describes, see `keras_cmg.layers.Quantizer`.

@@ -617,18 +617,39 @@ class Pretrainer(Trainer):
             Scalar, in nats.
         """
         tables = inputs.code_tables if tables is None else tables
-        split = (quantizer or self.backbone).split_by_index
-        parts = {name: split(x, tables) for name, x in features.items()}
         losses = [
-            code_matching.code_matching_loss(
-                {name: vectors[i] for name, vectors in parts.items()},
-                self.modality_codebooks(codes),
-                self.code_matching_kind,
-                inputs.masks,
-            )
-            for i, codes in enumerate(tables)
+            code_matching.code_matching_loss(*compared, self.code_matching_kind, inputs.masks)
+            for compared in self.compared_with_codes(features, tables, quantizer)
         ]
         return sum(losses) / len(losses)
+
+    def compared_with_codes(
+        self, features: Mapping[str, Tensor], tables: Sequence[Tensor], quantizer: Any = None
+    ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """Returns vectors and codes whose distances decide how probable each code is.
+
+        They are those of the space in which codes are chosen, see
+        `keras_cmg.layers.Quantizer.split_by_index`, in units of `distance_units`.
+
+        Args:
+            features: modality to `(batch, [frames,] dim)`.
+            tables: codes of each index of a vector, as from `code_tables`.
+            quantizer: whose codes they are; default that of the backbone.
+
+        Returns:
+            For each index, two dicts by modality: vectors `(batch, [frames,] dim)` and codes
+            `(values, dim)`.
+        """
+        source = quantizer or self.backbone
+        parts = {name: source.split_by_index(x, tables) for name, x in features.items()}
+        found = []
+        for i, (codes, unit) in enumerate(zip(tables, source.distance_units, strict=True)):
+            vectors = {name: part[i] for name, part in parts.items()}
+            if unit != 1.0:
+                vectors = {name: x / unit for name, x in vectors.items()}
+                codes = codes / unit
+            found.append((vectors, self.modality_codebooks(codes)))
+        return found
 
     def modality_codebooks(self, codebook: Tensor) -> dict[str, Tensor]:
         """Returns the codes that the features of each modality are compared with.

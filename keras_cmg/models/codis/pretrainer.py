@@ -51,7 +51,8 @@ class CODIS(AlignmentPretrainer):
 
     Call arguments:
         inputs: a batch, see `SequenceBackbone`.
-        training: whether dropout is active and the teacher is updated.
+        training: whether dropout is active and the teacher is updated, but for the averages of
+            frozen encoders; with `teacher.trainable = False`, all of them stay.
 
     Returns:
         The features of `CODISBackbone`, and `"teacher"`, modality to the teacher's features.

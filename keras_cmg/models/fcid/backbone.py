@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -89,8 +88,6 @@ class FCIDBackbone(SequenceBackbone):
         map_specific: Mapping[str, Any] | None = None,
         **kwargs,
     ):
-        # Read by `grid_scale` where the quantiser is set.
-        self.disentangle = disentangle
         super().__init__(modalities, **kwargs)
         self.coarse_level = CoarseLevel(
             self.modalities,
@@ -103,16 +100,12 @@ class FCIDBackbone(SequenceBackbone):
         )
         self.fine = self.coarse_level.fine
         self.quantize_level = quantize_level
+        self.disentangle = disentangle
         self.specific_encoders = dict(specific_encoders or {})
         self.check_names(specific_encoders=self.specific_encoders)
         self.specific = dict(specific or {})
         self.map_specific = dict(map_specific or {})
         self.fine_specific_encoders: dict[str, Any] = {}
-
-    @property
-    def grid_scale(self):
-        # Without disentanglement, features are quantised at unit length.
-        return 1.0 if self.disentangle else math.sqrt(self.embedding_dim)
 
     def trained_level(self, modality):
         if not self.disentangle:

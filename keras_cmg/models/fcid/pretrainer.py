@@ -514,7 +514,7 @@ class FCID(Pretrainer):
 
     def training_callbacks(self):
         quantizer = self.backbone.quantizer
-        stored = not isinstance(quantizer, Quantizer) or quantizer.adaptable_part() is not None
+        stored = not isinstance(quantizer, Quantizer) or bool(quantizer.adaptable_parts())
         if self.codebook_init_step is None or not stored:
             return []
         return [KMeansCodebookInit(self.codebook_init_step)]

@@ -69,18 +69,15 @@ class Vanilla(AlignmentPretrainer):
         if self.alignment == "contrastive":
             return self.infonce_loss(inputs)
         general = inputs.features[self.backbone.quantized_kind]
-        tables = self.backbone.code_tables()
-        parts = {name: self.backbone.split_by_index(x, tables) for name, x in general.items()}
         losses = [
-            self._distillation(inputs, {name: x[i] for name, x in parts.items()}, codes)
-            for i, codes in enumerate(tables)
+            self._distillation(inputs, *compared)
+            for compared in self.compared_with_codes(general, self.backbone.code_tables())
         ]
         return sum(losses) / len(losses)
 
-    def _distillation(self, inputs, features, codebook):
+    def _distillation(self, inputs, features, codebooks):
         weights = inputs.weights(features)
         # The codes themselves receive no gradient there.
-        codebooks = self.modality_codebooks(codebook)
         log_p = {
             name: code_matching.code_log_probabilities(value, codebooks[name], weights.get(name))
             for name, value in features.items()

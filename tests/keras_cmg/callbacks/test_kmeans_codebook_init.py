@@ -8,6 +8,8 @@ import pytest
 
 import keras_cmg
 from tests.helpers.small_fcid import compiled_fcid, small_batch, small_fcid
+from tests.helpers.small_systems import batch as system_batch
+from tests.helpers.small_systems import compiled_system
 
 PAIR = ("audio", "text")
 ENGINE = keras.backend.backend()
@@ -108,6 +110,29 @@ def test_a_frozen_codebook_does_not_move():
     before = model.backbone.codebook.copy()
     model.fit(small_batch(PAIR), verbose=0)
     np.testing.assert_array_equal(model.backbone.codebook, before)
+
+
+@pytest.mark.parametrize("frozen", [(0,), (1,), (0, 1)])
+def test_parts_that_are_not_frozen_are_placed(frozen):
+    """Those of the projected part are frozen within it."""
+    layers = keras_cmg.layers
+    quantizer = layers.GroupedQuantizer(
+        [layers.ProjectedQuantizer(layers.Codebook(4, 2), 3), layers.Codebook(4, 5)]
+    )
+    model = compiled_system("cmcm", backbone={"quantizer": quantizer})
+    model.build({m: x.shape for m, x in system_batch().items()})
+    parts = quantizer.adaptable_parts()
+    for i in frozen:
+        parts[i].trainable = False
+    spy, before = Spy(), [np.array(keras.ops.convert_to_numpy(part.codebook)) for part in parts]
+    init = keras_cmg.callbacks.KMeansCodebookInit()
+    placed = []
+    spy.on_train_batch_begin = lambda batch, logs=None: placed.extend(
+        np.array(keras.ops.convert_to_numpy(part.codebook)) for part in parts
+    )
+    model.fit(system_batch(), verbose=0, callbacks=[init, spy])
+    same = [np.array_equal(old, new) for old, new in zip(before, placed, strict=True)]
+    assert same == [i in frozen for i in range(2)]
 
 
 # What Keras says at the end of a data set of unknown length.

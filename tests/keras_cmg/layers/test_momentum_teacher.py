@@ -42,6 +42,24 @@ def test_follows_by_the_closed_form_and_leaves_the_student_alone():
     np.testing.assert_array_equal(array(student.projection.kernel), moved)
 
 
+@pytest.mark.parametrize("frozen", ["teacher", "student", "projection"])
+def test_what_is_frozen_keeps_its_averages(frozen):
+    student, teacher = pair()
+    held = student.variables
+    if frozen == "projection":
+        student.projection.trainable, held = False, student.projection.variables
+    else:
+        (teacher if frozen == "teacher" else student).trainable = False
+    held = {id(v) for v in held}
+    before = [array(average) for average in teacher.averages]
+    for variable in teacher.followed:
+        variable.assign(array(variable) + 1)
+    teacher.update()
+    for variable, old, new in zip(teacher.followed, before, teacher.averages, strict=True):
+        moved = 0.0 if id(variable) in held else 0.25
+        np.testing.assert_allclose(array(new), (1 - moved) * old + moved * array(variable), 1e-5)
+
+
 def test_is_no_second_owner_of_the_students_weights():
     student, teacher = pair()
     assert teacher.trainable_variables == []

@@ -75,6 +75,23 @@ def test_total_is_the_weighted_sum_and_zero_drops_a_term(name):
 
 
 @every_system
+def test_training_changes_no_state_of_a_frozen_backbone(name):
+    model, x = small_system(name), batch()
+    model.build({m: v.shape for m, v in x.items()})
+    model.backbone.trainable = False
+    encoder = next(iter(model.backbone.general_encoders.values()))
+    for variable in encoder.weights:
+        # As another model that shares the layer would; its averages could follow.
+        variable.assign(array(variable) + 1)
+    counters = ("step_counter", "seed_generator_state")
+    states = [v for v in model.variables if v.name not in counters]
+    before = [array(v) for v in states]
+    model.prepare_step(x, training=True)
+    for variable, old in zip(states, before, strict=True):
+        np.testing.assert_array_equal(array(variable), old)
+
+
+@every_system
 def test_training_lowers_the_loss(name):
     # Without the warm start, at whose end a term comes in.
     options = {"cmcm": {"warm_start_steps": 0}, "hdcid": {"second_level_start_step": 0}}

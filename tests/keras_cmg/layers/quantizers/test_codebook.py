@@ -159,6 +159,18 @@ def test_the_authors_code_revives_in_evaluation_too():
     assert array(layer.codebook)[1:].min() > 90
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_a_frozen_codebook_revives_nothing_in_evaluation(training):
+    layer = small(dead_code_patience=3, replace_in_evaluation=True)
+    x = crowded(layer)
+    layer.trainable = False
+    before = [array(v) for v in layer.variables]
+    for _ in range(4):
+        layer(x, training=training)
+    for old, new in zip(before, layer.variables, strict=True):
+        np.testing.assert_array_equal(array(new), old)
+
+
 def test_k_means_start_finds_clusters():
     centers = np.array([[10.0, 0, 0], [0, 10, 0], [0, 0, 10], [-10, 0, 0], [0, -10, 0]], "float32")
     points = np.concatenate([c + 0.1 * draw(20, 3, seed=i) for i, c in enumerate(centers)])

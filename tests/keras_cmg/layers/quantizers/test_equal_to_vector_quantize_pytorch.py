@@ -254,10 +254,10 @@ def test_sim_vq(gradient_name):
     module = vqp.SimVQ(
         dim=4, codebook_size=16, frozen_codebook_dim=6, rotation_trick=gradient_name == "rotation"
     )
-    layer = layers.SimVQ(16, 4, latent_dim=6, gradient=gradient_name)
+    layer = layers.SimVQ(16, 4, latent_dim=6, gradient=gradient_name, initial_scale=1.0)
     layer.build()
     layer.latent_codes.assign(array(module.frozen_codebook))
-    layer.projection.assign(array(module.code_transform.weight).T)
+    layer.initial_projection.assign(array(module.code_transform.weight).T)
     x, weight = draw(8, 10, 4), draw(8, 10, 4, seed=1)
     (quantized, indices, loss), slope = theirs_and_slope(module, x, weight)
     out = layer(x, training=True)

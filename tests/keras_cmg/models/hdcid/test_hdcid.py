@@ -61,9 +61,9 @@ def test_both_levels_are_encoded_side_by_side_and_masked_level_by_level():
     levels = [array(features[f"{prefix}indices"]["audio"]) for prefix in ("", "second_")]
     np.testing.assert_array_equal(array(codes["indices"]), np.stack(levels, axis=-1))
     toc = keras_cmg.layers.TOCChannelMask(6)
-    toc.adapt(backbone.code_tables())
+    toc.adapt(backbone.codebooks)
     chosen = []
-    for level, codebook in enumerate(backbone.code_tables()):
+    for level, codebook in enumerate(backbone.codebooks):
         part = keras_cmg.layers.TOCChannelMask(3)
         part.adapt(codebook)
         chosen += [8 * level + channel for channel in part.channel_indices]
