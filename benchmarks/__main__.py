@@ -127,6 +127,15 @@ def parser() -> Parser:
         )
     _count(train_parser, "--batch-chunks", 1, "parts of a batch")
     train_parser.add_argument(
+        "--fit-steps", type=int, default=0, help="steps of fit per timing; 0: one train_on_batch"
+    )
+    train_parser.add_argument(
+        "--tf32",
+        choices=["on", "off"],
+        default="off",
+        help="whether PyTorch rounds float32 products to TensorFloat-32 on a GPU, as JAX does",
+    )
+    train_parser.add_argument(
         "--jit", choices=["auto", "on", "off"], default="auto", help="compilation"
     )
     one = names.add_parser(

@@ -40,6 +40,7 @@ class Row:
 
 
 ON_GPU = {"preset": "paper", "batch-size": 80, "product-size": 8192}
+FITTING = {"fit-steps": 20, "tf32": "on"}
 HALF = {"precision": "mixed_bfloat16"}
 SHORT = {"batch-size": 2, "product-size": 128}
 
@@ -57,8 +58,8 @@ ROWS = {
     "train paper in chunks": Row(
         "train", {"preset": "paper", "batch-chunks": 4}, {**SHORT, "batch-chunks": 2}
     ),
-    "train paper on a GPU": Row("train", {**ON_GPU, **HALF}, None, (), "gpu"),
-    "train paper float32 on a GPU": Row("train", ON_GPU, None, (), "gpu"),
+    "train paper on a GPU": Row("train", {**ON_GPU, **FITTING, **HALF}, None, (), "gpu"),
+    "train paper float32 on a GPU": Row("train", {**ON_GPU, **FITTING}, None, (), "gpu"),
     "compile small": Row("compile", {}, {"batch-size": 2}, (), "processor"),
     "encode small": Row("encode", {}, SHORT, (), "processor"),
     "encode paper on a GPU": Row("encode", {**ON_GPU, **HALF}, None, (), "gpu"),
@@ -186,8 +187,8 @@ def measures(row: Mapping[str, Any]) -> dict[str, list[float]]:
 
 
 SETTINGS = frozenset(
-    "clips codes channels vectors bits queries found rounds batch_size batch_chunks product_size "
-    "megabytes gigabytes calls_of_the_model".split()
+    "clips codes channels vectors bits queries found rounds batch_size batch_chunks fit_steps "
+    "product_size megabytes gigabytes calls_of_the_model".split()
 )
 """Entries of results that are no measurements."""
 

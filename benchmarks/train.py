@@ -49,10 +49,15 @@ def run(
     jit: str = "auto",
     product_size: int = 2048,
     batch_chunks: int = 1,
+    fit_steps: int = 0,
+    tf32: str = "off",
     rounds: int = 3,
     clock: str = "wall",
 ) -> dict[str, Any]:
     """Times steps and products in turns.
+
+    The learning rates are so small that weights do not move: on random features, the bounds of
+    mutual information would diverge.
 
     Args:
         preset: preset of FCID.
@@ -62,6 +67,10 @@ def run(
         product_size: rows and columns of the matrices whose product is the yardstick.
         batch_chunks: parts of the batch, an argument of `compile`; the operations that are computed
             again for the gradient do not count as operations of the step.
+        fit_steps: steps of `fit` in one timing, which is how models are trained; 0 for one call of
+            `train_on_batch`, which Keras on JAX gives all weights back after.
+        tf32: `"on"` or `"off"`, whether PyTorch rounds the factors of float32 products to
+            TensorFloat-32 on a GPU, as JAX does unless told otherwise.
         rounds: number of times each is timed.
         clock: clock of `recipes.protocol.resource_use.seconds_in_turns`.
 
@@ -81,12 +90,14 @@ def run(
     modes = {"auto": "auto", "on": True, "off": False}
     if jit not in modes:
         raise ValueError(f"`jit` must be one of {sorted(modes)}. Received: {jit!r}")
+    if tf32 == "on":
+        _round_float32_products()
     set_seed(0)
     batch = batch_of(preset, batch_size)
     model = keras_cmg.models.FCID.from_preset(preset, dtype=precision)
     model.compile(
-        keras.optimizers.Adam(4e-4),
-        keras.optimizers.Adam(1e-3),
+        keras.optimizers.Adam(1e-7),
+        keras.optimizers.Adam(1e-7),
         jit_compile=modes[jit],
         batch_chunks=batch_chunks,
     )
@@ -101,14 +112,20 @@ def run(
     def step() -> float:
         return float(model.train_on_batch(batch, return_dict=True)["loss"])
 
+    def fit() -> None:
+        batches = ((batch,) for _ in range(fit_steps))
+        model.fit(batches, steps_per_epoch=fit_steps, shuffle=False, verbose=0)
+
     start = time.perf_counter()
     step()
     first = time.perf_counter() - start
-    # On TensorFlow and JAX the second call may compile once more.
-    step()
-    times = seconds_in_turns(
-        {"product": lambda: ops.matmul(square, square), "step": step}, rounds, clock=clock
-    )
+    # On TensorFlow and JAX the second call may compile once more, and PyTorch on a GPU records a
+    # step after a few.
+    for _ in range(4):
+        step()
+    actions = {"product": lambda: ops.matmul(square, square), "step": fit if fit_steps else step}
+    times = seconds_in_turns(actions, rounds, clock=clock)
+    times["step"] /= fit_steps or 1
     product_rate = 2 * product_size**3 / times["product"]
     peak = bf16_peak(accelerator_name()) if "16" in precision else None
     return {
@@ -118,6 +135,8 @@ def run(
         "jit": jit,
         "product_size": product_size,
         "batch_chunks": batch_chunks,
+        "fit_steps": fit_steps,
+        "tf32": tf32,
         "compile_seconds": max(0.0, first - times["step"]),
         "step_seconds": times["step"],
         "step_gigaflop": 1e-9 * flops,
@@ -127,6 +146,13 @@ def run(
         **({"share_of_peak": flops / times["step"] / peak} if peak else {}),
         "peak_gigabytes": peak_gigabytes(),
     }
+
+
+def _round_float32_products() -> None:
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.set_float32_matmul_precision("high")
 
 
 def peak_gigabytes() -> float:

@@ -25,10 +25,14 @@ Each of `jax`, `tensorflow` and `torch` defines:
 - `initialization()`: a context in which weights are created with little to compile;
 - `step_compilation()`: a context in which Keras makes the functions of `fit`, to set how they are
   compiled;
+- `segment_sum(x, indices, num_segments)`: see below;
+- `patches(x, height, width)`, `add_patches(x, height, width)`: see below;
 - `matmul(x, y)`: a matrix product in the full precision of its type, see below;
 - `best_columns(x, y, z)`: the largest entry of each row of `x y + z`, and its first index;
 - `apply_adam(optimizer, moments, epsilon_last, gradients, variables, learning_rate)`: the update by
   Adam of all variables in fewer operations than Keras': see `fuse_adam`;
+- `UNROLLED`: whether `keras.layers.RNN` must unroll, since its loop is one of Python anyway and
+  would read the number of each frame from the device;
 - `SCORE_SIZES`: sizes of the blocks of `keras_cmg.ops.nearest_codes`;
 - `jit_compile(requested)`: the setting of XLA that training over these replicas allows.
 
@@ -203,6 +207,67 @@ def score_sizes() -> tuple[int, int]:
     True
     """
     return current().SCORE_SIZES
+
+
+def segment_sum(x: Any, indices: Any, num_segments: int) -> Any:
+    """Computes the sum of the rows of each segment, without waiting for the device.
+
+    Args:
+        x: float tensor `(rows, ...)`.
+        indices: int32 tensor `(rows,)`, the segment of each row; negative for rows that are left out.
+        num_segments: number of segments.
+
+    Returns:
+        Tensor `(num_segments, ...)`; zeros for a segment without rows.
+
+    Example:
+
+    >>> indices = ops.convert_to_tensor([0, 2, 0])
+    >>> segment_sum(ops.ones((3,)), indices, 3).tolist()
+    [2.0, 0.0, 1.0]
+    """
+    if isinstance(x, keras.KerasTensor) or isinstance(indices, keras.KerasTensor):
+        return ops.segment_sum(x, indices, num_segments=num_segments)
+    return current().segment_sum(x, indices, num_segments)
+
+
+def patches(x: Any, height: int, width: int) -> Any:
+    """Computes the neighbourhood of every position of a map.
+
+    Args:
+        x: tensor `(batch, rows, columns, channels)`.
+        height: rows of a neighbourhood.
+        width: columns of a neighbourhood.
+
+    Returns:
+        Tensor `(batch, rows - height + 1, columns - width + 1, height * width * channels)`.
+
+    Example:
+
+    >>> x = ops.reshape(ops.arange(4.0), (1, 2, 2, 1))
+    >>> patches(x, 2, 2).tolist()
+    [[[[0.0, 1.0, 2.0, 3.0]]]]
+    """
+    return current().patches(x, height, width)
+
+
+def add_patches(x: Any, height: int, width: int) -> Any:
+    """Adds the neighbourhood of every position to a map, the adjoint of `patches`.
+
+    Args:
+        x: tensor `(batch, rows, columns, height * width * channels)`.
+        height: rows of a neighbourhood.
+        width: columns of a neighbourhood.
+
+    Returns:
+        Tensor `(batch, rows + height - 1, columns + width - 1, channels)`.
+
+    Example:
+
+    >>> add_patches(ops.ones((1, 1, 2, 2)), 1, 2).tolist()
+    [[[[1.0], [2.0], [1.0]]]]
+    """
+    return current().add_patches(x, height, width)
 
 
 def matmul(x: Any, y: Any) -> Any:

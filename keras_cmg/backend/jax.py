@@ -12,11 +12,15 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils
 
-from keras_cmg.backend import keras_internals
+from keras_cmg.backend import keras_internals, neighbourhoods
 from keras_cmg.backend.objective import batch_size, evaluation_losses, split_variables
 from keras_cmg.engine_settings import CACHED_SECONDS, JAX_CACHE_SECONDS, jax_cache
 
 SCORE_SIZES = (2**20, 2**9)
+
+UNROLLED = False
+
+patches, add_patches = neighbourhoods.patches, neighbourhoods.add_patches
 
 DRAW_SIZES = (2**12, 2**16, 2**20)
 OPTIMIZATION = "xla_backend_optimization_level"
@@ -177,6 +181,10 @@ def global_sum(x):
 
 def global_batches(tensors):
     return tensors
+
+
+def segment_sum(x, indices, num_segments):
+    return keras.ops.segment_sum(x, indices, num_segments=num_segments)
 
 
 def matmul(x, y):

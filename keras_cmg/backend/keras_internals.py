@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ CHECKED: dict[str, tuple[str, str]] = {
     "keras.src.backend.jax.trainer": ("3.15.0", "3.15.1"),
     "keras.src.backend.tensorflow.trainer": ("3.15.0", "3.15.1"),
     "keras.src.backend.torch.optimizers": ("3.15.0", "3.15.1"),
+    "keras.src.backend.torch.random": ("3.15.0", "3.15.1"),
 }
 """Private name to the oldest and the newest version of Keras that were seen to have it.
 
@@ -443,3 +445,34 @@ def portable_config(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [portable_config(value) for value in config]
     return config
+
+
+@contextlib.contextmanager
+def torch_generator(generator: Any) -> Iterator[None]:
+    """Lets random operations of Keras on PyTorch draw from one generator.
+
+    Keras makes a generator for each operation and reads its seed from the device. In this context
+    the counters of seeds advance as before, on the device, but the numbers are drawn from
+    `generator`.
+
+    Args:
+        generator: `torch.Generator`.
+
+    Example:
+
+    >>> with torch_generator(None):
+    ...     x = keras.layers.Dropout(0.5)(ops.ones((2,)), training=False)
+    >>> x.tolist()
+    [1.0, 1.0]
+    """
+    random: Any = importlib.import_module("keras.src.backend.torch.random")
+
+    def given(seed):
+        random.draw_seed(seed)
+        return generator
+
+    before, random.torch_seed_generator = random.torch_seed_generator, given
+    try:
+        yield
+    finally:
+        random.torch_seed_generator = before

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from keras_cmg.backend import keras_internals
+from keras_cmg.backend import keras_internals, neighbourhoods
 from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
@@ -24,6 +24,10 @@ SUM = tf.distribute.ReduceOp.SUM
 _STRATEGY_KEYS = itertools.count(1000, 1000)
 
 SCORE_SIZES = (2**23, 2**15)
+
+UNROLLED = False
+
+patches, add_patches = neighbourhoods.patches, neighbourhoods.add_patches
 
 
 # AutoGraph, which rewrites functions with conditions on tensors, is most of the time that the trace
@@ -216,6 +220,10 @@ def _zeros_like(x, rows):
 
 def _alone():
     return num_replicas() == 1 or tf.distribute.in_cross_replica_context()
+
+
+def segment_sum(x, indices, num_segments):
+    return keras.ops.segment_sum(x, indices, num_segments=num_segments)
 
 
 def matmul(x, y):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import os
 
+import keras
 import torch
 import torch.distributed
 import torch.utils.checkpoint
 from torch.optim.adam import adam
 
-from keras_cmg.backend import keras_internals
+from keras_cmg.backend import cuda_graphs, keras_internals
 from keras_cmg.backend.objective import (
     batch_size,
     evaluation_losses,
@@ -23,9 +23,38 @@ _GROUPS = itertools.count()
 
 SCORE_SIZES = (2**21, 2**9)
 
+UNROLLED = True
+
+_LATE_STEP = 1e9
+"""Step at which the powers of Adam's betas are zero, whatever its usual settings."""
+
 
 def train_step(model, data):
     x = model.prepare_batch(data)
+    if _can_record(model, x):
+        return cuda_graphs.train_step(model, x, _train_step)
+    return _train_step(model, x)
+
+
+def _can_record(model, x):
+    """Whether a CUDA graph can do a step: not over processes, and not where Python must decide.
+
+    `LossScaleOptimizer` decides whether to update, and parts of a batch are computed again with
+    the random numbers of the first time.
+    """
+    return (
+        all(tensor.is_cuda for tensor in keras.tree.flatten(x))
+        and num_replicas() == 1
+        and not model.run_eagerly
+        and not torch.compiler.is_compiling()
+        and getattr(model.backbone, "batch_chunks", 1) == 1
+        and not isinstance(
+            getattr(model.optimizer, "main", model.optimizer), keras.optimizers.LossScaleOptimizer
+        )
+    )
+
+
+def _train_step(model, x):
     variables = model.trainable_variables
     main, estimators = ([variables[i] for i in part] for part in split_variables(model, variables))
     inputs = model.prepare_step(x, training=True)
@@ -121,6 +150,21 @@ def global_batches(tensors):
     return tensors if num_replicas() == 1 else [_Gather.apply(x) for x in tensors]
 
 
+def segment_sum(x, indices, num_segments):
+    # That of Keras waits for the device, to learn the size of its result. Rows of negative segments
+    # are added to one more, which is left out.
+    totals = x.new_zeros((num_segments + 1, *x.shape[1:]))
+    return totals.index_add(0, torch.where(indices < 0, num_segments, indices), x)[:num_segments]
+
+
+def patches(x, height, width):
+    return _Patches.apply(x, height, width).flatten(3)
+
+
+def add_patches(x, height, width):
+    return _AddedPatches.apply(x.unflatten(3, (height, width, -1)))
+
+
 def matmul(x, y):
     with _full_precision():
         return torch.matmul(x, y)
@@ -168,8 +212,9 @@ def own_losses(losses):
 
 def has_values(x):
     # On the device "meta" Keras works out shapes.
-    meta = isinstance(x, torch.Tensor) and x.device.type == "meta"
-    return not (meta or torch.compiler.is_compiling())
+    device = x.device.type if isinstance(x, torch.Tensor) else "cpu"
+    recording = device == "cuda" and torch.cuda.is_current_stream_capturing()
+    return not (device == "meta" or recording or torch.compiler.is_compiling())
 
 
 def process_index(model):
@@ -248,34 +293,40 @@ def step_compilation():
 def apply_adam(optimizer, moments, epsilon_last, gradients, variables, learning_rate):
     """One pass over memory; operation by operation, Adam takes a dozen.
 
-    On a GPU the float arguments would have to wait for it, and `torch.compile` does not know them:
-    there, Keras' own update is used.
+    Nothing is read from the device. `torch.compile` does not know the fused update: there, Keras'
+    own is used.
     """
     values = [v.value for v in variables]
-    if torch.compiler.is_compiling() or any(value.device.type != "cpu" for value in values):
+    known = all(value.device.type in ("cpu", "cuda") for value in values)
+    if torch.compiler.is_compiling() or not known:
         keras_internals.original_update(optimizer, gradients, variables, learning_rate)
         return
     places = [keras_internals.variable_index(optimizer, v) for v in variables]
     first, second = ([getattr(optimizer, name)[i].value for i in places] for name in moments)
-    done = int(optimizer.iterations)
-    epsilon = optimizer.epsilon
+    done = keras.ops.convert_to_tensor(optimizer.iterations).to(torch.float32)
+    rate = keras.ops.convert_to_tensor(learning_rate).double()
     if not epsilon_last:
-        # Keras adds epsilon to the root before the correction of its bias.
-        epsilon = epsilon / math.sqrt(-math.expm1((done + 1) * math.log(optimizer.beta_2)))
+        # Keras adds epsilon before the correction of the bias. PyTorch adds it after: the rate
+        # corrects instead, and of a late step PyTorch corrects nothing.
+        step = (done + 1).double()
+        rate = rate * torch.sqrt(1 - optimizer.beta_2**step) / (1 - optimizer.beta_1**step)
+        done = torch.full_like(done, _LATE_STEP)
+    if rate.is_cuda:
+        rate = rate.float()  # all that the kernel reads
     adam(
         values,
         [g.to(v.dtype) for g, v in zip(gradients, values, strict=True)],
         first,
         second,
         max_exp_avg_sqs=[],
-        state_steps=[torch.tensor(float(done)) for _ in values],
+        state_steps=list(done.repeat(len(values)).unbind()),
         fused=True,
         amsgrad=False,
         beta1=optimizer.beta_1,
         beta2=optimizer.beta_2,
-        lr=float(learning_rate),
+        lr=rate,
         weight_decay=0.0,
-        eps=epsilon,
+        eps=optimizer.epsilon,
         maximize=False,
     )
 
@@ -319,3 +370,37 @@ class _Gather(torch.autograd.Function):
         start = sum(context.counts[: torch.distributed.get_rank()])
         own = context.counts[torch.distributed.get_rank()]
         return _Sum.apply(gradient)[start : start + own]
+
+
+class _Patches(torch.autograd.Function):
+    """Copies every neighbourhood, `(batch, rows, columns, height, width, channels)`.
+
+    By slices, the gradient would fill a map with zeros for each place of the neighbourhood.
+    """
+
+    @staticmethod
+    def forward(context, x, height, width):
+        windows = x.unfold(1, height, 1).unfold(2, width, 1)
+        return windows.permute(0, 1, 2, 4, 5, 3).contiguous()
+
+    @staticmethod
+    def backward(context, gradient):
+        return _AddedPatches.apply(gradient), None, None
+
+
+class _AddedPatches(torch.autograd.Function):
+    """Adds every neighbourhood to a map of zeros, the adjoint of `_Patches`."""
+
+    @staticmethod
+    def forward(context, x):
+        batch, rows, columns, height, width, channels = x.shape
+        context.size = height, width
+        total = x.new_zeros((batch, rows + height - 1, columns + width - 1, channels))
+        for i in range(height):
+            for j in range(width):
+                total[:, i : i + rows, j : j + columns] += x[:, :, :, i, j]
+        return total
+
+    @staticmethod
+    def backward(context, gradient):
+        return _Patches.apply(gradient, *context.size)

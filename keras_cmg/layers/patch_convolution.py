@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_cmg.backend import engine
+
 SMALL_KERNEL = 4096
 """Input channels times filters up to which the convolution of Keras is faster on a CPU."""
 
@@ -68,11 +70,10 @@ class PatchConvolution(keras.layers.Conv2D):
             vertical = ((height - 1) // 2, height // 2)
             horizontal = ((width - 1) // 2, width // 2)
             inputs = ops.pad(inputs, ((0, 0), vertical, horizontal, (0, 0)))
-        rows, columns = inputs.shape[1] - height + 1, inputs.shape[2] - width + 1
-        taps = [
-            inputs[:, i : i + rows, j : j + columns] for i in range(height) for j in range(width)
-        ]
-        patches = taps[0] if len(taps) == 1 else ops.concatenate(taps, axis=-1)
+        patches = inputs
+        if (height, width) != (1, 1):
+            patches = engine.patches(inputs, height, width)
+        rows, columns = patches.shape[1:3]
         output = ops.matmul(
             ops.reshape(patches, (-1, height * width * channels)),
             ops.reshape(kernel, (-1, filters)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.layers.arguments import require_sizes
 from keras_cmg.layers.split_bias_lstm_cell import SplitBiasLSTMCell
 
@@ -64,6 +65,7 @@ class StackedBiLSTM(keras.layers.Layer):
             cell_class(self.units, dtype=self.dtype_policy),
             return_sequences=True,
             go_backwards=backwards,
+            unroll=engine.current().UNROLLED,
             dtype=self.dtype_policy,
             name=f"{'backwards' if backwards else 'forwards'}_{i}",
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_cmg.backend import engine
+
 
 @keras.saving.register_keras_serializable("keras_cmg")
 class TransposedConvolution(keras.layers.Conv2DTranspose):
@@ -61,12 +63,7 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
         # (rows, columns, filters, channels) -> (channels, rows * columns * filters)
         kernel = ops.reshape(self.kernel, (rows * columns * self.filters, channels))
         spread = ops.matmul(inputs, ops.transpose(kernel))
-        output = 0
-        # Split at once: in PyTorch and JAX, the gradient of an indexed slice fills a whole array.
-        for tap, copy in enumerate(ops.split(spread, rows * columns, axis=-1)):
-            i, j = divmod(tap, columns)
-            place = ((0, 0), (i, rows - 1 - i), (j, columns - 1 - j), (0, 0))
-            output = output + ops.pad(copy, place)
+        output = engine.add_patches(spread, rows, columns)
         if self.use_bias:
             output = output + self.bias
         return output if self.activation is None else self.activation(output)

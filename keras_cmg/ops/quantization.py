@@ -373,7 +373,7 @@ def code_statistics(
         ones = ops.reshape(ops.cast(weights, vectors.dtype), (-1, 1))
         vectors = vectors * ones
     both = ops.concatenate([vectors, ones], axis=-1)
-    totals = ops.segment_sum(both, ops.cast(indices, "int32"), num_segments=num_embeddings)
+    totals = engine.segment_sum(both, ops.cast(indices, "int32"), num_embeddings)
     return totals[:, -1], totals[:, :-1]
 
 
@@ -440,7 +440,7 @@ def code_counts(indices: Tensor, num_embeddings: int, weights: Tensor | None = N
     ones = ops.ones(ops.shape(flat), "float32")
     if weights is not None:
         ones = ones * ops.reshape(ops.cast(weights, "float32"), (-1,))
-    return ops.segment_sum(ones, flat, num_segments=num_embeddings)
+    return engine.segment_sum(ones, flat, num_embeddings)
 
 
 def code_usage(indices: Tensor, num_embeddings: int, weights: Tensor | None = None) -> Tensor:

@@ -38,8 +38,8 @@ def adversarial_loss(
     logits = ops.cast(logits, variable_dtype(discriminator.dtype_policy))
     if len(indices.shape) < len(logits.shape) - 1:
         indices = ops.broadcast_to(indices[:, None], ops.shape(logits)[:-1])
-    chosen = ops.one_hot(indices, discriminator.num_embeddings, dtype=logits.dtype)
-    entropies = -ops.sum(chosen * ops.log_softmax(logits, axis=-1), axis=-1)
+    chosen = ops.cast(indices, "int32")[..., None]
+    entropies = -ops.take_along_axis(ops.log_softmax(logits, axis=-1), chosen, axis=-1)[..., 0]
     hits = ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), indices), "float32")
     if weights is not None:
         weights = ops.broadcast_to(ops.cast(weights, logits.dtype), ops.shape(entropies))

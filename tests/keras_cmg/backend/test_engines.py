@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_cmg.backend import engine
 from tests.helpers import five_steps
 from tests.helpers.small_fcid import compiled_fcid, small_batch
 
@@ -32,7 +33,7 @@ def test_five_steps_repeat_the_numbers_of_float64(trained):
     assert set(found) == set(expected)
     for key, values in expected.items():
         # The estimators' fit crosses zero.
-        smallest = 1e-4 if key.endswith("_nll") else 1e-5
+        smallest = 5e-5 if key.endswith("_nll") else 1e-5
         assert found[key] == pytest.approx(values, rel=1e-4, abs=smallest), key
 
 
@@ -94,3 +95,30 @@ def test_several_steps_per_execution():
         model = compiled_fcid(("text",), steps_per_execution=steps)
         histories.append(model.fit(batch, batch_size=2, shuffle=False, verbose=0).history)
     assert histories[1]["loss"] == pytest.approx(histories[0]["loss"], rel=1e-5)
+
+
+def test_rows_of_negative_segments_are_left_out():
+    x = np.arange(8, dtype="float32").reshape(4, 2)
+    indices = ops.convert_to_tensor(np.array([2, -1, 0, -5], "int32"))
+    total = engine.segment_sum(ops.convert_to_tensor(x), indices, 3)
+    np.testing.assert_array_equal(array(total), [x[2], [0, 0], x[0]])
+
+
+def test_adding_patches_is_the_gradient_of_taking_them():
+    random = np.random.default_rng(0)
+    x = random.standard_normal((2, 5, 4, 3)).astype("float32")
+    y = random.standard_normal((2, 4, 2, 2 * 3 * 3)).astype("float32")
+    taken = engine.patches(ops.convert_to_tensor(x), 2, 3)
+    np.testing.assert_array_equal(array(taken)[1, 2, 1], x[1, 2:4, 1:4].ravel())
+    added = engine.add_patches(ops.convert_to_tensor(y), 2, 3)
+    assert np.vdot(array(taken), y) == pytest.approx(np.vdot(x, array(added)), rel=1e-5)
+
+    def product(inputs):
+        patches = engine.patches(inputs["x"], 2, 3)
+        return ops.sum(patches * inputs["y"]) + ops.sum(
+            engine.add_patches(inputs["y"], 2, 3) * inputs["x"]
+        )
+
+    _, slopes = engine.gradients(product, [], {"x": x, "y": y})
+    np.testing.assert_allclose(array(slopes["x"]), 2 * array(added), rtol=1e-5)
+    np.testing.assert_allclose(array(slopes["y"]), 2 * array(taken), rtol=1e-5)
