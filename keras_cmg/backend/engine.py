@@ -214,7 +214,7 @@ def segment_sum(x: Any, indices: Any, num_segments: int) -> Any:
 
     Args:
         x: float tensor `(rows, ...)`.
-        indices: int32 tensor `(rows,)`, the segment of each row; negative for rows that are left out.
+        indices: int32 tensor `(rows,)`, the segment of each row; negative for rows to leave out.
         num_segments: number of segments.
 
     Returns:

@@ -40,8 +40,8 @@ def fixed_model(dtype: str = "float32", **compile_arguments) -> keras_cmg.models
     codes = 0.3 * np.abs(random.standard_normal(model.backbone.quantizer.codebook.shape))
     model.backbone.quantizer.codebook.assign(codes)
     model.backbone.quantizer.ema_sums.assign(codes)
-    # With its usual epsilon Adam enlarges the rounding of gradients that are zero, such as those of a
-    # bias before a normalisation, ten million times.
+    # With its usual epsilon Adam enlarges the rounding of gradients that are zero, such as those of
+    # a bias before a normalisation, ten million times.
     main, estimators = (keras.optimizers.Adam(rate, epsilon=1e-4) for rate in (4e-3, 1e-2))
     model.compile(main, estimators, **compile_arguments)
     return model
