@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -102,18 +103,25 @@ def _before_rounding(x, levels, symmetric, bound):
         half = ops.convert_to_tensor((sizes - 1) / 2, dtype=x.dtype)
         bounded = ops.tanh(x) if bound == "tanh" else ops.clip(x, -1.0, 1.0)
         return (bounded + 1.0) * half, half, 0.0
-    half, offset = (sizes - 1) * (1 + MARGIN) / 2, np.where(sizes % 2 == 0, 0.5, 0.0)
-    shift = np.arctanh(offset / half) if bound == "tanh" else offset / half
     # One tensor: making a constant takes as long as a small operation.
-    constants = np.stack([half, sizes // 2, offset, shift])
+    constants = _constants(tuple(int(size) for size in levels), bound)
     half, width, offset, shift = ops.unstack(ops.convert_to_tensor(constants, dtype=x.dtype))
-    has_even_levels = bool(np.any(sizes % 2 == 0))
+    has_even_levels = bool(constants[2].any())
     if has_even_levels:
         x = x + shift
     raw = (ops.tanh(x) if bound == "tanh" else ops.clip(x, -1.0, 1.0)) * half
     if has_even_levels:
         raw = raw - offset
     return raw, width, width
+
+
+@functools.lru_cache(maxsize=256)
+def _constants(levels: tuple[int, ...], bound: str) -> np.ndarray:
+    """Half the range, half the levels, offset and shift of each channel."""
+    sizes = np.array(levels)
+    half, offset = (sizes - 1) * (1 + MARGIN) / 2, np.where(sizes % 2 == 0, 0.5, 0.0)
+    shift = np.arctanh(offset / half) if bound == "tanh" else offset / half
+    return np.stack([half, sizes // 2, offset, shift])
 
 
 def scalar_values(digits: Tensor, levels: Sequence[int], symmetric: bool = False) -> Tensor:
