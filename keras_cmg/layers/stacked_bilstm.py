@@ -50,8 +50,8 @@ class StackedBiLSTM(keras.layers.Layer):
         self.split_biases = split_biases
 
     def build(self, input_shape):
-        self.forwards = [self._direction(i, backwards=False) for i in range(self.num_layers)]
-        self.backwards = [self._direction(i, backwards=True) for i in range(self.num_layers)]
+        self.forwards = [self._direction(f"forwards_{i}") for i in range(self.num_layers)]
+        self.backwards = [self._direction(f"backwards_{i}") for i in range(self.num_layers)]
         shape = tuple(input_shape)
         for pair in zip(self.forwards, self.backwards, strict=True):
             for layer in pair:
@@ -59,21 +59,23 @@ class StackedBiLSTM(keras.layers.Layer):
             shape = (*shape[:-1], 2 * self.units)
         self.built = True
 
-    def _direction(self, i, backwards):
+    def _direction(self, name):
         cell_class = SplitBiasLSTMCell if self.split_biases else keras.layers.LSTMCell
         return keras.layers.RNN(
             cell_class(self.units, dtype=self.dtype_policy),
             return_sequences=True,
-            go_backwards=backwards,
             unroll=engine.current().UNROLLED,
             dtype=self.dtype_policy,
-            name=f"{'backwards' if backwards else 'forwards'}_{i}",
+            name=name,
         )
 
     def call(self, inputs, frame_mask=None):
         mask = None if frame_mask is None else ops.cast(frame_mask, "bool")
+        # Reversed here: on PyTorch, Keras 3.15.0 does not unroll backwards over masked frames.
+        reversed_mask = None if mask is None else ops.flip(mask, 1)
         for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
-            forth, back = forwards(inputs, mask=mask), backwards(inputs, mask=mask)
+            forth = forwards(inputs, mask=mask)
+            back = backwards(ops.flip(inputs, 1), mask=reversed_mask)
             inputs = ops.concatenate([forth, ops.flip(back, 1)], axis=-1)
         return inputs
 
