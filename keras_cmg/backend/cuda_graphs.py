@@ -12,6 +12,7 @@ together.
 from __future__ import annotations
 
 import contextlib
+import operator
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
@@ -28,6 +29,9 @@ EAGER_STEPS = 3
 """Steps of a shape that run operation by operation before one is recorded."""
 MOST_GRAPHS = 4
 """Shapes of a batch that are recorded; each takes the memory of a step."""
+
+# How often a tensor was changed in place.
+_changes = operator.attrgetter("_version")
 
 Step = Callable[[Any, Mapping[str, Any]], dict[str, torch.Tensor]]
 
@@ -68,9 +72,9 @@ class DeviceConstants(TorchFunctionMode):
             found = self._kept.get(key)
             if found is None:
                 constant = host.to(self.device, copy=True)
-                found = self._kept[key] = (constant, constant._version)
-            constant, version = found
-            if constant._version != version:
+                found = self._kept[key] = (constant, _changes(constant))
+            constant, changes = found
+            if _changes(constant) != changes:
                 raise RuntimeError(f"The step changes a constant in place: {host}")
             return constant
 

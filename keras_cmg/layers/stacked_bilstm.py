@@ -71,7 +71,7 @@ class StackedBiLSTM(keras.layers.Layer):
 
     def call(self, inputs, frame_mask=None):
         mask = None if frame_mask is None else ops.cast(frame_mask, "bool")
-        # Reversed here: on PyTorch, Keras 3.15.0 does not unroll backwards over masked frames.
+        # Reversed here: on PyTorch, Keras does not unroll backwards over masked frames.
         reversed_mask = None if mask is None else ops.flip(mask, 1)
         for forwards, backwards in zip(self.forwards, self.backwards, strict=True):
             forth = forwards(inputs, mask=mask)
