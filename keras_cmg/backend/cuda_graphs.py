@@ -12,6 +12,7 @@ together.
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
 import warnings
 import weakref
@@ -23,7 +24,6 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from keras_cmg.backend import keras_internals
-from keras_cmg.backend.rematerialization import SEED_STATE
 
 EAGER_STEPS = 3
 """Steps of a shape that run operation by operation before one is recorded."""
@@ -59,7 +59,7 @@ class DeviceConstants(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         made = function in (torch.tensor, torch.as_tensor) and args
-        if not made or isinstance(args[0], torch.Tensor):
+        if not made or isinstance(args[0], torch.Tensor) or kwargs.get("requires_grad"):
             return function(*args, **kwargs)
         device = kwargs.get("device")
         if device is None or torch.device(device).type != self.device.type:
@@ -93,8 +93,7 @@ class StepRandomness:
 
     def __init__(self, model: keras.Model, device: torch.device):
         self.generator = torch.Generator(device)
-        names = ((v, v.name) for v in model.non_trainable_variables)
-        self._states = [v for v, name in names if name == SEED_STATE]
+        self._states = keras_internals.random_states(model.non_trainable_variables)
 
     def seed(self) -> None:
         """Seeds the generator for the next step."""
@@ -106,6 +105,12 @@ class StepRandomness:
     def drawing(self) -> contextlib.AbstractContextManager:
         """Returns a context in which dropout is drawn from this generator."""
         return keras_internals.torch_generator(self.generator)
+
+
+@functools.cache
+def _stream():
+    """One for all steps: autograd adds up each gradient on the stream that first used a weight."""
+    return torch.cuda.Stream()
 
 
 class RecordedStep:
@@ -121,7 +126,7 @@ class RecordedStep:
         self._step = step
         self._constants = constants
         self._randomness = randomness
-        self._stream = torch.cuda.Stream()
+        self._stream = _stream()
         self._graph: torch.cuda.CUDAGraph | None = None
         self._eager_steps = 0
         self._batch: list[torch.Tensor] = []
@@ -171,31 +176,41 @@ class RecordedStep:
         return graph
 
 
+class NotRecordableError(Exception):
+    """Raised if an operation of a step cannot be recorded; nothing has been computed."""
+
+
 class StepRecorder:
-    """Records the steps of one model, one graph for each shape of a batch.
+    """Records the steps of one model as it is compiled, one graph for each shape of a batch.
 
     Args:
         model: the model.
+        device: `torch.device` of its batches.
         step: the function of a model and a batch to logs.
     """
 
-    def __init__(self, model: keras.Model, step: Step):
-        device = torch.device("cuda", torch.cuda.current_device())
+    def __init__(self, model: keras.Model, device: torch.device, step: Step):
         self._step = step
         self._constants = DeviceConstants(device)
         self._randomness = StepRandomness(model, device)
         self._steps: dict[Any, RecordedStep] = {}
         self._failed = False
+        # Keras makes a new function after each `compile`. It holds the model, which has to be free
+        # to go.
+        function = model.train_function
+        self._function = weakref.ref(function) if function else lambda: None
+
+    def is_of(self, model: keras.Model) -> bool:
+        """Returns whether the model has not been compiled again."""
+        return self._function() is model.train_function
 
     def __call__(self, model: keras.Model, x: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        if self._failed:
-            return self._step(model, x)
         shapes = [(tuple(tensor.shape), tensor.dtype) for tensor in keras.tree.flatten(x)]
         key = (tuple(sorted(x)), tuple(shapes))
-        if key not in self._steps and len(self._steps) == MOST_GRAPHS:
-            return self._step(model, x)
-        if key not in self._steps:
+        if key not in self._steps and len(self._steps) < MOST_GRAPHS and not self._failed:
             self._steps[key] = RecordedStep(self._step, self._constants, self._randomness)
+        if key not in self._steps:
+            return self._step(model, x)
         try:
             return self._steps[key](model, x)
         except NotRecordableError as error:
@@ -209,12 +224,7 @@ class StepRecorder:
             return self._step(model, x)
 
 
-class NotRecordableError(Exception):
-    """Raised if an operation of a step cannot be recorded; nothing has been computed."""
-
-
 _RECORDERS: weakref.WeakKeyDictionary[keras.Model, StepRecorder] = weakref.WeakKeyDictionary()
-_COMPILATIONS: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()
 
 
 def train_step(model: keras.Model, x: Mapping[str, Any], step: Step) -> dict[str, torch.Tensor]:
@@ -228,10 +238,8 @@ def train_step(model: keras.Model, x: Mapping[str, Any], step: Step) -> dict[str
     Returns:
         The logs; of a recorded step, on the processor.
     """
-    # Keras makes a new function after each `compile`. It holds the model, so a weak reference.
-    function = model.train_function
-    made = _COMPILATIONS.get(model)
-    if model not in _RECORDERS or (made and made()) is not function:
-        _RECORDERS[model] = StepRecorder(model, step)
-        _COMPILATIONS[model] = function and weakref.ref(function)
-    return _RECORDERS[model](model, x)
+    recorder = _RECORDERS.get(model)
+    if recorder is None or not recorder.is_of(model):
+        device = keras.tree.flatten(x)[0].device
+        recorder = _RECORDERS[model] = StepRecorder(model, device, step)
+    return recorder(model, x)

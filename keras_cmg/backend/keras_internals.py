@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -445,6 +445,24 @@ def portable_config(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [portable_config(value) for value in config]
     return config
+
+
+def random_states(variables: Iterable[Any]) -> list[Any]:
+    """Returns the states of Keras' random generators among variables.
+
+    Args:
+        variables: Keras variables.
+
+    Returns:
+        List of those that hold a seed and a counter, in their order.
+
+    Example:
+
+    >>> dropout = keras.layers.Dropout(0.5, seed=7)
+    >>> [np.array(ops.convert_to_numpy(v)).tolist() for v in random_states(dropout.variables)]
+    [[7, 0]]
+    """
+    return [variable for variable in variables if variable.name == "seed_generator_state"]
 
 
 @contextlib.contextmanager

@@ -9,10 +9,7 @@ import keras
 from keras import ops
 
 from keras_cmg.backend import engine
-from keras_cmg.backend.keras_internals import full_precision_values
-
-SEED_STATE = "seed_generator_state"
-"""Name that Keras gives to the states of its generators."""
+from keras_cmg.backend.keras_internals import full_precision_values, random_states
 
 
 def compute_in_chunks(
@@ -85,8 +82,9 @@ def compute_in_chunks(
 def _variables(layers: Sequence[keras.Layer]) -> tuple[list, list]:
     """All variables of layers, each once, and the states of their random draws."""
     found = {id(v): v for layer in layers for v in layer.variables}
-    weights = [v for v in found.values() if v.name != SEED_STATE]
-    return weights, [v for v in found.values() if v.name == SEED_STATE]
+    states = random_states(found.values())
+    drawn = {id(state) for state in states}
+    return [v for v in found.values() if id(v) not in drawn], states
 
 
 def _check_rows_alone(weights: list, before: list, after: list, losses: list) -> None:

@@ -104,19 +104,16 @@ class Trainer(PhasedObjective, keras.Model):
             auto_scale_loss=False,
         )
 
-    def _random_states(self) -> list:
-        """States of the dropout generators, which Keras leaves out of its files."""
-        return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
-
     def save_own_variables(self, store):
         super().save_own_variables(store)
-        for i, state in enumerate(self._random_states()):
+        # Keras leaves the states of dropout out of its files.
+        for i, state in enumerate(keras_internals.random_states(self.non_trainable_variables)):
             store[f"random_state_{i}"] = ops.convert_to_numpy(state)
 
     def load_own_variables(self, store):
         own = [key for key in tuple(store.keys()) if not key.startswith("random_state_")]
         super().load_own_variables({key: store[key] for key in own})
-        for i, state in enumerate(self._random_states()):
+        for i, state in enumerate(keras_internals.random_states(self.non_trainable_variables)):
             state.assign(store[f"random_state_{i}"])
 
     def get_compile_config(self):

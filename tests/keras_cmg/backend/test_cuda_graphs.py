@@ -1,6 +1,12 @@
 """Steps on PyTorch that wait for nothing, recorded as CUDA graphs where there is a GPU."""
 
+from __future__ import annotations
+
 import collections
+import gc
+import warnings
+import weakref
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -98,6 +104,64 @@ def test_dropout_of_a_step_repeats_with_the_counters_of_the_layers():
     again = cuda_graphs.StepRandomness(model, DEVICE)
     np.testing.assert_array_equal(draw(again), first)
     np.testing.assert_array_equal(draw(again), second)
+
+
+class StandIn:
+    """A recorded step without a GPU: notes the batches of its shape, and can fail."""
+
+    made: ClassVar[list[StandIn]] = []
+    fails = False
+
+    def __init__(self, step, constants, randomness):
+        self.step, self.seen = step, 0
+        self.made.append(self)
+
+    def __call__(self, model, x):
+        self.seen += 1
+        if self.fails:
+            raise cuda_graphs.NotRecordableError from RuntimeError("no number to read")
+        return self.step(model, x)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    monkeypatch.setattr(StandIn, "made", [])
+    monkeypatch.setattr(cuda_graphs, "RecordedStep", StandIn)
+    monkeypatch.setattr(torch_engine, "_can_record", lambda model, x: True)
+    return StandIn
+
+
+def test_each_shape_has_a_recorded_step_up_to_a_number(stand_in, monkeypatch):
+    monkeypatch.setattr(cuda_graphs, "MOST_GRAPHS", 2)
+    model = small_fcid.compiled_fcid(("audio",))
+    for clips in (4, 3, 4, 2, 3, 2):
+        model.train_on_batch(small_fcid.small_batch(("audio",), clips=clips))
+    assert [step.seen for step in stand_in.made] == [2, 2]
+
+
+def test_a_model_that_is_compiled_again_records_anew_and_is_free_to_go(stand_in):
+    model, batch = small_fcid.compiled_fcid(("audio",)), small_fcid.small_batch(("audio",))
+    for _ in range(2):
+        model.train_on_batch(batch)
+    assert len(stand_in.made) == 1
+    small_fcid.compiled(model).train_on_batch(batch)
+    assert [step.seen for step in stand_in.made] == [2, 1]
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_step_that_fails_to_be_recorded_is_computed_all_the_same(stand_in, monkeypatch):
+    monkeypatch.setattr(StandIn, "fails", True)
+    model, batch = small_fcid.compiled_fcid(("audio",)), small_fcid.small_batch(("audio",))
+    with pytest.warns(UserWarning, match="cannot be recorded .* Reason: no number to read"):
+        model.train_on_batch(batch)
+    assert int(model.optimizer.iterations) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.train_on_batch(batch)
+    assert [step.seen for step in stand_in.made] == [1] and int(model.optimizer.iterations) == 2
 
 
 def train(model, batches):
