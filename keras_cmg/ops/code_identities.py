@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras import ops
 
+from keras_cmg.backend import engine
 from keras_cmg.ops.code_activation import ACTIVATIONS, code_activation
 from keras_cmg.types import Tensor
 
@@ -37,10 +38,8 @@ def code_histograms(indices: Tensor, num_embeddings: int, mask: Tensor | None = 
     weights = ops.ones(ops.shape(indices), "float32")
     if mask is not None:
         weights = weights * ops.cast(mask, "float32")
-    counts = ops.segment_sum(
-        ops.reshape(weights, (-1,)),
-        ops.reshape(indices + first, (-1,)),
-        num_segments=clips * num_embeddings,
+    counts = engine.segment_sum(
+        ops.reshape(weights, (-1,)), ops.reshape(indices + first, (-1,)), clips * num_embeddings
     )
     counts = ops.reshape(counts, (-1, num_embeddings))
     return counts / ops.maximum(ops.sum(counts, axis=1, keepdims=True), 1.0)
