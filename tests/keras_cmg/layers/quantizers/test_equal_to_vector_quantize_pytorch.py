@@ -13,6 +13,8 @@ meant to differ is named where a test removes the difference, and tested by itse
   left.
 - Dead codes: theirs fall below a moving count, ours are unused for a number of steps.
 - EMA: theirs smooth counts for the codes alone, ours keep the smoothed counts.
+- `SimVQ`: codes of theirs start at about unit length; ours are scaled in the first training step,
+  but with `initial_scale=1`.
 - `VectorQuantize` with learnable codes has one loss with gradient to both sides, ours two of the
   same value.
 """
